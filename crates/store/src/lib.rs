@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Documents and delivery state: the [`Store`] contract, its conformance suite, the embedded SQLite engine; and beside
+//! them the history of delivery attempts, which is not state.
+//!
+//! It knows keys, rows and transactions. It does not know what a document means.
+
+mod contract;
+
+pub use contract::*;

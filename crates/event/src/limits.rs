@@ -1,0 +1,12 @@
+//! Every limit of an event and of a request that carries events, in one place.
+
+/// Bytes of an event's data. The field's usual bound (EventBridge and Event Grid take 1 MB).
+pub const EVENT_DATA_BYTES_MAX: usize = 1 << 20;
+/// Bytes of an event's attributes, names and values together, besides its data.
+pub const EVENT_ATTRIBUTES_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a batch request, decompressed.
+pub const BATCH_BYTES_MAX: usize = 10 << 20;
+/// Events in a batch request.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// Nesting depth of JSON anywhere in a request.
+pub const JSON_DEPTH_MAX: usize = 128;

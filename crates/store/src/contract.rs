@@ -1,0 +1,382 @@
+//! The contract every store keeps, and the plain rows it holds. It contains no logic.
+
+use bytes::Bytes;
+use std::{future::Future, pin::Pin};
+
+/// A future that the contract hands out; boxed so that `dyn Store` works.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A bus's internal number; 0 is the installation itself (buses, counters). Never reused.
+pub type BusId = u32;
+/// A subscription's internal number. Never reused.
+pub type SubscriptionId = u64;
+/// Grows with every [`Store::apply`]; a document's version is the revision that wrote it, so a deleted and recreated
+/// document never repeats one.
+pub type Revision = u64;
+/// Milliseconds since the Unix epoch.
+pub type Millis = i64;
+
+/// What a document is. Persisted numbers, keep stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A bus; under bus 0.
+    Bus = 1,
+    /// A topic.
+    Topic = 2,
+    /// An event type.
+    EventType = 3,
+    /// A connection, its secrets sealed.
+    Connection = 4,
+    /// A subscription, the version in force.
+    Subscription = 5,
+    /// An earlier version of a subscription that something still needs; its name is `{subscription id}/{version}`.
+    SubscriptionVersion = 6,
+    /// A key; under bus 0.
+    Key = 7,
+    /// A counter or a setting of the installation; under bus 0.
+    Setting = 8,
+}
+
+/// A stored document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Whose it is.
+    pub bus: BusId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name, unique for bus and kind.
+    pub name: String,
+    /// The revision that wrote it.
+    pub version: Revision,
+    /// Its content; opaque here.
+    pub body: Bytes,
+}
+
+/// What must hold for a document write to happen; otherwise the whole `apply` changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// It does not exist.
+    Absent,
+    /// It has this version.
+    Version(Revision),
+}
+
+/// A partition: the topic's internal number and the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// The topic's internal number.
+    pub topic: u32,
+    /// The partition's index.
+    pub index: u32,
+}
+
+/// A delivery of a subscription: unique, and the key of its parked or dead row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryKey {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The partition the record was read from.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: u64,
+    /// 0 for live traffic; a replay's number otherwise.
+    pub replay: u32,
+}
+
+/// A delivery that waits in the store for its next attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// When to try again, wall time.
+    pub due: Millis,
+    /// Attempts made so far in this round (a redrive starts anew).
+    pub attempts: u32,
+    /// When the first attempt of this round was made; `None` if none yet.
+    pub first_attempt: Option<Millis>,
+    /// The record's append time.
+    pub appended: Millis,
+    /// Whether `age` counts from the first attempt (a redrive, a replay, or an event older than the subscription).
+    pub age_from_first_attempt: bool,
+    /// The subscription version that matched.
+    pub version: Revision,
+    /// A hash of the record's key, with `ordering: key`.
+    pub order: Option<u64>,
+    /// How often it was edited by a redrive (`_eN` of the webhook id).
+    pub edits: u32,
+    /// The class of the last failure, e.g. `http_503`.
+    pub reason: String,
+    /// The journal's record, encoded.
+    pub record: Bytes,
+}
+
+/// A delivery that was given up, for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dead {
+    /// As parked; `due` is the time of death.
+    pub delivery: Parked,
+    /// The event's type, for lists.
+    pub event_type: String,
+    /// The event's id, for lists.
+    pub event_id: String,
+    /// The event's source, for lists.
+    pub event_source: String,
+    /// What the last failure said, in words.
+    pub detail: String,
+}
+
+/// How a delivery ended, or where it went, above the saved position. Persisted numbers, keep stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Ending {
+    /// It waits in a parked row.
+    Parked = 1,
+    /// It is a dead letter.
+    Dead = 2,
+    /// A person discarded it.
+    Discarded = 3,
+    /// It was delivered after it had been parked (or out of order).
+    Delivered = 4,
+}
+
+/// A mark: an offset above the saved position that a re-read must skip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// What became of it.
+    pub ending: Ending,
+}
+
+/// Why a range of records was given up or never delivered. Persisted numbers, keep stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum RangeReason {
+    /// Retention gave it up.
+    Expired = 1,
+    /// Its file is broken.
+    Damaged = 2,
+    /// The subscription was deleted with it unsettled.
+    Discarded = 3,
+}
+
+/// A recorded range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The partition.
+    pub partition: Partition,
+    /// First offset.
+    pub from: u64,
+    /// Offset after the last.
+    pub to: u64,
+    /// How many events in it matched, where that is known.
+    pub matched: Option<u64>,
+    /// Why.
+    pub reason: RangeReason,
+    /// When.
+    pub recorded: Millis,
+}
+
+/// A lane's own position and the floor below which it never re-reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneRow {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// The partition.
+    pub partition: Partition,
+    /// Everything below is settled or marked.
+    pub position: u64,
+    /// `start: now` resolved: no re-read goes below.
+    pub floor: u64,
+    /// Whether the lane has nothing of its own here any more: the tail position serves it, and only the floor counts.
+    pub follows_tail: bool,
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Creates or replaces a document.
+    PutDocument {
+        /// Whose.
+        bus: BusId,
+        /// What.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// Condition.
+        expect: Expect,
+        /// Content.
+        body: Bytes,
+    },
+    /// Deletes a document; deleting one that is absent fails unless `expect` is `Any`.
+    DeleteDocument {
+        /// Whose.
+        bus: BusId,
+        /// What.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// Condition.
+        expect: Expect,
+    },
+    /// Saves the tail position of a partition.
+    SaveTail {
+        /// The partition.
+        partition: Partition,
+        /// Everything below is settled for every lane without a row of its own.
+        position: u64,
+    },
+    /// Saves a lane's own row.
+    SaveLane(LaneRow),
+    /// Inserts or replaces a parked row.
+    Park(Parked),
+    /// Deletes a parked row.
+    Unpark(DeliveryKey),
+    /// Inserts or replaces a dead row.
+    Bury(Dead),
+    /// Deletes a dead row.
+    Exhume(DeliveryKey),
+    /// Leaves a mark.
+    Mark(Mark),
+    /// Deletes the marks of live traffic below a position.
+    ClearMarks {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The partition.
+        partition: Partition,
+        /// Exclusive bound.
+        below: u64,
+    },
+    /// Records a range.
+    RecordRange(Range),
+    /// Deletes every row of a subscription except its ranges.
+    ForgetSubscription(SubscriptionId),
+    /// Deletes the tail positions, lane rows and marks of a topic.
+    ForgetTopic(u32),
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default)]
+pub struct DeadQuery {
+    /// Of these subscriptions only (the caller resolves a bus or a name to numbers).
+    pub subscriptions: Vec<SubscriptionId>,
+    /// Of this reason only.
+    pub reason: Option<String>,
+    /// Of events of this id only.
+    pub event_id: Option<String>,
+    /// After this key, in key order.
+    pub after: Option<DeliveryKey>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// How much a subscription holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Parked deliveries.
+    pub parked: u64,
+    /// Their bytes.
+    pub parked_bytes: u64,
+    /// The earliest due time of a parked one.
+    pub next_due: Option<Millis>,
+    /// Dead letters.
+    pub dead: u64,
+    /// Their bytes.
+    pub dead_bytes: u64,
+}
+
+/// What a store's callers can do about a failure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A condition did not hold; nothing was changed.
+    #[error("write {kind:?} {name:?}: its version is {found:?}")]
+    Conflict {
+        /// What.
+        kind: Kind,
+        /// Name.
+        name: String,
+        /// The version found, if it exists.
+        found: Option<Revision>,
+    },
+    /// No space left; nothing was changed, a later try can succeed.
+    #[error("write to the store: no space left")]
+    OutOfSpace,
+    /// The file is damaged.
+    #[error("read the store: {0}")]
+    Corrupt(String),
+    /// Written by a newer version.
+    #[error("open the store: format {found}, this program knows up to {known}")]
+    UnknownFormat {
+        /// Found there.
+        found: u32,
+        /// Known here.
+        known: u32,
+    },
+    /// Anything else the engine said; whether a later try can succeed is not known.
+    #[error("use the store: {0}")]
+    Engine(String),
+    /// Shut down.
+    #[error("use a closed store")]
+    Closed,
+}
+
+/// Documents and delivery state.
+///
+/// An implementation MUST make an `apply` all or nothing and durable before it resolves, MUST keep the order of `apply`
+/// calls of one caller, and MUST serve buses round-robin when several have calls waiting. It MUST NOT interpret bodies.
+pub trait Store: Send + Sync + 'static {
+    /// One transaction. `bus` is for fairness only.
+    fn apply(&self, bus: BusId, operations: Vec<Operation>) -> BoxFuture<'_, Result<Revision, Error>>;
+
+    /// One document.
+    fn document(&self, bus: BusId, kind: Kind, name: &str) -> BoxFuture<'_, Result<Option<Document>, Error>>;
+
+    /// All documents of all buses, ordered by bus, kind and name.
+    fn documents(&self) -> BoxFuture<'_, Result<Vec<Document>, Error>>;
+
+    /// All tail positions.
+    fn tails(&self) -> BoxFuture<'_, Result<Vec<(Partition, u64)>, Error>>;
+
+    /// All lane rows.
+    fn lanes(&self) -> BoxFuture<'_, Result<Vec<LaneRow>, Error>>;
+
+    /// A subscription's marks.
+    fn marks(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Mark>, Error>>;
+
+    /// A subscription's parked deliveries with `due <= until`, earliest first, at most `limit`.
+    fn parked(
+        &self,
+        subscription: SubscriptionId,
+        until: Millis,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
+
+    /// The order keys of a subscription's parked deliveries, with each one's delivery key, in (order, partition, offset)
+    /// order.
+    fn parked_orders(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<(u64, DeliveryKey)>, Error>>;
+
+    /// Which parked rows (of any subscription of `subscriptions`) are of this delivery position: for an event's story.
+    fn parked_at(
+        &self,
+        partition: Partition,
+        offset: u64,
+    ) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
+
+    /// Dead letters.
+    fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>>;
+
+    /// Recorded ranges of a subscription, newest last.
+    fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>>;
+
+    /// What every subscription that has any holds.
+    fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>>;
+
+    /// Finishes accepted work and closes. Idempotent.
+    fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>>;
+}
