@@ -6,9 +6,12 @@
 //!
 //! `docs/adr/0001-journal.md` states the state machine; the file formats are drawn where they are written.
 
+pub mod batch;
 mod contract;
 mod record;
+mod varint;
 
+pub use batch::records;
 pub use contract::*;
 pub use record::*;
 
