@@ -3,6 +3,8 @@
 //!
 //! It knows the journal and the store by their contracts and the model by its snapshots. It speaks no protocol.
 
+pub mod core;
 pub mod destination;
 
+pub use core::*;
 pub use destination::*;
