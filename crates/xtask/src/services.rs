@@ -1,0 +1,62 @@
+//! What the tests need beyond Rust, installed on a fresh machine: Debian packages by apt-get, Python packages into a
+//! virtual environment of the cache, cargo-deny by cargo. Everything that is there already is left alone.
+
+use crate::run::{Outcome, cache, cargo, run, there_is};
+use std::{path::PathBuf, process::Command};
+
+/// Programs and the Debian packages that bring them.
+const PROGRAMS: &[(&str, &str)] = &[("python3", "python3-venv"), ("curl", "curl"), ("strace", "strace")];
+
+/// Python packages, with the versions the tests were written against.
+const PYTHON: &[&str] = &["cloudevents==1.12.1", "requests==2.32.5", "standardwebhooks==1.0.1"];
+
+/// The virtual environment's interpreter.
+pub fn python() -> PathBuf {
+    cache().join("python/bin/python")
+}
+
+/// Installs what is missing.
+pub fn install() -> Outcome {
+    debian()?;
+    python_packages()?;
+    cargo_deny()
+}
+
+fn debian() -> Outcome {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !there_is(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    run(Command::new("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(missing))
+}
+
+fn python_packages() -> Outcome {
+    let stamp = cache().join("python/installed");
+    let wanted = PYTHON.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(cache().join("python")))?;
+    run(Command::new(python())
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(PYTHON))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("write {}: {error}", stamp.display()))
+}
+
+fn cargo_deny() -> Outcome {
+    if there_is("cargo-deny") || cache().join("bin/cargo-deny").is_file() {
+        return Ok(());
+    }
+    run(cargo()
+        .args(["install", "cargo-deny", "--locked", "--quiet", "--root"])
+        .arg(cache()))
+}

@@ -1,0 +1,134 @@
+//! What a compiler does not hold: who may import whom, that files say what they are for, and which words stay out.
+
+use crate::run::{Outcome, cargo, root, run};
+use std::path::{Path, PathBuf};
+
+/// The table of ARCHITECTURE.md: a crate, and the crates of the workspace it may import.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("event", &[]),
+    ("pattern", &[]),
+    ("connector", &[]),
+    ("journal", &[]),
+    ("store", &[]),
+    ("control", &["event", "pattern", "connector", "store"]),
+    (
+        "delivery",
+        &["event", "pattern", "connector", "store", "control", "journal"],
+    ),
+    ("destinations", &["event", "connector", "delivery", "control"]),
+    (
+        "doors",
+        &["event", "connector", "control", "journal", "delivery", "store"],
+    ),
+    (
+        "trunkline",
+        &[
+            "event",
+            "pattern",
+            "connector",
+            "journal",
+            "store",
+            "control",
+            "delivery",
+            "destinations",
+            "doors",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// A Rust file of at most this many lines is read with pleasure; beyond, it is cut.
+const FILE_LINES_MAX: usize = 900;
+
+/// `cargo xtask tidy`.
+pub fn tidy() -> Outcome {
+    let mut complaints = Vec::new();
+    imports(&mut complaints)?;
+    let files = rust_files(&root().join("crates"))?;
+    if files.len() < IMPORTS.len() {
+        return Err(format!("only {} Rust files found: the walk is broken", files.len()));
+    }
+    for file in &files {
+        inspect(file, &mut complaints)?;
+    }
+    for complaint in &complaints {
+        eprintln!("tidy: {complaint}");
+    }
+    if !complaints.is_empty() {
+        return Err(format!("{} complaints", complaints.len()));
+    }
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--quiet", "--"]);
+    if std::env::var_os("CI").is_some() {
+        clippy.args(["-D", "warnings"]);
+    }
+    run(&mut clippy)
+}
+
+/// Every crate imports only what the table lets it.
+fn imports(complaints: &mut Vec<String>) -> Outcome {
+    for (name, allowed) in IMPORTS {
+        let manifest = read(&root().join("crates").join(name).join("Cargo.toml"))?;
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let own = dependencies.split("\n[").next().unwrap_or_default();
+        for line in own.lines() {
+            let dependency = line.split(['.', '=', ' ']).next().unwrap_or_default();
+            let inside = IMPORTS.iter().any(|(crate_name, _)| *crate_name == dependency);
+            if inside && !allowed.contains(&dependency) {
+                complaints.push(format!(
+                    "crates/{name} must not import {dependency} (see ARCHITECTURE.md)"
+                ));
+            }
+        }
+    }
+    let folders = std::fs::read_dir(root().join("crates")).map_err(|error| error.to_string())?;
+    for folder in folders.flatten() {
+        let name = folder.file_name().to_string_lossy().into_owned();
+        if !IMPORTS.iter().any(|(crate_name, _)| *crate_name == name) {
+            complaints.push(format!("crates/{name} is not in the table of imports"));
+        }
+    }
+    Ok(())
+}
+
+fn inspect(file: &Path, complaints: &mut Vec<String>) -> Outcome {
+    let text = read(file)?;
+    let shown = file.strip_prefix(root()).unwrap_or(file).display();
+    if !text.trim_start().starts_with("//!") {
+        complaints.push(format!("{shown} does not open with `//!`: what is it for?"));
+    }
+    if text.lines().count() > FILE_LINES_MAX {
+        complaints.push(format!("{shown} has more than {FILE_LINES_MAX} lines"));
+    }
+    // Spelled in two halves, so that this file does not complain about itself.
+    for word in [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("unimpl", "emented!"),
+        concat!("to", "do!("),
+    ] {
+        if text.contains(word) {
+            complaints.push(format!("{shown} contains {word}"));
+        }
+    }
+    Ok(())
+}
+
+fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(directory).map_err(|error| format!("read {}: {error}", directory.display()))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))
+}
