@@ -9,21 +9,10 @@
 pub mod batch;
 mod contract;
 mod record;
+mod tail;
 mod varint;
 
 pub use batch::records;
 pub use contract::*;
 pub use record::*;
-
-/// A subscriber's feed of partitions that got new durable records. A set, not a queue: bounded by the number of
-/// partitions, whatever the reader's pace.
-#[derive(Debug)]
-pub struct Tail {}
-
-impl Tail {
-    /// Waits until some partition has durable records that this feed has not reported, and takes them all. The first call
-    /// returns every partition that holds records. `None` once the journal is closed.
-    pub async fn next(&mut self) -> Option<Vec<PartitionId>> {
-        unimplemented!("journal")
-    }
-}
+pub use tail::{Tail, TailHub};
