@@ -1,1 +1,387 @@
-//! Placeholder.
+//! The JSON event format and the JSON batch format of CloudEvents 1.0. JSON data passes through as the bytes it came in:
+//! it is checked, never parsed into values and written again.
+
+use crate::{
+    AttributeKind, Data, DataForm, Event, EventBuilder, EventView, Invalid, codes, event::shown, limits, media_type,
+    scan,
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
+
+/// The media type of one event.
+pub const MEDIA_TYPE: &str = "application/cloudevents+json";
+/// The media type of a batch.
+pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
+
+/// Checks that bytes are one JSON value in UTF-8, nested within [`limits::JSON_DEPTH_MAX`]. The error is a fragment without
+/// any of the text.
+pub fn check(bytes: &[u8]) -> Result<(), String> {
+    let text = checked_text(bytes)?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn checked_text(bytes: &[u8]) -> Result<&str, String> {
+    if !scan::depth_fits(bytes) {
+        return Err(format!("it is nested deeper than {} levels", limits::JSON_DEPTH_MAX));
+    }
+    std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))
+}
+
+/// Decodes one event from the body of a structured-mode message.
+pub fn decode_structured(body: &Bytes) -> Result<Event, Invalid> {
+    let text = checked_text(body).map_err(Invalid::body)?;
+    decode_event(body, text)
+}
+
+/// Decodes the body of a batched-mode message: entry by entry, so that a caller can keep the good ones. `Err` is about the
+/// batch as a whole: not a JSON array, or over its limits.
+pub fn decode_batch(body: &Bytes) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
+    if body.len() > limits::BATCH_BYTES_MAX {
+        let rule = format!(
+            "takes {} bytes; the limit of a batch is {} bytes",
+            body.len(),
+            limits::BATCH_BYTES_MAX
+        );
+        return Err(Invalid::new(codes::BATCH_TOO_LARGE, "body", rule));
+    }
+    let text = checked_text(body).map_err(Invalid::body)?;
+    if !text.trim_start().starts_with('[') {
+        return Err(Invalid::body("a batch is a JSON array of events"));
+    }
+    let Entries(entries) = serde_json::from_str(text).map_err(|error| Invalid::body(error.to_string()))?;
+    if entries.len() > limits::BATCH_EVENTS_MAX {
+        let rule = format!(
+            "has more than {} events, the limit of a batch",
+            limits::BATCH_EVENTS_MAX
+        );
+        return Err(Invalid::new(codes::BATCH_TOO_LARGE, "body", rule));
+    }
+    Ok(entries
+        .into_iter()
+        .map(|entry| decode_event(body, entry.get()))
+        .collect())
+}
+
+/// Decodes the event that is `text`, a part of `body`.
+fn decode_event(body: &Bytes, text: &str) -> Result<Event, Invalid> {
+    if !text.trim_start().starts_with('{') {
+        return Err(Invalid::body("an event is a JSON object"));
+    }
+    let Members(members) = serde_json::from_str(text).map_err(|error| Invalid::body(error.to_string()))?;
+    let mut parts = Parts::default();
+    for (name, raw) in &members {
+        parts.take(name, raw.get())?;
+    }
+    check_names(members)?;
+    parts.build(body)
+}
+
+/// Refuses a member that is given twice: readers would disagree on which one counts.
+fn check_names(mut members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<(), Invalid> {
+    members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    match members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(Invalid::attribute(shown(&pair[0].0), "is given twice")),
+        None => Ok(()),
+    }
+}
+
+/// The members of an event, sorted by what they are.
+#[derive(Default)]
+struct Parts<'a> {
+    specversion: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
+    source: Option<Cow<'a, str>>,
+    event_type: Option<Cow<'a, str>>,
+    subject: Option<Cow<'a, str>>,
+    time: Option<Cow<'a, str>>,
+    data_content_type: Option<Cow<'a, str>>,
+    data_schema: Option<Cow<'a, str>>,
+    extensions: Vec<crate::Extension>,
+    data: Option<&'a str>,
+    data_base64: Option<Cow<'a, str>>,
+}
+
+impl<'a> Parts<'a> {
+    fn take(&mut self, name: &str, raw: &'a str) -> Result<(), Invalid> {
+        let slot = match name {
+            "specversion" => &mut self.specversion,
+            "id" => &mut self.id,
+            "source" => &mut self.source,
+            "type" => &mut self.event_type,
+            "subject" => &mut self.subject,
+            "time" => &mut self.time,
+            "datacontenttype" => &mut self.data_content_type,
+            "dataschema" => &mut self.data_schema,
+            "data_base64" => &mut self.data_base64,
+            "data" => {
+                self.data = (raw != "null").then_some(raw);
+                return Ok(());
+            }
+            _ => return self.take_extension(name, raw),
+        };
+        *slot = match read_value(name, raw)? {
+            Some((value, AttributeKind::String)) => Some(value),
+            None => None,
+            Some(_) => return Err(Invalid::attribute(name, "must be a JSON string")),
+        };
+        Ok(())
+    }
+
+    fn take_extension(&mut self, name: &str, raw: &'a str) -> Result<(), Invalid> {
+        crate::rules::extension_name(name).map_err(|rule| Invalid::attribute(shown(name), rule))?;
+        if let Some((value, kind)) = read_value(name, raw)? {
+            self.extensions.push(crate::Extension {
+                name: name.to_owned(),
+                value: value.into_owned(),
+                kind,
+            });
+        }
+        Ok(())
+    }
+
+    fn build(mut self, body: &Bytes) -> Result<Event, Invalid> {
+        check_specversion(self.specversion.as_deref())?;
+        let required = |name, value: &mut Option<Cow<'a, str>>| {
+            value.take().map(Cow::into_owned).ok_or_else(|| Invalid::missing(name))
+        };
+        let id = required("id", &mut self.id)?;
+        let source = required("source", &mut self.source)?;
+        let event_type = required("type", &mut self.event_type)?;
+        let mut builder = Event::builder(id, source, event_type);
+        if let Some(data) = self.read_data(body)? {
+            builder = builder.data_checked(data);
+        }
+        for extension in self.extensions {
+            builder = builder.typed_extension(extension);
+        }
+        type Setter = fn(EventBuilder, String) -> EventBuilder;
+        let optional: [(Option<Cow<'a, str>>, Setter); 4] = [
+            (self.subject, EventBuilder::subject),
+            (self.time, EventBuilder::time),
+            (self.data_content_type, EventBuilder::data_content_type),
+            (self.data_schema, EventBuilder::data_schema),
+        ];
+        for (value, set) in optional {
+            if let Some(value) = value {
+                builder = set(builder, value.into_owned());
+            }
+        }
+        builder.build()
+    }
+
+    fn read_data(&self, body: &Bytes) -> Result<Option<Data>, Invalid> {
+        let other_type = self
+            .data_content_type
+            .as_deref()
+            .is_some_and(|media_type| !media_type::is_json(media_type));
+        match (self.data, &self.data_base64) {
+            (Some(_), Some(_)) => Err(Invalid::data("and data_base64 exclude each other")),
+            (None, None) => Ok(None),
+            (None, Some(encoded)) => match BASE64.decode(encoded.as_bytes()) {
+                Ok(bytes) => Ok(Some(Data::binary(bytes))),
+                Err(_) => Err(Invalid::new(
+                    codes::DATA_INVALID,
+                    "data_base64",
+                    "must be Base64 (RFC 4648), padded",
+                )),
+            },
+            (Some(raw), None) if other_type && raw.starts_with('"') => match read_string(raw) {
+                Some(text) => Ok(Some(Data::text(text))),
+                None => Err(Invalid::data(LONE_SURROGATE)),
+            },
+            (Some(raw), None) => Ok(Some(Data::json(body.slice_ref(raw.as_bytes())))),
+        }
+    }
+}
+
+const LONE_SURROGATE: &str = "must be Unicode: it has an escaped lone surrogate";
+
+/// Checks the version, in words that help who still sends an old one.
+pub(crate) fn check_specversion(version: Option<&str>) -> Result<(), Invalid> {
+    let rule = match version {
+        Some(crate::SPECVERSION) => return Ok(()),
+        None | Some("") => return Err(Invalid::missing("specversion")),
+        Some("0.1" | "0.2" | "0.3") => "CloudEvents before 1.0 is not supported: send specversion 1.0",
+        Some(_) => "must be 1.0",
+    };
+    Err(Invalid::new(codes::SPECVERSION_UNSUPPORTED, "specversion", rule))
+}
+
+/// The canonical string and type of an attribute's JSON value; `None` for null, which means absent.
+fn read_value<'a>(name: &str, raw: &'a str) -> Result<Option<(Cow<'a, str>, AttributeKind)>, Invalid> {
+    match raw.as_bytes().first() {
+        Some(b'"') => match read_string(raw) {
+            Some(value) => Ok(Some((value, AttributeKind::String))),
+            None => Err(Invalid::attribute(name, LONE_SURROGATE)),
+        },
+        Some(b'n') => Ok(None),
+        Some(b't' | b'f') => Ok(Some((Cow::Borrowed(raw), AttributeKind::Boolean))),
+        Some(b'[' | b'{') => Err(Invalid::attribute(
+            name,
+            "must be a JSON string, an integer or a boolean",
+        )),
+        _ => match raw.parse::<i32>() {
+            Ok(number) => Ok(Some((Cow::Owned(number.to_string()), AttributeKind::Integer))),
+            Err(_) => Err(Invalid::attribute(
+                name,
+                "a number must be an integer of 32 bits, without fraction or exponent",
+            )),
+        },
+    }
+}
+
+/// The value of a JSON string; `None` if it escapes a lone surrogate.
+fn read_string(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
+        _ => serde_json::from_str(raw).ok().map(Cow::Owned),
+    }
+}
+
+/// The members of a JSON object, values unread.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+/// The entries of a JSON array, unread: at most one more than a batch may have.
+struct Entries<'a>(Vec<&'a RawValue>);
+
+/// A member's name, borrowed when it has no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'a> Deserialize<'a> for Members<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+        impl<'a> Visitor<'a> for Walk {
+            type Value = Members<'a>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an event")
+            }
+            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Members<'a>, A::Error> {
+                let mut members = Vec::with_capacity(12);
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    if members.len() == limits::EVENT_MEMBERS_MAX {
+                        return Err(A::Error::custom("the event has too many attributes"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Walk)
+    }
+}
+
+impl<'a> Deserialize<'a> for Entries<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+        impl<'a> Visitor<'a> for Walk {
+            type Value = Entries<'a>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a batch")
+            }
+            fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<Entries<'a>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = sequence.next_element()? {
+                    entries.push(entry);
+                    if entries.len() > limits::BATCH_EVENTS_MAX {
+                        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+                    }
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_seq(Walk)
+    }
+}
+
+impl<'a> Deserialize<'a> for Name<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+        impl<'a> Visitor<'a> for Walk {
+            type Value = Name<'a>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an attribute name")
+            }
+            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<Name<'a>, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Name<'a>, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Walk)
+    }
+}
+
+/// Appends an event in the JSON format. Data that does not keep what its form says (a Kafka client wrote it) goes out as
+/// Base64 rather than break the message.
+pub fn encode_structured(event: &EventView<'_>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (name, value) in event.core_attributes() {
+        put_name(out, name);
+        put_string(out, value);
+    }
+    for extension in event.extensions() {
+        put_name(out, extension.name);
+        match extension.kind {
+            AttributeKind::String => put_string(out, extension.value),
+            AttributeKind::Integer | AttributeKind::Boolean => out.extend_from_slice(extension.value.as_bytes()),
+        }
+    }
+    if let Some(bytes) = event.data() {
+        put_data(out, event, bytes);
+    }
+    out.push(b'}');
+}
+
+/// Appends events in the JSON batch format.
+pub fn encode_batch<'a>(events: impl IntoIterator<Item = &'a EventView<'a>>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (index, event) in events.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode_structured(event, out);
+    }
+    out.push(b']');
+}
+
+fn put_data(out: &mut Vec<u8>, event: &EventView<'_>, bytes: &[u8]) {
+    let json_type = event.data_content_type().is_none_or(media_type::is_json);
+    match event.data_form() {
+        // A JSON string under another media type would be read as text.
+        DataForm::Json if (json_type || !bytes.trim_ascii_start().starts_with(b"\"")) && check(bytes).is_ok() => {
+            put_name(out, "data");
+            out.extend_from_slice(bytes);
+        }
+        DataForm::Text if !json_type && std::str::from_utf8(bytes).is_ok() => {
+            put_name(out, "data");
+            put_string(out, std::str::from_utf8(bytes).expect("the guard has checked it"));
+        }
+        _ => {
+            put_name(out, "data_base64");
+            put_string(out, &BASE64.encode(bytes));
+        }
+    }
+}
+
+/// `,"name":` with no comma after the opening brace. Names need no escaping.
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn put_string(out: &mut Vec<u8>, value: &str) {
+    serde_json::to_writer(out, value).expect("a vector takes every write");
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,3 +10,6 @@ pub const BATCH_BYTES_MAX: usize = 10 << 20;
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 /// Nesting depth of JSON anywhere in a request.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// Members of one event's JSON object. Far more than [`EVENT_ATTRIBUTES_BYTES_MAX`] leaves room for in practice; it bounds
+/// what a hostile body makes the decoder remember.
+pub const EVENT_MEMBERS_MAX: usize = 4_096;
