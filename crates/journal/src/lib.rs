@@ -8,11 +8,13 @@
 
 pub mod batch;
 mod contract;
+mod memory;
 mod record;
 mod tail;
 mod varint;
 
 pub use batch::records;
 pub use contract::*;
+pub use memory::{Memory, MemorySettings};
 pub use record::*;
 pub use tail::{Tail, TailHub};
