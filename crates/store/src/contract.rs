@@ -362,11 +362,7 @@ pub trait Store: Send + Sync + 'static {
     fn parked_orders(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<(u64, DeliveryKey)>, Error>>;
 
     /// Which parked rows (of any subscription of `subscriptions`) are of this delivery position: for an event's story.
-    fn parked_at(
-        &self,
-        partition: Partition,
-        offset: u64,
-    ) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
+    fn parked_at(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
 
     /// Dead letters.
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>>;

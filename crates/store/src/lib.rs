@@ -3,6 +3,9 @@
 //!
 //! It knows keys, rows and transactions. It does not know what a document means.
 
+pub mod conformance;
 mod contract;
+mod embedded;
 
 pub use contract::*;
+pub use embedded::{Embedded, Missing, Settings};

@@ -1,0 +1,213 @@
+//! The reads, each one statement on an index made for it.
+
+use super::rows;
+use crate::{
+    BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Parked, Partition,
+    Range, SubscriptionId,
+};
+use rows::bits;
+use rusqlite::{Connection, Row, ToSql, params};
+
+type Decode<T> = fn(&Row<'_>) -> Result<T, Error>;
+
+pub(super) fn document(connection: &Connection, bus: BusId, kind: Kind, name: &str) -> Result<Option<Document>, Error> {
+    let sql = "SELECT * FROM document WHERE bus = ? AND kind = ? AND name = ?";
+    Ok(all(connection, sql, params![bus, kind as i64, name], rows::document)?.pop())
+}
+
+pub(super) fn documents(connection: &Connection) -> Result<Vec<Document>, Error> {
+    all(
+        connection,
+        "SELECT * FROM document ORDER BY bus, kind, name",
+        &[],
+        rows::document,
+    )
+}
+
+pub(super) fn tails(connection: &Connection) -> Result<Vec<(Partition, u64)>, Error> {
+    all(
+        connection,
+        "SELECT * FROM tail ORDER BY topic, partition",
+        &[],
+        rows::tail,
+    )
+}
+
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<LaneRow>, Error> {
+    all(
+        connection,
+        "SELECT * FROM lane ORDER BY subscription, topic, partition",
+        &[],
+        rows::lane,
+    )
+}
+
+pub(super) fn marks(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Mark>, Error> {
+    let sql = "SELECT * FROM mark WHERE subscription = ? ORDER BY topic, partition, replay, position";
+    all(connection, sql, params![bits(subscription)], rows::mark)
+}
+
+pub(super) fn parked(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    until: Millis,
+    limit: usize,
+) -> Result<Vec<Parked>, Error> {
+    let sql = "SELECT * FROM parked WHERE subscription = ? AND due <= ? ORDER BY due LIMIT ?";
+    all(
+        connection,
+        sql,
+        params![bits(subscription), until, rows::bound(limit as u64)],
+        rows::parked,
+    )
+}
+
+pub(super) fn parked_orders(
+    connection: &Connection,
+    subscription: SubscriptionId,
+) -> Result<Vec<(u64, DeliveryKey)>, Error> {
+    let sql = "SELECT key_order, subscription, topic, partition, position, replay, order_sum AS sum FROM parked
+               WHERE subscription = ? AND key_order IS NOT NULL
+               ORDER BY key_order, topic, partition, position, replay";
+    all(connection, sql, params![bits(subscription)], rows::ordered_key)
+}
+
+pub(super) fn parked_at(connection: &Connection, partition: Partition, offset: u64) -> Result<Vec<Parked>, Error> {
+    let sql = "SELECT * FROM parked WHERE topic = ? AND partition = ? AND position = ? ORDER BY subscription, replay";
+    all(
+        connection,
+        sql,
+        params![partition.topic, partition.index, bits(offset)],
+        rows::parked,
+    )
+}
+
+pub(super) fn ranges(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Range>, Error> {
+    let sql = "SELECT * FROM span WHERE subscription = ? ORDER BY id";
+    all(connection, sql, params![bits(subscription)], rows::range)
+}
+
+pub(super) fn holdings(connection: &Connection) -> Result<Vec<(SubscriptionId, Holdings)>, Error> {
+    let sql = "SELECT *, (SELECT min(due) FROM parked WHERE parked.subscription = holding.subscription) AS next_due
+               FROM holding ORDER BY subscription";
+    all(connection, sql, &[], rows::holding)
+}
+
+/// Key order begins with the subscription: one seek for each, in order, until the page is full.
+pub(super) fn dead(connection: &Connection, query: &DeadQuery) -> Result<Vec<Dead>, Error> {
+    let mut subscriptions = query.subscriptions.clone();
+    subscriptions.sort_unstable();
+    subscriptions.dedup();
+    let mut found = Vec::new();
+    for subscription in subscriptions {
+        if found.len() >= query.limit {
+            break;
+        }
+        found.extend(dead_of(connection, query, subscription, query.limit - found.len())?);
+    }
+    Ok(found)
+}
+
+fn dead_of(
+    connection: &Connection,
+    query: &DeadQuery,
+    subscription: SubscriptionId,
+    limit: usize,
+) -> Result<Vec<Dead>, Error> {
+    // Topic -1 is below all of them.
+    let after: [i64; 4] = match query.after {
+        Some(key) if key.subscription > subscription => return Ok(Vec::new()),
+        Some(key) if key.subscription == subscription => [
+            key.partition.topic.into(),
+            key.partition.index.into(),
+            bits(key.offset),
+            key.replay.into(),
+        ],
+        _ => [-1, 0, 0, 0],
+    };
+    let (subscription, limit) = (bits(subscription), rows::bound(limit as u64));
+    let mut parameters: Vec<&dyn ToSql> = vec![&subscription, &after[0], &after[1], &after[2], &after[3]];
+    parameters.extend(query.reason.as_ref().map(|reason| reason as &dyn ToSql));
+    parameters.extend(query.event_id.as_ref().map(|event_id| event_id as &dyn ToSql));
+    parameters.push(&limit);
+    all(connection, dead_statement(query), &parameters, rows::dead)
+}
+
+macro_rules! dead_where {
+    ($index:literal, $condition:literal) => {
+        concat!(
+            "SELECT * FROM dead INDEXED BY ",
+            $index,
+            " WHERE subscription = ? AND (topic, partition, position, replay) > (?, ?, ?, ?)",
+            $condition,
+            " ORDER BY topic, partition, position, replay LIMIT ?"
+        )
+    };
+}
+
+fn dead_statement(query: &DeadQuery) -> &'static str {
+    match (&query.reason, &query.event_id) {
+        (None, None) => dead_where!("sqlite_autoindex_dead_1", ""),
+        (Some(_), None) => dead_where!("dead_by_reason", " AND reason = ?"),
+        (None, Some(_)) => dead_where!("dead_by_event", " AND event_id = ?"),
+        (Some(_), Some(_)) => dead_where!("dead_by_event", " AND reason = ? AND event_id = ?"),
+    }
+}
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+    decode_row: Decode<T>,
+) -> Result<Vec<T>, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(decode_row(row)?);
+    }
+    Ok(found)
+}
+
+/// Reads every row of every table, so that every sum is compared. The error names the first that is wrong.
+pub(super) fn verify_rows(connection: &Connection) -> Result<(), Error> {
+    documents(connection)?;
+    tails(connection)?;
+    lanes(connection)?;
+    each(connection, "SELECT * FROM mark", rows::mark)?;
+    each(connection, "SELECT * FROM parked", rows::parked)?;
+    each(connection, "SELECT * FROM dead", rows::dead)?;
+    each(connection, "SELECT * FROM span", rows::range)?;
+    let order_keys = "SELECT key_order, subscription, topic, partition, position, replay, order_sum AS sum FROM parked
+                      WHERE key_order IS NOT NULL";
+    each(connection, order_keys, rows::ordered_key)?;
+    verify_holdings(connection)
+}
+
+fn each<T>(connection: &Connection, sql: &str, decode_row: Decode<T>) -> Result<(), Error> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        decode_row(row)?;
+    }
+    Ok(())
+}
+
+fn verify_holdings(connection: &Connection) -> Result<(), Error> {
+    holdings(connection)?;
+    let sql = "SELECT subscription, sum(parked), sum(parked_bytes), sum(dead), sum(dead_bytes) FROM (
+                   SELECT subscription, parked, parked_bytes, dead, dead_bytes FROM holding
+                   UNION ALL SELECT subscription, -count(*), -sum(length(record)), 0, 0 FROM parked GROUP BY 1
+                   UNION ALL SELECT subscription, 0, 0, -count(*), -sum(length(record)) FROM dead GROUP BY 1)
+               GROUP BY 1 HAVING sum(parked) OR sum(parked_bytes) OR sum(dead) OR sum(dead_bytes) LIMIT 1";
+    let mut statement = connection.prepare(sql)?;
+    match statement.query([])?.next()? {
+        None => Ok(()),
+        Some(row) => {
+            let subscription: i64 = row.get(0)?;
+            Err(Error::Corrupt(format!(
+                "the holdings of subscription {subscription} are not what its rows add up to"
+            )))
+        }
+    }
+}
