@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! The binary: configuration, command line, wiring. Start reading in `wiring.rs`.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod diagnostics;
+mod exit;
+mod output;
+mod resource_files;
+mod serve;
+mod wiring;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use client::Client;
+use exit::{Code, Failure};
+use output::Output;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(Code::Failed, format!("start the runtime: {error}")).report(),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let output = Output::new(cli.server.output);
+    let client = || Client::new(&cli.server);
+    match cli.command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Publish(arguments) => arguments.run(&client()?, output).await,
+        Command::Listen(arguments) => arguments.run(output).await,
+        Command::Apply(arguments) => arguments.run(&client()?, output).await,
+        Command::Export(arguments) => arguments.run(&client()?, output).await,
+        Command::Event(arguments) => arguments.run(&client()?, output).await,
+        Command::DeadLetter(arguments) => arguments.run(&client()?, output).await,
+        Command::Subscription(arguments) => arguments.run(&client()?, output).await,
+        Command::Key(arguments) => arguments.run(client, output).await,
+        Command::Doctor(arguments) => arguments.run(output),
+        Command::Bench(arguments) => arguments.run(&client()?, output).await,
+    }
+}

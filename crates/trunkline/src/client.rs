@@ -1,0 +1,194 @@
+//! The command line's way to a server: requests to `/v1`, and refusals turned into exit codes and advice.
+
+use crate::{
+    cli::ServerOptions,
+    exit::{Code, Failure},
+};
+use bytes::Bytes;
+use connector::{Guard, SendError, Settings, Timeouts};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A command gives up on a server that does not answer for this long.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Items asked for in one page of a list.
+const PAGE_ITEMS: usize = 500;
+
+/// A handle on one server.
+pub struct Client {
+    http: connector::Client,
+    server: String,
+    bus: String,
+    authorization: Option<HeaderValue>,
+}
+
+/// A server's answer that is not a refusal.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null when it is empty.
+    pub body: Value,
+}
+
+impl Client {
+    /// A client for the server, bus and key that the options name. The server may be anywhere: the caller chose it.
+    pub fn new(options: &ServerOptions) -> Result<Client, Failure> {
+        let usage = |message: String| Failure::new(Code::Usage, message);
+        let extra_roots = match &options.ca {
+            None => Vec::new(),
+            Some(path) => {
+                std::fs::read(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?
+            }
+        };
+        let settings = Settings { guard: Guard::everything(), extra_roots_pem: extra_roots, ..Settings::default() };
+        let http = connector::Client::new(settings).map_err(|error| usage(error.to_string()))?;
+        let authorization = match &options.key {
+            None => None,
+            Some(key) => {
+                let value = HeaderValue::from_str(&format!("Bearer {key}"));
+                Some(value.map_err(|_| usage("the key has characters that no key has".into()))?)
+            }
+        };
+        let server = options.server.trim_end_matches('/').to_string();
+        Ok(Client { http, server, bus: options.bus.clone(), authorization })
+    }
+
+    /// The bus that commands act on.
+    pub fn bus(&self) -> &str {
+        &self.bus
+    }
+
+    /// The server's base URL.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Reads a resource.
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Reads all pages of a list.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let mut items = Vec::new();
+        let mut query = format!("{path}?limit={PAGE_ITEMS}");
+        loop {
+            let mut page = self.get(&query).await?;
+            if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
+                items.extend(more);
+            }
+            match page["next"].as_str() {
+                Some(cursor) => query = format!("{path}?limit={PAGE_ITEMS}&cursor={}", segment(cursor)),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Sends a request and returns the answer's body.
+    pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Value, Failure> {
+        Ok(self.send_full(method, path, body).await?.body)
+    }
+
+    /// Sends a request; a refusal becomes a failure with its exit code and advice.
+    pub async fn send_full(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Answer, Failure> {
+        let request = self.request(method, path, body)?;
+        let timeouts = Timeouts { connect: Duration::from_secs(10), first_byte: TIMEOUT, total: TIMEOUT };
+        let answer = self.http.send(request, timeouts, ANSWER_BYTES_MAX).await;
+        let answer = answer.map_err(|error| self.unreachable(&error))?;
+        if answer.truncated {
+            return Err(Failure::new(Code::Failed, "the answer is larger than this command reads"));
+        }
+        let body = match answer.body.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&answer.body).unwrap_or(Value::Null),
+        };
+        let status = answer.status.as_u16();
+        if answer.status.is_success() {
+            return Ok(Answer { status, headers: answer.headers, body });
+        }
+        Err(refusal(status, &body))
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.server));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if let Some((content_type, _)) = body {
+            request = request.header(header::CONTENT_TYPE, content_type);
+        }
+        let body = Full::new(Bytes::from(body.map(|(_, bytes)| bytes).unwrap_or_default()));
+        let wrong = |error| Failure::new(Code::Usage, format!("--server {:?}: {error}", self.server));
+        request.body(body).map_err(wrong)
+    }
+
+    fn unreachable(&self, error: &SendError) -> Failure {
+        Failure::new(Code::Unreachable, format!("cannot reach {}: {error}", self.server))
+            .hint("is it running? `trunkline serve` starts one; --server or TRUNKLINE_SERVER says where it is")
+    }
+}
+
+/// A name as one segment of a path or one value of a query.
+pub fn segment(name: &str) -> String {
+    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A problem document as a failure.
+fn refusal(status: u16, problem: &Value) -> Failure {
+    let text = |name: &str| problem[name].as_str().unwrap_or_default();
+    let mut message = match text("detail") {
+        "" => format!("the server answered {status}"),
+        detail => detail.to_string(),
+    };
+    for entry in problem["errors"].as_array().into_iter().flatten().take(10) {
+        message.push_str(&format!("\n  entry {}: {}", entry["index"], entry["detail"].as_str().unwrap_or_default()));
+    }
+    let code = match status {
+        401 | 403 => Code::Forbidden,
+        404 => Code::NotFound,
+        429 | 503 | 507 => Code::Busy,
+        400..500 => Code::Refused,
+        _ => Code::Failed,
+    };
+    let mut failure = Failure::new(code, message);
+    if status == 401 {
+        failure = failure.hint("give a key with --key or TRUNKLINE_KEY; `trunkline key create` makes one");
+    } else if !text("code").is_empty() {
+        failure = failure.hint(format!("code {}; docs/errors.md explains it", text("code")));
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_problem_becomes_a_sentence_a_code_and_advice() {
+        let problem = json!({"detail": "2 events were refused", "code": "events_invalid",
+            "errors": [{"index": 1, "detail": "source: must not be empty"}]});
+        let failure = refusal(422, &problem);
+        assert_eq!(failure.code, Code::Refused);
+        assert_eq!(failure.message, "2 events were refused\n  entry 1: source: must not be empty");
+        assert_eq!(refusal(507, &Value::Null).code, Code::Busy);
+        assert_eq!(refusal(404, &Value::Null).code, Code::NotFound);
+        assert!(refusal(401, &Value::Null).hint.is_some_and(|hint| hint.contains("--key")));
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_a_path() {
+        assert_eq!(segment("../a b?c#d"), "%2E%2E%2Fa%20b%3Fc%23d");
+    }
+}

@@ -1,0 +1,117 @@
+//! `trunkline dead-letter`: what could not be delivered, and what to do about it.
+
+use crate::{
+    client::{Client, segment},
+    exit::{Code, Failure},
+    output::Output,
+};
+use http::Method;
+use serde_json::{Value, json};
+
+/// Look at dead letters, send them again, discard them.
+#[derive(Debug, clap::Subcommand)]
+pub enum DeadLetter {
+    /// Those of the bus.
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// At most this many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One, with its event.
+    Show {
+        /// Its id, from the list.
+        id: String,
+    },
+    /// Send them again, with a new count of attempts.
+    Redrive(Selection),
+    /// Give them up for good.
+    Discard(Selection),
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Selection {
+    /// Only these, by the id in the list.
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Of this subscription.
+    #[arg(long, value_name = "NAME")]
+    pub subscription: Option<String>,
+    /// Of this reason, e.g. `http_400`.
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// All of the bus; needed when nothing else narrows what is redriven or discarded.
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl DeadLetter {
+    /// Runs it.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let collection = format!("/v1/buses/{}/dead-letters", segment(client.bus()));
+        match self {
+            DeadLetter::List { selection, limit } => list(client, output, &collection, &selection, limit).await,
+            DeadLetter::Show { id } => {
+                let found = client.get(&format!("{collection}/{}", segment(&id))).await?;
+                output.line(&format!("{found:#}"));
+                Ok(())
+            }
+            DeadLetter::Redrive(selection) => act(client, output, &collection, "redrive", &selection).await,
+            DeadLetter::Discard(selection) => act(client, output, &collection, "discard", &selection).await,
+        }
+    }
+}
+
+async fn list(
+    client: &Client,
+    output: Output,
+    collection: &str,
+    selection: &Selection,
+    limit: usize,
+) -> Result<(), Failure> {
+    let mut query = format!("{collection}?limit={limit}");
+    for (name, value) in [("subscription", &selection.subscription), ("reason", &selection.reason)] {
+        if let Some(value) = value {
+            query.push_str(&format!("&{name}={}", segment(value)));
+        }
+    }
+    let page = client.get(&query).await?;
+    let items = page["items"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    let columns = ["id", "subscription", "event_type", "event_id", "reason", "attempts", "died"];
+    let rows = items.iter().map(|item| columns.iter().map(|column| text(&item[*column])).collect());
+    output.print(&page, &columns, rows.collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn act(
+    client: &Client,
+    output: Output,
+    collection: &str,
+    verb: &str,
+    selection: &Selection,
+) -> Result<(), Failure> {
+    let narrowed = !selection.ids.is_empty() || selection.subscription.is_some() || selection.reason.is_some();
+    if !narrowed && !selection.all {
+        let message = format!("say which dead letters to {verb}: ids, --subscription, --reason, or --all");
+        return Err(Failure::new(Code::Usage, message));
+    }
+    let mut body = serde_json::Map::new();
+    if !selection.ids.is_empty() {
+        body.insert("ids".into(), json!(selection.ids));
+    }
+    for (name, value) in [("subscription", &selection.subscription), ("reason", &selection.reason)] {
+        if let Some(value) = value {
+            body.insert(name.into(), json!(value));
+        }
+    }
+    let body = Value::Object(body).to_string().into_bytes();
+    let answer = client.send(Method::POST, &format!("{collection}:{verb}"), Some(("application/json", body))).await?;
+    match output.is_json() {
+        true => output.line(&answer.to_string()),
+        false => output.line(&format!("{} dead letters: {verb}", answer["count"])),
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! `trunkline listen`: a receiver on this machine for trying things out. It verifies Standard Webhooks signatures when it
+//! is given the secret, prints what arrives, and fails or dawdles on purpose when asked to.
+
+use crate::{
+    exit::{Code, Failure},
+    output::{Output, printable},
+};
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::hmac;
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Bytes of a delivery that are read: the largest event, its attributes, and some room for structured mode.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// How far a signature's timestamp may be from now, both ways, as the reference libraries have it.
+const TIMESTAMP_TOLERANCE_SECONDS: i64 = 300;
+
+/// Receive deliveries here.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Listen {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    pub address: SocketAddr,
+    /// The signing secret (`whsec_…`); repeat it during a rotation. Without one, signatures are not looked at.
+    #[arg(long, env = "TRUNKLINE_LISTEN_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub secret: Vec<String>,
+    /// Answer with this status for a share of the deliveries, as `500:0.3`; the status alone fails all.
+    #[arg(long, value_name = "STATUS[:SHARE]", value_parser = parse_fail)]
+    pub fail: Option<(u16, f64)>,
+    /// Wait this long before answering, e.g. `200ms`.
+    #[arg(long, value_name = "DURATION", value_parser = control::units::parse_duration)]
+    pub delay: Option<Duration>,
+    /// Print one line per delivery, without its data.
+    #[arg(long)]
+    pub quiet: bool,
+    /// Stop after this many deliveries.
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+struct Receiver {
+    arguments: Listen,
+    keys: Vec<hmac::Key>,
+    output: Output,
+    received: AtomicU64,
+    done: tokio::sync::Notify,
+}
+
+impl Listen {
+    /// Receives until interrupted, or until `--count` deliveries came.
+    pub async fn run(self, output: Output) -> Result<(), Failure> {
+        let keys = self.secret.iter().map(|secret| key(secret)).collect::<Result<Vec<_>, _>>()?;
+        let address = self.address;
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|error| Failure::new(Code::Failed, format!("cannot listen on {address}: {error}")))?;
+        let bound = listener.local_addr().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+        eprintln!("listening on http://{bound}; stop with Ctrl-C");
+        let received = AtomicU64::new(0);
+        let receiver =
+            Arc::new(Receiver { arguments: self, keys, output, received, done: tokio::sync::Notify::new() });
+        let stop = receiver.clone();
+        let router = Router::new().fallback(receive).with_state(receiver);
+        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = stop.done.notified() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        });
+        served.await.map_err(|error| Failure::new(Code::Failed, format!("serve: {error}")))
+    }
+}
+
+async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    };
+    let number = receiver.received.fetch_add(1, Ordering::Relaxed) + 1;
+    let signature = receiver.verify(&parts.headers, &body, unix_seconds());
+    let status = if signature == Signature::Wrong { StatusCode::UNAUTHORIZED } else { receiver.status(number) };
+    if let Some(delay) = receiver.arguments.delay {
+        tokio::time::sleep(delay).await;
+    }
+    receiver.print(number, &parts.headers, &body, signature, status);
+    if receiver.arguments.count.is_some_and(|count| number >= count) {
+        receiver.done.notify_one();
+    }
+    status
+}
+
+/// What a signature turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signature {
+    NotLookedAt,
+    Good,
+    Wrong,
+}
+
+impl Receiver {
+    /// Standard Webhooks 1.0.0: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; any of several may be ours.
+    fn verify(&self, headers: &HeaderMap, body: &Bytes, now: i64) -> Signature {
+        if self.keys.is_empty() {
+            return Signature::NotLookedAt;
+        }
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
+        let fresh = timestamp.parse().is_ok_and(|sent: i64| (now - sent).abs() <= TIMESTAMP_TOLERANCE_SECONDS);
+        let mut signed = format!("{id}.{timestamp}.").into_bytes();
+        signed.extend_from_slice(body);
+        let matches = |token: &str| {
+            let signature = token.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+            self.keys.iter().any(|key| hmac::verify(key, &signed, &signature).is_ok())
+        };
+        let good = fresh && header("webhook-signature").split(' ').any(matches);
+        if good { Signature::Good } else { Signature::Wrong }
+    }
+
+    /// The status to answer with: the share of failures is spread evenly and is the same at every run.
+    fn status(&self, number: u64) -> StatusCode {
+        let Some((status, share)) = self.arguments.fail else {
+            return StatusCode::NO_CONTENT;
+        };
+        let failures = |count: u64| (count as f64 * share) as u64;
+        let fails = failures(number) > failures(number - 1);
+        if fails { StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) } else { StatusCode::NO_CONTENT }
+    }
+
+    fn print(&self, number: u64, headers: &HeaderMap, body: &Bytes, signature: Signature, status: StatusCode) {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let verdict = match signature {
+            Signature::NotLookedAt => "not looked at",
+            Signature::Good => "good",
+            Signature::Wrong => "WRONG",
+        };
+        if self.output.is_json() {
+            let shown: serde_json::Map<_, _> = headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
+                .collect();
+            let data = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
+            let line = json!({"number": number, "status": status.as_u16(), "signature": verdict, "headers": shown, "body": data});
+            return self.output.line(&line.to_string());
+        }
+        self.output.line(&printable(&format!(
+            "{number}  {}  {}  {}  id {}  signature {verdict}",
+            status.as_u16(),
+            header("ce-type"),
+            header("ce-source"),
+            header("ce-id")
+        )));
+        if !self.arguments.quiet && !body.is_empty() {
+            self.output.line(&format!("   {}", printable(&String::from_utf8_lossy(body))));
+        }
+    }
+}
+
+/// The key inside `whsec_…`.
+fn key(secret: &str) -> Result<hmac::Key, Failure> {
+    let bytes = secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
+    let bytes = bytes.ok_or_else(|| Failure::new(Code::Usage, "--secret is not `whsec_` and base64"))?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}
+
+fn parse_fail(text: &str) -> Result<(u16, f64), String> {
+    let (status, share) = text.split_once(':').unwrap_or((text, "1"));
+    let status = status.parse().ok().filter(|status| (200..600).contains(status));
+    let share = share.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    match (status, share) {
+        (Some(status), Some(share)) => Ok((status, share)),
+        _ => Err("write it as STATUS:SHARE, e.g. 500:0.3".into()),
+    }
+}
+
+fn unix_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    fn receiver(secret: &[&str], fail: Option<(u16, f64)>) -> Receiver {
+        let arguments = Listen {
+            address: "127.0.0.1:0".parse().expect("an address"),
+            secret: secret.iter().map(ToString::to_string).collect(),
+            fail,
+            delay: None,
+            quiet: true,
+            count: None,
+        };
+        let keys = secret.iter().map(|secret| key(secret).expect("a key")).collect();
+        let output = Output::new(Format::Table);
+        Receiver { arguments, keys, output, received: AtomicU64::new(0), done: tokio::sync::Notify::new() }
+    }
+
+    #[test]
+    fn the_published_vector_of_standard_webhooks_verifies_and_an_old_or_altered_one_does_not() {
+        let receiver = receiver(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], None);
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".parse().expect("a value"));
+        headers.insert("webhook-timestamp", "1614265330".parse().expect("a value"));
+        let signatures = "v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        headers.insert("webhook-signature", signatures.parse().expect("a value"));
+        let body = Bytes::from_static(b"{\"test\": 2432232314}");
+        assert_eq!(receiver.verify(&headers, &body, 1614265330 + 299), Signature::Good);
+        assert_eq!(receiver.verify(&headers, &body, 1614265330 + 301), Signature::Wrong);
+        assert_eq!(receiver.verify(&headers, &Bytes::from_static(b"{}"), 1614265330), Signature::Wrong);
+    }
+
+    #[test]
+    fn the_share_of_failures_is_exact_over_ten_deliveries() {
+        let receiver = receiver(&[], Some((503, 0.3)));
+        let failures = (1..=10).filter(|number| receiver.status(*number) == 503).count();
+        assert_eq!(failures, 3);
+    }
+}

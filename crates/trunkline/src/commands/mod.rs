@@ -1,0 +1,12 @@
+//! The commands, one file each with the same inside: arguments, then `run`.
+
+pub mod apply;
+pub mod bench;
+pub mod dead_letter;
+pub mod doctor;
+pub mod event;
+pub mod export;
+pub mod key;
+pub mod listen;
+pub mod publish;
+pub mod subscription;

@@ -1,0 +1,75 @@
+//! `trunkline subscription`: how subscriptions are doing; pause and resume.
+
+use crate::{
+    client::{Client, segment},
+    exit::Failure,
+    output::Output,
+};
+use http::Method;
+use serde_json::Value;
+
+/// Look at subscriptions, pause and resume them.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subscription {
+    /// All of the bus, with their lag.
+    List,
+    /// One, whole.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Stop delivering; the position stays where it is.
+    Pause {
+        /// Its name.
+        name: String,
+    },
+    /// Deliver again from where it stopped; also after a 410 or a bound stopped it.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Subscription {
+    /// Runs it.
+    pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
+        let collection = format!("/v1/buses/{}/subscriptions", segment(client.bus()));
+        match self {
+            Subscription::List => list(client, output, &collection).await,
+            Subscription::Show { name } => {
+                let found = client.get(&format!("{collection}/{}", segment(&name))).await?;
+                output.line(&format!("{found:#}"));
+                Ok(())
+            }
+            Subscription::Pause { name } => act(client, output, &collection, &name, "pause").await,
+            Subscription::Resume { name } => act(client, output, &collection, &name, "resume").await,
+        }
+    }
+}
+
+async fn list(client: &Client, output: Output, collection: &str) -> Result<(), Failure> {
+    let items = client.list(collection).await?;
+    let rows = items.iter().map(|item| {
+        let status = &item["status"];
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+        vec![
+            text(&item["name"]),
+            text(&item["connection"]),
+            text(&status["state"]),
+            text(&status["lag_events"]),
+            format!("{:.1}", status["lag_seconds"].as_f64().unwrap_or_default()),
+            text(&status["parked"]),
+            text(&status["dead"]),
+            status["reason"].as_str().unwrap_or_default().to_string(),
+        ]
+    });
+    let header = ["name", "connection", "state", "lag", "lag s", "parked", "dead", "reason"];
+    output.print(&Value::from(items.clone()), &header, rows.collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn act(client: &Client, output: Output, collection: &str, name: &str, verb: &str) -> Result<(), Failure> {
+    client.send(Method::POST, &format!("{collection}/{}:{verb}", segment(name)), None).await?;
+    output.line(&format!("{name}: {verb}d"));
+    Ok(())
+}

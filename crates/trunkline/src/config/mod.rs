@@ -1,0 +1,163 @@
+//! The server's configuration: the compiled-in defaults, then a file, the environment and flags over them, into one plain
+//! value. What the values mean to a running server is decided in `serve`.
+
+mod layers;
+
+use control::units;
+use serde::Deserialize;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use layers::{Overrides, load};
+
+/// The defaults and the reference manual.
+pub const DEFAULTS: &str = include_str!("trunkline.toml");
+
+/// The whole configuration. Every key is in [`DEFAULTS`], with its meaning.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Where the data lives.
+    pub data_dir: PathBuf,
+    /// Whether keys may travel over plain HTTP off loopback.
+    pub allow_plaintext: bool,
+    /// Private networks that destinations may be in.
+    pub allow_networks: AllowNetworks,
+    /// A proxy for outbound connections; empty: none.
+    pub egress_proxy: String,
+    /// How long a stop may take.
+    #[serde(with = "units::duration")]
+    pub drain: Duration,
+    /// TLS on the port.
+    pub tls: Tls,
+    /// Diagnostics.
+    pub log: Log,
+    /// Keys.
+    pub keys: Keys,
+    /// The journal.
+    pub journal: Journal,
+    /// The HTTP server.
+    pub http: Http,
+    /// The history of attempts.
+    pub attempts: Attempts,
+}
+
+/// `"automatic"`, or a list of CIDR blocks.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum AllowNetworks {
+    /// A word: only `automatic`.
+    Word(String),
+    /// Exactly these.
+    List(Vec<String>),
+}
+
+/// TLS on the port.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the certificate chain.
+    pub certificate: String,
+    /// PEM file of its private key.
+    pub key: String,
+}
+
+/// Diagnostics.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// A level or a filter.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How diagnostic lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Keys from outside the store.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Token of the first key.
+    pub admin: String,
+    /// File with it.
+    pub admin_file: String,
+    /// Master key in base64.
+    pub master: String,
+    /// File with it.
+    pub master_file: String,
+}
+
+/// The journal's sizes and marks.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// Below this free share publishing is refused.
+    pub publish_mark: Percent,
+    /// Below this free share held records are given up.
+    pub hold_mark: Percent,
+    /// Cap of the write-ahead files in bytes.
+    #[serde(with = "units::bytes")]
+    pub write_ahead: u64,
+    /// Least window of deduplication.
+    #[serde(with = "units::duration")]
+    pub deduplication: Duration,
+}
+
+/// A share of a whole, written as `5%`; kept as parts of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Percent(pub f64);
+
+impl TryFrom<String> for Percent {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
+        match number {
+            Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Percent(percent / 100.0)),
+            _ => Err(format!("{text:?} is not a percentage such as \"5%\"")),
+        }
+    }
+}
+
+/// The HTTP server's bounds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Connections open at once.
+    pub connections: usize,
+    /// For a request's head and body to arrive.
+    #[serde(with = "units::duration")]
+    pub request_timeout: Duration,
+}
+
+/// The history of attempts.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempts {
+    /// How long it is kept.
+    #[serde(with = "units::duration")]
+    pub keep: Duration,
+}
+
+impl Config {
+    /// Whether every address is a loopback one.
+    pub fn on_loopback(&self) -> bool {
+        self.listen.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// Whether the port speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        !self.tls.certificate.is_empty()
+    }
+}

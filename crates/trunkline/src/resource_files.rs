@@ -1,0 +1,165 @@
+//! Resource files: JSON or YAML, several documents in a file, secrets resolved from the environment or from files before
+//! anything is sent. What a resource may hold is the server's business.
+
+use crate::exit::{Code, Failure};
+use serde_json::{Map, Value};
+use std::{io::Read, path::Path};
+
+/// One document of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// `topic`, `connection`, …
+    pub kind: String,
+    /// The bus it names, if it does.
+    pub bus: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Everything else.
+    pub body: Map<String, Value>,
+}
+
+impl Resource {
+    /// The path of its kind in `/v1`, for the bus given or its own.
+    pub fn path(&self, bus: &str) -> Result<String, Failure> {
+        let bus = crate::client::segment(self.bus.as_deref().unwrap_or(bus));
+        let name = crate::client::segment(&self.name);
+        let collection = match self.kind.as_str() {
+            "bus" => return Ok(format!("/v1/buses/{name}")),
+            "topic" => "topics",
+            "event-type" => "event-types",
+            "connection" => "connections",
+            "subscription" => "subscriptions",
+            other => {
+                let message = format!("kind {other:?} is none of bus, topic, event-type, connection, subscription");
+                return Err(Failure::new(Code::Usage, message));
+            }
+        };
+        Ok(format!("/v1/buses/{bus}/{collection}/{name}"))
+    }
+
+    /// Where it goes among resources that need each other: topics before event types, connections before subscriptions.
+    pub fn rank(&self) -> usize {
+        let order = ["bus", "topic", "event-type", "connection", "subscription"];
+        order.iter().position(|kind| *kind == self.kind).unwrap_or(order.len())
+    }
+}
+
+/// Reads the documents of a file (`-`: standard input), secrets resolved, in the order they can be applied in.
+pub fn read(path: &Path) -> Result<Vec<Resource>, Failure> {
+    let shown = path.display();
+    let text = text(path).map_err(|error| Failure::new(Code::Usage, format!("cannot read {shown}: {error}")))?;
+    let documents: Vec<Value> = parse(&text).map_err(|reason| Failure::new(Code::Usage, format!("{shown}: {reason}")))?;
+    let mut resources = Vec::new();
+    for (index, document) in documents.into_iter().enumerate().filter(|(_, document)| !document.is_null()) {
+        let place = format!("{shown}, document {}", index + 1);
+        resources.push(resource(document).map_err(|reason| Failure::new(Code::Usage, format!("{place}: {reason}")))?);
+    }
+    resources.sort_by_key(Resource::rank);
+    Ok(resources)
+}
+
+fn text(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+}
+
+/// JSON (one document, or an array of them) or YAML (several documents).
+fn parse(text: &str) -> Result<Vec<Value>, String> {
+    if text.trim_start().starts_with(['{', '[']) {
+        return match serde_json::from_str(text).map_err(|error| error.to_string())? {
+            Value::Array(documents) => Ok(documents),
+            document => Ok(vec![document]),
+        };
+    }
+    serde_saphyr::from_multiple(text).map_err(|error| error.to_string())
+}
+
+fn resource(document: Value) -> Result<Resource, String> {
+    let Value::Object(mut body) = document else {
+        return Err("a resource is an object with kind and name".into());
+    };
+    let mut take = |field: &str| match body.remove(field) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{field} is a string")),
+    };
+    let kind = take("kind")?.ok_or("kind is missing")?;
+    let bus = take("bus")?;
+    let name = take("name")?.ok_or("name is missing")?;
+    for value in body.values_mut() {
+        resolve(value)?;
+    }
+    Ok(Resource { kind, bus, name, body })
+}
+
+/// Replaces `{env: NAME}` and `{file: PATH}` by what they name, at any depth.
+fn resolve(value: &mut Value) -> Result<(), String> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(resolve),
+        Value::Object(object) => match reference(object) {
+            Some(("env", name)) => {
+                let found = std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))?;
+                *value = Value::String(found);
+                Ok(())
+            }
+            Some((_, path)) => {
+                let found = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+                *value = Value::String(found.trim_end_matches(['\r', '\n']).to_string());
+                Ok(())
+            }
+            None => object.values_mut().try_for_each(resolve),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn reference(object: &Map<String, Value>) -> Option<(&str, &str)> {
+    let (key, value) = object.iter().next().filter(|_| object.len() == 1)?;
+    matches!(key.as_str(), "env" | "file").then_some((key.as_str(), value.as_str()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_file_of_several_documents_is_read_in_an_order_that_can_be_applied() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let secret = directory.path().join("secret");
+        std::fs::write(&secret, "whsec_from_file\n").expect("written");
+        let text = format!(
+            "kind: subscription\nname: a\nconnection: crm\n---\nkind: topic\nbus: shop\nname: orders\npartitions: 6\n---\n\
+             kind: connection\nname: crm\nprovider: webhook\nconfig: {{signing: {{secrets: [{{file: {}}}]}}}}\n",
+            secret.display()
+        );
+        let file = directory.path().join("resources.yaml");
+        std::fs::write(&file, text).expect("written");
+        let resources = read(&file).expect("resources");
+        let kinds: Vec<_> = resources.iter().map(|resource| resource.kind.as_str()).collect();
+        assert_eq!(kinds, ["topic", "connection", "subscription"]);
+        assert_eq!(resources[0].path("default").expect("a path"), "/v1/buses/shop/topics/orders");
+        assert_eq!(resources[0].body["partitions"], json!(6));
+        assert_eq!(resources[1].body["config"]["signing"]["secrets"], json!(["whsec_from_file"]));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_document() {
+        for (text, said) in [
+            ("kind: topic\n", "document 1: name is missing"),
+            ("[{\"kind\": \"topic\", \"name\": 5}]", "document 1: name is a string"),
+            ("kind: topic\nname: a\nx: {env: TRUNKLINE_NOT_SET_ANYWHERE}\n", "TRUNKLINE_NOT_SET_ANYWHERE is not set"),
+            ("- 5\n", "document 1: a resource is an object"),
+        ] {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = directory.path().join("resources.yaml");
+            std::fs::write(&file, text).expect("written");
+            let refused = read(&file).expect_err("refused").message;
+            assert!(refused.contains(said), "{text:?}: {refused}");
+        }
+    }
+}
