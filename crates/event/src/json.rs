@@ -339,7 +339,10 @@ pub fn encode_structured(event: &EventView<'_>, out: &mut Vec<u8>) {
 }
 
 /// Appends events in the JSON batch format.
-pub fn encode_batch<'a>(events: impl IntoIterator<Item = &'a EventView<'a>>, out: &mut Vec<u8>) {
+pub fn encode_batch<'view, 'event: 'view>(
+    events: impl IntoIterator<Item = &'view EventView<'event>>,
+    out: &mut Vec<u8>,
+) {
     out.push(b'[');
     for (index, event) in events.into_iter().enumerate() {
         if index > 0 {

@@ -19,7 +19,9 @@ pub const COPY_HEADER: &str = "tl-copy";
 
 /// The headers of one event's record.
 #[derive(Clone, Debug)]
-pub struct RecordHeaders<'a>(SmallVec<[(Cow<'a, str>, Cow<'a, [u8]>); 12]>);
+pub struct RecordHeaders<'a>(SmallVec<[RecordHeader<'a>; 12]>);
+
+type RecordHeader<'a> = (Cow<'a, str>, Cow<'a, [u8]>);
 
 impl<'a> RecordHeaders<'a> {
     /// Adds a header of the caller's.
@@ -144,7 +146,7 @@ struct Parts<'a> {
     time: Option<&'a str>,
     data_content_type: Option<&'a str>,
     data_schema: Option<&'a str>,
-    extensions: SmallVec<[ExtensionView<'a>; 8]>,
+    extensions: Vec<ExtensionView<'a>>,
     types: Option<&'a str>,
     data_form: Option<&'a str>,
     data: Option<&'a [u8]>,

@@ -1,9 +1,8 @@
 //! An event, borrowed: from an [`Event`] or from a stored record. Every encoder takes it. It is made once per record on the
-//! hot path, so it copies nothing and allocates only beyond eight extensions.
+//! hot path, so it copies nothing and allocates only for a list of extensions.
 
 use crate::{AttributeKind, Data, DataForm, Event, Extension, Invalid, SPECVERSION};
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 /// A borrowed event. Its attributes hold no control characters; one that comes from a record that a Kafka client wrote may
 /// break finer rules (a time that is none): [`EventView::to_event`] checks them all.
@@ -16,8 +15,8 @@ pub struct EventView<'a> {
     pub(crate) time: Option<&'a str>,
     pub(crate) data_content_type: Option<&'a str>,
     pub(crate) data_schema: Option<&'a str>,
-    /// Sorted by name, no name twice.
-    pub(crate) extensions: SmallVec<[ExtensionView<'a>; 8]>,
+    /// Sorted by name, no name twice. No `SmallVec`, whose lifetime is invariant: a view must shorten to its borrower's.
+    pub(crate) extensions: Vec<ExtensionView<'a>>,
     pub(crate) data: Option<&'a [u8]>,
     /// The form as it was given; absent: as the media type tells.
     pub(crate) data_form: Option<DataForm>,
@@ -183,5 +182,21 @@ impl From<ExtensionView<'_>> for Extension {
             value: view.value.to_owned(),
             kind: view.kind,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_shortens_to_its_borrower() {
+        struct Borrower<'a>(&'a EventView<'a>);
+        let event = Event::builder("1", "/s", "t").build().expect("it is valid");
+        let id = {
+            let view = event.view();
+            Borrower(&view).0.id().to_owned()
+        };
+        assert_eq!(id, event.id());
     }
 }
