@@ -6,6 +6,8 @@
 pub mod conformance;
 mod contract;
 mod embedded;
+mod memory;
 
 pub use contract::*;
 pub use embedded::{Embedded, Missing, Settings};
+pub use memory::Memory;

@@ -1,0 +1,372 @@
+//! A store in memory, for the tests of the crates above: the same answers, and failures on request.
+//!
+//! It is not an engine: nothing is durable, and everything is one map under one lock.
+
+use crate::{
+    BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Millis,
+    Operation, Parked, Partition, Range, Revision, Store, SubscriptionId,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// A [`Store`] that forgets everything when its last handle is dropped.
+#[derive(Default)]
+pub struct Memory {
+    shared: Arc<Mutex<Shared>>,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shared {
+    rows: Rows,
+    failures: VecDeque<Error>,
+    applies: u64,
+}
+
+type DocumentKey = (BusId, Kind, String);
+
+#[derive(Default)]
+struct Rows {
+    revision: Revision,
+    documents: BTreeMap<DocumentKey, Document>,
+    tails: BTreeMap<Partition, u64>,
+    lanes: BTreeMap<(SubscriptionId, Partition), LaneRow>,
+    marks: BTreeMap<DeliveryKey, Mark>,
+    parked: BTreeMap<DeliveryKey, Parked>,
+    dead: BTreeMap<DeliveryKey, Dead>,
+    ranges: Vec<Range>,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another handle on the same rows, open even if this one is shut down: what a restart would find.
+    pub fn reopen(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes the next `apply` fail with this error and change nothing; asked twice, the next two.
+    pub fn fail_next(&self, error: Error) {
+        self.lock().failures.push_back(error);
+    }
+
+    /// How often `apply` has succeeded.
+    pub fn applies(&self) -> u64 {
+        self.lock().applies
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply_now(&self, operations: Vec<Operation>) -> Result<Revision, Error> {
+        self.check_open()?;
+        let mut shared = self.lock();
+        if let Some(error) = shared.failures.pop_front() {
+            return Err(error);
+        }
+        shared.rows.check_conditions(&operations)?;
+        shared.rows.revision += 1;
+        shared.applies += 1;
+        operations.into_iter().for_each(|operation| shared.rows.run(operation));
+        Ok(shared.rows.revision)
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::SeqCst) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn read<'a, T: Send + 'a>(&'a self, read: impl FnOnce(&Rows) -> T + Send + 'a) -> BoxFuture<'a, Result<T, Error>> {
+        Box::pin(async move {
+            self.check_open()?;
+            Ok(read(&self.lock().rows))
+        })
+    }
+}
+
+impl Rows {
+    /// Only conditions can fail, so they are asked first, each as the steps before it would leave the document.
+    fn check_conditions(&self, operations: &[Operation]) -> Result<(), Error> {
+        let mut changed: BTreeMap<(BusId, Kind, &str), Option<Revision>> = BTreeMap::new();
+        for operation in operations {
+            let (bus, kind, name, expect, deletes) = match operation {
+                Operation::PutDocument {
+                    bus,
+                    kind,
+                    name,
+                    expect,
+                    ..
+                } => (*bus, *kind, name, *expect, false),
+                Operation::DeleteDocument {
+                    bus,
+                    kind,
+                    name,
+                    expect,
+                } => (*bus, *kind, name, *expect, true),
+                _ => continue,
+            };
+            let stored = || {
+                self.documents
+                    .get(&(bus, kind, name.clone()))
+                    .map(|document| document.version)
+            };
+            let found = changed.get(&(bus, kind, name.as_str())).copied().unwrap_or_else(stored);
+            if !holds(expect, found, deletes) {
+                return Err(Error::Conflict {
+                    kind,
+                    name: name.clone(),
+                    found,
+                });
+            }
+            changed.insert((bus, kind, name), (!deletes).then_some(self.revision + 1));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, operation: Operation) {
+        match operation {
+            Operation::PutDocument {
+                bus, kind, name, body, ..
+            } => {
+                let document = Document {
+                    bus,
+                    kind,
+                    name: name.clone(),
+                    version: self.revision,
+                    body,
+                };
+                self.documents.insert((bus, kind, name), document);
+            }
+            Operation::DeleteDocument { bus, kind, name, .. } => {
+                self.documents.remove(&(bus, kind, name));
+            }
+            Operation::SaveTail { partition, position } => {
+                self.tails.insert(partition, position);
+            }
+            Operation::SaveLane(lane) => {
+                self.lanes.insert((lane.subscription, lane.partition), lane);
+            }
+            Operation::Park(parked) => {
+                self.parked.insert(parked.key, parked);
+            }
+            Operation::Unpark(key) => {
+                self.parked.remove(&key);
+            }
+            Operation::Bury(dead) => {
+                self.dead.insert(dead.delivery.key, dead);
+            }
+            Operation::Exhume(key) => {
+                self.dead.remove(&key);
+            }
+            Operation::Mark(mark) => {
+                self.marks.insert(mark.key, mark);
+            }
+            Operation::ClearMarks {
+                subscription,
+                partition,
+                below,
+            } => self.marks.retain(|key, _| {
+                let live = key.subscription == subscription && key.partition == partition && key.replay == 0;
+                !(live && key.offset < below)
+            }),
+            Operation::RecordRange(range) => self.ranges.push(range),
+            Operation::ForgetSubscription(subscription) => self.forget_subscription(subscription),
+            Operation::ForgetTopic(topic) => self.forget_topic(topic),
+        }
+    }
+
+    fn forget_subscription(&mut self, subscription: SubscriptionId) {
+        self.lanes.retain(|(of, _), _| *of != subscription);
+        self.marks.retain(|key, _| key.subscription != subscription);
+        self.parked.retain(|key, _| key.subscription != subscription);
+        self.dead.retain(|key, _| key.subscription != subscription);
+    }
+
+    fn forget_topic(&mut self, topic: u32) {
+        self.tails.retain(|partition, _| partition.topic != topic);
+        self.lanes.retain(|(_, partition), _| partition.topic != topic);
+        self.marks.retain(|key, _| key.partition.topic != topic);
+    }
+
+    fn parked_of(&self, subscription: SubscriptionId) -> impl Iterator<Item = &Parked> {
+        self.parked
+            .values()
+            .filter(move |parked| parked.key.subscription == subscription)
+    }
+
+    fn dead_of(&self, query: &DeadQuery) -> Vec<Dead> {
+        let wanted = |dead: &&Dead| {
+            let delivery = &dead.delivery;
+            query.subscriptions.contains(&delivery.key.subscription)
+                && query.after.is_none_or(|after| delivery.key > after)
+                && query.reason.as_ref().is_none_or(|reason| *reason == delivery.reason)
+                && query
+                    .event_id
+                    .as_ref()
+                    .is_none_or(|event_id| *event_id == dead.event_id)
+        };
+        self.dead.values().filter(wanted).take(query.limit).cloned().collect()
+    }
+
+    fn holdings(&self) -> Vec<(SubscriptionId, Holdings)> {
+        let mut holdings: BTreeMap<SubscriptionId, Holdings> = BTreeMap::new();
+        for parked in self.parked.values() {
+            let held = holdings.entry(parked.key.subscription).or_default();
+            held.parked += 1;
+            held.parked_bytes += parked.record.len() as u64;
+            held.next_due = Some(held.next_due.map_or(parked.due, |due| due.min(parked.due)));
+        }
+        for dead in self.dead.values() {
+            let held = holdings.entry(dead.delivery.key.subscription).or_default();
+            held.dead += 1;
+            held.dead_bytes += dead.delivery.record.len() as u64;
+        }
+        holdings.into_iter().collect()
+    }
+}
+
+fn holds(expect: Expect, found: Option<Revision>, deletes: bool) -> bool {
+    match expect {
+        Expect::Any => true,
+        Expect::Absent => found.is_none() && !deletes,
+        Expect::Version(version) => found == Some(version),
+    }
+}
+
+impl Store for Memory {
+    fn apply(&self, _bus: BusId, operations: Vec<Operation>) -> BoxFuture<'_, Result<Revision, Error>> {
+        Box::pin(async move { self.apply_now(operations) })
+    }
+
+    fn document(&self, bus: BusId, kind: Kind, name: &str) -> BoxFuture<'_, Result<Option<Document>, Error>> {
+        let key = (bus, kind, name.to_owned());
+        self.read(move |rows| rows.documents.get(&key).cloned())
+    }
+
+    fn documents(&self) -> BoxFuture<'_, Result<Vec<Document>, Error>> {
+        self.read(|rows| rows.documents.values().cloned().collect())
+    }
+
+    fn tails(&self) -> BoxFuture<'_, Result<Vec<(Partition, u64)>, Error>> {
+        self.read(|rows| {
+            rows.tails
+                .iter()
+                .map(|(partition, position)| (*partition, *position))
+                .collect()
+        })
+    }
+
+    fn lanes(&self) -> BoxFuture<'_, Result<Vec<LaneRow>, Error>> {
+        self.read(|rows| rows.lanes.values().copied().collect())
+    }
+
+    fn marks(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Mark>, Error>> {
+        self.read(move |rows| {
+            let marks = rows.marks.values().filter(|mark| mark.key.subscription == subscription);
+            marks.copied().collect()
+        })
+    }
+
+    fn parked(
+        &self,
+        subscription: SubscriptionId,
+        until: Millis,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
+        self.read(move |rows| {
+            let mut due: Vec<_> = rows
+                .parked_of(subscription)
+                .filter(|parked| parked.due <= until)
+                .collect();
+            due.sort_by_key(|parked| (parked.due, parked.key));
+            due.into_iter().take(limit).cloned().collect()
+        })
+    }
+
+    fn parked_orders(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<(u64, DeliveryKey)>, Error>> {
+        self.read(move |rows| {
+            let keys = rows
+                .parked_of(subscription)
+                .filter_map(|parked| Some((parked.order?, parked.key)));
+            let mut keys: Vec<_> = keys.collect();
+            keys.sort_unstable();
+            keys
+        })
+    }
+
+    fn parked_at(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
+        self.read(move |rows| {
+            let here = |parked: &&Parked| parked.key.partition == partition && parked.key.offset == offset;
+            rows.parked.values().filter(here).cloned().collect()
+        })
+    }
+
+    fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>> {
+        self.read(move |rows| rows.dead_of(&query))
+    }
+
+    fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>> {
+        self.read(move |rows| {
+            let ranges = rows.ranges.iter().filter(|range| range.subscription == subscription);
+            ranges.cloned().collect()
+        })
+    }
+
+    fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>> {
+        self.read(Rows::holdings)
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.closed.store(true, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[tokio::test]
+    async fn the_store_in_memory_keeps_the_contract() {
+        let stores: Mutex<HashMap<&str, Memory>> = Mutex::default();
+        let open = async |name: &'static str| {
+            let store = stores.lock().unwrap().entry(name).or_default().reopen();
+            Ok(Arc::new(store) as Arc<dyn Store>)
+        };
+        crate::conformance::run(open).await;
+    }
+
+    #[tokio::test]
+    async fn a_requested_failure_changes_nothing_and_happens_once() {
+        let store = Memory::new();
+        let tail = || {
+            vec![Operation::SaveTail {
+                partition: Partition { topic: 1, index: 0 },
+                position: 1,
+            }]
+        };
+        store.fail_next(Error::OutOfSpace);
+        assert_eq!(store.apply(1, tail()).await, Err(Error::OutOfSpace));
+        assert_eq!((store.tails().await, store.applies()), (Ok(vec![]), 0));
+        assert_eq!(store.apply(1, tail()).await, Ok(1));
+        assert_eq!(store.applies(), 1);
+    }
+}
