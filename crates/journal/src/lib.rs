@@ -7,6 +7,8 @@
 //! `docs/adr/0001-journal.md` states the state machine; the file formats are drawn where they are written.
 
 pub mod batch;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod contract;
 mod memory;
 mod record;

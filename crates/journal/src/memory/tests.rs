@@ -2,7 +2,11 @@
 //! conformance suite's.
 
 use super::*;
-use crate::{Appended, Deduplicate, EncodedRecord, Entry, Identity, records};
+use crate::{
+    Appended, Deduplicate, EncodedRecord, Entry, Identity,
+    conformance::{self, Harness},
+    records,
+};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 const TOPIC: TopicId = TopicId { bus: 1, topic: 7 };
@@ -103,7 +107,7 @@ async fn a_damaged_range_stops_a_read_before_it_and_fails_one_inside() {
     }
     let damage = memory.inject_damage(PARTITION, 1, 3, "a flipped bit").unwrap();
     assert_eq!((damage.from, damage.to), (1, 3));
-    assert_eq!(memory.damage(), [damage.clone()]);
+    assert_eq!(memory.damage(), std::slice::from_ref(&damage));
     assert_eq!(memory.read(PARTITION, 0, usize::MAX).await.unwrap().next, 1);
     assert!(matches!(memory.read(PARTITION, 2, 1).await, Err(Error::Damaged(found)) if found == damage));
     assert_eq!(memory.read(PARTITION, damage.to, usize::MAX).await.unwrap().next, 4);
@@ -173,4 +177,40 @@ async fn topics_that_the_store_lacks_are_forgotten() {
     reopened.retain_topics(&[]);
     assert!(matches!(reopened.bounds(PARTITION), Err(Error::UnknownPartition(_))));
     assert!(reopened.find(1, 1, 9).await.unwrap().is_empty());
+}
+
+/// The suite's way to a journal that keeps its data over restarts.
+fn harness() -> Harness {
+    let kept = Arc::new(Mutex::new(fresh()));
+    let (opened, wiped, held) = (Arc::clone(&kept), Arc::clone(&kept), kept);
+    Harness {
+        open: Box::new(move |topics| {
+            let mut kept = opened.lock().unwrap();
+            *kept = kept.reopen();
+            kept.retain_topics(&topics.iter().map(|(topic, _)| *topic).collect::<Vec<_>>());
+            let journal: Arc<dyn Journal> = Arc::new(kept.clone());
+            done(Ok(journal))
+        }),
+        wipe: Box::new(move || *wiped.lock().unwrap() = fresh()),
+        hold_sync: Some(Box::new(move |hold| {
+            let memory = held.lock().unwrap();
+            if hold {
+                memory.hold_sync()
+            } else {
+                memory.release_sync()
+            }
+        })),
+    }
+}
+
+fn fresh() -> Memory {
+    Memory::new(MemorySettings {
+        identify: Some(conformance::identify),
+        ..MemorySettings::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract() {
+    conformance::run(&harness()).await;
 }
