@@ -1,7 +1,49 @@
 //! Filters over documents: compiled when saved, many of them in one matcher, able to explain themselves.
 //!
 //! A [`Document`] is scalars and lists of scalars at canonical paths, and one JSON text mounted at `/data`. Each dialect's
-//! compiler rewrites its paths through the [`Mounts`] its caller passes. This crate knows no events, topics or buses.
+//! compiler rewrites its paths through the [`Mounts`] that its caller passes, so one scan of the bytes serves all dialects.
+//! A [`Filter`] answers alone; a [`Matcher`] answers for many at once, exactly as each of them would alone.
+//!
+//! This crate knows no events, topics or buses, does no I/O and keeps no state.
+//!
+//! ```
+//! use pattern::{Data, Document, Filter, Mounts};
+//!
+//! let mounts = Mounts::builder().mount("detail-type", "/attr/type").mount("detail", "/data").build();
+//! let filter = Filter::eventbridge(br#"{"detail": {"status": [{"prefix": "pa"}]}}"#, &mounts)?;
+//! let document = Document::new().text("/attr/type", "order").data(Data::Json(br#"{"status": "paid"}"#));
+//! assert!(filter.matches(&document));
+//! # Ok::<(), pattern::CompileError>(())
+//! ```
 
-/// Placeholder: the contract is in the comments of the helper's task.
-pub struct Document;
+mod address;
+mod consistency;
+mod document;
+mod error;
+mod eventbridge;
+mod explain;
+mod fields;
+mod filter;
+mod fold;
+mod json;
+pub mod limits;
+mod matcher;
+mod mounts;
+mod number;
+mod operator;
+mod paths;
+mod rules;
+mod scan;
+mod tokens;
+mod wildcard;
+
+pub use document::{Data, Document};
+pub use error::{CompileCode, CompileError};
+pub use explain::{Clause, ClauseKind, DataState, Explanation, explain};
+pub use fields::Scratch;
+pub use filter::Filter;
+pub use matcher::{Matcher, MatcherBuilder};
+pub use mounts::{Mounts, MountsBuilder};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! IP addresses in their text spellings, and ranges of them.
+//!
+//! An IPv4 address mapped into IPv6 (`::ffff:102:304`) is the IPv4 address, as in event-ruler.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Characters of the longest IPv4 address.
+const V4_CHARACTERS_MAX: usize = 15;
+
+/// The address that a text spells, if it does.
+pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
+    let looks_right = |allowed: fn(&u8) -> bool| !text.is_empty() && text.iter().all(allowed);
+    if looks_right(|byte| byte.is_ascii_digit() || *byte == b'.') {
+        return parse_v4(text);
+    }
+    if !looks_right(|byte| byte.is_ascii_hexdigit() || *byte == b':') {
+        return None;
+    }
+    let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+}
+
+/// Four decimal parts up to 255; zeros may lead.
+fn parse_v4(text: &[u8]) -> Option<IpAddr> {
+    if text.len() > V4_CHARACTERS_MAX {
+        return None;
+    }
+    let mut parts = [0u8; 4];
+    let mut count = 0;
+    for part in text.split(|byte| *byte == b'.') {
+        *parts.get_mut(count)? = parse_part(part)?;
+        count += 1;
+    }
+    (count == parts.len()).then(|| IpAddr::from(parts))
+}
+
+fn parse_part(part: &[u8]) -> Option<u8> {
+    if part.is_empty() {
+        return None;
+    }
+    part.iter().try_fold(0u8, |value, digit| value.checked_mul(10)?.checked_add(digit - b'0'))
+}
+
+/// A range of addresses, written `address/bits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl Network {
+    /// Reads `address/bits`; the refusal is AWS's text. The address may have bits set below the range.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'/').collect();
+        while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+            parts.pop();
+        }
+        let [address, bits] = parts[..] else { return Err("Malformed CIDR, one '/' required".into()) };
+        let bits = std::str::from_utf8(bits).ok().and_then(|bits| bits.parse::<i32>().ok());
+        let bits = bits.ok_or("Malformed CIDR, mask bits must be an integer")?;
+        let bits = u32::try_from(bits).map_err(|_| "Malformed CIDR, mask bits must not be negative")?;
+        let address = self::parse(address)
+            .ok_or_else(|| format!("Nonstandard IP address: {}", String::from_utf8_lossy(address)))?;
+        Self::new(address, bits)
+    }
+
+    fn new(address: IpAddr, bits: u32) -> Result<Self, String> {
+        match address {
+            IpAddr::V4(_) if bits >= u32::BITS => Err("IPv4 mask bits must be < 32".into()),
+            IpAddr::V6(_) if bits >= u128::BITS => Err("IPv6 mask bits must be < 128".into()),
+            IpAddr::V4(address) => {
+                let below = u32::MAX.checked_shr(bits).unwrap_or(0);
+                let first = address.to_bits() & !below;
+                Ok(Self { first: IpAddr::V4(first.into()), last: IpAddr::V4((first | below).into()) })
+            }
+            IpAddr::V6(address) => {
+                let below = u128::MAX.checked_shr(bits).unwrap_or(0);
+                let first = address.to_bits() & !below;
+                Ok(Self { first: IpAddr::V6(first.into()), last: IpAddr::V6((first | below).into()) })
+            }
+        }
+    }
+
+    /// Whether the address lies in the range. Addresses of the other family never do.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_an_address_are_equal() {
+        assert_eq!(parse(b"::1"), parse(b"0:0:0:0:0:0:0:1"));
+        assert_eq!(parse(b"2001:DB8::a"), parse(b"2001:db8:0::A"));
+        assert_eq!(parse(b"::ffff:0102:0304"), parse(b"1.2.3.4"));
+        assert_eq!(parse(b"010.0.0.1"), parse(b"10.0.0.1"));
+        for text in ["", ":", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "a.b.c.d", "12345::", "g::1", "1.2.3.4/8"] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_covers_its_addresses_and_no_others() {
+        let network = Network::parse(b"220.160.154.255/24").unwrap();
+        assert!(network.contains(parse(b"220.160.154.0").unwrap()));
+        assert!(!network.contains(parse(b"220.160.155.0").unwrap()));
+        assert!(!network.contains(parse(b"::1").unwrap()));
+        assert!(Network::parse(b"0.0.0.0/0").unwrap().contains(parse(b"255.1.2.3").unwrap()));
+        assert!(Network::parse(b"2001:db8::/32").unwrap().contains(parse(b"2001:db8:ffff::1").unwrap()));
+    }
+
+    #[test]
+    fn malformed_ranges_are_refused_in_the_words_of_aws() {
+        let check = |text: &str, expected: &str| assert_eq!(Network::parse(text.as_bytes()).unwrap_err(), expected, "{text}");
+        check("bad-filter", "Malformed CIDR, one '/' required");
+        check("10.0.0.0/", "Malformed CIDR, one '/' required");
+        check("1.1.1.1/2/3", "Malformed CIDR, one '/' required");
+        check("bad-/64filter", "Malformed CIDR, mask bits must be an integer");
+        check("1.1.1.1/-1", "Malformed CIDR, mask bits must not be negative");
+        check("xx.11.xx/8", "Nonstandard IP address: xx.11.xx");
+        check("1.1.1.1/32", "IPv4 mask bits must be < 32");
+        check("::1/128", "IPv6 mask bits must be < 128");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a filter looks at: scalars and lists at canonical paths, and one JSON text. Borrowed, and built without allocating.
+//!
+//! It checks nothing: whether a JSON text is well formed is found by the scan.
+
+use smallvec::SmallVec;
+
+/// The canonical path at which an event's data is mounted.
+pub(crate) const DATA: &str = "/data";
+
+/// Entries that a document holds without allocating: the attributes of a usual event, and its data.
+const INLINE_ENTRIES: usize = 16;
+
+/// An event's data as filters see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data<'a> {
+    /// A JSON text of any kind: object, array or scalar. If it is not well-formed JSON, it is absent.
+    Json(&'a [u8]),
+    /// A JSON text that must be an object; anything else is absent.
+    Object(&'a [u8]),
+    /// No data, or data that is not JSON.
+    Absent,
+}
+
+/// How one entry of a document is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content<'a> {
+    /// A string, as it is.
+    Text(&'a str),
+    /// A JSON text.
+    Json(&'a [u8]),
+    /// A JSON text that counts only when it is an object.
+    Object(&'a [u8]),
+}
+
+impl<'a> Content<'a> {
+    /// The bytes that positions of values refer to.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Content::Text(text) => text.as_bytes(),
+            Content::Json(bytes) | Content::Object(bytes) => bytes,
+        }
+    }
+}
+
+/// What filters are asked about: values at canonical paths such as `/attr/type`, and JSON data at `/data`.
+///
+/// A path that is set twice has both values.
+#[derive(Debug, Clone, Default)]
+pub struct Document<'a> {
+    entries: SmallVec<[(&'a str, Content<'a>); INLINE_ENTRIES]>,
+}
+
+impl<'a> Document<'a> {
+    /// A document with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A document that is one JSON object, for filters compiled with [`Mounts::bare`](crate::Mounts::bare).
+    pub fn bare(json: &'a [u8]) -> Self {
+        Self::new().data(Data::Object(json))
+    }
+
+    /// Adds a string at a canonical path.
+    #[must_use]
+    pub fn text(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Text(value)));
+        self
+    }
+
+    /// Adds a JSON text (a list of scalars, usually) at a canonical path. If it is not well-formed JSON, it is absent.
+    #[must_use]
+    pub fn json_list(mut self, path: &'a str, json: &'a str) -> Self {
+        self.entries.push((path, Content::Json(json.as_bytes())));
+        self
+    }
+
+    /// Mounts the event's data at `/data`.
+    #[must_use]
+    pub fn data(mut self, data: Data<'a>) -> Self {
+        match data {
+            Data::Json(json) => self.entries.push((DATA, Content::Json(json))),
+            Data::Object(json) => self.entries.push((DATA, Content::Object(json))),
+            Data::Absent => {}
+        }
+        self
+    }
+
+    /// The entries in the order they were added.
+    pub(crate) fn entries(&self) -> &[(&'a str, Content<'a>)] {
+        &self.entries
+    }
+}

@@ -1,0 +1,295 @@
+//! The compiler of EventBridge patterns: AWS's grammar, read in the order of the text, refused in AWS's words.
+//!
+//! A pattern is compiled with `$or` as an operator; if that is refused, it is compiled again with `$or` as a plain field name, and
+//! the reason of that attempt is the one AWS gives.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::error::{CompileCode, CompileError};
+use crate::json::{Fault, FaultKind};
+use crate::limits::{COMBINED_FIELDS_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX};
+use crate::mounts::Mounts;
+use crate::operator::Operator;
+use crate::rules::{FieldTest, Rules};
+use crate::tokens::{Token, Tokens};
+
+mod expression;
+
+/// The name that makes alternatives.
+const OR: &[u8] = b"$or";
+
+/// Names that no field may have inside `$or`: the operators, and what is reserved for later ones.
+const RESERVED_IN_OR: [&str; 24] = [
+    "exactly",
+    "equals-ignore-case",
+    "prefix",
+    "suffix",
+    "anything-but",
+    "exists",
+    "wildcard",
+    "numeric",
+    "cidr",
+    "=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "regex",
+    "not-wildcard",
+    "not-equals-ignore-case",
+    "date-after",
+    "date-on-or-after",
+    "date-before",
+    "date-on-or-before",
+    "in-date-range",
+    "ip-address-in-range",
+    "ip-address-not-in-range",
+];
+
+/// Compiles a pattern.
+pub(crate) fn compile(text: &[u8], mounts: &Mounts) -> Result<Rules, CompileError> {
+    if text.len() > PATTERN_BYTES_MAX {
+        let message = format!("The pattern is longer than {PATTERN_BYTES_MAX} bytes");
+        return Err(refusal(CompileCode::TooComplex, message));
+    }
+    let with_or = Compiler::run(text, mounts, Or::Operator);
+    let Err(first) = with_or else { return with_or };
+    if first.code == CompileCode::TooComplex || memchr::memmem::find(text, OR).is_none() {
+        return Err(first);
+    }
+    Compiler::run(text, mounts, Or::FieldName).map_err(|mut refused| {
+        if refused.message != first.message {
+            refused.suggestion = Some(format!("with $or as an operator: {}", first.message));
+        }
+        refused
+    })
+}
+
+fn refusal(code: CompileCode, message: String) -> CompileError {
+    CompileError { code, message, position: 0, path: String::new(), suggestion: None }
+}
+
+/// What `$or` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Or {
+    Operator,
+    FieldName,
+}
+
+/// Whether an object lies inside an alternative of `$or`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Pattern,
+    Or,
+}
+
+/// For each path that an alternative tests, its test.
+type Alternative = BTreeMap<u32, u32>;
+
+struct Compiler<'p> {
+    tokens: Tokens<'p>,
+    mounts: &'p Mounts,
+    or: Or,
+    path: Vec<Box<[u8]>>,
+    paths: HashMap<Vec<u8>, u32>,
+    tests: Vec<FieldTest>,
+    alternatives: Vec<Alternative>,
+}
+
+impl<'p> Compiler<'p> {
+    fn run(text: &'p [u8], mounts: &'p Mounts, or: Or) -> Result<Rules, CompileError> {
+        let tokens = Tokens::new(text).map_err(|fault| {
+            let mut refused = refusal(CompileCode::NotJson, "The pattern is not UTF-8".into());
+            refused.position = fault.position;
+            refused
+        })?;
+        let alternatives = vec![Alternative::new()];
+        let (path, paths, tests) = (Vec::new(), HashMap::new(), Vec::new());
+        let mut compiler = Self { tokens, mounts, or, path, paths, tests, alternatives };
+        if compiler.next()? != Token::StartObject {
+            return Err(compiler.refuse("Filter is not an object"));
+        }
+        compiler.object(Inside::Pattern)?;
+        compiler.tokens.end().map_err(|fault| compiler.not_json(fault))?;
+        Ok(compiler.finish())
+    }
+
+    /// Reads an object up to its end.
+    fn object(&mut self, inside: Inside) -> Result<(), CompileError> {
+        let mut empty = true;
+        loop {
+            let name = match self.next()? {
+                Token::Name(name) => name,
+                _ if empty => return Err(self.refuse("Empty objects are not allowed")),
+                _ => return Ok(()),
+            };
+            empty = false;
+            if self.or == Or::Operator && *name == *OR {
+                self.alternatives_of_or()?;
+                continue;
+            }
+            if inside == Inside::Or && RESERVED_IN_OR.iter().any(|reserved| reserved.as_bytes() == &*name) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                return Err(self.refuse(format!("{name} is Ruler reserved fieldName which cannot be used inside $or.")));
+            }
+            self.path.push(name);
+            self.field(inside)?;
+            self.path.pop();
+        }
+    }
+
+    /// Reads what a field's name stands before.
+    fn field(&mut self, inside: Inside) -> Result<(), CompileError> {
+        match self.next()? {
+            Token::StartObject => self.object(inside),
+            Token::StartArray => self.tests(),
+            scalar => {
+                let name = self.path.last().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+                let refused = self.refuse(format!("\"{name}\" must be an object or an array"));
+                Err(CompileError { suggestion: list_of(&name, &scalar), ..refused })
+            }
+        }
+    }
+
+    /// Reads the array of `$or`; every alternative so far goes on in each of its objects.
+    fn alternatives_of_or(&mut self) -> Result<(), CompileError> {
+        if self.next()? != Token::StartArray {
+            return Err(self.refuse("It must be an Array followed with $or."));
+        }
+        let before = std::mem::take(&mut self.alternatives);
+        let mut after = Vec::new();
+        let mut objects = 0;
+        loop {
+            match self.next()? {
+                Token::EndArray => break,
+                Token::StartObject => objects += 1,
+                _ => return Err(self.refuse("Only JSON object is allowed in array of $or relationship.")),
+            }
+            self.alternatives.clone_from(&before);
+            self.object(Inside::Or)?;
+            after.append(&mut self.alternatives);
+            self.check_combinations(&after)?;
+        }
+        if objects < 2 {
+            return Err(self.refuse("There must have at least 2 Objects in $or relationship."));
+        }
+        self.alternatives = after;
+        Ok(())
+    }
+
+    fn check_combinations(&self, alternatives: &[Alternative]) -> Result<(), CompileError> {
+        let fields: usize = alternatives.iter().map(BTreeMap::len).sum();
+        if alternatives.len() <= OR_COMBINATIONS_MAX && fields <= COMBINED_FIELDS_MAX {
+            return Ok(());
+        }
+        let message = format!("Rule is too complex - $or makes more than {OR_COMBINATIONS_MAX} combinations");
+        Err(CompileError { code: CompileCode::TooComplex, ..self.refuse(message) })
+    }
+
+    /// Reads the list of a field's tests, whose opening bracket is taken.
+    fn tests(&mut self) -> Result<(), CompileError> {
+        let mut operators = Vec::new();
+        loop {
+            match self.next()? {
+                Token::EndArray => break,
+                token => operators.push(self.operator(token)?),
+            }
+        }
+        if operators.is_empty() {
+            return Err(self.refuse("Empty arrays are not allowed"));
+        }
+        self.add_test(operators);
+        let alternatives = std::mem::take(&mut self.alternatives);
+        self.check_combinations(&alternatives)?;
+        self.alternatives = alternatives;
+        Ok(())
+    }
+
+    /// Every alternative's test of the current path becomes this one.
+    fn add_test(&mut self, operators: Vec<Operator>) {
+        let joined = self.path.join(&b'.');
+        let count = index(self.paths.len());
+        let path = *self.paths.entry(joined.clone()).or_insert(count);
+        let segments: Vec<&[u8]> = joined.split(|byte| *byte == b'.').collect();
+        let test = index(self.tests.len());
+        self.tests.push(FieldTest::new(self.mounts.resolve(&segments), operators));
+        for alternative in &mut self.alternatives {
+            alternative.insert(path, test);
+        }
+    }
+
+    /// Orders the tests by path and drops those that were replaced everywhere.
+    fn finish(self) -> Rules {
+        let mut order: Vec<u32> = self.alternatives.iter().flat_map(|alternative| alternative.values().copied()).collect();
+        order.sort_unstable();
+        order.dedup();
+        let path_of = |test: u32| self.tests[test as usize].path.written.encode_utf16();
+        order.sort_by(|left, right| path_of(*left).cmp(path_of(*right)));
+        let rank: HashMap<u32, u32> = order.iter().enumerate().map(|(rank, test)| (*test, index(rank))).collect();
+        let alternatives = self.alternatives.iter().map(|alternative| {
+            let mut tests: Vec<u32> = alternative.values().map(|test| rank[test]).collect();
+            tests.sort_unstable();
+            tests.into()
+        });
+        let alternatives = alternatives.collect();
+        let mut tests: Vec<Option<FieldTest>> = self.tests.into_iter().map(Some).collect();
+        let tests = order.iter().filter_map(|test| tests[*test as usize].take()).collect();
+        Rules { tests, alternatives }
+    }
+
+    fn next(&mut self) -> Result<Token, CompileError> {
+        self.tokens.next().map_err(|fault| self.not_json(fault))
+    }
+
+    /// A refusal at the last token.
+    fn refuse(&self, message: impl Into<String>) -> CompileError {
+        CompileError {
+            code: CompileCode::BadPattern,
+            message: message.into(),
+            position: self.tokens.position,
+            path: String::from_utf8_lossy(&self.path.join(&b'.')).into_owned(),
+            suggestion: None,
+        }
+    }
+
+    fn not_json(&self, fault: Fault) -> CompileError {
+        let code = if fault.kind == FaultKind::Bound { CompileCode::TooComplex } else { CompileCode::NotJson };
+        let message = message_of(fault, &self.tokens);
+        CompileError { code, position: fault.position, ..self.refuse(message) }
+    }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).expect("a pattern's size is bounded far below 2^32")
+}
+
+/// The list that a single value should have been.
+fn list_of(name: &str, scalar: &Token) -> Option<String> {
+    let name = serde_json::to_string(name).ok()?;
+    let value = match scalar {
+        Token::Text(text) => serde_json::to_string(&*String::from_utf8_lossy(text)).ok()?,
+        scalar => scalar.to_string(),
+    };
+    Some(format!("write it as a list: {name}: [{value}]"))
+}
+
+/// What is wrong with the JSON, as AWS's parser says it.
+fn message_of(fault: Fault, tokens: &Tokens<'_>) -> String {
+    match fault.kind {
+        FaultKind::End => "Unexpected end-of-input".into(),
+        FaultKind::Character(byte, expected) => {
+            format!("Unexpected character ('{}' (code {byte})): was expecting {expected}", char::from(byte))
+        }
+        FaultKind::Control(byte) => {
+            format!("Illegal unquoted character ((CTRL-CHAR, code {byte})): has to be escaped using backslash to be included in string value")
+        }
+        FaultKind::Escape(byte) => format!("Unrecognized character escape '{}' (code {byte})", char::from(byte)),
+        FaultKind::Word => {
+            let word = tokens.word_at(fault.position);
+            format!("Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')")
+        }
+        FaultKind::Number => "Malformed numeric value".into(),
+        FaultKind::Encoding => "The pattern is not UTF-8".into(),
+        FaultKind::Bound => format!("The pattern is nested more than {JSON_DEPTH_MAX} levels deep"),
+    }
+}

@@ -1,0 +1,100 @@
+//! Text compared without regard to case, character by character.
+//!
+//! A character of the pattern stands for its own lower-case and upper-case forms, which may be longer than one character (`ß` for
+//! `SS`). There is no normalisation and no other folding. The two forms never begin or end with each other, so that reading
+//! greedily from either end is exact.
+
+/// A text whose case does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folded {
+    /// The text as it was given.
+    text: Box<[u8]>,
+    forms: Box<[Form]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Form {
+    lower: Box<[u8]>,
+    upper: Box<[u8]>,
+}
+
+impl Folded {
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let forms = text.utf8_chunks().flat_map(|chunk| {
+            chunk.valid().chars().map(Form::of).chain((!chunk.invalid().is_empty()).then(|| Form::same(chunk.invalid())))
+        });
+        Self { text: text.into(), forms: forms.collect() }
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(crate) fn equals(&self, value: &[u8]) -> bool {
+        self.rest_after(value).is_some_and(<[u8]>::is_empty)
+    }
+
+    pub(crate) fn starts(&self, value: &[u8]) -> bool {
+        self.rest_after(value).is_some()
+    }
+
+    pub(crate) fn ends(&self, value: &[u8]) -> bool {
+        let mut rest = value;
+        self.forms.iter().rev().all(|form| {
+            let left = rest.strip_suffix(&*form.lower).or_else(|| rest.strip_suffix(&*form.upper));
+            rest = left.unwrap_or(rest);
+            left.is_some()
+        })
+    }
+
+    fn rest_after<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        self.forms.iter().try_fold(value, |rest, form| {
+            rest.strip_prefix(&*form.lower).or_else(|| rest.strip_prefix(&*form.upper))
+        })
+    }
+}
+
+impl Form {
+    fn of(character: char) -> Self {
+        let lower: String = character.to_lowercase().collect();
+        let upper: String = character.to_uppercase().collect();
+        Self { lower: lower.into_bytes().into(), upper: upper.into_bytes().into() }
+    }
+
+    fn same(bytes: &[u8]) -> Self {
+        Self { lower: bytes.into(), upper: bytes.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_does_not_matter_and_everything_else_does() {
+        let folded = Folded::new("JäVé".as_bytes());
+        assert!(folded.equals("jÄvÉ".as_bytes()));
+        assert!(!folded.equals("jÄvÉs".as_bytes()) && folded.starts("jÄvÉs".as_bytes()));
+        assert!(!folded.equals("jÄv".as_bytes()));
+        assert!(folded.ends("xJÄVÉ".as_bytes()) && !folded.ends("JÄVe".as_bytes()));
+    }
+
+    #[test]
+    fn forms_may_differ_in_length() {
+        assert!(Folded::new("straße".as_bytes()).equals(b"STRASSE"));
+        assert!(!Folded::new(b"STRASSE").equals("straße".as_bytes()));
+        assert!(Folded::new("ⱥ".as_bytes()).equals("Ⱥ".as_bytes()));
+        assert!(Folded::new("İ".as_bytes()).ends("xi\u{307}".as_bytes()));
+    }
+
+    #[test]
+    fn no_two_forms_of_a_character_begin_or_end_with_each_other() {
+        for character in '\0'..=char::MAX {
+            let Form { lower, upper } = Form::of(character);
+            if lower != upper {
+                assert!(!lower.starts_with(&upper) && !upper.starts_with(&lower), "{character}");
+                assert!(!lower.ends_with(&upper) && !upper.ends_with(&lower), "{character}");
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Reading JSON (RFC 8259) as bytes: one lexer for patterns and for event data.
+//!
+//! It builds nothing. Strings are spans of the text; [`decode`] resolves their escapes, a lone surrogate into the three bytes that
+//! it would have in UTF-8, so that equal texts are equal bytes.
+
+use std::ops::Range;
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) position: usize,
+    pub(crate) kind: FaultKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    /// The text ends too early.
+    End,
+    /// A character where something else was expected.
+    Character(u8, &'static str),
+    /// A control character inside a string.
+    Control(u8),
+    /// A backslash with something that is no escape.
+    Escape(u8),
+    /// A bare word that is not `true`, `false` or `null`.
+    Word,
+    /// A number that JSON does not write like this.
+    Number,
+    /// Bytes that are not UTF-8.
+    Encoding,
+    /// Nested too deeply, or a text too large.
+    Bound,
+}
+
+/// A string's place in the text, without its quotation marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) range: Range<usize>,
+    pub(crate) escaped: bool,
+}
+
+/// A position in a JSON text that is known to be UTF-8.
+#[derive(Debug, Clone)]
+pub(crate) struct Lexer<'a> {
+    bytes: &'a [u8],
+    pub(crate) position: usize,
+}
+
+impl<'a> Lexer<'a> {
+    /// Starts at the beginning of a text.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
+        match std::str::from_utf8(bytes) {
+            Ok(_) => Ok(Self { bytes, position: 0 }),
+            Err(error) => Err(Fault { position: error.valid_up_to(), kind: FaultKind::Encoding }),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The next byte that is not white space, without taking it.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.bytes.get(self.position) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(*byte);
+            }
+            self.position += 1;
+        }
+        None
+    }
+
+    /// The next byte that is not white space, or the fault that the text ends here.
+    #[inline]
+    pub(crate) fn need(&mut self) -> Result<u8, Fault> {
+        self.peek().ok_or(Fault { position: self.bytes.len(), kind: FaultKind::End })
+    }
+
+    /// A fault at the current position.
+    pub(crate) fn fault(&self, kind: FaultKind) -> Fault {
+        Fault { position: self.position, kind }
+    }
+
+    /// Takes the next byte if it is this one, else faults with what was expected.
+    #[inline]
+    pub(crate) fn expect(&mut self, wanted: u8, expected: &'static str) -> Result<(), Fault> {
+        let byte = self.need()?;
+        if byte != wanted {
+            return Err(self.fault(FaultKind::Character(byte, expected)));
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    /// Takes a string; the position is at its opening quotation mark.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<Span, Fault> {
+        let start = self.position + 1;
+        let mut at = start;
+        let mut escaped = false;
+        loop {
+            let rest = &self.bytes[at..];
+            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+                self.position = self.bytes.len();
+                return Err(self.fault(FaultKind::End));
+            };
+            if let Some(control) = rest[..found].iter().position(|byte| *byte < b' ') {
+                return Err(Fault { position: at + control, kind: FaultKind::Control(rest[control]) });
+            }
+            at += found;
+            if self.bytes[at] == b'"' {
+                self.position = at + 1;
+                return Ok(Span { range: start..at, escaped });
+            }
+            escaped = true;
+            at = self.escape(at)?;
+        }
+    }
+
+    /// Checks the escape at a backslash and says where it ends.
+    fn escape(&self, at: usize) -> Result<usize, Fault> {
+        let end = Fault { position: self.bytes.len(), kind: FaultKind::End };
+        match *self.bytes.get(at + 1).ok_or(end)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
+            b'u' => {
+                let digits = self.bytes.get(at + 2..at + 6).ok_or(end)?;
+                match digits.iter().find(|digit| !digit.is_ascii_hexdigit()) {
+                    None => Ok(at + 6),
+                    Some(other) => Err(Fault { position: at, kind: FaultKind::Escape(*other) }),
+                }
+            }
+            other => Err(Fault { position: at, kind: FaultKind::Escape(other) }),
+        }
+    }
+
+    /// Takes a number; the position is at its first byte.
+    #[inline]
+    pub(crate) fn number(&mut self) -> Result<Range<usize>, Fault> {
+        let start = self.position;
+        self.take_if(b'-');
+        if !self.take_if(b'0') {
+            self.digits()?;
+        }
+        if self.take_if(b'.') {
+            self.digits()?;
+        }
+        if self.take_if(b'e') || self.take_if(b'E') {
+            let _sign = self.take_if(b'+') || self.take_if(b'-');
+            self.digits()?;
+        }
+        match self.bytes.get(self.position) {
+            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'_' | b'+' | b'-') => Err(self.fault(FaultKind::Number)),
+            _ => Ok(start..self.position),
+        }
+    }
+
+    /// Takes one of the words `true`, `false` and `null`; the position is at its first byte.
+    #[inline]
+    pub(crate) fn word(&mut self, word: &'static [u8]) -> Result<(), Fault> {
+        if !self.bytes[self.position..].starts_with(word) {
+            return Err(self.fault(FaultKind::Word));
+        }
+        let after = self.bytes.get(self.position + word.len());
+        if after.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+            return Err(self.fault(FaultKind::Word));
+        }
+        self.position += word.len();
+        Ok(())
+    }
+
+    fn take_if(&mut self, wanted: u8) -> bool {
+        let taken = self.bytes.get(self.position) == Some(&wanted);
+        self.position += usize::from(taken);
+        taken
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let start = self.position;
+        while matches!(self.bytes.get(self.position), Some(b'0'..=b'9')) {
+            self.position += 1;
+        }
+        if self.position == start {
+            let kind = if start == self.bytes.len() { FaultKind::End } else { FaultKind::Number };
+            return Err(self.fault(kind));
+        }
+        Ok(())
+    }
+}
+
+/// Appends a string's value. `text` is what lies between the quotation marks, already checked by the lexer.
+pub(crate) fn decode(text: &[u8], into: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        into.extend_from_slice(&rest[..at]);
+        let escape = rest[at + 1];
+        rest = &rest[at + 2..];
+        if escape == b'u' {
+            rest = decode_unicode(rest, into);
+        } else {
+            into.push(plain_escape(escape));
+        }
+    }
+    into.extend_from_slice(rest);
+}
+
+fn plain_escape(escape: u8) -> u8 {
+    match escape {
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        other => other,
+    }
+}
+
+/// Appends what the hexadecimal digits at the beginning of `rest` stand for, a pair of surrogates together, and says what is left.
+fn decode_unicode<'r>(rest: &'r [u8], into: &mut Vec<u8>) -> &'r [u8] {
+    let (unit, after) = (hexadecimal(&rest[..4]), &rest[4..]);
+    if (0xD800..0xDC00).contains(&unit) && after.starts_with(b"\\u") {
+        let low = hexadecimal(&after[2..6]);
+        if (0xDC00..0xE000).contains(&low) {
+            push_code_point(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00), into);
+            return &after[6..];
+        }
+    }
+    push_code_point(unit, into);
+    after
+}
+
+fn hexadecimal(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |value, digit| value << 4 | (*digit as char).to_digit(16).unwrap_or(0))
+}
+
+fn push_code_point(code_point: u32, into: &mut Vec<u8>) {
+    match char::from_u32(code_point) {
+        Some(character) => into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        None => into.extend(lone_surrogate(code_point)),
+    }
+}
+
+/// The bytes that UTF-8 would have for a surrogate if it allowed one.
+fn lone_surrogate(code_point: u32) -> [u8; 3] {
+    let bits = |shift: u32, mask: u32| u8::try_from(code_point >> shift & mask).expect("masked to a byte");
+    [0xE0 | bits(12, 0x0F), 0x80 | bits(6, 0x3F), 0x80 | bits(0, 0x3F)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(text: &str) -> Vec<u8> {
+        let mut lexer = Lexer::new(text.as_bytes()).unwrap();
+        let span = lexer.string().unwrap();
+        assert_eq!(lexer.position, text.len());
+        let mut value = Vec::new();
+        decode(&text.as_bytes()[span.range], &mut value);
+        value
+    }
+
+    #[test]
+    fn escapes_are_equal_to_the_letters() {
+        assert_eq!(decoded(r#""a\u0062\/\"\\\n\t\r\b\f""#), b"ab/\"\\\n\t\r\x08\x0c");
+        assert_eq!(decoded(r#""\uD83D\uDE00""#), "😀".as_bytes());
+        assert_eq!(decoded(r#""\u00e9""#), "é".as_bytes());
+        assert_eq!(decoded(r#""\ud83dx""#), b"\xED\xA0\xBDx");
+        assert_eq!(decoded(r#""\ud83d\u0041""#), b"\xED\xA0\xBDA");
+    }
+
+    #[test]
+    fn numbers_are_those_of_json() {
+        let number = |text: &str| Lexer::new(text.as_bytes()).unwrap().number().map(|range| range.len());
+        for good in ["0", "-0", "10", "1.5", "1e5", "1E+5", "-1.0e-5"] {
+            assert_eq!(number(good), Ok(good.len()), "{good}");
+        }
+        for bad in ["", "-", "01", "1.", ".5", "1e", "1e+", "0x1", "1.2.3", "1a", "+1", "--1"] {
+            assert!(number(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_strings_are_faults() {
+        let fault = |text: &str| Lexer::new(text.as_bytes()).unwrap().string().unwrap_err().kind;
+        assert_eq!(fault("\"abc"), FaultKind::End);
+        assert_eq!(fault("\"a\nb\""), FaultKind::Control(b'\n'));
+        assert_eq!(fault(r#""\x""#), FaultKind::Escape(b'x'));
+        assert_eq!(fault(r#""\u12g4""#), FaultKind::Escape(b'g'));
+        assert_eq!(fault(r#""\u12"#), FaultKind::End);
+        assert_eq!(Lexer::new(b"\"\xff\"").unwrap_err().kind, FaultKind::Encoding);
+    }
+}

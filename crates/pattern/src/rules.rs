@@ -1,0 +1,152 @@
+//! A compiled filter's body: alternatives, each a conjunction of fields, each a list of tests of which one must pass.
+//!
+//! `$or` is multiplied out when compiled, as in event-ruler: what follows the last `$or` or repeats a path replaces what was there,
+//! separately in each alternative.
+
+use crate::consistency::Choices;
+use crate::document::Document;
+use crate::fields::{Fields, OUTSIDE, Value};
+use crate::operator::Operator;
+use crate::paths::{Path, Paths, Place};
+
+/// What one field must be: one of several tests.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldTest {
+    pub(crate) path: Path,
+    /// The plain texts first, sorted.
+    operators: Box<[Operator]>,
+    texts: usize,
+    /// Whether it passes when the field is absent.
+    pub(crate) absent: bool,
+}
+
+impl FieldTest {
+    pub(crate) fn new(path: Path, mut operators: Vec<Operator>) -> Self {
+        operators.sort_by(|left, right| match (left, right) {
+            (Operator::Text(left), Operator::Text(right)) => left.cmp(right),
+            (left, right) => is_text(right).cmp(&is_text(left)),
+        });
+        let texts = operators.iter().take_while(|operator| is_text(operator)).count();
+        let absent = operators.iter().any(|operator| matches!(operator, Operator::Absent));
+        Self { path, operators: operators.into(), texts, absent }
+    }
+
+    pub(crate) fn operators(&self) -> &[Operator] {
+        &self.operators
+    }
+
+    /// Whether a value that is present passes.
+    #[inline]
+    pub(crate) fn accepts(&self, value: Value<'_>) -> bool {
+        let (texts, others) = self.operators.split_at(self.texts);
+        let listed = |text: &[u8]| texts.binary_search_by(|known| text_of(known).cmp(text)).is_ok();
+        matches!(value, Value::Text(text) if listed(text)) || others.iter().any(|operator| operator.accepts(value))
+    }
+}
+
+fn is_text(operator: &Operator) -> bool {
+    matches!(operator, Operator::Text(_))
+}
+
+fn text_of(operator: &Operator) -> &[u8] {
+    match operator {
+        Operator::Text(text) => text,
+        _ => b"",
+    }
+}
+
+/// Alternatives of conjunctions.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) tests: Vec<FieldTest>,
+    /// For each alternative the indexes of its tests, sorted by path.
+    pub(crate) alternatives: Vec<Box<[u32]>>,
+}
+
+/// What a field's values say about one test.
+#[derive(Debug, Clone, Copy, Default)]
+struct Verdict {
+    /// A value outside all arrays passes, or there is none and there need not be.
+    free: bool,
+    /// A value in an array's element passes.
+    bound: bool,
+    /// The field is absent as long as no element that has it is chosen.
+    conditional: bool,
+}
+
+impl Rules {
+    /// The places of the tests, in their order.
+    pub(crate) fn ask(&self, paths: &mut Paths) -> Box<[Place]> {
+        self.tests.iter().map(|test| paths.ask(&test.path)).collect()
+    }
+
+    /// Whether one of the alternatives is satisfied.
+    pub(crate) fn match_any(&self, found: &Found<'_, '_>, places: &[Place], choices: &mut Choices) -> bool {
+        self.alternatives.iter().any(|alternative| self.matches(alternative, found, places, choices))
+    }
+
+    /// Whether one alternative is satisfied.
+    pub(crate) fn matches(
+        &self,
+        alternative: &[u32],
+        found: &Found<'_, '_>,
+        places: &[Place],
+        choices: &mut Choices,
+    ) -> bool {
+        let (mut bound, mut conditional) = (0, 0);
+        for index in alternative {
+            let verdict = found.verdict(&self.tests[*index as usize], places[*index as usize]);
+            if !(verdict.free || verdict.bound || verdict.conditional) {
+                return false;
+            }
+            bound += usize::from(verdict.bound && !verdict.free);
+            conditional += usize::from(verdict.conditional);
+        }
+        // One bound field is in some element whatever the others do.
+        (conditional == 0 && bound <= 1) || self.choose(alternative, found, places, choices)
+    }
+
+    /// Whether elements can be chosen consistently for all fields.
+    fn choose(&self, alternative: &[u32], found: &Found<'_, '_>, places: &[Place], choices: &mut Choices) -> bool {
+        choices.clear();
+        for index in alternative {
+            let (test, place) = (&self.tests[*index as usize], places[*index as usize]);
+            if found.fields.is_present(place) {
+                let accepted = found.fields.at(place).filter(|field| test.accepts(found.value(field)));
+                let present = test.absent.then(|| found.fields.at(place).map(|field| field.element));
+                choices.add_level(accepted.map(|field| field.element), present);
+            }
+        }
+        choices.are_consistent(found.fields)
+    }
+}
+
+/// A document and what a scan of it found.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'s, 'd> {
+    pub(crate) document: &'s Document<'d>,
+    pub(crate) fields: &'s Fields,
+}
+
+impl<'s> Found<'s, '_> {
+    #[inline]
+    pub(crate) fn value(&self, field: &crate::fields::Field) -> Value<'s> {
+        self.fields.value(field, self.document)
+    }
+
+    fn verdict(&self, test: &FieldTest, place: Place) -> Verdict {
+        let mut verdict = Verdict { conditional: test.absent, ..Verdict::default() };
+        if !self.fields.is_present(place) {
+            return Verdict { free: test.absent, ..Verdict::default() };
+        }
+        for field in self.fields.at(place) {
+            let outside = field.element == OUTSIDE;
+            verdict.conditional &= !outside;
+            if test.accepts(self.value(field)) {
+                verdict.free |= outside;
+                verdict.bound |= !outside;
+            }
+        }
+        verdict
+    }
+}

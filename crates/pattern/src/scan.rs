@@ -1,0 +1,281 @@
+//! One pass over a document's bytes: values at asked paths are noted, everything else is checked and skipped.
+//!
+//! The whole text is checked even where nobody asks, because what is not JSON is absent as a whole: otherwise a filter's answer
+//! would depend on which other filters it is asked together with.
+
+use std::ops::Range;
+
+use crate::document::{Content, Document};
+use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
+use crate::json::{self, Fault, FaultKind, Lexer};
+use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
+use crate::number::comparable;
+use crate::paths::{Paths, Place};
+
+/// Notes every value of the document at an asked path.
+pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, key: &mut Vec<u8>) {
+    fields.reset(paths.len());
+    for (index, (mount, content)) in document.entries().iter().enumerate() {
+        let place = paths.mount(mount);
+        if place == Place::NOWHERE {
+            continue;
+        }
+        let buffer = Buffer::Entry(u32::try_from(index).expect("a document has few entries"));
+        match content {
+            Content::Text(text) => {
+                if paths.is_asked(place) && text.len() <= TEXT_BYTES_MAX {
+                    fields.push(place, OUTSIDE, Kind::Text, buffer, 0..text.len());
+                }
+            }
+            Content::Json(json) | Content::Object(json) => {
+                let mark = fields.mark();
+                if scan_json(json, must_be_object(content), place, Target { paths, fields, key, buffer }).is_err() {
+                    fields.rewind(mark);
+                }
+            }
+        }
+    }
+}
+
+/// Why a JSON entry of a document counts as absent.
+pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
+    let json = match content {
+        Content::Text(_) => return None,
+        Content::Json(json) | Content::Object(json) => json,
+    };
+    let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
+    let target = Target { paths: &paths, fields: &mut fields, key: &mut key, buffer: Buffer::Arena };
+    scan_json(json, must_be_object(&content), Place::NOWHERE, target).err()
+}
+
+fn must_be_object(content: &Content<'_>) -> bool {
+    matches!(content, Content::Object(_))
+}
+
+/// Where a scan notes what it finds.
+struct Target<'s> {
+    paths: &'s Paths,
+    fields: &'s mut Fields,
+    key: &'s mut Vec<u8>,
+    buffer: Buffer,
+}
+
+fn scan_json(json: &[u8], object: bool, place: Place, target: Target<'_>) -> Result<(), Fault> {
+    if json.len() > TEXT_BYTES_MAX {
+        return Err(Fault { position: TEXT_BYTES_MAX, kind: FaultKind::Bound });
+    }
+    let mut scan = Scan { lexer: Lexer::new(json)?, target, depth: 0 };
+    let first = scan.lexer.need()?;
+    if object && first != b'{' {
+        return Err(scan.lexer.fault(FaultKind::Character(first, "an object")));
+    }
+    scan.value(place, OUTSIDE)?;
+    match scan.lexer.peek() {
+        None => Ok(()),
+        Some(byte) => Err(scan.lexer.fault(FaultKind::Character(byte, "the end of the text"))),
+    }
+}
+
+struct Scan<'a, 's> {
+    lexer: Lexer<'a>,
+    target: Target<'s>,
+    depth: usize,
+}
+
+impl Scan<'_, '_> {
+    /// Takes one value that lies at a place and in an element.
+    fn value(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+        match self.lexer.need()? {
+            b'{' if self.target.paths.has_below(place) => self.object(place, element),
+            b'[' if self.is_wanted(place) => self.array(place, element),
+            b'{' | b'[' => self.skip(),
+            _ => self.scalar(place, element),
+        }
+    }
+
+    fn is_wanted(&self, place: Place) -> bool {
+        self.target.paths.is_asked(place) || self.target.paths.has_below(place)
+    }
+
+    fn object(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+        self.enter()?;
+        if self.lexer.need()? == b'}' {
+            return self.leave();
+        }
+        loop {
+            let below = self.key(place)?;
+            self.value(below, element)?;
+            match self.lexer.need()? {
+                b',' => self.lexer.position += 1,
+                b'}' => return self.leave(),
+                byte => return Err(self.lexer.fault(FaultKind::Character(byte, COMMA_IN_OBJECT))),
+            }
+        }
+    }
+
+    /// Takes a key and its colon, and says where it leads.
+    fn key(&mut self, place: Place) -> Result<Place, Fault> {
+        let byte = self.lexer.need()?;
+        if byte != b'"' {
+            return Err(self.lexer.fault(FaultKind::Character(byte, FIELD_NAME)));
+        }
+        let span = self.lexer.string()?;
+        self.lexer.expect(b':', COLON)?;
+        let text = &self.lexer.bytes()[span.range];
+        if !span.escaped {
+            return Ok(self.target.paths.step(place, text));
+        }
+        self.target.key.clear();
+        json::decode(text, self.target.key);
+        Ok(self.target.paths.step(place, self.target.key))
+    }
+
+    fn array(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+        self.enter()?;
+        let array = self.target.fields.open_array();
+        if self.lexer.need()? != b']' {
+            loop {
+                self.item(place, array, element)?;
+                match self.lexer.need()? {
+                    b',' => self.lexer.position += 1,
+                    b']' => break,
+                    byte => return Err(self.lexer.fault(FaultKind::Character(byte, COMMA_IN_ARRAY))),
+                }
+            }
+        }
+        self.target.fields.close_array(array);
+        self.leave()
+    }
+
+    /// Takes one item of an array. Only objects and arrays are elements; scalars are not bound to their index.
+    fn item(&mut self, place: Place, array: u32, parent: Element) -> Result<(), Fault> {
+        let bound = match self.lexer.need()? {
+            b'{' => self.target.paths.has_below(place),
+            b'[' => true,
+            _ => false,
+        };
+        if !bound {
+            return self.value(place, parent);
+        }
+        let element = self.target.fields.open_element(array, parent);
+        self.value(place, element)?;
+        self.target.fields.close_element(element);
+        Ok(())
+    }
+
+    fn scalar(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+        let (kind, escaped, span) = self.take_scalar()?;
+        if !self.target.paths.is_asked(place) {
+            return Ok(());
+        }
+        let kind = match kind {
+            Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
+            kind => kind,
+        };
+        let (buffer, span) = if escaped { self.resolve(span) } else { (self.target.buffer, span) };
+        self.target.fields.push(place, element, kind, buffer, span);
+        Ok(())
+    }
+
+    /// Resolves a string's escapes in the arena.
+    fn resolve(&mut self, span: Range<usize>) -> (Buffer, Range<usize>) {
+        let arena = &mut self.target.fields.arena;
+        let start = arena.len();
+        json::decode(&self.lexer.bytes()[span], arena);
+        (Buffer::Arena, start..arena.len())
+    }
+
+    /// Takes a scalar: its kind (numbers not yet valued), whether it has escapes, and where it lies.
+    #[inline]
+    fn take_scalar(&mut self) -> Result<(Kind, bool, Range<usize>), Fault> {
+        let start = self.lexer.position;
+        match self.lexer.need()? {
+            b'"' => self.lexer.string().map(|span| (Kind::Text, span.escaped, span.range)),
+            b'-' | b'0'..=b'9' => self.lexer.number().map(|range| (Kind::Number(None), false, range)),
+            b't' => self.lexer.word(b"true").map(|()| (Kind::True, false, start..start)),
+            b'f' => self.lexer.word(b"false").map(|()| (Kind::False, false, start..start)),
+            b'n' => self.lexer.word(b"null").map(|()| (Kind::Null, false, start..start)),
+            byte => Err(self.lexer.fault(FaultKind::Character(byte, VALUE))),
+        }
+    }
+
+    /// Takes an object or an array that nobody asks into. One bit of `kinds` per level says which of the two it is.
+    fn skip(&mut self) -> Result<(), Fault> {
+        let outer = self.depth;
+        let mut kinds: u128 = 0;
+        loop {
+            let byte = self.lexer.need()?;
+            if matches!(byte, b'{' | b'[') {
+                self.enter()?;
+                kinds = kinds << 1 | u128::from(byte == b'{');
+                let close = if byte == b'{' { b'}' } else { b']' };
+                if self.lexer.need()? != close {
+                    self.skip_key(kinds)?;
+                    continue;
+                }
+                self.leave()?;
+                kinds >>= 1;
+            } else {
+                self.take_scalar()?;
+            }
+            // After a value: take what closes, then the comma before the next value.
+            while self.depth > outer {
+                let close = if kinds & 1 == 1 { b'}' } else { b']' };
+                let byte = self.lexer.need()?;
+                if byte == b',' {
+                    self.lexer.position += 1;
+                    self.skip_key(kinds)?;
+                    break;
+                }
+                if byte != close {
+                    let expected = if kinds & 1 == 1 { COMMA_IN_OBJECT } else { COMMA_IN_ARRAY };
+                    return Err(self.lexer.fault(FaultKind::Character(byte, expected)));
+                }
+                self.leave()?;
+                kinds >>= 1;
+            }
+            if self.depth == outer {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a key and its colon if the innermost level is an object.
+    #[inline]
+    fn skip_key(&mut self, kinds: u128) -> Result<(), Fault> {
+        if kinds & 1 == 0 {
+            return Ok(());
+        }
+        let byte = self.lexer.need()?;
+        if byte != b'"' {
+            return Err(self.lexer.fault(FaultKind::Character(byte, FIELD_NAME)));
+        }
+        self.lexer.string()?;
+        self.lexer.expect(b':', COLON)
+    }
+
+    /// Takes an opening bracket.
+    #[inline]
+    fn enter(&mut self) -> Result<(), Fault> {
+        if self.depth == JSON_DEPTH_MAX {
+            return Err(self.lexer.fault(FaultKind::Bound));
+        }
+        self.depth += 1;
+        self.lexer.position += 1;
+        Ok(())
+    }
+
+    /// Takes a closing bracket.
+    #[inline]
+    fn leave(&mut self) -> Result<(), Fault> {
+        self.depth -= 1;
+        self.lexer.position += 1;
+        Ok(())
+    }
+}
+
+pub(crate) const COMMA_IN_OBJECT: &str = "comma to separate Object entries";
+pub(crate) const COMMA_IN_ARRAY: &str = "comma to separate Array entries";
+pub(crate) const COLON: &str = "a colon to separate field name and value";
+pub(crate) const FIELD_NAME: &str = "double-quote to start field name";
+pub(crate) const VALUE: &str = "a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')";

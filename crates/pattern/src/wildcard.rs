@@ -1,0 +1,189 @@
+//! Text with `*` for any run of characters, matched in linear time: the pieces between stars are found one after the other, each at
+//! its first place, which is as good as any.
+
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use crate::limits::WILDCARD_COMPLEXITY_MAX;
+
+/// Sets of positions looked at before a wildcard is taken to be simple enough.
+const POSITION_SETS_MAX: usize = 2_000;
+
+/// A compiled wildcard.
+#[derive(Debug, Clone)]
+pub(crate) struct Wildcard {
+    /// The wildcard as it was given.
+    text: Box<[u8]>,
+    /// What the value begins with.
+    head: Box<[u8]>,
+    /// What lies between two stars, in order.
+    middle: Box<[memmem::Finder<'static>]>,
+    /// What the value ends with; none if there is no star.
+    tail: Option<Box<[u8]>>,
+}
+
+impl Wildcard {
+    /// Compiles an EventBridge wildcard: `\*` and `\\` are escapes. The refusal is AWS's text.
+    pub(crate) fn escaped(text: &[u8]) -> Result<Self, String> {
+        let pieces = split(text)?;
+        if complexity(&pieces) > WILDCARD_COMPLEXITY_MAX {
+            return Err("Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences \
+                        after a wildcard character"
+                .into());
+        }
+        Ok(Self::from_pieces(text, pieces))
+    }
+
+    /// Compiles a name in which only `*` is special.
+    pub(crate) fn plain(text: &[u8]) -> Self {
+        Self::from_pieces(text, text.split(|byte| *byte == b'*').map(<[u8]>::to_vec).collect())
+    }
+
+    fn from_pieces(text: &[u8], mut pieces: Vec<Vec<u8>>) -> Self {
+        let tail = if pieces.len() > 1 { pieces.pop().map(Into::into) } else { None };
+        let mut pieces = pieces.into_iter();
+        let head = pieces.next().unwrap_or_default().into();
+        let middle = pieces.filter(|piece| !piece.is_empty());
+        let middle = middle.map(|piece| memmem::Finder::new(&piece).into_owned()).collect();
+        Self { text: text.into(), head, middle, tail }
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, value: &[u8]) -> bool {
+        let Some(tail) = &self.tail else { return value == &*self.head };
+        let Some(mut rest) = value.strip_prefix(&*self.head).and_then(|rest| rest.strip_suffix(&**tail)) else {
+            return false;
+        };
+        self.middle.iter().all(|piece| match piece.find(rest) {
+            Some(at) => {
+                rest = &rest[at + piece.needle().len()..];
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+/// The pieces between stars, escapes resolved.
+fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let mut pieces = vec![Vec::new()];
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let next = text.get(at + 1);
+        match (byte, next) {
+            // AWS counts positions with the quotation mark before the text.
+            (b'*', Some(b'*')) => return Err(format!("Consecutive wildcard characters at pos {}", at + 1)),
+            (b'*', _) => pieces.push(Vec::new()),
+            (b'\\', Some(escaped @ (b'*' | b'\\'))) => {
+                at += 1;
+                pieces.last_mut().expect("there is always a piece").push(*escaped);
+            }
+            (b'\\', _) => return Err(format!("Invalid escape character at pos {}", at + 1)),
+            (byte, _) => pieces.last_mut().expect("there is always a piece").push(*byte),
+        }
+        at += 1;
+    }
+    Ok(pieces)
+}
+
+/// How many places of the wildcard some text can be at simultaneously. Bounded work: what has too many sets of places to look at
+/// counts as simple, which costs nothing, because matching is linear in any case.
+fn complexity(pieces: &[Vec<u8>]) -> usize {
+    let tokens: Vec<Option<u8>> =
+        pieces.iter().enumerate().flat_map(|(index, piece)| {
+            (index > 0).then_some(None).into_iter().chain(piece.iter().copied().map(Some))
+        }).collect();
+    let mut letters: Vec<u8> = pieces.concat();
+    letters.sort_unstable();
+    letters.dedup();
+    let start = closure(&tokens, vec![0]);
+    let mut seen = HashSet::from([start.clone()]);
+    let mut queue = vec![start];
+    let mut most = 0;
+    while let Some(places) = queue.pop() {
+        most = most.max(places.iter().filter(|place| **place < tokens.len()).count());
+        if most > WILDCARD_COMPLEXITY_MAX || seen.len() > POSITION_SETS_MAX {
+            break;
+        }
+        for letter in &letters {
+            let next = step(&tokens, &places, *letter);
+            if seen.insert(next.clone()) {
+                queue.push(next);
+            }
+        }
+    }
+    most
+}
+
+/// Where a letter leads; a star stays where it is.
+fn step(tokens: &[Option<u8>], places: &[usize], letter: u8) -> Vec<usize> {
+    let next = places.iter().filter_map(|place| match tokens.get(*place)? {
+        None => Some(*place),
+        Some(token) => (*token == letter).then_some(place + 1),
+    });
+    closure(tokens, next.collect())
+}
+
+/// A star's place leads on to what follows it without reading.
+fn closure(tokens: &[Option<u8>], mut places: Vec<usize>) -> Vec<usize> {
+    let after: Vec<usize> = places.iter().filter(|place| tokens.get(**place) == Some(&None)).map(|place| place + 1).collect();
+    places.extend(after);
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(wildcard: &str, value: &str, expected: bool) {
+        let wildcard = Wildcard::escaped(wildcard.as_bytes()).unwrap();
+        assert_eq!(wildcard.matches(value.as_bytes()), expected, "{:?} {value:?}", wildcard.text());
+    }
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        check("*", "", true);
+        check("", "", true);
+        check("", "a", false);
+        check("a*", "a", true);
+        check("a*b", "ab", true);
+        check("a*a", "a", false);
+        check("h*l*o", "hello", true);
+        check("*aab*", "aaab", true);
+        check("a*bc*bc", "abcbc", true);
+        check("a*bc*bc", "abc", false);
+        check("?[a]*", "?[a]x", true);
+        check("?", "x", false);
+    }
+
+    #[test]
+    fn only_a_star_and_a_backslash_can_be_escaped() {
+        check(r"a\*b", "a*b", true);
+        check(r"a\*b", "axb", false);
+        check(r"\\*", r"\x", true);
+        assert_eq!(Wildcard::escaped(b"ab**").unwrap_err(), "Consecutive wildcard characters at pos 3");
+        assert_eq!(Wildcard::escaped(br"a\b").unwrap_err(), "Invalid escape character at pos 2");
+        assert_eq!(Wildcard::escaped(br"a\").unwrap_err(), "Invalid escape character at pos 2");
+    }
+
+    #[test]
+    fn what_could_be_in_too_many_places_is_refused() {
+        assert!(Wildcard::escaped(b"*:*:*:*:*:event-bus/*").unwrap_err().starts_with("Rule is too complex"));
+        assert!(Wildcard::escaped(b"*aaaaaaaaaa*").is_err());
+        for simple in ["arn:aws:events:us-east-1:*:event-bus/*", "*alpha*beta*gamma*", "*aaa*", "/Users/*/dir/dir/dir/dir/dir/doc.txt"] {
+            assert!(Wildcard::escaped(simple.as_bytes()).is_ok(), "{simple}");
+        }
+    }
+
+    #[test]
+    fn a_plain_wildcard_has_no_escapes() {
+        assert!(Wildcard::plain(br"a\*").matches(br"a\x"));
+        assert!(Wildcard::plain(b"com.**.x").matches(b"com.a.x"));
+    }
+}
