@@ -1,6 +1,10 @@
 //! The model: an immutable snapshot of every resource, swapped whole when something changes.
 
-use crate::resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, SubscriptionSpec, TopicSpec};
+use crate::{
+    parse::echo,
+    refusal::Refusal,
+    resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, ResourceKind, SubscriptionSpec, TopicSpec},
+};
 use std::{collections::BTreeMap, sync::Arc};
 use store::{BusId, Millis, Revision, SubscriptionId};
 
@@ -11,12 +15,19 @@ pub struct Model {
     pub buses: BTreeMap<String, Arc<Bus>>,
     /// Keys by id.
     pub keys: BTreeMap<String, Arc<Key>>,
-    /// The next internal numbers, persisted as settings in the same `apply` that uses one.
+    /// Earlier versions of subscriptions that are kept, compiled, by subscription and version.
+    pub versions: BTreeMap<(SubscriptionId, Revision), Arc<Subscription>>,
+    /// The next internal numbers, persisted as a setting in every `apply` that changes the model.
     pub counters: Counters,
+    /// The key of the fingerprints, sealed; `None` until [`crate::bootstrap`] has been applied.
+    pub fingerprint_key: Option<String>,
 }
 
 /// Internal numbers that were never given out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// Their document is written by every change, with the version it was read at as the condition: two changes that were planned
+/// on the same model never both happen, whatever they touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// Next bus.
     pub bus: BusId,
@@ -24,6 +35,19 @@ pub struct Counters {
     pub topic: u32,
     /// Next subscription.
     pub subscription: SubscriptionId,
+    /// Version of their document; 0: not written yet.
+    pub version: Revision,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            bus: 1,
+            topic: 1,
+            subscription: 1,
+            version: 0,
+        }
+    }
 }
 
 /// A bus and what it owns.
@@ -74,6 +98,8 @@ pub struct EventType {
 /// A connection. Its secrets are sealed here too; [`crate::seal::Sealer::open_connection`] gives them plain.
 #[derive(Clone, Debug)]
 pub struct Connection {
+    /// The name of its bus, under which its secrets are sealed.
+    pub bus: String,
     /// Name.
     pub name: String,
     /// Version of its document.
@@ -91,7 +117,7 @@ pub struct Subscription {
     pub name: String,
     /// Version of its document.
     pub version: Revision,
-    /// When it was created (the first version), by the journal's clock.
+    /// When it was created (the first version): the `now` of that plan.
     pub created: Millis,
     /// As declared.
     pub spec: SubscriptionSpec,
@@ -112,4 +138,63 @@ pub struct Key {
     pub secret_sha256: [u8; 32],
     /// When it was made.
     pub created: Millis,
+}
+
+impl Model {
+    /// A bus by its name, or the refusal that it does not exist.
+    pub fn bus(&self, name: &str) -> Result<&Arc<Bus>, Refusal> {
+        let missing = || Refusal::not_found(format!("bus {} does not exist", echo(name)));
+        self.buses.get(name).ok_or_else(missing)
+    }
+
+    /// The version of a resource, if it exists.
+    pub fn version(&self, kind: ResourceKind, bus: &str, name: &str) -> Option<Revision> {
+        let owner = || self.buses.get(bus);
+        match kind {
+            ResourceKind::Bus => self.buses.get(name).map(|bus| bus.version),
+            ResourceKind::Key => self.keys.get(name).map(|key| key.version),
+            ResourceKind::Topic => owner()?.topics.get(name).map(|topic| topic.version),
+            ResourceKind::EventType => owner()?.event_types.get(name).map(|event_type| event_type.version),
+            ResourceKind::Connection => owner()?.connections.get(name).map(|connection| connection.version),
+            ResourceKind::Subscription => owner()?
+                .subscriptions
+                .get(name)
+                .map(|subscription| subscription.version),
+        }
+    }
+
+    /// A bus by its internal number.
+    pub fn bus_by_id(&self, id: BusId) -> Option<&Arc<Bus>> {
+        self.buses.values().find(|bus| bus.id == id)
+    }
+
+    /// Partitions of all topics of all buses.
+    pub fn partitions(&self) -> u64 {
+        let topics = self.buses.values().flat_map(|bus| bus.topics.values());
+        topics.map(|topic| u64::from(topic.spec.partitions)).sum()
+    }
+
+    /// The subscription as it matched at a version: the kept one that was in force then, or the one in force now. A version
+    /// is kept only when the next one matched differently, so the first kept one from there on speaks for it.
+    pub fn subscription_version(&self, subscription: &Arc<Subscription>, version: Revision) -> Arc<Subscription> {
+        let kept = self
+            .versions
+            .range((subscription.id, version)..=(subscription.id, Revision::MAX));
+        kept.map(|(_, kept)| kept).next().unwrap_or(subscription).clone()
+    }
+
+    /// The model without a kept version that nothing needs any more; the caller deletes its document
+    /// ([`crate::documents::version_name`]).
+    pub fn without_version(&self, subscription: SubscriptionId, version: Revision) -> Model {
+        let mut model = self.clone();
+        model.versions.remove(&(subscription, version));
+        model
+    }
+}
+
+impl Bus {
+    /// The topics that a subscription reads: those it names, or all.
+    pub fn topics_of<'a>(&'a self, spec: &'a SubscriptionSpec) -> impl Iterator<Item = &'a Arc<Topic>> {
+        self.topics.values().filter(|topic| spec.reads(&topic.name))
+    }
 }

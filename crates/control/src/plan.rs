@@ -1,8 +1,24 @@
 //! Planning a change: what to write and what the model is afterwards. Pure: the model, the request and the time in, a plan
 //! or a refusal out. The delivery core adds its own operations, applies all in one transaction and publishes the model.
 
-use crate::{model::Model, refusal::Refusal, resources::ResourceKind, seal::Sealer};
-use store::{Millis, Operation, Revision};
+mod connection;
+mod delete;
+mod envelope;
+mod put;
+mod subscription;
+
+use crate::{
+    documents::{self, COUNTERS_SETTING, INSTALLATION},
+    limits::DEFAULT_BUS,
+    model::{Bus, Counters, Model},
+    names,
+    refusal::{Class, Refusal},
+    resources::{BusSpec, ResourceKind},
+    rules::Rules,
+    seal::Sealer,
+};
+use std::sync::Arc;
+use store::{Expect, Millis, Operation, Revision};
 
 /// A change that somebody asks for.
 #[derive(Clone, Debug)]
@@ -24,6 +40,14 @@ pub struct Change {
 pub enum Action {
     /// Create or replace; the body is the resource's JSON (with or without `kind`, `bus`, `name`, which must agree).
     Put(serde_json::Value),
+    /// Create a key: the body is its JSON, the digest that of its token ([`crate::keys::Token::digest`]). A `Put` changes a key
+    /// that exists and never its secret.
+    CreateKey {
+        /// The key's JSON.
+        body: serde_json::Value,
+        /// SHA-256 of the secret.
+        secret_sha256: [u8; 32],
+    },
     /// Delete.
     Delete,
 }
@@ -77,7 +101,7 @@ pub enum Effect {
     BusCreated,
     /// A bus went, with everything in it (it must hold no subscription and no record the operator wants; see the refusal).
     BusDeleted,
-    /// A topic came or its partitions or retention changed.
+    /// A topic came or its partitions or retention changed (another description alone is `Other`).
     TopicPut,
     /// A topic went.
     TopicDeleted,
@@ -87,14 +111,163 @@ pub enum Effect {
     SubscriptionChanged,
     /// A subscription went.
     SubscriptionDeleted,
-    /// A connection changed: its lanes take up the new one with the next attempt.
+    /// A connection came or changed: its lanes take up the new one with the next attempt.
     ConnectionPut,
-    /// Anything that concerns intake or doors alone: event types, bus settings, keys.
+    /// Anything that concerns intake or doors alone: event types, bus settings, keys, a connection that went.
     Other,
 }
 
-/// Plans a change, or says why not. A `Put` that changes nothing is `Effect::Unchanged`.
-pub fn plan(model: &Model, sealer: &Sealer, change: &Change, now: Millis) -> Result<Plan, Refusal> {
-    let _ = (model, sealer, change, now);
-    unimplemented!("control")
+/// Plans a change, or says why not. A `Put` that changes nothing is [`Effect::Unchanged`].
+///
+/// The operations concern documents only; forgetting positions and rows of what goes is the delivery core's part.
+pub fn plan(model: &Model, rules: &Rules, sealer: &Sealer, change: &Change, now: Millis) -> Result<Plan, Refusal> {
+    names::check(change.kind, &change.name)?;
+    let planning = Planning {
+        model,
+        rules,
+        sealer,
+        change,
+        now,
+    };
+    planning.check_precondition()?;
+    match &change.action {
+        Action::Put(body) => put::plan(&planning, envelope::open(change, body)?),
+        Action::CreateKey { body, secret_sha256 } => {
+            put::plan_new_key(&planning, envelope::open(change, body)?, *secret_sha256)
+        }
+        Action::Delete => delete::plan(&planning),
+    }
+}
+
+/// What a new store needs before anything else: the bus `default` with its topic `events`, and the key of the fingerprints.
+/// `None` when the model has both.
+pub fn bootstrap(model: &Model, sealer: &Sealer) -> Result<Option<Vec<Operation>>, crate::seal::Error> {
+    let mut operations = Vec::new();
+    let mut counters = model.counters;
+    if model.fingerprint_key.is_none() {
+        operations.push(Operation::PutDocument {
+            bus: INSTALLATION,
+            kind: store::Kind::Setting,
+            name: crate::seal::FINGERPRINT_KEY_SETTING.to_owned(),
+            expect: Expect::Absent,
+            body: documents::fingerprint_key_body(&sealer.new_fingerprint_key()?),
+        });
+    }
+    if model.buses.is_empty() {
+        operations.extend(put::NewBus::take(&mut counters, DEFAULT_BUS, BusSpec::default()).operations());
+    }
+    if operations.is_empty() {
+        return Ok(None);
+    }
+    operations.push(counters_operation(counters));
+    Ok(Some(operations))
+}
+
+/// One change being planned.
+struct Planning<'a> {
+    model: &'a Model,
+    rules: &'a Rules,
+    sealer: &'a Sealer,
+    change: &'a Change,
+    now: Millis,
+}
+
+/// A change of the model, for the revision that it gets.
+type Edit = Box<dyn FnOnce(&mut Model, Revision) + Send>;
+
+impl<'a> Planning<'a> {
+    fn name(&self) -> &'a str {
+        &self.change.name
+    }
+
+    /// The bus that the change is in.
+    fn bus(&self) -> Result<&'a Arc<Bus>, Refusal> {
+        self.model.bus(&self.change.bus)
+    }
+
+    /// The version of what is there.
+    fn existing(&self) -> Result<Option<Revision>, Refusal> {
+        let Change { kind, bus, name, .. } = self.change;
+        if kind.is_of_a_bus() {
+            self.bus()?;
+        }
+        Ok(self.model.version(*kind, bus, name))
+    }
+
+    fn check_precondition(&self) -> Result<(), Refusal> {
+        let conflict = |code, detail| Err(Refusal::new(code, Class::Precondition, detail));
+        let what = format!("{} {:?}", self.change.kind, self.change.name);
+        match (self.change.precondition, self.existing()?) {
+            (Precondition::Any, _) | (Precondition::Exists, Some(_)) | (Precondition::Absent, None) => Ok(()),
+            (Precondition::Version(asked), Some(found)) if asked == found => Ok(()),
+            (Precondition::Version(asked), Some(found)) => {
+                let detail = format!("{what} has version {found}, not {asked}; read it again and decide anew");
+                conflict("version_conflict", detail)
+            }
+            (Precondition::Version(_) | Precondition::Exists, None) => {
+                conflict("version_conflict", format!("{what} does not exist"))
+            }
+            (Precondition::Absent, Some(found)) => {
+                conflict("already_exists", format!("{what} exists already, with version {found}"))
+            }
+        }
+    }
+
+    /// The condition of a write to what the change names.
+    fn expect(&self) -> Result<Expect, Refusal> {
+        Ok(self.existing()?.map_or(Expect::Absent, Expect::Version))
+    }
+
+    /// Nothing is to be done.
+    fn unchanged(&self) -> Plan {
+        let model = self.model.clone();
+        Plan {
+            operations: Vec::new(),
+            effect: Effect::Unchanged,
+            finish: Finish(Box::new(move |_| model)),
+        }
+    }
+
+    /// A plan that also writes the counters, which makes it exclude every other plan on this model.
+    fn carry_out(&self, mut operations: Vec<Operation>, effect: Effect, counters: Counters, edit: Edit) -> Plan {
+        operations.push(counters_operation(counters));
+        let mut model = self.model.clone();
+        let finish = move |revision| {
+            edit(&mut model, revision);
+            model.counters = Counters {
+                version: revision,
+                ..counters
+            };
+            model
+        };
+        Plan {
+            operations,
+            effect,
+            finish: Finish(Box::new(finish)),
+        }
+    }
+}
+
+fn counters_operation(counters: Counters) -> Operation {
+    Operation::PutDocument {
+        bus: INSTALLATION,
+        kind: store::Kind::Setting,
+        name: COUNTERS_SETTING.to_owned(),
+        expect: if counters.version == 0 {
+            Expect::Absent
+        } else {
+            Expect::Version(counters.version)
+        },
+        body: documents::counters_body(counters),
+    }
+}
+
+/// An edit of one bus of the model.
+fn edit_bus(bus: &str, edit: impl FnOnce(&mut Bus, Revision) + Send + 'static) -> Edit {
+    let bus = bus.to_owned();
+    Box::new(move |model, revision| {
+        if let Some(bus) = model.buses.get_mut(&bus) {
+            edit(Arc::make_mut(bus), revision);
+        }
+    })
 }

@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// Stable code, e.g. `resource_invalid`, `resource_not_found`, `version_conflict`, `name_invalid`, `in_use`.
+    /// Stable code: `resource_invalid`, `field_unknown`, `name_invalid`, `filter_invalid`, `url_refused`,
+    /// `fingerprint_unknown`, `resource_not_found`, `version_conflict`, `already_exists`, `in_use`, `limit_exceeded`,
+    /// `key_invalid`, `key_expired`, `scope_missing`, `secrets_unreadable`.
     pub code: &'static str,
     /// What kind of refusal it is, for the door's status.
     pub class: Class,
@@ -33,4 +35,41 @@ pub enum Class {
     Unauthenticated,
     /// The key lacks the scope.
     Forbidden,
+    /// The installation is at fault, not the request: a secret cannot be sealed or opened (HTTP 500).
+    Internal,
+}
+
+impl Refusal {
+    /// A rule is broken at a place of the request.
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: Some(pointer.into()),
+            ..Self::new("resource_invalid", Class::Invalid, detail)
+        }
+    }
+
+    /// A refusal without a place.
+    pub(crate) fn new(code: &'static str, class: Class, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            class,
+            detail: detail.into(),
+            pointer: None,
+        }
+    }
+
+    /// A bound is reached.
+    pub(crate) fn limit(detail: impl Into<String>) -> Self {
+        Self::new("limit_exceeded", Class::Limit, detail)
+    }
+
+    /// Another resource needs it.
+    pub(crate) fn in_use(detail: impl Into<String>) -> Self {
+        Self::new("in_use", Class::InUse, detail)
+    }
+
+    /// No such resource.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new("resource_not_found", Class::NotFound, detail)
+    }
 }

@@ -1,9 +1,14 @@
 //! The resource files' objects, as `apply`, `export` and `/v1` share them: plain data with serde, unknown fields refused.
-//! Names, kind and bus stand beside the specification. Rules that need more than one field are in `plan`.
+//! Names, kind and bus stand beside the specification. What serde cannot say about a value is in `validate`; rules that
+//! need other resources are in `plan`.
 
+mod wire;
+
+pub use crate::secret::Secret;
+
+use crate::limits;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Everything a resource file may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,6 +26,43 @@ pub enum ResourceKind {
     Subscription,
     /// A key.
     Key,
+}
+
+impl ResourceKind {
+    /// Its word in resource files and refusals.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bus => "bus",
+            Self::Topic => "topic",
+            Self::EventType => "event-type",
+            Self::Connection => "connection",
+            Self::Subscription => "subscription",
+            Self::Key => "key",
+        }
+    }
+
+    /// What the store calls it.
+    pub fn stored(self) -> store::Kind {
+        match self {
+            Self::Bus => store::Kind::Bus,
+            Self::Topic => store::Kind::Topic,
+            Self::EventType => store::Kind::EventType,
+            Self::Connection => store::Kind::Connection,
+            Self::Subscription => store::Kind::Subscription,
+            Self::Key => store::Kind::Key,
+        }
+    }
+
+    /// Whether it belongs to a bus; buses and keys belong to the installation.
+    pub fn is_of_a_bus(self) -> bool {
+        !matches!(self, Self::Bus | Self::Key)
+    }
+}
+
+impl std::fmt::Display for ResourceKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.word())
+    }
 }
 
 /// What happens to events whose type is not catalogued.
@@ -52,7 +94,7 @@ pub struct TopicSpec {
     /// Free text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Number of partitions; may grow, never shrink.
+    /// Number of partitions; may grow, never shrink. Absent: 12, or what the topic has already.
     pub partitions: u32,
     /// How long records stay.
     pub retention: Retention,
@@ -62,15 +104,46 @@ pub struct TopicSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// By append time; absent: for ever.
+    /// By append time; absent: 7 days; `null`: for ever.
     #[serde(with = "crate::units::optional_duration")]
     pub age: Option<Duration>,
-    /// By size of the whole topic; absent: unbounded.
+    /// By size of the whole topic; absent or `null`: unbounded.
     #[serde(with = "crate::units::optional_bytes")]
     pub bytes: Option<u64>,
-    /// How long unsettled records are held beyond that; absent: the longer of `age` and 7 days.
-    #[serde(with = "crate::units::optional_duration")]
+    /// How long unsettled records are held; absent or `null`: the longer of `age` and 7 days.
+    #[serde(with = "crate::units::optional_duration", skip_serializing_if = "Option::is_none")]
     pub hold: Option<Duration>,
+}
+
+impl Default for TopicSpec {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            partitions: limits::PARTITIONS_DEFAULT,
+            retention: Retention::default(),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            age: Some(limits::RETENTION_AGE_DEFAULT),
+            bytes: None,
+            hold: None,
+        }
+    }
+}
+
+impl Retention {
+    /// How long unsettled records are held in effect; `None`: for ever.
+    pub fn hold_in_effect(&self) -> Option<Duration> {
+        match (self.hold, self.age) {
+            (Some(hold), _) => Some(hold),
+            (None, Some(age)) => Some(age.max(limits::HOLD_DEFAULT_MIN)),
+            (None, None) => None,
+        }
+    }
 }
 
 /// An event type of the catalogue.
@@ -157,7 +230,7 @@ pub struct WebhookConfig {
 
 /// How Trunkline authenticates to a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "kebab-case", try_from = "wire::Auth")]
 pub enum Auth {
     /// Not at all.
     #[default]
@@ -191,24 +264,13 @@ impl Auth {
 
 /// How deliveries are signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "style", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "style", rename_all = "kebab-case", from = "wire::Signing")]
 pub enum Signing {
     /// Standard Webhooks 1.0.0, HMAC-SHA256; one signature for each secret, the first is the newest.
     StandardWebhooks {
         /// `whsec_` and base64 of 24 to 64 bytes; at most 10.
         secrets: Vec<Secret>,
     },
-}
-
-/// A secret in a resource. Plain on the way in, sealed at rest, a fingerprint on the way out; never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// As a person wrote it.
-    Plain(String),
-    /// Sealed under the master key (base64 of the envelope); the stored form is `{"sealed": "…"}`.
-    Sealed(String),
-    /// `{"fingerprint": "…"}`: the stored secret of this same resource.
-    Fingerprint(String),
 }
 
 /// Which events, how changed, where to, how.
@@ -241,6 +303,15 @@ pub struct SubscriptionSpec {
     /// False: paused; the position stays.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
+}
+
+impl SubscriptionSpec {
+    /// Whether it reads a topic of its bus.
+    pub fn reads(&self, topic: &str) -> bool {
+        self.topics
+            .as_ref()
+            .is_none_or(|topics| topics.iter().any(|name| name == topic))
+    }
 }
 
 /// A filter, in one dialect.
@@ -315,10 +386,10 @@ pub struct Rate {
 
 /// When a failed delivery is tried again, and when it is given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(try_from = "wire::RetryPolicy")]
 pub struct RetryPolicy {
-    /// Element i is the wait before attempt i; the last repeats. Excludes `exponential`.
-    #[serde(with = "crate::units::durations")]
+    /// Element i is the wait before attempt i; the last repeats. Empty with `exponential`, which excludes it.
+    #[serde(with = "crate::units::durations", skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Duration>,
     /// Instead of a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,6 +400,30 @@ pub struct RetryPolicy {
     /// How old an event may get before it is given up.
     #[serde(with = "crate::units::duration")]
     pub age: Duration,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self {
+            ordering: Ordering::None,
+            concurrency: limits::CONCURRENCY_DEFAULT,
+            rate: None,
+            timeout: limits::TIMEOUT_DEFAULT,
+            retry: RetryPolicy::default(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            schedule: limits::RETRY_SCHEDULE_DEFAULT.to_vec(),
+            exponential: None,
+            attempts: None,
+            age: limits::RETRY_AGE_DEFAULT,
+        }
+    }
 }
 
 /// Exponential waits.
@@ -343,7 +438,7 @@ pub struct Exponential {
     /// Never longer than this.
     #[serde(with = "crate::units::duration")]
     pub max: Duration,
-    /// Each wait is drawn between `1 - jitter` and `1 + jitter` times its value; 0 to 0.5, default 0.5.
+    /// Each wait is drawn between `1 - jitter` and `1 + jitter` times its value; 0 to 0.5, absent: 0.5.
     #[serde(default = "half")]
     pub jitter: f64,
 }

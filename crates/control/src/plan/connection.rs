@@ -1,0 +1,135 @@
+//! Creating and replacing connections: secrets resolved, compared by fingerprint, sealed.
+
+use super::{Effect, Plan, Planning, edit_bus, envelope, put};
+use crate::{
+    documents, limits,
+    model::Connection,
+    parse::parse,
+    refusal::{Class, Refusal},
+    resources::{ConnectionSpec, Secret, WebhookConfig},
+    seal::{Fingerprints, map_secrets},
+    validate,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use url::Url;
+
+pub(super) fn put(planning: &Planning<'_>, body: Map<String, Value>) -> Result<Plan, Refusal> {
+    let bus = planning.bus()?;
+    let name = planning.name();
+    let existing = bus.connections.get(name);
+    let fingerprints = planning.sealer.fingerprints(planning.model)?;
+    let stored = existing
+        .map(|existing| planning.sealer.open_connection(existing))
+        .transpose()?;
+    let asked = read(body)?;
+    let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
+    validate::connection(&spec, planning.rules)?;
+    let same = |stored: &ConnectionSpec| {
+        let shown = |spec| Fingerprints::of_spec(&fingerprints, &bus.name, name, spec);
+        shown(stored) == shown(&spec)
+    };
+    match &stored {
+        Some(stored) if same(stored) => return Ok(planning.unchanged()),
+        Some(_) => {}
+        None => put::room("connections", bus.connections.len(), limits::CONNECTIONS_MAX)?,
+    }
+    let spec = planning.sealer.seal_connection(&bus.name, name, &spec)?;
+    let operations = vec![put::write(planning, bus.id, documents::plain_body(&spec))?];
+    let (owner, name) = (bus.name.clone(), name.to_owned());
+    let edit = edit_bus(&bus.name, move |bus, version| {
+        let connection = Connection {
+            bus: owner,
+            name: name.clone(),
+            version,
+            spec,
+        };
+        bus.connections.insert(name, Arc::new(connection));
+    });
+    Ok(planning.carry_out(operations, Effect::ConnectionPut, planning.model.counters, edit))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    provider: Provider,
+    config: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Provider {
+    Webhook,
+}
+
+/// By provider, so that a fault in `config` keeps its place.
+fn read(body: Map<String, Value>) -> Result<ConnectionSpec, Refusal> {
+    let Asked { provider, config } = parse(&Value::Object(body), "", envelope::FIELDS)?;
+    match provider {
+        Provider::Webhook => parse::<WebhookConfig>(&config, "/config", &[]).map(ConnectionSpec::Webhook),
+    }
+}
+
+/// Puts the stored secret where a fingerprint stands.
+fn resolve(
+    asked: &ConnectionSpec,
+    stored: Option<&ConnectionSpec>,
+    fingerprint: impl Fn(&str) -> String,
+) -> Result<ConnectionSpec, Refusal> {
+    let known = stored
+        .map(|stored| secrets_by_fingerprint(stored, &fingerprint))
+        .unwrap_or_default();
+    let moved = stored.is_some_and(|stored| endpoint(stored) != endpoint(asked));
+    map_secrets(asked, &mut |secret, pointer| match secret {
+        Secret::Plain(_) => Ok(secret.clone()),
+        Secret::Sealed(_) => Err(Refusal::invalid(
+            pointer,
+            "a secret is given plain or by its fingerprint",
+        )),
+        Secret::Fingerprint(print) => {
+            let plain = known.get(print).ok_or_else(|| unknown(pointer))?;
+            if moved {
+                Err(elsewhere(pointer))
+            } else {
+                Ok(Secret::Plain(plain.clone()))
+            }
+        }
+    })
+}
+
+fn secrets_by_fingerprint(stored: &ConnectionSpec, fingerprint: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+    let known = RefCell::new(BTreeMap::new());
+    let collect = &mut |secret: &Secret, _: &str| {
+        if let Secret::Plain(plain) = secret {
+            known.borrow_mut().insert(fingerprint(plain), plain.clone());
+        }
+        Ok::<_, Refusal>(secret.clone())
+    };
+    drop(map_secrets(stored, collect));
+    known.into_inner()
+}
+
+/// Where the secrets are sent; texts that mean the same place are equal.
+fn endpoint(spec: &ConnectionSpec) -> String {
+    let ConnectionSpec::Webhook(config) = spec;
+    Url::parse(&config.url).map_or_else(|_| config.url.clone(), String::from)
+}
+
+fn unknown(pointer: &str) -> Refusal {
+    let detail = "no stored secret of this connection has this fingerprint: give the secret itself";
+    let refusal = Refusal::new("fingerprint_unknown", Class::Invalid, detail);
+    Refusal {
+        pointer: Some(pointer.to_owned()),
+        ..refusal
+    }
+}
+
+fn elsewhere(pointer: &str) -> Refusal {
+    let detail = "the URL changes, so the stored secret is not taken along: give the secret itself";
+    let refusal = Refusal::new("fingerprint_unknown", Class::Invalid, detail);
+    Refusal {
+        pointer: Some(pointer.to_owned()),
+        ..refusal
+    }
+}

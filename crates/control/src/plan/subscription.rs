@@ -1,0 +1,124 @@
+//! Creating and replacing subscriptions.
+
+use super::{Effect, Plan, Planning, edit_bus, put};
+use crate::{
+    documents::{self, version_name},
+    filters, limits,
+    model::{Bus, Subscription},
+    refusal::Refusal,
+    resources::SubscriptionSpec,
+    units::format_duration,
+    validate,
+};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use store::{Expect, Kind, Operation};
+
+pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, Refusal> {
+    let bus = planning.bus()?;
+    let existing = bus.subscriptions.get(planning.name());
+    if let Some(existing) = existing {
+        keep_start(&mut body, existing)?;
+    }
+    let spec: SubscriptionSpec = put::spec(body)?;
+    check(bus, &spec, existing)?;
+    let filter = filters::compile(&spec)?;
+    match existing {
+        Some(existing) if existing.spec == spec => Ok(planning.unchanged()),
+        Some(existing) => {
+            let new = Subscription {
+                spec,
+                filter,
+                ..Subscription::clone(existing)
+            };
+            replace(planning, bus, existing, new)
+        }
+        None => {
+            put::room("subscriptions", bus.subscriptions.len(), limits::SUBSCRIPTIONS_MAX)?;
+            let (id, name) = (planning.model.counters.subscription, planning.name().to_owned());
+            create(
+                planning,
+                bus,
+                Subscription {
+                    id,
+                    name,
+                    version: 0,
+                    created: planning.now,
+                    spec,
+                    filter,
+                },
+            )
+        }
+    }
+}
+
+/// A start that is left out stays what it is.
+fn keep_start(body: &mut Map<String, Value>, existing: &Subscription) -> Result<(), Refusal> {
+    let start = serde_json::to_value(existing.spec.start).expect("a word");
+    let asked = body.entry("start").or_insert_with(|| start.clone());
+    // What is no start at all is refused by the parser, with its own words.
+    if *asked != start && serde_json::from_value::<crate::resources::Start>(asked.clone()).is_ok() {
+        let detail =
+            format!("start is fixed at creation (it is {start}); make another subscription to start elsewhere");
+        return Err(Refusal::invalid("/start", detail));
+    }
+    Ok(())
+}
+
+fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>>) -> Result<(), Refusal> {
+    debug_assert!(existing.is_none_or(|existing| existing.spec.start == spec.start));
+    validate::subscription(spec)?;
+    for (index, topic) in spec.topics.iter().flatten().enumerate() {
+        put::exists(&format!("/topics/{index}"), "topic", topic, &bus.topics)?;
+    }
+    put::exists("/connection", "connection", &spec.connection, &bus.connections)?;
+    let age = spec.delivery.retry.age;
+    for topic in bus.topics_of(spec) {
+        if let Some(hold) = topic.spec.retention.hold_in_effect().filter(|hold| age > *hold) {
+            let detail = format!(
+                "age is {}, but topic {:?} holds unsettled records for {} only: lower age, or raise the topic's retention.hold",
+                format_duration(age),
+                topic.name,
+                format_duration(hold)
+            );
+            return Err(Refusal::invalid("/delivery/retry/age", detail));
+        }
+    }
+    Ok(())
+}
+
+fn create(planning: &Planning<'_>, bus: &Bus, new: Subscription) -> Result<Plan, Refusal> {
+    let mut counters = planning.model.counters;
+    counters.subscription += 1;
+    let operations = vec![put::write(planning, bus.id, documents::subscription_body(&new))?];
+    let edit = edit_bus(&bus.name, move |bus, version| {
+        bus.subscriptions
+            .insert(new.name.clone(), Arc::new(Subscription { version, ..new }));
+    });
+    Ok(planning.carry_out(operations, Effect::SubscriptionCreated, counters, edit))
+}
+
+/// The old version is kept when it matched other events: positions below the boundary and parked rows may need it.
+fn replace(planning: &Planning<'_>, bus: &Bus, old: &Arc<Subscription>, new: Subscription) -> Result<Plan, Refusal> {
+    let mut operations = vec![put::write(planning, bus.id, documents::subscription_body(&new))?];
+    let matching = |spec: &SubscriptionSpec| (spec.topics.clone(), spec.types.clone(), spec.filter.clone());
+    let kept = (matching(&old.spec) != matching(&new.spec)).then(|| old.clone());
+    if let Some(old) = &kept {
+        operations.push(Operation::PutDocument {
+            bus: bus.id,
+            kind: Kind::SubscriptionVersion,
+            name: version_name(old.id, old.version),
+            expect: Expect::Absent,
+            body: documents::subscription_body(old),
+        });
+    }
+    let bus = bus.name.clone();
+    let edit = Box::new(move |model: &mut crate::Model, version| {
+        model.versions.extend(kept.map(|old| ((old.id, old.version), old)));
+        edit_bus(&bus, move |bus, version| {
+            bus.subscriptions
+                .insert(new.name.clone(), Arc::new(Subscription { version, ..new }));
+        })(model, version);
+    });
+    Ok(planning.carry_out(operations, Effect::SubscriptionChanged, planning.model.counters, edit))
+}

@@ -1,0 +1,88 @@
+//! A secret as a resource holds it. It never shows itself: `Debug` hides it, and writing a plain one is an error.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use std::fmt;
+
+/// A secret in a resource. Plain on the way in, sealed at rest, a fingerprint on the way out; never shown by `Debug`.
+///
+/// Serializing a [`Secret::Plain`] fails: the stored form is made by sealing first, the outgoing form by taking the
+/// fingerprint first, so that forgetting either is an error and not a leak.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// As a person wrote it.
+    Plain(String),
+    /// Sealed under the master key (base64 of the envelope); the stored form is `{"sealed": "…"}`.
+    Sealed(String),
+    /// `{"fingerprint": "…"}`: the stored secret of this same resource.
+    Fingerprint(String),
+}
+
+const FIELDS: &[&str] = &["fingerprint"];
+const RESOLVED_ELSEWHERE: &str =
+    "the command line resolves {env: …} and {file: …} before it sends; the server reads neither for a request";
+
+impl Secret {
+    /// The plain text, if it is plain.
+    pub fn plain(&self) -> Option<&str> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Sealed(_) | Self::Fingerprint(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Plain(_) => "Secret(plain)",
+            Self::Sealed(_) => "Secret(sealed)",
+            Self::Fingerprint(_) => "Secret(fingerprint)",
+        })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(_) => Err(ser::Error::custom("a plain secret is never written")),
+            Self::Sealed(envelope) => serializer.collect_map([("sealed", envelope)]),
+            Self::Fingerprint(fingerprint) => serializer.collect_map([("fingerprint", fingerprint)]),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> de::Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a secret: a string, or {fingerprint: …} for the stored one")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::Plain(text.to_owned()))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let Some(key) = map.next_key::<String>()? else {
+            return Err(de::Error::missing_field("fingerprint"));
+        };
+        let secret = match key.as_str() {
+            "fingerprint" => Secret::Fingerprint(map.next_value()?),
+            "sealed" => Secret::Sealed(map.next_value()?),
+            "env" | "file" => return Err(de::Error::custom(RESOLVED_ELSEWHERE)),
+            other => return Err(de::Error::unknown_field(other, FIELDS)),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(secret),
+            Some(_) => Err(de::Error::custom("a secret's object has one field")),
+        }
+    }
+}
