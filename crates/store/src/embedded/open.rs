@@ -115,7 +115,8 @@ fn create_if_allowed(path: &Path, missing: Missing) -> Result<(), Error> {
         return Err(Error::Corrupt(format!("{} is missing", path.display())));
     }
     let new = beside(path, ".new");
-    create(&new).and_then(|()| Ok(fs::rename(&new, path).map_err(|error| io(path, &error))?))?;
+    create(&new)?;
+    fs::rename(&new, path).map_err(|error| io(path, &error))?;
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -52,7 +52,7 @@ fn setting(body: &'static str) -> Operation {
 
 /// A step that writes tail, parked row and document at once, so that a mixture would show.
 fn step(number: u64) -> Vec<Operation> {
-    let body = if number % 2 == 0 { "even" } else { "odd" };
+    let body = if number.is_multiple_of(2) { "even" } else { "odd" };
     vec![tail(number), parked(number, 300), setting(body)]
 }
 

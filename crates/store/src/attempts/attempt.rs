@@ -1,0 +1,153 @@
+//! One attempt, and its bytes inside a block.
+//!
+//! ```text
+//! event_hash u64 │ subscription u64 │ topic u32 │ partition u32 │ offset u64 │ attempt u32 │ started i64 │
+//! duration_micros u32 │ outcome u8 │ status u16, 0: none │ version u64 │ reason: u32 length, UTF-8 │ answer: u32 length
+//! ```
+//!
+//! All numbers little endian. It knows nothing of files.
+
+use crate::{Error, Millis, Partition, Revision, SubscriptionId};
+use bytes::{Buf, BufMut, Bytes};
+
+/// What is kept of a failed attempt's answer.
+pub const ANSWER_BYTES_MAX: usize = 4 << 10;
+/// What is kept of its reason: a class and a sentence.
+pub const REASON_BYTES_MAX: usize = 1 << 10;
+
+/// How an attempt ended. Persisted numbers, keep stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum AttemptOutcome {
+    /// The destination took it.
+    Delivered = 1,
+    /// The destination refused the event; trying again cannot help.
+    Refused = 2,
+    /// The endpoint failed; it will be tried again.
+    Retry = 3,
+    /// The endpoint said that it is gone for good.
+    Gone = 4,
+    /// Trunkline itself failed before anything was sent, for example in a transform.
+    Failed = 5,
+    /// Cut off by a shutdown; whether it arrived is not known.
+    Interrupted = 6,
+}
+
+/// One try of one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// A hash of the event's identity.
+    pub event_hash: u64,
+    /// For which subscription.
+    pub subscription: SubscriptionId,
+    /// Where the event's record is.
+    pub partition: Partition,
+    /// Its offset there.
+    pub offset: u64,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// When it began.
+    pub started: Millis,
+    /// How long it took, in microseconds.
+    pub duration_micros: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The answer's status, where the protocol has one.
+    pub status: Option<u16>,
+    /// The subscription's version that matched.
+    pub version: Revision,
+    /// The class of a failure and what is known of it; cut to [`REASON_BYTES_MAX`].
+    pub reason: String,
+    /// The beginning of a failed attempt's answer; cut to [`ANSWER_BYTES_MAX`].
+    pub answer: Bytes,
+}
+
+/// The bytes of everything but reason and answer, with both lengths.
+const FIXED_BYTES: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4 + 1 + 2 + 8 + 4 + 4;
+
+impl Attempt {
+    /// Whether it gets a row in the index: it failed, or others came before it.
+    pub(super) fn is_trouble(&self) -> bool {
+        self.outcome != AttemptOutcome::Delivered || self.attempt > 1
+    }
+
+    pub(super) fn encoded_bytes(&self) -> usize {
+        FIXED_BYTES + self.reason.len() + self.answer.len()
+    }
+
+    /// Cuts what is too long, the reason at a character's boundary.
+    pub(super) fn cut(&mut self) {
+        let end = self.reason.floor_char_boundary(REASON_BYTES_MAX);
+        self.reason.truncate(end);
+        if self.answer.len() > ANSWER_BYTES_MAX {
+            // A copy, so that the rest of the answer is not held with it.
+            self.answer = Bytes::copy_from_slice(&self.answer[..ANSWER_BYTES_MAX]);
+        }
+    }
+
+    pub(super) fn encode(&self, into: &mut Vec<u8>) {
+        into.put_u64_le(self.event_hash);
+        into.put_u64_le(self.subscription);
+        into.put_u32_le(self.partition.topic);
+        into.put_u32_le(self.partition.index);
+        into.put_u64_le(self.offset);
+        into.put_u32_le(self.attempt);
+        into.put_i64_le(self.started);
+        into.put_u32_le(self.duration_micros);
+        into.put_u8(self.outcome as u8);
+        into.put_u16_le(self.status.unwrap_or(0));
+        into.put_u64_le(self.version);
+        into.put_u32_le(self.reason.len() as u32);
+        into.put_slice(self.reason.as_bytes());
+        into.put_u32_le(self.answer.len() as u32);
+        into.put_slice(&self.answer);
+    }
+
+    pub(super) fn decode(from: &mut Bytes) -> Result<Self, Error> {
+        if from.len() < FIXED_BYTES {
+            return Err(broken());
+        }
+        Ok(Self {
+            event_hash: from.get_u64_le(),
+            subscription: from.get_u64_le(),
+            partition: Partition {
+                topic: from.get_u32_le(),
+                index: from.get_u32_le(),
+            },
+            offset: from.get_u64_le(),
+            attempt: from.get_u32_le(),
+            started: from.get_i64_le(),
+            duration_micros: from.get_u32_le(),
+            outcome: outcome(from.get_u8())?,
+            status: Some(from.get_u16_le()).filter(|status| *status != 0),
+            version: from.get_u64_le(),
+            reason: String::from_utf8(take(from)?.to_vec()).map_err(|_| broken())?,
+            answer: take(from)?,
+        })
+    }
+}
+
+fn take(from: &mut Bytes) -> Result<Bytes, Error> {
+    let length = from.try_get_u32_le().map_err(|_| broken())? as usize;
+    if length > from.len() {
+        Err(broken())
+    } else {
+        Ok(from.split_to(length))
+    }
+}
+
+fn outcome(number: u8) -> Result<AttemptOutcome, Error> {
+    Ok(match number {
+        1 => AttemptOutcome::Delivered,
+        2 => AttemptOutcome::Refused,
+        3 => AttemptOutcome::Retry,
+        4 => AttemptOutcome::Gone,
+        5 => AttemptOutcome::Failed,
+        6 => AttemptOutcome::Interrupted,
+        _ => return Err(broken()),
+    })
+}
+
+pub(super) fn broken() -> Error {
+    Error::Corrupt("a block of attempts is not what was written".to_owned())
+}

@@ -1,0 +1,147 @@
+//! A block: up to 1,000 attempts compressed together, with what lets a reader pass over it.
+//!
+//! ```text
+//! magic "TLA1" │ head CRC-32C u32, over the rest of the head and the filter │ body CRC-32C u32 │
+//! body length u32 │ raw length u32 │ count u32 │ filter length u32 │ first started i64 │ last started i64 │ filter │ body
+//! ```
+//!
+//! The filter is a Bloom filter of the event hashes; the body is the attempts one after the other, zstd. It does no
+//! input or output.
+
+use super::attempt::{Attempt, broken};
+use crate::{Error, Millis};
+use bytes::{Buf, BufMut, Bytes};
+
+/// A block is closed at so many attempts.
+pub(super) const ATTEMPTS_MAX: usize = 1_000;
+/// Or at so many bytes before compression.
+pub(super) const RAW_BYTES_MAX: usize = 1 << 20;
+/// One more attempt may cross it, with its reason and answer.
+const RAW_BYTES_READ_MAX: usize = RAW_BYTES_MAX + (16 << 10);
+/// Fast; attempts of one subscription are alike, so that even this shrinks them several times.
+const LEVEL: i32 = 1;
+
+/// The first bytes of every block.
+pub(super) const MAGIC: [u8; 4] = *b"TLA1";
+/// The head before the filter.
+pub(super) const HEAD_BYTES: usize = 4 + 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8;
+
+/// Ten bits and seven probes: one event in a hundred and twenty is looked for in a block that lacks it.
+const FILTER_BITS_PER_ATTEMPT: usize = 10;
+const FILTER_PROBES: u64 = 7;
+/// The longest filter a head may announce.
+pub(super) const FILTER_BYTES_MAX: usize = (ATTEMPTS_MAX * FILTER_BITS_PER_ATTEMPT).div_ceil(8);
+
+/// A block's head and filter, as read.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) first: Millis,
+    pub(super) last: Millis,
+    pub(super) body_bytes: usize,
+    raw_bytes: usize,
+    count: usize,
+    body_sum: u32,
+    filter: Bytes,
+}
+
+/// Encodes attempts, of which there is at least one.
+pub(super) fn encode(attempts: &[Attempt]) -> Result<Vec<u8>, Error> {
+    let mut raw = Vec::with_capacity(attempts.iter().map(Attempt::encoded_bytes).sum());
+    attempts.iter().for_each(|attempt| attempt.encode(&mut raw));
+    let body = zstd::bulk::compress(&raw, LEVEL).map_err(|error| Error::Engine(format!("compress: {error}")))?;
+    let filter = filter_of(attempts);
+    let started = || attempts.iter().map(|attempt| attempt.started);
+
+    let mut guarded = Vec::with_capacity(HEAD_BYTES + filter.len());
+    guarded.put_u32_le(crc32c::crc32c(&body));
+    guarded.put_u32_le(body.len() as u32);
+    guarded.put_u32_le(raw.len() as u32);
+    guarded.put_u32_le(attempts.len() as u32);
+    guarded.put_u32_le(filter.len() as u32);
+    guarded.put_i64_le(started().min().unwrap_or_default());
+    guarded.put_i64_le(started().max().unwrap_or_default());
+    guarded.put_slice(&filter);
+
+    let mut block = Vec::with_capacity(8 + guarded.len() + body.len());
+    block.put_slice(&MAGIC);
+    block.put_u32_le(crc32c::crc32c(&guarded));
+    block.put_slice(&guarded);
+    block.put_slice(&body);
+    Ok(block)
+}
+
+impl Head {
+    /// Reads a head from the beginning of `bytes`, which may hold more; `None` if there is no good one.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (mut head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+        let magic = head.get_u32();
+        let sum = head.get_u32_le();
+        let guarded = &bytes[8..];
+        let body_sum = head.get_u32_le();
+        let (body_bytes, raw_bytes) = (head.get_u32_le() as usize, head.get_u32_le() as usize);
+        let (count, filter_bytes) = (head.get_u32_le() as usize, head.get_u32_le() as usize);
+        let (first, last) = (head.get_i64_le(), head.get_i64_le());
+        let filter = rest.get(..filter_bytes)?;
+        let good = magic == u32::from_be_bytes(MAGIC)
+            && (1..=FILTER_BYTES_MAX).contains(&filter_bytes)
+            && raw_bytes <= RAW_BYTES_READ_MAX
+            && crc32c::crc32c(&guarded[..HEAD_BYTES - 8 + filter_bytes]) == sum;
+        let filter = Bytes::copy_from_slice(filter);
+        good.then_some(Self {
+            first,
+            last,
+            body_bytes,
+            raw_bytes,
+            count,
+            body_sum,
+            filter,
+        })
+    }
+
+    /// The bytes from the block's beginning to its body.
+    pub(super) fn body_offset(&self) -> usize {
+        HEAD_BYTES + self.filter.len()
+    }
+
+    /// The bytes of the whole block.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.body_offset() + self.body_bytes
+    }
+
+    /// Whether attempts of the event that began in the time (both ends inclusive) may be in this block.
+    pub(super) fn may_hold(&self, event_hash: u64, from: Millis, to: Millis) -> bool {
+        let has = |bit: usize| self.filter[bit / 8] & (1 << (bit % 8)) != 0;
+        self.first <= to && self.last >= from && probes(event_hash, self.filter.len() * 8).all(has)
+    }
+
+    /// Whether the body is what was written.
+    pub(super) fn is_sum_of(&self, body: &[u8]) -> bool {
+        crc32c::crc32c(body) == self.body_sum
+    }
+
+    pub(super) fn attempts(&self, body: &[u8]) -> Result<Vec<Attempt>, Error> {
+        if !self.is_sum_of(body) {
+            return Err(broken());
+        }
+        let raw = zstd::bulk::decompress(body, self.raw_bytes).map_err(|_| broken())?;
+        let mut raw = Bytes::from(raw);
+        (0..self.count).map(|_| Attempt::decode(&mut raw)).collect()
+    }
+}
+
+fn filter_of(attempts: &[Attempt]) -> Vec<u8> {
+    let mut filter = vec![0; (attempts.len() * FILTER_BITS_PER_ATTEMPT).div_ceil(8)];
+    let bits = filter.len() * 8;
+    for attempt in attempts {
+        probes(attempt.event_hash, bits).for_each(|bit| filter[bit / 8] |= 1 << (bit % 8));
+    }
+    filter
+}
+
+/// Double hashing; the hash is mixed first (the finisher of SplitMix64), so that it need not be a good one.
+fn probes(event_hash: u64, bits: usize) -> impl Iterator<Item = usize> {
+    let mixed = (event_hash ^ (event_hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let (start, step) = (mixed >> 32, (mixed & 0xffff_ffff) | 1);
+    (0..FILTER_PROBES).map(move |probe| (start.wrapping_add(probe * step) % bits as u64) as usize)
+}
