@@ -18,6 +18,8 @@ pub struct Parts {
     pub model: Model,
     /// Seals and opens secrets.
     pub sealer: control::seal::Sealer,
+    /// The operator's rules for resources.
+    pub rules: control::Rules,
     /// Makes destinations.
     pub destinations: crate::DestinationFactory,
     /// Bounds and intervals.
@@ -284,6 +286,11 @@ impl Core {
     /// Whether the node should get traffic, and if not, why: poisoned, out of reach of the store, or a router or lane with
     /// due work and a closed breaker that made no progress for 60 s.
     pub fn readiness(&self) -> Result<(), String> {
+        unimplemented!("delivery")
+    }
+
+    /// Resolves with the reason when the journal is poisoned: the process must drain and end. Pends otherwise.
+    pub async fn poisoned(&self) -> String {
         unimplemented!("delivery")
     }
 
