@@ -3,7 +3,7 @@
 use super::{
     Missing, Settings, read,
     schema::{APPLICATION_ID, CREATE, FORMAT},
-    writer,
+    wal, writer,
 };
 use crate::Error;
 use rusqlite::{Connection, OpenFlags};
@@ -32,6 +32,7 @@ pub(super) fn writer(path: &Path, settings: &Settings) -> Result<Connection, Err
         create_if_allowed(path, settings.missing)?;
     }
     fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(|error| io(path, &error))?;
+    wal::check(&beside(path, "-wal"))?;
     let connection = connect(path)?;
     check_format(&connection)?;
     check_damage(&connection, path)?;
