@@ -280,13 +280,13 @@ pub struct DeadQuery {
 pub struct Holdings {
     /// Parked deliveries.
     pub parked: u64,
-    /// Their bytes.
+    /// Their records' bytes.
     pub parked_bytes: u64,
     /// The earliest due time of a parked one.
     pub next_due: Option<Millis>,
     /// Dead letters.
     pub dead: u64,
-    /// Their bytes.
+    /// Their records' bytes.
     pub dead_bytes: u64,
 }
 
@@ -331,7 +331,7 @@ pub enum Error {
 /// An implementation MUST make an `apply` all or nothing and durable before it resolves, MUST keep the order of `apply`
 /// calls of one caller, and MUST serve buses round-robin when several have calls waiting. It MUST NOT interpret bodies.
 pub trait Store: Send + Sync + 'static {
-    /// One transaction. `bus` is for fairness only.
+    /// One transaction. `bus` is for fairness only. A future that is dropped before it resolves leaves the outcome open.
     fn apply(&self, bus: BusId, operations: Vec<Operation>) -> BoxFuture<'_, Result<Revision, Error>>;
 
     /// One document.
@@ -361,7 +361,7 @@ pub trait Store: Send + Sync + 'static {
     /// order.
     fn parked_orders(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<(u64, DeliveryKey)>, Error>>;
 
-    /// Which parked rows (of any subscription of `subscriptions`) are of this delivery position: for an event's story.
+    /// The parked deliveries of one record, of every subscription and replay, in that order: for an event's story.
     fn parked_at(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
 
     /// Dead letters.

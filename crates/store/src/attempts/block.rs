@@ -145,3 +145,72 @@ fn probes(event_hash: u64, bits: usize) -> impl Iterator<Item = usize> {
     let (start, step) = (mixed >> 32, (mixed & 0xffff_ffff) | 1);
     (0..FILTER_PROBES).map(move |probe| (start.wrapping_add(probe * step) % bits as u64) as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Partition, attempts::AttemptOutcome};
+
+    fn attempt(event_hash: u64) -> Attempt {
+        Attempt {
+            event_hash,
+            subscription: 2,
+            partition: Partition { topic: 3, index: 4 },
+            offset: 5,
+            attempt: 6,
+            started: 7,
+            duration_micros: 8,
+            outcome: AttemptOutcome::Refused,
+            status: Some(400),
+            version: 9,
+            reason: "http_400".to_owned(),
+            answer: Bytes::from_static(b"no"),
+        }
+    }
+
+    /// The layout is persisted: another value here is another format. (The body is zstd's, and may change with it.)
+    #[test]
+    fn heads_and_attempts_are_laid_out_as_they_were() {
+        let mut raw = Vec::new();
+        attempt(1).encode(&mut raw);
+        assert_eq!((raw.len(), crc32c::crc32c(&raw)), (77, 1_840_679_885));
+        let block = encode(&[attempt(1), attempt(2)]).unwrap();
+        assert_eq!(block[..4], MAGIC);
+        let lengths = [154, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0];
+        let times_and_filter = [7, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 164, 127, 18];
+        assert_eq!(
+            (&block[16..28], &block[28..HEAD_BYTES + 3]),
+            (&lengths[..], &times_and_filter[..])
+        );
+        let head = Head::decode(&block).unwrap();
+        assert_eq!(head.block_bytes(), block.len());
+        assert_eq!(
+            head.attempts(&block[head.body_offset()..]).unwrap(),
+            [attempt(1), attempt(2)]
+        );
+    }
+
+    #[test]
+    fn a_filter_has_what_is_in_it_and_little_else() {
+        let attempts: Vec<_> = (0..ATTEMPTS_MAX as u64).map(attempt).collect();
+        let block = encode(&attempts).unwrap();
+        let head = Head::decode(&block).unwrap();
+        let may_hold = |hash: &u64| head.may_hold(*hash, 0, 10);
+        assert!((0..1_000).all(|hash| may_hold(&hash)));
+        assert!((1_000..11_000).filter(may_hold).count() < 200);
+        assert!(!head.may_hold(1, 8, 9) && !head.may_hold(1, 0, 6));
+    }
+
+    #[test]
+    fn no_cut_or_flipped_head_is_read() {
+        let block = encode(&[attempt(1)]).unwrap();
+        let head = Head::decode(&block).unwrap();
+        assert!((0..head.body_offset()).all(|length| Head::decode(&block[..length]).is_none()));
+        for bit in 0..block.len() * 8 {
+            let mut flipped = block.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let read = Head::decode(&flipped).map(|head| head.attempts(&flipped[head.body_offset()..]));
+            assert!(!matches!(read, Some(Ok(_))), "bit {bit}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::{
     Range, SubscriptionId,
 };
 use rows::bits;
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Row, StatementStatus, ToSql, params};
 
 type Decode<T> = fn(&Row<'_>) -> Result<T, Error>;
 
@@ -166,6 +166,12 @@ fn all<T>(
     while let Some(row) = rows.next()? {
         found.push(decode_row(row)?);
     }
+    drop(rows);
+    debug_assert_eq!(
+        statement.get_status(StatementStatus::Sort),
+        0,
+        "an index gives the order: {sql}"
+    );
     Ok(found)
 }
 

@@ -352,3 +352,97 @@ fn range_reason(number: i64) -> Result<RangeReason, Error> {
 fn unknown(column: &str, number: i64) -> Error {
     Error::Corrupt(format!("{column} {number} is unknown"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums are persisted: another value here is another format.
+    #[test]
+    fn sums_are_what_they_were() {
+        let partition = Partition { topic: 2, index: 3 };
+        let key = DeliveryKey {
+            subscription: 1,
+            partition,
+            offset: 4,
+            replay: 5,
+        };
+        let parked = Parked {
+            key,
+            due: 6,
+            attempts: 7,
+            first_attempt: Some(8),
+            appended: 9,
+            age_from_first_attempt: true,
+            version: 10,
+            order: Some(11),
+            edits: 12,
+            reason: "reason".to_owned(),
+            record: Bytes::from_static(b"record"),
+        };
+        let dead = Dead {
+            delivery: parked.clone(),
+            event_type: "type".to_owned(),
+            event_id: "id".to_owned(),
+            event_source: "source".to_owned(),
+            detail: "detail".to_owned(),
+        };
+        let (name, body) = ("name".to_owned(), Bytes::from_static(b"body"));
+        let reason = RangeReason::Expired;
+        let range = Range {
+            subscription: 1,
+            partition,
+            from: 4,
+            to: 5,
+            matched: None,
+            reason,
+            recorded: 6,
+        };
+        let holdings = Holdings {
+            parked: 1,
+            parked_bytes: 2,
+            next_due: None,
+            dead: 3,
+            dead_bytes: 4,
+        };
+        let sums = [
+            revision_sum(1),
+            document_sum(&Document {
+                bus: 1,
+                kind: Kind::Topic,
+                name,
+                version: 2,
+                body,
+            }),
+            tail_sum(partition, 4),
+            lane_sum(&LaneRow {
+                subscription: 1,
+                partition,
+                position: 4,
+                floor: 5,
+                follows_tail: true,
+            }),
+            mark_sum(&Mark {
+                key,
+                ending: Ending::Delivered,
+            }),
+            parked_sum(&parked),
+            order_sum(11, &key),
+            dead_sum(&dead),
+            range_sum(&range),
+            holdings_sum(1, &holdings),
+        ];
+        let expected = [
+            2493726684, 1601067763, 1112679721, 1830117070, 2829692768, 1419503691, 3338517657, 2618134925, 827445376,
+            1606510982,
+        ];
+        assert_eq!(sums, expected);
+    }
+
+    #[test]
+    fn order_keys_sort_as_numbers_do() {
+        let keys = [0, 1, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX];
+        assert!(keys.map(order).is_sorted());
+        assert_eq!(keys.map(order).map(order_back), keys);
+    }
+}
