@@ -58,6 +58,7 @@ const CHECKS: &[(&str, Check)] = checks![
     appends::a_durable_append_is_visible_at_once,
     appends::an_abandoned_append_is_kept,
     appends::huge_records_are_kept_whole,
+    appends::a_request_of_many_megabytes_keeps_its_order,
     appends::many_partitions_in_one_request,
     appends::append_time_never_goes_back,
     duplicates::a_duplicate_gets_the_first_ones_place,

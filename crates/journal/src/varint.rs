@@ -22,6 +22,10 @@ pub(crate) const fn len(value: i32) -> usize {
 /// Appends `value` as a zigzag varint.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, value: i32) {
+    let raw = zigzag(value);
+    if raw < 0x80 {
+        return out.push(raw as u8);
+    }
     let mut bytes = [0; MAX_LEN_32];
     let used = write(&mut bytes, value);
     out.extend_from_slice(&bytes[..used]);

@@ -264,6 +264,29 @@ pub(super) async fn huge_records_are_kept_whole(harness: &Harness) {
     assert_eq!(subject.read_all(partition).await.len(), 2 * wanted.len());
 }
 
+pub(super) async fn a_request_of_many_megabytes_keeps_its_order(harness: &Harness) {
+    let (subject, topic) = Subject::with_topic(harness, 2).await;
+    let mut random = Random(4);
+    let entries: Vec<_> = (0..1_500)
+        .map(|n| {
+            let len = random.below(8_000) as usize;
+            plain(partition(topic, n % 2), &random.bytes(len))
+        })
+        .collect();
+    let outcome = subject.append(entries.clone()).await;
+    for index in 0..2 {
+        let partition = partition(topic, index);
+        let mine = entries
+            .iter()
+            .zip(&outcome)
+            .filter(|(_, appended)| appended.position.partition == partition);
+        let wanted: Vec<_> = mine
+            .map(|(entry, appended)| expected(appended, &entry.records[0].1))
+            .collect();
+        assert_eq!((wanted.len(), subject.read_all(partition).await == wanted), (750, true));
+    }
+}
+
 pub(super) async fn many_partitions_in_one_request(harness: &Harness) {
     const PARTITIONS: u32 = 300;
     let (subject, topic) = Subject::with_topic(harness, PARTITIONS).await;

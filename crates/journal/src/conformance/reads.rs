@@ -142,10 +142,18 @@ pub(super) async fn an_offset_is_found_by_time(harness: &Harness) {
             "at {time}"
         );
     }
-    // Never below the start.
-    let cut = firsts.values().max().expect("some");
-    subject.journal.trim(partition, *cut).await.expect("it is trimmed");
-    assert_eq!(subject.journal.offset_at(partition, 0).await.expect("it exists"), *cut);
+    // Never below the start, also where that lies inside a batch.
+    let together = subject
+        .append([b"a", b"b", b"c"].map(|value| plain(partition, value)).to_vec())
+        .await;
+    let cut = together[1].position.offset;
+    subject.journal.trim(partition, cut).await.expect("it is trimmed");
+    for time in [0, together[1].append_time] {
+        assert_eq!(
+            subject.journal.offset_at(partition, time).await.expect("it exists"),
+            cut
+        );
+    }
 }
 
 /// Waits until the journal's clock has gone on, if it does: a frozen clock stamps everything alike, which is allowed.

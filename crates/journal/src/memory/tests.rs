@@ -85,6 +85,16 @@ async fn a_failed_sync_poisons_what_waits_and_what_comes() {
 }
 
 #[tokio::test]
+async fn a_shutdown_finishes_what_is_held() {
+    let (memory, _) = memory().await;
+    memory.hold_sync();
+    let waiting = memory.append(event(1)).unwrap();
+    memory.shutdown().await.unwrap();
+    assert!(waiting.await.is_ok());
+    assert_eq!(values(&memory.reopen()).await, [1]);
+}
+
+#[tokio::test]
 async fn a_kill_loses_what_was_only_accepted_and_its_identity() {
     let (memory, _) = memory().await;
     append(&memory, 1).await.unwrap();
