@@ -49,11 +49,7 @@ async fn parking(store: &Embedded, subscription: u64, batch: u64) -> Result<(), 
         let rows = (number * batch..(number + 1) * batch).flat_map(|offset| parked(subscription, offset));
         store.apply(1, rows.collect()).await?;
     }
-    say(
-        &format!("park and mark, batches of {batch}"),
-        started.elapsed(),
-        BATCHES * batch,
-    );
+    say(&format!("park and mark, batches of {batch}"), &started, BATCHES * batch);
     Ok(())
 }
 
