@@ -28,10 +28,14 @@ fn main() -> std::io::Result<()> {
 fn run(case: &Value) -> Result<bool, String> {
     let pattern = text_of(case, "pattern").ok_or("the case has no pattern")?;
     let filter = Filter::eventbridge(pattern.as_bytes(), &Mounts::bare()).map_err(|error| error.message)?;
-    let Some(event) = text_of(case, "event") else { return Ok(false) };
+    let Some(event) = text_of(case, "event") else {
+        return Ok(false);
+    };
     let document = Document::new().data(Data::Object(event.as_bytes()));
     match explain(&Filter::everything(), &document).data {
-        DataState::NotJson { reason, position } => Err(format!("the event is not a JSON object: {reason} at byte {position}")),
+        DataState::NotJson { reason, position } => {
+            Err(format!("the event is not a JSON object: {reason} at byte {position}"))
+        }
         _ => Ok(filter.matches(&document)),
     }
 }

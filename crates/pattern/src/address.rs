@@ -38,7 +38,8 @@ fn parse_part(part: &[u8]) -> Option<u8> {
     if part.is_empty() {
         return None;
     }
-    part.iter().try_fold(0u8, |value, digit| value.checked_mul(10)?.checked_add(digit - b'0'))
+    part.iter()
+        .try_fold(0u8, |value, digit| value.checked_mul(10)?.checked_add(digit - b'0'))
 }
 
 /// A range of addresses, written `address/bits`.
@@ -55,7 +56,9 @@ impl Network {
         while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
             parts.pop();
         }
-        let [address, bits] = parts[..] else { return Err("Malformed CIDR, one '/' required".into()) };
+        let [address, bits] = parts[..] else {
+            return Err("Malformed CIDR, one '/' required".into());
+        };
         let bits = std::str::from_utf8(bits).ok().and_then(|bits| bits.parse::<i32>().ok());
         let bits = bits.ok_or("Malformed CIDR, mask bits must be an integer")?;
         let bits = u32::try_from(bits).map_err(|_| "Malformed CIDR, mask bits must not be negative")?;
@@ -71,12 +74,18 @@ impl Network {
             IpAddr::V4(address) => {
                 let below = u32::MAX.checked_shr(bits).unwrap_or(0);
                 let first = address.to_bits() & !below;
-                Ok(Self { first: IpAddr::V4(first.into()), last: IpAddr::V4((first | below).into()) })
+                Ok(Self {
+                    first: IpAddr::V4(first.into()),
+                    last: IpAddr::V4((first | below).into()),
+                })
             }
             IpAddr::V6(address) => {
                 let below = u128::MAX.checked_shr(bits).unwrap_or(0);
                 let first = address.to_bits() & !below;
-                Ok(Self { first: IpAddr::V6(first.into()), last: IpAddr::V6((first | below).into()) })
+                Ok(Self {
+                    first: IpAddr::V6(first.into()),
+                    last: IpAddr::V6((first | below).into()),
+                })
             }
         }
     }
@@ -97,7 +106,18 @@ mod tests {
         assert_eq!(parse(b"2001:DB8::a"), parse(b"2001:db8:0::A"));
         assert_eq!(parse(b"::ffff:0102:0304"), parse(b"1.2.3.4"));
         assert_eq!(parse(b"010.0.0.1"), parse(b"10.0.0.1"));
-        for text in ["", ":", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1..2.3", "a.b.c.d", "12345::", "g::1", "1.2.3.4/8"] {
+        for text in [
+            "",
+            ":",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "1..2.3",
+            "a.b.c.d",
+            "12345::",
+            "g::1",
+            "1.2.3.4/8",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
     }
@@ -108,13 +128,22 @@ mod tests {
         assert!(network.contains(parse(b"220.160.154.0").unwrap()));
         assert!(!network.contains(parse(b"220.160.155.0").unwrap()));
         assert!(!network.contains(parse(b"::1").unwrap()));
-        assert!(Network::parse(b"0.0.0.0/0").unwrap().contains(parse(b"255.1.2.3").unwrap()));
-        assert!(Network::parse(b"2001:db8::/32").unwrap().contains(parse(b"2001:db8:ffff::1").unwrap()));
+        assert!(
+            Network::parse(b"0.0.0.0/0")
+                .unwrap()
+                .contains(parse(b"255.1.2.3").unwrap())
+        );
+        assert!(
+            Network::parse(b"2001:db8::/32")
+                .unwrap()
+                .contains(parse(b"2001:db8:ffff::1").unwrap())
+        );
     }
 
     #[test]
     fn malformed_ranges_are_refused_in_the_words_of_aws() {
-        let check = |text: &str, expected: &str| assert_eq!(Network::parse(text.as_bytes()).unwrap_err(), expected, "{text}");
+        let check =
+            |text: &str, expected: &str| assert_eq!(Network::parse(text.as_bytes()).unwrap_err(), expected, "{text}");
         check("bad-filter", "Malformed CIDR, one '/' required");
         check("10.0.0.0/", "Malformed CIDR, one '/' required");
         check("1.1.1.1/2/3", "Malformed CIDR, one '/' required");

@@ -130,7 +130,10 @@ impl Choices {
         self.needed_until.resize(fields.arrays.len(), 0);
         for (index, level) in self.levels.iter().enumerate().rev() {
             let present = level.present.clone().unwrap_or(0..0);
-            for element in self.elements[level.candidates.clone()].iter().chain(&self.elements[present]) {
+            for element in self.elements[level.candidates.clone()]
+                .iter()
+                .chain(&self.elements[present])
+            {
                 let mut element = *element;
                 while element != OUTSIDE {
                     let node = &fields.elements[element as usize];
@@ -156,7 +159,11 @@ fn picked(state: &State, element: Element, fields: &Fields) -> State {
     if state.iter().any(|known| contains(element, *known, fields)) || element == OUTSIDE {
         return state.clone();
     }
-    let mut state: State = state.iter().copied().filter(|known| !contains(*known, element, fields)).collect();
+    let mut state: State = state
+        .iter()
+        .copied()
+        .filter(|known| !contains(*known, element, fields))
+        .collect();
     let at = state.partition_point(|known| *known < element);
     state.insert(at, element);
     state
@@ -174,7 +181,9 @@ fn forget(needed_until: &[usize], level: usize, mut state: State, fields: &Field
     let mut kept = State::new();
     for (index, element) in state.iter().enumerate() {
         // What lies in an element follows it, so the next one tells whether this one is innermost.
-        let innermost = state.get(index + 1).is_none_or(|next| !contains(*element, *next, fields));
+        let innermost = state
+            .get(index + 1)
+            .is_none_or(|next| !contains(*element, *next, fields));
         if *element != OUTSIDE && innermost {
             kept.push(*element);
         }

@@ -11,6 +11,7 @@ use crate::limits::{COMBINED_FIELDS_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PA
 use crate::mounts::Mounts;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
+use crate::scan::{COMMA_IN_ARRAY, COMMA_IN_OBJECT};
 use crate::tokens::{Token, Tokens};
 
 mod expression;
@@ -66,7 +67,13 @@ pub(crate) fn compile(text: &[u8], mounts: &Mounts) -> Result<Rules, CompileErro
 }
 
 fn refusal(code: CompileCode, message: String) -> CompileError {
-    CompileError { code, message, position: 0, path: String::new(), suggestion: None }
+    CompileError {
+        code,
+        message,
+        position: 0,
+        path: String::new(),
+        suggestion: None,
+    }
 }
 
 /// What `$or` means.
@@ -105,12 +112,20 @@ impl<'p> Compiler<'p> {
         })?;
         let alternatives = vec![Alternative::new()];
         let (path, paths, tests) = (Vec::new(), HashMap::new(), Vec::new());
-        let mut compiler = Self { tokens, mounts, or, path, paths, tests, alternatives };
+        let mut compiler = Self {
+            tokens,
+            mounts,
+            or,
+            path,
+            paths,
+            tests,
+            alternatives,
+        };
         if compiler.next()? != Token::StartObject {
             return Err(compiler.refuse("Filter is not an object"));
         }
+        // What follows the object is ignored, as in event-ruler.
         compiler.object(Inside::Pattern)?;
-        compiler.tokens.end().map_err(|fault| compiler.not_json(fault))?;
         Ok(compiler.finish())
     }
 
@@ -130,7 +145,9 @@ impl<'p> Compiler<'p> {
             }
             if inside == Inside::Or && RESERVED_IN_OR.iter().any(|reserved| reserved.as_bytes() == &*name) {
                 let name = String::from_utf8_lossy(&name).into_owned();
-                return Err(self.refuse(format!("{name} is Ruler reserved fieldName which cannot be used inside $or.")));
+                return Err(self.refuse(format!(
+                    "{name} is Ruler reserved fieldName which cannot be used inside $or."
+                )));
             }
             self.path.push(name);
             self.field(inside)?;
@@ -144,9 +161,16 @@ impl<'p> Compiler<'p> {
             Token::StartObject => self.object(inside),
             Token::StartArray => self.tests(),
             scalar => {
-                let name = self.path.last().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+                let name = self
+                    .path
+                    .last()
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .unwrap_or_default();
                 let refused = self.refuse(format!("\"{name}\" must be an object or an array"));
-                Err(CompileError { suggestion: list_of(&name, &scalar), ..refused })
+                Err(CompileError {
+                    suggestion: list_of(&name, &scalar),
+                    ..refused
+                })
             }
         }
     }
@@ -183,7 +207,10 @@ impl<'p> Compiler<'p> {
             return Ok(());
         }
         let message = format!("Rule is too complex - $or makes more than {OR_COMBINATIONS_MAX} combinations");
-        Err(CompileError { code: CompileCode::TooComplex, ..self.refuse(message) })
+        Err(CompileError {
+            code: CompileCode::TooComplex,
+            ..self.refuse(message)
+        })
     }
 
     /// Reads the list of a field's tests, whose opening bracket is taken.
@@ -212,7 +239,8 @@ impl<'p> Compiler<'p> {
         let path = *self.paths.entry(joined.clone()).or_insert(count);
         let segments: Vec<&[u8]> = joined.split(|byte| *byte == b'.').collect();
         let test = index(self.tests.len());
-        self.tests.push(FieldTest::new(self.mounts.resolve(&segments), operators));
+        self.tests
+            .push(FieldTest::new(self.mounts.resolve(&segments), operators));
         for alternative in &mut self.alternatives {
             alternative.insert(path, test);
         }
@@ -220,12 +248,20 @@ impl<'p> Compiler<'p> {
 
     /// Orders the tests by path and drops those that were replaced everywhere.
     fn finish(self) -> Rules {
-        let mut order: Vec<u32> = self.alternatives.iter().flat_map(|alternative| alternative.values().copied()).collect();
+        let mut order: Vec<u32> = self
+            .alternatives
+            .iter()
+            .flat_map(|alternative| alternative.values().copied())
+            .collect();
         order.sort_unstable();
         order.dedup();
         let path_of = |test: u32| self.tests[test as usize].path.written.encode_utf16();
         order.sort_by(|left, right| path_of(*left).cmp(path_of(*right)));
-        let rank: HashMap<u32, u32> = order.iter().enumerate().map(|(rank, test)| (*test, index(rank))).collect();
+        let rank: HashMap<u32, u32> = order
+            .iter()
+            .enumerate()
+            .map(|(rank, test)| (*test, index(rank)))
+            .collect();
         let alternatives = self.alternatives.iter().map(|alternative| {
             let mut tests: Vec<u32> = alternative.values().map(|test| rank[test]).collect();
             tests.sort_unstable();
@@ -253,9 +289,17 @@ impl<'p> Compiler<'p> {
     }
 
     fn not_json(&self, fault: Fault) -> CompileError {
-        let code = if fault.kind == FaultKind::Bound { CompileCode::TooComplex } else { CompileCode::NotJson };
+        let code = if fault.kind == FaultKind::Bound {
+            CompileCode::TooComplex
+        } else {
+            CompileCode::NotJson
+        };
         let message = message_of(fault, &self.tokens);
-        CompileError { code, position: fault.position, ..self.refuse(message) }
+        CompileError {
+            code,
+            position: fault.position,
+            ..self.refuse(message)
+        }
     }
 }
 
@@ -277,16 +321,25 @@ fn list_of(name: &str, scalar: &Token) -> Option<String> {
 fn message_of(fault: Fault, tokens: &Tokens<'_>) -> String {
     match fault.kind {
         FaultKind::End => "Unexpected end-of-input".into(),
+        FaultKind::Character(b'}', COMMA_IN_ARRAY) => "Unexpected close marker '}': expected ']'".into(),
+        FaultKind::Character(b']', COMMA_IN_OBJECT) => "Unexpected close marker ']': expected '}'".into(),
         FaultKind::Character(byte, expected) => {
-            format!("Unexpected character ('{}' (code {byte})): was expecting {expected}", char::from(byte))
+            format!(
+                "Unexpected character ('{}' (code {byte})): was expecting {expected}",
+                char::from(byte)
+            )
         }
         FaultKind::Control(byte) => {
-            format!("Illegal unquoted character ((CTRL-CHAR, code {byte})): has to be escaped using backslash to be included in string value")
+            format!(
+                "Illegal unquoted character ((CTRL-CHAR, code {byte})): has to be escaped using backslash to be included in string value"
+            )
         }
         FaultKind::Escape(byte) => format!("Unrecognized character escape '{}' (code {byte})", char::from(byte)),
         FaultKind::Word => {
             let word = tokens.word_at(fault.position);
-            format!("Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')")
+            format!(
+                "Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+            )
         }
         FaultKind::Number => "Malformed numeric value".into(),
         FaultKind::Encoding => "The pattern is not UTF-8".into(),

@@ -108,7 +108,11 @@ pub fn explain(filter: &Filter, document: &Document<'_>) -> Explanation {
                 .collect();
             match alternatives.len() {
                 1 => alternatives.remove(0),
-                _ => Clause::of(ClauseKind::Any, alternatives.iter().any(|clause| clause.matched), alternatives),
+                _ => Clause::of(
+                    ClauseKind::Any,
+                    alternatives.iter().any(|clause| clause.matched),
+                    alternatives,
+                ),
             }
         })
         .collect();
@@ -116,7 +120,11 @@ pub fn explain(filter: &Filter, document: &Document<'_>) -> Explanation {
         Ok([clause]) => clause,
         Err(clauses) => Clause::of(ClauseKind::All, clauses.iter().all(|clause| clause.matched), clauses),
     };
-    Explanation { matched: root.matched, data: data_state(document), root }
+    Explanation {
+        matched: root.matched,
+        data: data_state(document),
+        root,
+    }
 }
 
 impl Explanation {
@@ -124,9 +132,10 @@ impl Explanation {
     pub fn first_reason(&self) -> Option<String> {
         let reason = self.root.first_reason()?;
         match &self.data {
-            DataState::NotJson { position, reason: fault } => {
-                Some(format!("{reason} (the data is not JSON: {fault} at byte {position})"))
-            }
+            DataState::NotJson {
+                position,
+                reason: fault,
+            } => Some(format!("{reason} (the data is not JSON: {fault} at byte {position})")),
             _ => Some(reason),
         }
     }
@@ -134,7 +143,16 @@ impl Explanation {
 
 impl Clause {
     fn of(kind: ClauseKind, matched: bool, clauses: Vec<Clause>) -> Self {
-        Self { kind, matched, path: None, wanted: None, seen: Vec::new(), unseen: 0, note: None, clauses }
+        Self {
+            kind,
+            matched,
+            path: None,
+            wanted: None,
+            seen: Vec::new(),
+            unseen: 0,
+            note: None,
+            clauses,
+        }
     }
 
     fn first_reason(&self) -> Option<String> {
@@ -143,11 +161,22 @@ impl Clause {
         }
         match self.kind {
             ClauseKind::Field => Some(self.field_reason()),
-            ClauseKind::All => self.clauses.iter().find_map(Clause::first_reason).or_else(|| self.note.clone()),
+            ClauseKind::All => self
+                .clauses
+                .iter()
+                .find_map(Clause::first_reason)
+                .or_else(|| self.note.clone()),
             ClauseKind::Any => {
                 let failing = |clause: &Clause| clause.clauses.iter().filter(|inner| !inner.matched).count();
-                let nearest = self.clauses.iter().min_by_key(|clause| failing(clause))?.first_reason()?;
-                Some(format!("none of {} alternatives matches; in the nearest, {nearest}", self.clauses.len()))
+                let nearest = self
+                    .clauses
+                    .iter()
+                    .min_by_key(|clause| failing(clause))?
+                    .first_reason()?;
+                Some(format!(
+                    "none of {} alternatives matches; in the nearest, {nearest}",
+                    self.clauses.len()
+                ))
             }
         }
     }
@@ -158,7 +187,11 @@ impl Clause {
         if self.seen.is_empty() {
             return format!("{path} is absent; wanted {wanted}");
         }
-        let more = if self.unseen > 0 { format!(" and {} more", self.unseen) } else { String::new() };
+        let more = if self.unseen > 0 {
+            format!(" and {} more", self.unseen)
+        } else {
+            String::new()
+        };
         format!("{path} is {}{more}; wanted {wanted}", self.seen.join(", "))
     }
 }
@@ -172,7 +205,9 @@ fn explain_alternative(
     matched: bool,
 ) -> Clause {
     let fields = alternative.iter().map(|test| *test as usize);
-    let clauses: Vec<Clause> = fields.map(|test| explain_field(&rules.tests[test], places[test], found)).collect();
+    let clauses: Vec<Clause> = fields
+        .map(|test| explain_field(&rules.tests[test], places[test], found))
+        .collect();
     let all = clauses.iter().all(|clause| clause.matched);
     let mut clause = Clause::of(ClauseKind::All, matched, clauses);
     if all && !matched {
@@ -203,7 +238,11 @@ fn explain_field(test: &FieldTest, place: Place, found: &Found<'_, '_>) -> Claus
         wanted: Some(wanted(test)),
         seen,
         unseen,
-        note: test.path.mount.is_none().then(|| "events have no such field at the top".into()),
+        note: test
+            .path
+            .mount
+            .is_none()
+            .then(|| "events have no such field at the top".into()),
         ..Clause::of(ClauseKind::Field, matched, Vec::new())
     }
 }
@@ -239,7 +278,10 @@ fn data_state(document: &Document<'_>) -> DataState {
     }
     match data.find_map(|(_, content)| scan::fault(*content)) {
         None => DataState::Json,
-        Some(fault) => DataState::NotJson { position: fault.position, reason: in_words(fault) },
+        Some(fault) => DataState::NotJson {
+            position: fault.position,
+            reason: in_words(fault),
+        },
     }
 }
 

@@ -64,7 +64,10 @@ struct Chain {
     last: u32,
 }
 
-const EMPTY: Chain = Chain { first: NONE, last: NONE };
+const EMPTY: Chain = Chain {
+    first: NONE,
+    last: NONE,
+};
 
 /// An element's place in the tree of elements.
 #[derive(Debug, Clone)]
@@ -108,7 +111,11 @@ impl Fields {
         self.arena.clear();
         self.arrays.clear();
         self.elements.clear();
-        self.elements.push(ElementNode { parent: OUTSIDE, array: u32::MAX, end: Element::MAX });
+        self.elements.push(ElementNode {
+            parent: OUTSIDE,
+            array: u32::MAX,
+            end: Element::MAX,
+        });
     }
 
     /// Adds a value.
@@ -124,7 +131,14 @@ impl Fields {
         }
         chain.last = index;
         let (start, end) = (position(span.start), position(span.end));
-        self.fields.push(Field { element, kind, buffer, start, end, next: NONE });
+        self.fields.push(Field {
+            element,
+            kind,
+            buffer,
+            start,
+            end,
+            next: NONE,
+        });
     }
 
     /// The places that have values, each once.
@@ -184,7 +198,11 @@ impl Fields {
     /// Opens an element of an array.
     pub(crate) fn open_element(&mut self, array: u32, parent: Element) -> Element {
         let element = position(self.elements.len());
-        self.elements.push(ElementNode { parent, array, end: element });
+        self.elements.push(ElementNode {
+            parent,
+            array,
+            end: element,
+        });
         element
     }
 

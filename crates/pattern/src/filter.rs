@@ -32,17 +32,29 @@ impl Filter {
     /// Compiles a list of event types, in which `*` stands for any run of characters; one of them must match `/attr/type`.
     pub fn types(types: &[&str]) -> Result<Self, CompileError> {
         if types.is_empty() || types.len() > TYPES_MAX {
-            return Err(bad_types(0, format!("a list of event types has between 1 and {TYPES_MAX} entries")));
+            return Err(bad_types(
+                0,
+                format!("a list of event types has between 1 and {TYPES_MAX} entries"),
+            ));
         }
-        if let Some(at) = types.iter().position(|name| name.is_empty() || name.len() > TYPE_BYTES_MAX) {
-            return Err(bad_types(at, format!("an event type has between 1 and {TYPE_BYTES_MAX} bytes")));
+        if let Some(at) = types
+            .iter()
+            .position(|name| name.is_empty() || name.len() > TYPE_BYTES_MAX)
+        {
+            return Err(bad_types(
+                at,
+                format!("an event type has between 1 and {TYPE_BYTES_MAX} bytes"),
+            ));
         }
         let operators = types.iter().map(|name| match name.contains('*') {
             true => Operator::Wildcard(Wildcard::plain(name.as_bytes())),
             false => Operator::Text(name.as_bytes().into()),
         });
         let test = FieldTest::new(Path::new(Some(TYPE), &[], "type".into()), operators.collect());
-        Ok(Self::from_parts(vec![Rules { tests: vec![test], alternatives: vec![[0].into()] }]))
+        Ok(Self::from_parts(vec![Rules {
+            tests: vec![test],
+            alternatives: vec![[0].into()],
+        }]))
     }
 
     /// A filter that matches what all of these match.
@@ -70,7 +82,10 @@ impl Filter {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
         let Scratch { fields, choices, .. } = scratch;
         let found = Found { document, fields };
-        self.parts.iter().zip(&self.places).all(|(rules, places)| rules.match_any(&found, places, choices))
+        self.parts
+            .iter()
+            .zip(&self.places)
+            .all(|(rules, places)| rules.match_any(&found, places, choices))
     }
 
     pub(crate) fn parts(&self) -> &[Rules] {
@@ -93,5 +108,11 @@ impl Filter {
 }
 
 fn bad_types(position: usize, message: String) -> CompileError {
-    CompileError { code: CompileCode::BadTypes, message, position, path: "types".into(), suggestion: None }
+    CompileError {
+        code: CompileCode::BadTypes,
+        message,
+        position,
+        path: "types".into(),
+        suggestion: None,
+    }
 }

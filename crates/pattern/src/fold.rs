@@ -21,9 +21,16 @@ struct Form {
 impl Folded {
     pub(crate) fn new(text: &[u8]) -> Self {
         let forms = text.utf8_chunks().flat_map(|chunk| {
-            chunk.valid().chars().map(Form::of).chain((!chunk.invalid().is_empty()).then(|| Form::same(chunk.invalid())))
+            chunk
+                .valid()
+                .chars()
+                .map(Form::of)
+                .chain((!chunk.invalid().is_empty()).then(|| Form::same(chunk.invalid())))
         });
-        Self { text: text.into(), forms: forms.collect() }
+        Self {
+            text: text.into(),
+            forms: forms.collect(),
+        }
     }
 
     pub(crate) fn text(&self) -> &[u8] {
@@ -41,7 +48,9 @@ impl Folded {
     pub(crate) fn ends(&self, value: &[u8]) -> bool {
         let mut rest = value;
         self.forms.iter().rev().all(|form| {
-            let left = rest.strip_suffix(&*form.lower).or_else(|| rest.strip_suffix(&*form.upper));
+            let left = rest
+                .strip_suffix(&*form.lower)
+                .or_else(|| rest.strip_suffix(&*form.upper));
             rest = left.unwrap_or(rest);
             left.is_some()
         })
@@ -49,7 +58,8 @@ impl Folded {
 
     fn rest_after<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
         self.forms.iter().try_fold(value, |rest, form| {
-            rest.strip_prefix(&*form.lower).or_else(|| rest.strip_prefix(&*form.upper))
+            rest.strip_prefix(&*form.lower)
+                .or_else(|| rest.strip_prefix(&*form.upper))
         })
     }
 }
@@ -58,11 +68,17 @@ impl Form {
     fn of(character: char) -> Self {
         let lower: String = character.to_lowercase().collect();
         let upper: String = character.to_uppercase().collect();
-        Self { lower: lower.into_bytes().into(), upper: upper.into_bytes().into() }
+        Self {
+            lower: lower.into_bytes().into(),
+            upper: upper.into_bytes().into(),
+        }
     }
 
     fn same(bytes: &[u8]) -> Self {
-        Self { lower: bytes.into(), upper: bytes.into() }
+        Self {
+            lower: bytes.into(),
+            upper: bytes.into(),
+        }
     }
 }
 

@@ -51,7 +51,10 @@ impl<'a> Lexer<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
         match std::str::from_utf8(bytes) {
             Ok(_) => Ok(Self { bytes, position: 0 }),
-            Err(error) => Err(Fault { position: error.valid_up_to(), kind: FaultKind::Encoding }),
+            Err(error) => Err(Fault {
+                position: error.valid_up_to(),
+                kind: FaultKind::Encoding,
+            }),
         }
     }
 
@@ -74,12 +77,18 @@ impl<'a> Lexer<'a> {
     /// The next byte that is not white space, or the fault that the text ends here.
     #[inline]
     pub(crate) fn need(&mut self) -> Result<u8, Fault> {
-        self.peek().ok_or(Fault { position: self.bytes.len(), kind: FaultKind::End })
+        self.peek().ok_or(Fault {
+            position: self.bytes.len(),
+            kind: FaultKind::End,
+        })
     }
 
     /// A fault at the current position.
     pub(crate) fn fault(&self, kind: FaultKind) -> Fault {
-        Fault { position: self.position, kind }
+        Fault {
+            position: self.position,
+            kind,
+        }
     }
 
     /// Takes the next byte if it is this one, else faults with what was expected.
@@ -106,12 +115,18 @@ impl<'a> Lexer<'a> {
                 return Err(self.fault(FaultKind::End));
             };
             if let Some(control) = rest[..found].iter().position(|byte| *byte < b' ') {
-                return Err(Fault { position: at + control, kind: FaultKind::Control(rest[control]) });
+                return Err(Fault {
+                    position: at + control,
+                    kind: FaultKind::Control(rest[control]),
+                });
             }
             at += found;
             if self.bytes[at] == b'"' {
                 self.position = at + 1;
-                return Ok(Span { range: start..at, escaped });
+                return Ok(Span {
+                    range: start..at,
+                    escaped,
+                });
             }
             escaped = true;
             at = self.escape(at)?;
@@ -120,17 +135,26 @@ impl<'a> Lexer<'a> {
 
     /// Checks the escape at a backslash and says where it ends.
     fn escape(&self, at: usize) -> Result<usize, Fault> {
-        let end = Fault { position: self.bytes.len(), kind: FaultKind::End };
+        let end = Fault {
+            position: self.bytes.len(),
+            kind: FaultKind::End,
+        };
         match *self.bytes.get(at + 1).ok_or(end)? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
             b'u' => {
                 let digits = self.bytes.get(at + 2..at + 6).ok_or(end)?;
                 match digits.iter().find(|digit| !digit.is_ascii_hexdigit()) {
                     None => Ok(at + 6),
-                    Some(other) => Err(Fault { position: at, kind: FaultKind::Escape(*other) }),
+                    Some(other) => Err(Fault {
+                        position: at,
+                        kind: FaultKind::Escape(*other),
+                    }),
                 }
             }
-            other => Err(Fault { position: at, kind: FaultKind::Escape(other) }),
+            other => Err(Fault {
+                position: at,
+                kind: FaultKind::Escape(other),
+            }),
         }
     }
 
@@ -150,7 +174,9 @@ impl<'a> Lexer<'a> {
             self.digits()?;
         }
         match self.bytes.get(self.position) {
-            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'_' | b'+' | b'-') => Err(self.fault(FaultKind::Number)),
+            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'_' | b'+' | b'-') => {
+                Err(self.fault(FaultKind::Number))
+            }
             _ => Ok(start..self.position),
         }
     }
@@ -181,7 +207,11 @@ impl<'a> Lexer<'a> {
             self.position += 1;
         }
         if self.position == start {
-            let kind = if start == self.bytes.len() { FaultKind::End } else { FaultKind::Number };
+            let kind = if start == self.bytes.len() {
+                FaultKind::End
+            } else {
+                FaultKind::Number
+            };
             return Err(self.fault(kind));
         }
         Ok(())
@@ -230,7 +260,9 @@ fn decode_unicode<'r>(rest: &'r [u8], into: &mut Vec<u8>) -> &'r [u8] {
 }
 
 fn hexadecimal(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |value, digit| value << 4 | (*digit as char).to_digit(16).unwrap_or(0))
+    digits.iter().fold(0, |value, digit| {
+        value << 4 | (*digit as char).to_digit(16).unwrap_or(0)
+    })
 }
 
 fn push_code_point(code_point: u32, into: &mut Vec<u8>) {
@@ -274,7 +306,9 @@ mod tests {
         for good in ["0", "-0", "10", "1.5", "1e5", "1E+5", "-1.0e-5"] {
             assert_eq!(number(good), Ok(good.len()), "{good}");
         }
-        for bad in ["", "-", "01", "1.", ".5", "1e", "1e+", "0x1", "1.2.3", "1a", "+1", "--1"] {
+        for bad in [
+            "", "-", "01", "1.", ".5", "1e", "1e+", "0x1", "1.2.3", "1a", "+1", "--1",
+        ] {
             assert!(number(bad).is_err(), "{bad}");
         }
     }

@@ -44,6 +44,3 @@ pub use fields::Scratch;
 pub use filter::Filter;
 pub use matcher::{Matcher, MatcherBuilder};
 pub use mounts::{Mounts, MountsBuilder};
-
-#[cfg(test)]
-mod tests;

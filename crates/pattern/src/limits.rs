@@ -35,4 +35,7 @@ pub const EXPLAINED_VALUES_MAX: usize = 16;
 /// Characters of one value or clause that an explanation shows.
 pub const EXPLAINED_CHARACTERS_MAX: usize = 256;
 
-const _: () = assert!(JSON_DEPTH_MAX <= u128::BITS as usize, "the scanner keeps one bit of a u128 per level");
+const _: () = assert!(
+    JSON_DEPTH_MAX <= u128::BITS as usize,
+    "the scanner keeps one bit of a u128 per level"
+);

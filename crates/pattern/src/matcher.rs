@@ -87,7 +87,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
         filters.reverse();
         filters.sort_by_key(|(id, _)| *id);
         filters.dedup_by_key(|(id, _)| *id);
-        let mut matcher = Self { entries: Vec::new(), paths: Paths::default(), callers: Vec::new(), always: Vec::new() };
+        let mut matcher = Self {
+            entries: Vec::new(),
+            paths: Paths::default(),
+            callers: Vec::new(),
+            always: Vec::new(),
+        };
         for (id, filter) in filters {
             matcher.push(id, filter);
         }
@@ -125,7 +130,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
     /// Appends the ids of the filters that match, in order. Nothing is allocated once the memory has grown to what events need.
     pub fn matches(&self, document: &Document<'_>, scratch: &mut Scratch, out: &mut Vec<Id>) {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
-        let Scratch { fields, choices, candidates, .. } = scratch;
+        let Scratch {
+            fields,
+            choices,
+            candidates,
+            ..
+        } = scratch;
         let found = Found { document, fields };
         candidates.clear();
         candidates.extend_from_slice(&self.always);
@@ -151,7 +161,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
         let index = u32::try_from(self.entries.len()).expect("a matcher holds fewer than 2^32 filters");
         let places: Box<[Box<[Place]>]> = filter.parts().iter().map(|rules| rules.ask(&mut self.paths)).collect();
         self.callers.resize_with(self.paths.len(), Callers::default);
-        match filter.parts().iter().zip(&places).max_by_key(|(rules, _)| rarity(rules)) {
+        match filter
+            .parts()
+            .iter()
+            .zip(&places)
+            .max_by_key(|(rules, _)| rarity(rules))
+        {
             Some((rules, places)) if rarity(rules) > Rarity::Always => self.register(index, rules, places),
             _ => self.always.push(index),
         }
@@ -227,10 +242,17 @@ enum Rarity {
 /// How rarely a part of a filter is called for: as its most frequent alternative.
 fn rarity(rules: &Rules) -> Rarity {
     let of_alternative = |alternative: &[u32]| {
-        let tests = alternative.iter().map(|test| rarity_of_test(&rules.tests[*test as usize]));
+        let tests = alternative
+            .iter()
+            .map(|test| rarity_of_test(&rules.tests[*test as usize]));
         tests.max().unwrap_or(Rarity::Always)
     };
-    rules.alternatives.iter().map(|alternative| of_alternative(alternative)).min().unwrap_or(Rarity::Always)
+    rules
+        .alternatives
+        .iter()
+        .map(|alternative| of_alternative(alternative))
+        .min()
+        .unwrap_or(Rarity::Always)
 }
 
 fn rarity_of_test(test: &FieldTest) -> Rarity {

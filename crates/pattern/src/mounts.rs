@@ -34,7 +34,9 @@ impl Mounts {
         match &self.kind {
             Kind::Bare => Path::new(Some(DATA), segments, written),
             Kind::Named(names) => {
-                let (top, below) = segments.split_first().map_or((&b""[..], segments), |(top, below)| (*top, below));
+                let (top, below) = segments
+                    .split_first()
+                    .map_or((&b""[..], segments), |(top, below)| (*top, below));
                 let mount = names.iter().find(|(name, _)| name.as_bytes() == top);
                 Path::new(mount.map(|(_, mount)| &**mount), below, written)
             }
@@ -60,6 +62,8 @@ impl MountsBuilder {
 
     /// The table.
     pub fn build(self) -> Mounts {
-        Mounts { kind: Kind::Named(self.names) }
+        Mounts {
+            kind: Kind::Named(self.names),
+        }
     }
 }

@@ -115,7 +115,10 @@ impl Bounds {
     /// The range of one number.
     pub(crate) fn exactly(value: f64) -> Self {
         let bound = Some(Bound { value, inclusive: true });
-        Self { low: bound, high: bound }
+        Self {
+            low: bound,
+            high: bound,
+        }
     }
 
     fn contain(&self, number: f64) -> bool {
@@ -155,9 +158,9 @@ impl fmt::Display for Exceptions {
             Exceptions::Numbers(numbers) => list(f, numbers, |f, number| write!(f, "{number}")),
             Exceptions::Prefixes(texts) => named(f, "prefix", |f| list(f, texts, |f, text| quoted(f, text))),
             Exceptions::Suffixes(texts) => named(f, "suffix", |f| list(f, texts, |f, text| quoted(f, text))),
-            Exceptions::Folded(texts) => {
-                named(f, "equals-ignore-case", |f| list(f, texts, |f, text| quoted(f, text.text())))
-            }
+            Exceptions::Folded(texts) => named(f, "equals-ignore-case", |f| {
+                list(f, texts, |f, text| quoted(f, text.text()))
+            }),
             Exceptions::Wildcards(texts) => named(f, "wildcard", |f| list(f, texts, |f, text| quoted(f, text.text()))),
         }
     }

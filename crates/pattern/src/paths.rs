@@ -52,14 +52,19 @@ pub(crate) struct Paths {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { roots: Vec::new(), nodes: vec![Node::default()] }
+        Self {
+            roots: Vec::new(),
+            nodes: vec![Node::default()],
+        }
     }
 }
 
 impl Paths {
     /// Asks for a path and says which place it has.
     pub(crate) fn ask(&mut self, path: &Path) -> Place {
-        let Some(mount) = &path.mount else { return Place::NOWHERE };
+        let Some(mount) = &path.mount else {
+            return Place::NOWHERE;
+        };
         let mut place = self.ask_mount(mount);
         for segment in &path.segments {
             place = self.ask_child(place, segment);
@@ -122,7 +127,10 @@ impl Paths {
     }
 
     fn ask_child(&mut self, place: Place, segment: &[u8]) -> Place {
-        match self.nodes[place.index()].children.binary_search_by(|(key, _)| (**key).cmp(segment)) {
+        match self.nodes[place.index()]
+            .children
+            .binary_search_by(|(key, _)| (**key).cmp(segment))
+        {
             Ok(at) => self.nodes[place.index()].children[at].1,
             Err(at) => {
                 let child = self.add();

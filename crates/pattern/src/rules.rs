@@ -28,7 +28,12 @@ impl FieldTest {
         });
         let texts = operators.iter().take_while(|operator| is_text(operator)).count();
         let absent = operators.iter().any(|operator| matches!(operator, Operator::Absent));
-        Self { path, operators: operators.into(), texts, absent }
+        Self {
+            path,
+            operators: operators.into(),
+            texts,
+            absent,
+        }
     }
 
     pub(crate) fn operators(&self) -> &[Operator] {
@@ -82,7 +87,9 @@ impl Rules {
 
     /// Whether one of the alternatives is satisfied.
     pub(crate) fn match_any(&self, found: &Found<'_, '_>, places: &[Place], choices: &mut Choices) -> bool {
-        self.alternatives.iter().any(|alternative| self.matches(alternative, found, places, choices))
+        self.alternatives
+            .iter()
+            .any(|alternative| self.matches(alternative, found, places, choices))
     }
 
     /// Whether one alternative is satisfied.
@@ -135,9 +142,15 @@ impl<'s> Found<'s, '_> {
     }
 
     fn verdict(&self, test: &FieldTest, place: Place) -> Verdict {
-        let mut verdict = Verdict { conditional: test.absent, ..Verdict::default() };
+        let mut verdict = Verdict {
+            conditional: test.absent,
+            ..Verdict::default()
+        };
         if !self.fields.is_present(place) {
-            return Verdict { free: test.absent, ..Verdict::default() };
+            return Verdict {
+                free: test.absent,
+                ..Verdict::default()
+            };
         }
         for field in self.fields.at(place) {
             let outside = field.element == OUTSIDE;

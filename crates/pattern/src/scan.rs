@@ -29,7 +29,19 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
             }
             Content::Json(json) | Content::Object(json) => {
                 let mark = fields.mark();
-                if scan_json(json, must_be_object(content), place, Target { paths, fields, key, buffer }).is_err() {
+                if scan_json(
+                    json,
+                    must_be_object(content),
+                    place,
+                    Target {
+                        paths,
+                        fields,
+                        key,
+                        buffer,
+                    },
+                )
+                .is_err()
+                {
                     fields.rewind(mark);
                 }
             }
@@ -44,7 +56,12 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
         Content::Json(json) | Content::Object(json) => json,
     };
     let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
-    let target = Target { paths: &paths, fields: &mut fields, key: &mut key, buffer: Buffer::Arena };
+    let target = Target {
+        paths: &paths,
+        fields: &mut fields,
+        key: &mut key,
+        buffer: Buffer::Arena,
+    };
     scan_json(json, must_be_object(&content), Place::NOWHERE, target).err()
 }
 
@@ -62,9 +79,16 @@ struct Target<'s> {
 
 fn scan_json(json: &[u8], object: bool, place: Place, target: Target<'_>) -> Result<(), Fault> {
     if json.len() > TEXT_BYTES_MAX {
-        return Err(Fault { position: TEXT_BYTES_MAX, kind: FaultKind::Bound });
+        return Err(Fault {
+            position: TEXT_BYTES_MAX,
+            kind: FaultKind::Bound,
+        });
     }
-    let mut scan = Scan { lexer: Lexer::new(json)?, target, depth: 0 };
+    let mut scan = Scan {
+        lexer: Lexer::new(json)?,
+        target,
+        depth: 0,
+    };
     let first = scan.lexer.need()?;
     if object && first != b'{' {
         return Err(scan.lexer.fault(FaultKind::Character(first, "an object")));
@@ -172,7 +196,11 @@ impl Scan<'_, '_> {
             Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
             kind => kind,
         };
-        let (buffer, span) = if escaped { self.resolve(span) } else { (self.target.buffer, span) };
+        let (buffer, span) = if escaped {
+            self.resolve(span)
+        } else {
+            (self.target.buffer, span)
+        };
         self.target.fields.push(place, element, kind, buffer, span);
         Ok(())
     }
@@ -228,7 +256,11 @@ impl Scan<'_, '_> {
                     break;
                 }
                 if byte != close {
-                    let expected = if kinds & 1 == 1 { COMMA_IN_OBJECT } else { COMMA_IN_ARRAY };
+                    let expected = if kinds & 1 == 1 {
+                        COMMA_IN_OBJECT
+                    } else {
+                        COMMA_IN_ARRAY
+                    };
                     return Err(self.lexer.fault(FaultKind::Character(byte, expected)));
                 }
                 self.leave()?;

@@ -57,7 +57,11 @@ pub(crate) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Result<Self, Fault> {
-        Ok(Self { lexer: Lexer::new(text)?, levels: Vec::new(), position: 0 })
+        Ok(Self {
+            lexer: Lexer::new(text)?,
+            levels: Vec::new(),
+            position: 0,
+        })
     }
 
     /// The next token; after the last one, the fault that the text ends.
@@ -79,14 +83,6 @@ impl<'a> Tokens<'a> {
                 let byte = self.comma(COMMA_IN_ARRAY)?;
                 self.value(byte)
             }
-        }
-    }
-
-    /// Faults if anything but white space follows.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
-        match self.lexer.peek() {
-            None => Ok(()),
-            Some(byte) => Err(self.lexer.fault(FaultKind::Character(byte, "the end of the pattern"))),
         }
     }
 
@@ -161,7 +157,9 @@ impl<'a> Tokens<'a> {
     /// The bare word at a position, for messages.
     pub(crate) fn word_at(&self, position: usize) -> String {
         let rest = self.lexer.bytes().get(position..).unwrap_or_default();
-        let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
+        let word = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_');
         word.map(|byte| char::from(*byte)).collect()
     }
 }

@@ -28,9 +28,11 @@ impl Wildcard {
     pub(crate) fn escaped(text: &[u8]) -> Result<Self, String> {
         let pieces = split(text)?;
         if complexity(&pieces) > WILDCARD_COMPLEXITY_MAX {
-            return Err("Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences \
+            return Err(
+                "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences \
                         after a wildcard character"
-                .into());
+                    .into(),
+            );
         }
         Ok(Self::from_pieces(text, pieces))
     }
@@ -41,12 +43,21 @@ impl Wildcard {
     }
 
     fn from_pieces(text: &[u8], mut pieces: Vec<Vec<u8>>) -> Self {
-        let tail = if pieces.len() > 1 { pieces.pop().map(Into::into) } else { None };
+        let tail = if pieces.len() > 1 {
+            pieces.pop().map(Into::into)
+        } else {
+            None
+        };
         let mut pieces = pieces.into_iter();
         let head = pieces.next().unwrap_or_default().into();
         let middle = pieces.filter(|piece| !piece.is_empty());
         let middle = middle.map(|piece| memmem::Finder::new(&piece).into_owned()).collect();
-        Self { text: text.into(), head, middle, tail }
+        Self {
+            text: text.into(),
+            head,
+            middle,
+            tail,
+        }
     }
 
     pub(crate) fn text(&self) -> &[u8] {
@@ -54,8 +65,13 @@ impl Wildcard {
     }
 
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
-        let Some(tail) = &self.tail else { return value == &*self.head };
-        let Some(mut rest) = value.strip_prefix(&*self.head).and_then(|rest| rest.strip_suffix(&**tail)) else {
+        let Some(tail) = &self.tail else {
+            return value == &*self.head;
+        };
+        let Some(mut rest) = value
+            .strip_prefix(&*self.head)
+            .and_then(|rest| rest.strip_suffix(&**tail))
+        else {
             return false;
         };
         self.middle.iter().all(|piece| match piece.find(rest) {
@@ -93,10 +109,16 @@ fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 /// How many places of the wildcard some text can be at simultaneously. Bounded work: what has too many sets of places to look at
 /// counts as simple, which costs nothing, because matching is linear in any case.
 fn complexity(pieces: &[Vec<u8>]) -> usize {
-    let tokens: Vec<Option<u8>> =
-        pieces.iter().enumerate().flat_map(|(index, piece)| {
-            (index > 0).then_some(None).into_iter().chain(piece.iter().copied().map(Some))
-        }).collect();
+    let tokens: Vec<Option<u8>> = pieces
+        .iter()
+        .enumerate()
+        .flat_map(|(index, piece)| {
+            (index > 0)
+                .then_some(None)
+                .into_iter()
+                .chain(piece.iter().copied().map(Some))
+        })
+        .collect();
     let mut letters: Vec<u8> = pieces.concat();
     letters.sort_unstable();
     letters.dedup();
@@ -130,7 +152,11 @@ fn step(tokens: &[Option<u8>], places: &[usize], letter: u8) -> Vec<usize> {
 
 /// A star's place leads on to what follows it without reading.
 fn closure(tokens: &[Option<u8>], mut places: Vec<usize>) -> Vec<usize> {
-    let after: Vec<usize> = places.iter().filter(|place| tokens.get(**place) == Some(&None)).map(|place| place + 1).collect();
+    let after: Vec<usize> = places
+        .iter()
+        .filter(|place| tokens.get(**place) == Some(&None))
+        .map(|place| place + 1)
+        .collect();
     places.extend(after);
     places.sort_unstable();
     places.dedup();
@@ -143,7 +169,12 @@ mod tests {
 
     fn check(wildcard: &str, value: &str, expected: bool) {
         let wildcard = Wildcard::escaped(wildcard.as_bytes()).unwrap();
-        assert_eq!(wildcard.matches(value.as_bytes()), expected, "{:?} {value:?}", wildcard.text());
+        assert_eq!(
+            wildcard.matches(value.as_bytes()),
+            expected,
+            "{:?} {value:?}",
+            wildcard.text()
+        );
     }
 
     #[test]
@@ -167,16 +198,34 @@ mod tests {
         check(r"a\*b", "a*b", true);
         check(r"a\*b", "axb", false);
         check(r"\\*", r"\x", true);
-        assert_eq!(Wildcard::escaped(b"ab**").unwrap_err(), "Consecutive wildcard characters at pos 3");
-        assert_eq!(Wildcard::escaped(br"a\b").unwrap_err(), "Invalid escape character at pos 2");
-        assert_eq!(Wildcard::escaped(br"a\").unwrap_err(), "Invalid escape character at pos 2");
+        assert_eq!(
+            Wildcard::escaped(b"ab**").unwrap_err(),
+            "Consecutive wildcard characters at pos 3"
+        );
+        assert_eq!(
+            Wildcard::escaped(br"a\b").unwrap_err(),
+            "Invalid escape character at pos 2"
+        );
+        assert_eq!(
+            Wildcard::escaped(br"a\").unwrap_err(),
+            "Invalid escape character at pos 2"
+        );
     }
 
     #[test]
     fn what_could_be_in_too_many_places_is_refused() {
-        assert!(Wildcard::escaped(b"*:*:*:*:*:event-bus/*").unwrap_err().starts_with("Rule is too complex"));
+        assert!(
+            Wildcard::escaped(b"*:*:*:*:*:event-bus/*")
+                .unwrap_err()
+                .starts_with("Rule is too complex")
+        );
         assert!(Wildcard::escaped(b"*aaaaaaaaaa*").is_err());
-        for simple in ["arn:aws:events:us-east-1:*:event-bus/*", "*alpha*beta*gamma*", "*aaa*", "/Users/*/dir/dir/dir/dir/dir/doc.txt"] {
+        for simple in [
+            "arn:aws:events:us-east-1:*:event-bus/*",
+            "*alpha*beta*gamma*",
+            "*aaa*",
+            "/Users/*/dir/dir/dir/dir/dir/doc.txt",
+        ] {
             assert!(Wildcard::escaped(simple.as_bytes()).is_ok(), "{simple}");
         }
     }

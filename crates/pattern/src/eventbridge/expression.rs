@@ -12,8 +12,17 @@ use crate::wildcard::Wildcard;
 const ONE_KEY: &str = "Only one key allowed in match expression";
 const TOO_MANY: &str = "Too many elements in numeric expression";
 const ANYTHING_BUT_VALUE: &str = "Value of anything-but must be an array or single string/number value.";
-const OPERATORS: [&str; 9] =
-    ["exactly", "prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "cidr", "exists"];
+const OPERATORS: [&str; 9] = [
+    "exactly",
+    "prefix",
+    "suffix",
+    "equals-ignore-case",
+    "wildcard",
+    "anything-but",
+    "numeric",
+    "cidr",
+    "exists",
+];
 
 /// Beyond this many edits a name is not taken for a misspelt operator.
 const EDITS_MAX: usize = 2;
@@ -40,10 +49,14 @@ impl Compiler<'_> {
 
     /// Reads an object of one operator, whose opening brace is taken.
     fn expression(&mut self) -> Result<Operator, CompileError> {
-        let Token::Name(name) = self.next()? else { return Err(self.refuse("Match expression name not found")) };
+        let Token::Name(name) = self.next()? else {
+            return Err(self.refuse("Match expression name not found"));
+        };
         match &*name {
             b"exactly" => self.text_operator("exact").map(Operator::Text),
-            b"equals-ignore-case" => self.text_operator("equals-ignore-case").map(|text| Operator::Folded(Folded::new(&text))),
+            b"equals-ignore-case" => self
+                .text_operator("equals-ignore-case")
+                .map(|text| Operator::Folded(Folded::new(&text))),
             b"prefix" => self.affix("prefix", Operator::Prefix, Operator::PrefixFolded),
             b"suffix" => self.affix("suffix", Operator::Suffix, Operator::SuffixFolded),
             b"wildcard" => {
@@ -67,10 +80,16 @@ impl Compiler<'_> {
 
     fn unknown_operator(&self, name: &str) -> CompileError {
         let lower = name.to_ascii_lowercase().replace('_', "-");
-        let nearest = OPERATORS.iter().map(|known| (strsim::levenshtein(&lower, known), known)).min();
+        let nearest = OPERATORS
+            .iter()
+            .map(|known| (strsim::levenshtein(&lower, known), known))
+            .min();
         let nearest = nearest.filter(|(edits, _)| *edits <= EDITS_MAX);
         let suggestion = nearest.map(|(_, known)| format!("did you mean \"{known}\"?"));
-        CompileError { suggestion, ..self.refuse(format!("Unrecognized match type {name}")) }
+        CompileError {
+            suggestion,
+            ..self.refuse(format!("Unrecognized match type {name}"))
+        }
     }
 
     /// Takes the end of an operator's object.
@@ -172,7 +191,10 @@ impl Compiler<'_> {
         let number = self.number(sign)?;
         self.end_of_numbers()?;
         let value = self.comparable(&number)?;
-        Ok(Bounds { low: None, high: Some(Bound { value, inclusive }) })
+        Ok(Bounds {
+            low: None,
+            high: Some(Bound { value, inclusive }),
+        })
     }
 
     fn range_from(&mut self, sign: &str, inclusive: bool) -> Result<Bounds, CompileError> {
@@ -182,13 +204,27 @@ impl Compiler<'_> {
             Token::Text(sign) => Some(self.upper_end(&sign)?),
             other => return Err(self.refuse(format!("Bad value in numeric range: {other}"))),
         };
-        let low = Bound { value: self.comparable(&low)?, inclusive };
-        let Some((high, inclusive)) = upper else { return Ok(Bounds { low: Some(low), high: None }) };
-        let high = Bound { value: self.comparable(&high)?, inclusive };
+        let low = Bound {
+            value: self.comparable(&low)?,
+            inclusive,
+        };
+        let Some((high, inclusive)) = upper else {
+            return Ok(Bounds {
+                low: Some(low),
+                high: None,
+            });
+        };
+        let high = Bound {
+            value: self.comparable(&high)?,
+            inclusive,
+        };
         if low.value >= high.value {
             return Err(self.refuse("Bottom must be less than top"));
         }
-        Ok(Bounds { low: Some(low), high: Some(high) })
+        Ok(Bounds {
+            low: Some(low),
+            high: Some(high),
+        })
     }
 
     /// Reads the number after `<` or `<=`, and the end of the list.
@@ -229,7 +265,7 @@ impl Compiler<'_> {
 
     fn anything_but(&mut self) -> Result<Operator, CompileError> {
         let exceptions = match self.next()? {
-            Token::StartObject => self.anything_but_operator()?,
+            Token::StartObject => return self.anything_but_operator().map(Operator::AnythingBut),
             Token::StartArray => self.anything_but_list()?,
             Token::Text(text) => Exceptions::Texts([text].into()),
             Token::Number(number) => Exceptions::Numbers([self.comparable(&number)?].into()),
@@ -251,21 +287,34 @@ impl Compiler<'_> {
             }
         }
         if texts.is_empty() == numbers.is_empty() {
-            let message = "Inside anything but list, either all values are number or string, mixed type is not supported";
+            let message =
+                "Inside anything but list, either all values are number or string, mixed type is not supported";
             return Err(self.refuse(message));
         }
         texts.sort_unstable();
-        Ok(if numbers.is_empty() { Exceptions::Texts(texts.into()) } else { Exceptions::Numbers(numbers.into()) })
+        Ok(if numbers.is_empty() {
+            Exceptions::Texts(texts.into())
+        } else {
+            Exceptions::Numbers(numbers.into())
+        })
     }
 
-    /// Reads an operator inside `anything-but`, whose opening brace is taken, up to its end.
+    /// Reads an operator inside `anything-but`, whose opening brace is taken, up to the end of both objects.
     fn anything_but_operator(&mut self) -> Result<Exceptions, CompileError> {
-        let Token::Name(name) = self.next()? else { return Err(self.refuse("Anything-But expression name not found")) };
+        let Token::Name(name) = self.next()? else {
+            return Err(self.refuse("Anything-But expression name not found"));
+        };
+        let otherwise = if *name == *b"equals-ignore-case" {
+            TOO_MANY
+        } else {
+            ONE_KEY
+        };
         let exceptions = match &*name {
             b"prefix" => Exceptions::Prefixes(self.affixes()?),
             b"suffix" => Exceptions::Suffixes(self.affixes()?),
             b"equals-ignore-case" => {
-                let message = "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.";
+                let message =
+                    "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.";
                 let texts = self.texts(message)?;
                 Exceptions::Folded(texts.iter().map(|text| Folded::new(text)).collect())
             }
@@ -279,7 +328,8 @@ impl Compiler<'_> {
                 return Err(self.refuse(format!("Unsupported anything-but pattern: {unknown}")));
             }
         };
-        self.end(ONE_KEY)?;
+        self.end(otherwise)?;
+        self.end(otherwise)?;
         Ok(exceptions)
     }
 
