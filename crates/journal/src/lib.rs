@@ -10,6 +10,7 @@ pub mod batch;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod contract;
+pub mod embedded;
 mod memory;
 mod record;
 mod tail;
@@ -17,6 +18,7 @@ mod varint;
 
 pub use batch::records;
 pub use contract::*;
+pub use embedded::Embedded;
 pub use memory::{Memory, MemorySettings};
 pub use record::*;
 pub use tail::{Tail, TailHub};

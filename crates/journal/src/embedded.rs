@@ -1,0 +1,471 @@
+//! The embedded engine: write-ahead files, segments and checkpoints in one directory, for one process.
+//!
+//! `docs/adr/0001-journal.md` states the state machine; [`commit`] and [`flush`] carry it out. This file is the contract's
+//! side: it refuses, hands over and waits, and decides nothing about bytes.
+
+mod checkpoint;
+mod clock;
+mod commit;
+mod disk;
+mod flush;
+mod format;
+mod frame;
+mod identities;
+mod index;
+mod partition;
+mod reader;
+mod recovery;
+mod replay;
+mod run;
+mod segment;
+mod settings;
+mod shared;
+mod write_ahead;
+
+#[cfg(test)]
+mod tests;
+
+pub use clock::{Clock, ManualClock};
+pub use disk::{Disk, Failure, File, Outcome, SimulatedDisk, SimulatedFile, SyncFault};
+pub use settings::{
+    BATCH_BYTES, Drive, FRAME_BYTES_MAX, GROUP_BYTES, PARTITIONS_MAX, REQUEST_BYTES_MAX, Randomness, Settings,
+};
+
+use crate::{
+    Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Damage, DiskSpace, Durable, Error, Health, Journal,
+    Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
+};
+use commit::{Committer, Step};
+use flush::Flusher;
+use partition::Partition;
+use reader::Lookup;
+use settings::RECORD_OVERHEAD;
+use shared::{Command, Request, Shared, lock};
+use smallvec::SmallVec;
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, JoinHandle},
+};
+use tokio::sync::oneshot;
+
+/// The journal of one directory.
+#[derive(Debug)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+    drivers: Arc<Mutex<Drivers>>,
+    /// Held while the directory is in use.
+    lock: Arc<Mutex<Option<File>>>,
+}
+
+/// Who moves the state machines.
+#[derive(Debug)]
+enum Drivers {
+    Threads(Option<Threads>),
+    Steps(Box<(Committer, Flusher)>),
+}
+
+#[derive(Debug)]
+struct Threads {
+    commit: JoinHandle<()>,
+    flush: JoinHandle<Result<(), Error>>,
+    answers: JoinHandle<()>,
+}
+
+impl Embedded {
+    /// Opens a directory, recovering what a crash left. `topics` is all topics that exist, with their numbers of partitions:
+    /// data of others is dropped.
+    pub fn open(settings: Settings, topics: &[(TopicId, u32)]) -> Result<Self, Error> {
+        let lock = format::claim(&settings.disk, &format::Layout::new(&settings.directory))?;
+        let drive = settings.drive;
+        let recovered = recovery::recover(settings, topics)?;
+        let shared = recovered.shared;
+        let committer = Committer::new(shared.clone(), recovered.sequence, recovered.identities);
+        let drivers = match drive {
+            Drive::Threads => Drivers::Threads(Some(Threads::start(committer, recovered.flusher)?)),
+            Drive::Steps => Drivers::Steps(Box::new((committer, recovered.flusher))),
+        };
+        Ok(Self {
+            shared,
+            drivers: Arc::new(Mutex::new(drivers)),
+            lock: Arc::new(Mutex::new(Some(lock))),
+        })
+    }
+
+    /// Accepts the wall clock as it is now, after an alarm.
+    pub fn confirm_clock(&self) {
+        let reading = self.shared.settings.clock.read();
+        lock(&self.shared.clock).confirm(reading);
+    }
+
+    /// Puts everything durable into segments and takes a checkpoint.
+    pub fn checkpoint(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.command(Command::Checkpoint)
+    }
+
+    /// With [`Drive::Steps`]: commits one group of what waits, and does what that makes due. False if nothing waited.
+    pub fn step(&self) -> bool {
+        let mut drivers = lock(&self.drivers);
+        let Drivers::Steps(machines) = &mut *drivers else {
+            return false;
+        };
+        let (committer, flusher) = &mut **machines;
+        let step = committer.step();
+        if step == Step::Blocked {
+            self.shared.inbox.state().checkpoint = true;
+        }
+        let inbox = self.shared.inbox.state();
+        let due = inbox.bytes >= self.shared.settings.flush_bytes || inbox.checkpoint || inbox.prepare || inbox.retry;
+        drop(inbox);
+        if due && self.shared.status.poisoned().is_none() {
+            // A failure shows in the health, and to whoever waits.
+            drop(flusher.step());
+        }
+        step != Step::Idle
+    }
+
+    /// Moves the flusher, if the caller drives it.
+    fn step_flusher(&self) {
+        if let Drivers::Steps(machines) = &mut *lock(&self.drivers) {
+            drop(machines.1.step());
+        }
+    }
+
+    fn command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Command,
+    ) -> BoxFuture<'_, Result<(), Error>> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.shared.inbox.command(command(answer));
+        if sent.is_ok() {
+            self.step_flusher();
+        }
+        Box::pin(async move {
+            sent?;
+            answered.await.unwrap_or_else(|_| Err(self.ended()))
+        })
+    }
+
+    fn ended(&self) -> Error {
+        self.shared.status.poisoned().unwrap_or(Error::Closed)
+    }
+
+    /// Does something that reads files, where it blocks nobody.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let runtime = match self.shared.settings.drive {
+            Drive::Threads => tokio::runtime::Handle::try_current().ok(),
+            Drive::Steps => None,
+        };
+        let Some(runtime) = runtime else {
+            return read(&self.shared);
+        };
+        let shared = self.shared.clone();
+        let joined = runtime.spawn_blocking(move || read(&shared)).await;
+        joined.unwrap_or_else(|error| {
+            Err(Error::Io {
+                action: "read".into(),
+                reason: error.to_string(),
+            })
+        })
+    }
+
+    /// Why an append is refused at once, if it is.
+    fn refusal(&self) -> Result<(), Error> {
+        match self.shared.status.health() {
+            Health::Serving => Ok(()),
+            Health::Closed => Err(Error::Closed),
+            Health::Poisoned { reason } => Err(Error::Poisoned { reason }),
+            Health::Behind => Err(Error::Busy {
+                retry_after: self.shared.settings.retry_after,
+            }),
+            Health::OutOfSpace { .. } => self.look_for_space(),
+        }
+    }
+
+    /// Ends the state "out of space" if there is space.
+    fn look_for_space(&self) -> Result<(), Error> {
+        let found = self.shared.check_space();
+        self.shared.status.set_out_of_space(found.err());
+        match found {
+            Err((free, needed)) => Err(Error::OutOfSpace { free, needed }),
+            Ok(()) => {
+                self.shared.inbox.state().retry = true;
+                self.shared.inbox.wake();
+                Ok(())
+            }
+        }
+    }
+
+    fn request(&self, append: Append, answer: oneshot::Sender<shared::Outcome>) -> Result<Request, Error> {
+        let mut slots = SmallVec::new();
+        let records = append.entries.iter().flat_map(|entry| &entry.records);
+        self.shared
+            .registry
+            .resolve(records.clone().map(|(partition, _)| *partition), |slot| {
+                slots.push(slot)
+            })?;
+        let encoded = records.map(|(_, record)| record.len() + RECORD_OVERHEAD).sum();
+        let max = self.shared.settings.request_bytes_max();
+        if encoded > max {
+            return Err(Error::TooLarge { encoded, max });
+        }
+        Ok(Request {
+            append,
+            slots,
+            encoded,
+            answer,
+        })
+    }
+
+    /// What ends it, wherever that is run: it joins threads.
+    fn end(&self) -> impl FnOnce() -> Result<(), Error> + Send + 'static {
+        let (shared, drivers, directory_lock) = (self.shared.clone(), self.drivers.clone(), self.lock.clone());
+        move || {
+            shared.status.close();
+            shared.queue.close();
+            let ended = match &mut *lock(&drivers) {
+                Drivers::Threads(threads) => threads.take().map_or(Ok(()), |threads| threads.end(&shared)),
+                Drivers::Steps(machines) => end_steps(&shared, machines),
+            };
+            shared.hub.close();
+            lock(&directory_lock).take();
+            ended
+        }
+    }
+}
+
+fn end_steps(shared: &Shared, machines: &mut (Committer, Flusher)) -> Result<(), Error> {
+    if shared.inbox.state().ended {
+        return Ok(());
+    }
+    loop {
+        match machines.0.step() {
+            Step::Idle => break,
+            Step::Done => {}
+            Step::Blocked => {
+                shared.inbox.state().checkpoint = true;
+                machines.1.step()?;
+            }
+        }
+    }
+    shared.inbox.state().closing = true;
+    let ended = match shared.status.poisoned() {
+        Some(poisoned) => Err(poisoned),
+        None => machines.1.step(),
+    };
+    shared.inbox.state().ended = true;
+    ended
+}
+
+impl Threads {
+    fn start(mut committer: Committer, flusher: Flusher) -> Result<Self, Error> {
+        let (sender, receiver) = mpsc::sync_channel(commit::ANSWERS_WAITING);
+        committer.answer_through(sender);
+        let answers = spawn("journal-answers", move || receiver.into_iter().for_each(commit::give))?;
+        let flush = spawn("journal-flush", move || flush::run(flusher))?;
+        let commit = spawn("journal-commit", move || commit::run(committer))?;
+        Ok(Self { commit, flush, answers })
+    }
+
+    /// The commit first, so that the flusher gets all of it.
+    fn end(self, shared: &Shared) -> Result<(), Error> {
+        let panicked = |name: &str| Error::Io {
+            action: format!("end {name}"),
+            reason: "it panicked".into(),
+        };
+        let commit = self.commit.join().map_err(|_| panicked("the commit thread"));
+        shared.inbox.state().closing = true;
+        shared.inbox.wake();
+        let flush = self.flush.join().map_err(|_| panicked("the flusher")).flatten();
+        let answers = self.answers.join().map_err(|_| panicked("the answering thread"));
+        commit.and(answers).and(flush)
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|error| Error::Io {
+            action: format!("start thread {name}"),
+            reason: error.to_string(),
+        })
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Err(error) = self.end()() {
+            tracing::warn!(%error, "the journal was dropped before its shutdown");
+        }
+    }
+}
+
+impl Journal for Embedded {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            atomic_over_topics: true,
+            deduplication: true,
+            find_by_identity: true,
+            hold: true,
+        }
+    }
+
+    fn create_topic(&self, topic: TopicId, partitions: u32) -> BoxFuture<'_, Result<(), Error>> {
+        // That it exists is the store's to know: at the next start it is in the list.
+        let added = self.shared.registry.add(topic, partitions, PARTITIONS_MAX);
+        Box::pin(std::future::ready(added))
+    }
+
+    fn delete_topic(&self, topic: TopicId) -> BoxFuture<'_, Result<(), Error>> {
+        let slots = self.shared.registry.remove(topic);
+        if slots.is_empty() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        self.command(|answer| Command::Delete(topic, slots, answer))
+    }
+
+    fn append(&self, append: Append) -> Result<Durable, Error> {
+        if self.shared.status.is_troubled() {
+            self.refusal()?;
+        }
+        if append.entries.is_empty() {
+            return Ok(Box::pin(std::future::ready(Ok(Vec::new()))));
+        }
+        assert!(
+            append.entries.iter().all(|entry| !entry.records.is_empty()),
+            "an entry has at least one record"
+        );
+        let (answer, answered) = oneshot::channel();
+        let request = self.request(append, answer)?;
+        self.shared.queue.push(request, &self.shared.settings)?;
+        Ok(Box::pin(async move { answered.await.unwrap_or(Err(Error::Closed)) }))
+    }
+
+    fn read(&self, partition: PartitionId, from: Offset, max_bytes: usize) -> BoxFuture<'_, Result<Chunk, Error>> {
+        let looked_up = self.shared.registry.get(partition).and_then(|partition| {
+            let lookup = reader::read_memory(&partition, from, max_bytes)?;
+            Ok((partition, lookup))
+        });
+        match looked_up {
+            Ok((_, Lookup::Ready(chunk))) => Box::pin(std::future::ready(Ok(chunk))),
+            Ok((partition, Lookup::OnDisk)) => {
+                Box::pin(self.on_disk(move |shared| reader::read(shared, &partition, from, max_bytes)))
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn bounds(&self, partition: PartitionId) -> Result<Bounds, Error> {
+        Ok(self.shared.registry.get(partition)?.state().bounds())
+    }
+
+    fn partitions(&self) -> Vec<PartitionId> {
+        self.shared
+            .registry
+            .all()
+            .iter()
+            .map(|partition| partition.id)
+            .collect()
+    }
+
+    fn offset_at(&self, partition: PartitionId, time: AppendTime) -> BoxFuture<'_, Result<Offset, Error>> {
+        Box::pin(async move {
+            let partition = self.shared.registry.get(partition)?;
+            self.on_disk(move |shared| reader::offset_at(shared, &partition, time))
+                .await
+        })
+    }
+
+    fn find(&self, bus: u32, lookup: u64, limit: usize) -> BoxFuture<'_, Result<Vec<Position>, Error>> {
+        Box::pin(async move {
+            let find = move |shared: &Shared| reader::find(shared, bus, lookup, limit);
+            if let Some(found) = self.on_disk(find).await? {
+                return Ok(found);
+            }
+            self.command(Command::RepairRuns).await?;
+            self.on_disk(find).await?.ok_or_else(|| Error::Io {
+                action: "find by identity".into(),
+                reason: "a run is damaged again right after it was written".into(),
+            })
+        })
+    }
+
+    fn tail(&self) -> Tail {
+        self.shared.hub.subscribe(|| {
+            let all = self.shared.registry.all();
+            let holds = |partition: &&Arc<Partition>| {
+                let bounds = partition.state().bounds();
+                bounds.start < bounds.high_water
+            };
+            all.iter().filter(holds).map(|partition| partition.id).collect()
+        })
+    }
+
+    fn segments(&self, partition: PartitionId) -> Result<Vec<SegmentInfo>, Error> {
+        Ok(self.shared.registry.get(partition)?.state().segment_infos())
+    }
+
+    fn trim(&self, partition: PartitionId, start: Offset) -> BoxFuture<'_, Result<(), Error>> {
+        match self.shared.registry.get(partition) {
+            Ok(partition) => {
+                let slot = partition.slot;
+                self.command(move |answer| Command::Trim(slot, start, answer))
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn health(&self) -> Health {
+        if let Health::OutOfSpace { .. } = self.shared.status.health() {
+            // It ends by itself when there is space, whoever asks.
+            drop(self.look_for_space());
+        }
+        self.shared.status.health()
+    }
+
+    fn disk_space(&self) -> DiskSpace {
+        self.shared.space()
+    }
+
+    fn damage(&self) -> Vec<Damage> {
+        let all = self.shared.registry.all();
+        all.iter()
+            .flat_map(|partition| partition.state().damage.clone())
+            .collect()
+    }
+
+    fn stats(&self) -> Stats {
+        let (queued, queued_bytes) = self.shared.queue.size();
+        Stats {
+            queued: queued as u64,
+            queued_bytes: queued_bytes as u64,
+            unflushed_bytes: self.shared.inbox.state().bytes,
+            write_ahead_bytes: self.shared.write_ahead.bytes_in_use(),
+            damaged: self.damage().len() as u64,
+            clock_alarm: lock(&self.shared.clock).alarm(),
+            ..self.shared.counters.stats()
+        }
+    }
+
+    fn now(&self) -> AppendTime {
+        self.shared.now()
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let end = self.end();
+            // Joining threads would hold up the runtime, which may have to run what they wait for.
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => runtime.spawn_blocking(end).await.unwrap_or_else(|error| {
+                    Err(Error::Io {
+                        action: "shut down".into(),
+                        reason: error.to_string(),
+                    })
+                }),
+                Err(_) => end(),
+            }
+        })
+    }
+}

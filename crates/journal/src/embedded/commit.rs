@@ -1,0 +1,595 @@
+//! The commit: takes what waits, decides about duplicates, gives offsets and time, seals one frame, writes and syncs it,
+//! and only then shows it and answers. A state machine: [`Committer::step`] does one group and never waits for another
+//! thread; [`run`] drives it.
+
+use super::{
+    disk::Failure,
+    frame::{self, FrameHeader},
+    identities::{Deduplication, First},
+    partition::{Partition, Slot, TailBatch},
+    run::Identified,
+    settings::{BATCH_BYTES, RECORD_OVERHEAD},
+    shared::{Group, GroupBatch, Request, Shared},
+    write_ahead::{EpochFile, Unavailable},
+};
+use crate::{AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Offset, Position, batch};
+use bytes::Bytes;
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::Instant,
+};
+
+/// Answers beyond this many are given by another thread, so that the next group need not wait for the wake-ups.
+const ANSWERS_INLINE: usize = 32;
+
+/// Groups whose answers may wait for that thread.
+pub const ANSWERS_WAITING: usize = 64;
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing waited.
+    Idle,
+    /// A group is done, one way or the other.
+    Done,
+    /// A group is assembled and waits for a write-ahead file: step again after a checkpoint.
+    Blocked,
+}
+
+/// Requests with what became of them.
+pub type Answers = Vec<(Request, Result<Vec<Appended>, Error>)>;
+
+/// The one owner of offsets and of the window of identities.
+#[derive(Debug)]
+pub struct Committer {
+    shared: Arc<Shared>,
+    slots: Vec<Option<SlotState>>,
+    identities: Deduplication,
+    /// Newest sequence written.
+    sequence: u64,
+    /// The file in use and where its next frame goes.
+    file: Option<(EpochFile, u64)>,
+    /// A group that could not be written yet.
+    pending: Option<Assembled>,
+    taken: Vec<Request>,
+    touched: Vec<Slot>,
+    answers: Option<mpsc::SyncSender<Answers>>,
+}
+
+#[derive(Debug)]
+struct SlotState {
+    partition: Arc<Partition>,
+    next: Offset,
+    /// The records of the group in work: request, entry, record.
+    pending: Vec<(u32, u32, u32)>,
+}
+
+/// A group between its assembly and its sync.
+#[derive(Debug)]
+struct Assembled {
+    append_time: AppendTime,
+    /// A frame with the header still open.
+    frame: Vec<u8>,
+    batches: Vec<GroupBatch>,
+    copies: u32,
+    body_len: usize,
+    identities: Vec<Identified>,
+    answers: Answers,
+    records: u64,
+    record_bytes: u64,
+}
+
+impl Committer {
+    /// A commit that goes on behind `sequence`.
+    pub fn new(shared: Arc<Shared>, sequence: u64, identities: Deduplication) -> Self {
+        Self {
+            shared,
+            slots: Vec::new(),
+            identities,
+            sequence,
+            file: None,
+            pending: None,
+            taken: Vec::new(),
+            touched: Vec::new(),
+            answers: None,
+        }
+    }
+
+    /// Commits one group of what waits.
+    pub fn step(&mut self) -> Step {
+        let assembled = match self.pending.take() {
+            Some(assembled) => match self.shared.status.poisoned() {
+                Some(poisoned) => return self.refuse(assembled, &poisoned),
+                None => assembled,
+            },
+            None => match self.take_and_assemble() {
+                Some(assembled) => assembled,
+                None => return Step::Idle,
+            },
+        };
+        self.write(assembled)
+    }
+
+    fn take_and_assemble(&mut self) -> Option<Assembled> {
+        let mut taken = std::mem::take(&mut self.taken);
+        let bytes = self.shared.queue.take(self.shared.settings.group_bytes(), &mut taken);
+        if taken.is_empty() {
+            self.taken = taken;
+            return None;
+        }
+        if let Some(error) = self.refusal() {
+            self.give(taken.drain(..).map(|request| (request, Err(error.clone()))).collect());
+            self.taken = taken;
+            return Some(Assembled::nothing());
+        }
+        let assembled = self.assemble(&mut taken, bytes);
+        self.taken = taken;
+        Some(assembled)
+    }
+
+    /// Why nothing can be committed now.
+    fn refusal(&self) -> Option<Error> {
+        if let Some(poisoned) = self.shared.status.poisoned() {
+            return Some(poisoned);
+        }
+        let (free, needed) = self.shared.check_space().err()?;
+        self.shared.status.set_out_of_space(Some((free, needed)));
+        Some(Error::OutOfSpace { free, needed })
+    }
+
+    fn assemble(&mut self, taken: &mut Vec<Request>, bytes: usize) -> Assembled {
+        let append_time = self.shared.now();
+        self.refresh_identities(append_time);
+        let mut assembled = Assembled::nothing();
+        assembled.append_time = append_time;
+        let mut outcomes = Vec::with_capacity(taken.len());
+        for place in 0..taken.len() {
+            outcomes.push(self.place_request(&taken[place], place as u32, &mut assembled));
+        }
+        if assembled.records > 0 {
+            self.seal(taken, bytes, &mut assembled);
+        }
+        assembled.answers = taken.drain(..).zip(outcomes).collect();
+        assembled
+    }
+
+    fn refresh_identities(&mut self, now: AppendTime) {
+        let runs = self.shared.runs();
+        if self.identities.set_runs(&runs.runs, runs.through, now).is_err() {
+            self.repair_runs();
+        }
+        self.identities.expire(now);
+        let count = self.identities.len() as u64;
+        self.shared.counters.identities.store(count, Ordering::Relaxed);
+    }
+
+    fn repair_runs(&self) {
+        tracing::warn!("a run of identities is damaged; it is written anew");
+        let (answer, _) = tokio::sync::oneshot::channel();
+        // Nobody waits for it: until then what it held is not recognised.
+        drop(self.shared.inbox.command(super::shared::Command::RepairRuns(answer)));
+    }
+
+    /// Gives every record of a request its offset, or drops the entry as a duplicate.
+    fn place_request(
+        &mut self,
+        request: &Request,
+        place: u32,
+        assembled: &mut Assembled,
+    ) -> Result<Vec<Appended>, Error> {
+        let mut slots = request.slots.iter();
+        for slot in &request.slots {
+            self.load_slot(*slot)
+                .map_err(|()| Error::UnknownPartition(unknown(request, *slot)))?;
+        }
+        let mut appended = Vec::with_capacity(request.append.entries.len());
+        for (entry, place_in_request) in request.append.entries.iter().zip(0..) {
+            let slots = slots.by_ref().take(entry.records.len());
+            appended.push(match self.duplicate_of(entry, assembled.append_time) {
+                Some(first) => {
+                    slots.for_each(drop);
+                    assembled.duplicate(first, &self.shared)
+                }
+                None => self.place_entry(entry, slots.copied(), (place, place_in_request), assembled),
+            });
+        }
+        Ok(appended)
+    }
+
+    /// Sees to it that a slot's state is at hand; `Err` if its topic is gone.
+    fn load_slot(&mut self, slot: Slot) -> Result<(), ()> {
+        let place = slot as usize;
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, || None);
+        }
+        let state = &mut self.slots[place];
+        if state.is_none() {
+            let partition = self.shared.registry.by_slot(slot).ok_or(())?;
+            let next = partition.state().high_water;
+            *state = Some(SlotState {
+                partition,
+                next,
+                pending: Vec::new(),
+            });
+        }
+        if state
+            .as_ref()
+            .is_some_and(|state| state.partition.is_deleted() && state.pending.is_empty())
+        {
+            *state = None;
+            return Err(());
+        }
+        Ok(())
+    }
+
+    fn duplicate_of(&self, entry: &Entry, now: AppendTime) -> Option<First> {
+        let identity = entry.identity.filter(|_| entry.deduplicate == Deduplicate::Yes)?;
+        let bus = entry.records[0].0.topic.bus;
+        match self.identities.find(bus, identity, now) {
+            Ok(first) => first,
+            Err(_) => {
+                self.repair_runs();
+                None
+            }
+        }
+    }
+
+    fn place_entry(
+        &mut self,
+        entry: &Entry,
+        slots: impl Iterator<Item = Slot>,
+        (request, place): (u32, u32),
+        assembled: &mut Assembled,
+    ) -> Appended {
+        let mut primary = None;
+        for ((slot, (partition, record)), copy) in slots.zip(&entry.records).zip(0..) {
+            let state = self.slots[slot as usize].as_mut().expect("it was loaded");
+            if state.pending.is_empty() {
+                self.touched.push(slot);
+            }
+            state.pending.push((request, place, copy));
+            let position = Position {
+                partition: *partition,
+                offset: state.next,
+            };
+            state.next += 1;
+            assembled.records += 1;
+            assembled.record_bytes += record.len() as u64;
+            assembled.identities.extend(entry.identity.map(|identity| Identified {
+                partition: *partition,
+                offset: position.offset,
+                append_time: assembled.append_time,
+                identity,
+                primary: copy == 0,
+            }));
+            primary.get_or_insert(position);
+        }
+        let position = primary.expect("an accepted entry has a record");
+        let append_time = assembled.append_time;
+        if let Some(identity) = entry.identity {
+            let first = First { position, append_time };
+            let bus = position.partition.topic.bus;
+            self.identities.insert(bus, identity.unique, first, self.sequence + 1);
+        }
+        Appended {
+            position,
+            append_time,
+            duplicate: false,
+        }
+    }
+
+    /// Seals the placed records into the body of a frame.
+    fn seal(&mut self, requests: &[Request], bytes: usize, assembled: &mut Assembled) {
+        let out = &mut assembled.frame;
+        out.reserve(frame_estimate(bytes, requests.len()));
+        out.resize(frame::HEADER_LEN, 0);
+        let mut copies = Vec::new();
+        self.touched.sort_unstable();
+        for slot in self.touched.drain(..) {
+            let state = self.slots[slot as usize].as_mut().expect("it was loaded");
+            let mut rest: &[(u32, u32, u32)] = &state.pending;
+            let mut base = state.next - rest.len() as u64;
+            while !rest.is_empty() {
+                let (batch, behind) = rest.split_at(batch_count(requests, rest));
+                let place = assembled.batches.len() as u32;
+                let copied = (0..).zip(batch).filter(|(_, (_, _, copy))| *copy > 0);
+                copies.extend(copied.map(|(record, _)| (place, record)));
+                frame::put_span(out, state.partition.id);
+                let start = out.len();
+                let records = batch.iter().map(|at| record(requests, *at));
+                let len = batch::seal(out, base, assembled.append_time, records);
+                frame::set_batch_len(out, start, len);
+                let next = base + batch.len() as u64;
+                assembled.batches.push(GroupBatch {
+                    slot,
+                    start: u32::try_from(start).expect("a frame is below 4 GiB"),
+                    len: u32::try_from(len).expect("a frame is below 4 GiB"),
+                    base,
+                    next,
+                });
+                base = next;
+                rest = behind;
+            }
+            state.pending.clear();
+        }
+        copies
+            .iter()
+            .for_each(|(batch, record)| frame::put_copy(out, *batch, *record));
+        assembled.copies = copies.len() as u32;
+        assembled.body_len = out.len() - frame::HEADER_LEN;
+    }
+
+    /// Writes and syncs a group, then shows it. Without records there is nothing to write: all it answers is durable,
+    /// because one group is in flight at a time.
+    fn write(&mut self, mut assembled: Assembled) -> Step {
+        if assembled.records > 0 {
+            match self.write_frame(&mut assembled) {
+                Ok(()) => self.publish(&mut assembled),
+                Err(Unavailable::Full) => {
+                    self.pending = Some(assembled);
+                    return Step::Blocked;
+                }
+                Err(Unavailable::Failed(failure)) => return self.fail(assembled, &failure),
+            }
+        }
+        self.give(assembled.answers);
+        Step::Done
+    }
+
+    fn write_frame(&mut self, assembled: &mut Assembled) -> Result<(), Unavailable> {
+        let len = (assembled.body_len + frame::HEADER_LEN) as u64;
+        let len = len.next_multiple_of(super::format::PAGE);
+        let at = self.room_for(len)?;
+        let (file, position) = self.file.as_mut().expect("room was made in it");
+        let header = FrameHeader {
+            sequence: self.sequence + 1,
+            durable_through: self.sequence,
+            append_time: assembled.append_time,
+            body_len: assembled.body_len,
+            batches: assembled.batches.len() as u32,
+            copies: assembled.copies,
+        };
+        frame::finish(&mut assembled.frame, file.epoch, header);
+        debug_assert_eq!(assembled.frame.len() as u64, len, "the frame's size was foreseen");
+        let began = Instant::now();
+        let written = file
+            .file
+            .write_all_at(&assembled.frame, at)
+            .and_then(|()| file.file.sync_data());
+        if let Err(failure) = written {
+            // What is on the disk now is unknown: no later write may build on it, not even after a full volume.
+            self.shared.poison(&failure);
+            return Err(Unavailable::Failed(failure));
+        }
+        self.shared.counters.synced(began.elapsed());
+        *position += len;
+        self.sequence += 1;
+        Ok(())
+    }
+
+    /// The position for a frame in the file in use, which is another one afterwards if this one is full.
+    fn room_for(&mut self, len: u64) -> Result<u64, Unavailable> {
+        let file_bytes = self.shared.write_ahead.file_bytes();
+        if let Some((_, position)) = &self.file
+            && position + len <= file_bytes
+        {
+            return Ok(*position);
+        }
+        let current = self.file.as_ref().map(|(file, _)| file);
+        let next = self.shared.write_ahead.roll(current, self.sequence)?;
+        self.file = Some((next, super::format::PAGE));
+        self.shared.inbox.state().prepare = true;
+        self.shared.inbox.wake();
+        Ok(super::format::PAGE)
+    }
+
+    /// Nothing of the group was accepted by the disk.
+    fn fail(&mut self, assembled: Assembled, failure: &Failure) -> Step {
+        let error = match self.shared.status.poisoned() {
+            Some(poisoned) => poisoned,
+            None if failure.is_out_of_space() => {
+                let free = self.shared.space().free;
+                let needed = self.shared.write_ahead.file_bytes();
+                self.shared.status.set_out_of_space(Some((free, needed)));
+                // Its offsets were given to records that do not exist: they are taken back, identities too.
+                self.take_back(&assembled);
+                Error::OutOfSpace { free, needed }
+            }
+            None => {
+                self.shared.poison(failure);
+                self.shared.status.poisoned().expect("it was poisoned just now")
+            }
+        };
+        self.refuse(assembled, &error)
+    }
+
+    fn refuse(&self, assembled: Assembled, error: &Error) -> Step {
+        let answers = assembled
+            .answers
+            .into_iter()
+            .map(|(request, _)| (request, Err(error.clone())));
+        self.give(answers.collect());
+        Step::Done
+    }
+
+    fn take_back(&mut self, assembled: &Assembled) {
+        for batch in assembled.batches.iter().rev() {
+            let state = self.slots[batch.slot as usize].as_mut().expect("it was loaded");
+            state.next = batch.base;
+        }
+        for identified in &assembled.identities {
+            let bus = identified.partition.topic.bus;
+            self.identities
+                .remove(bus, identified.identity.unique, First::from(identified));
+        }
+    }
+
+    /// Shows a durable group: tail, high-water marks, identities, feeds; then hands it to the flusher.
+    fn publish(&mut self, assembled: &mut Assembled) {
+        let bytes = Bytes::from(std::mem::take(&mut assembled.frame));
+        for batch in &assembled.batches {
+            let slot = self.slots[batch.slot as usize].as_ref().expect("it was loaded");
+            let mut state = slot.partition.state();
+            state.tail.push_back(TailBatch {
+                base: batch.base,
+                next: batch.next,
+                append_time: assembled.append_time,
+                bytes: bytes.slice(batch.range()),
+            });
+            assert!(state.high_water <= batch.base, "offsets of a partition grow");
+            state.high_water = batch.next;
+        }
+        self.shared
+            .recent
+            .add(self.sequence, std::mem::take(&mut assembled.identities));
+        let partitions = assembled
+            .batches
+            .iter()
+            .filter_map(|batch| self.slots[batch.slot as usize].as_ref());
+        self.shared.hub.mark(partitions.map(|slot| slot.partition.id));
+        self.shared
+            .counters
+            .records
+            .fetch_add(assembled.records, Ordering::Relaxed);
+        self.shared
+            .counters
+            .bytes
+            .fetch_add(assembled.record_bytes, Ordering::Relaxed);
+        let group = Group {
+            sequence: self.sequence,
+            append_time: assembled.append_time,
+            bytes,
+            batches: std::mem::take(&mut assembled.batches),
+        };
+        self.hand_over(group);
+    }
+
+    fn hand_over(&self, group: Group) {
+        let mut inbox = self.shared.inbox.state();
+        inbox.bytes += group.bytes.len() as u64;
+        inbox.groups.push_back(Arc::new(group));
+        let wake = inbox.bytes >= self.shared.settings.flush_bytes;
+        drop(inbox);
+        if wake {
+            self.shared.inbox.wake();
+        }
+    }
+
+    /// Tells those who wait; many of them on another thread.
+    fn give(&self, answers: Answers) {
+        match &self.answers {
+            Some(thread) if answers.len() > ANSWERS_INLINE => {
+                if let Err(mpsc::SendError(answers)) = thread.send(answers) {
+                    give(answers);
+                }
+            }
+            _ => give(answers),
+        }
+    }
+
+    /// Gives the answers of large groups to a thread that calls [`give`].
+    pub fn answer_through(&mut self, thread: mpsc::SyncSender<Answers>) {
+        self.answers = Some(thread);
+    }
+}
+
+impl Assembled {
+    fn nothing() -> Self {
+        Self {
+            append_time: 0,
+            frame: Vec::new(),
+            batches: Vec::new(),
+            copies: 0,
+            body_len: 0,
+            identities: Vec::new(),
+            answers: Vec::new(),
+            records: 0,
+            record_bytes: 0,
+        }
+    }
+
+    fn duplicate(&self, first: First, shared: &Shared) -> Appended {
+        shared.counters.duplicates.fetch_add(1, Ordering::Relaxed);
+        Appended {
+            position: first.position,
+            append_time: first.append_time,
+            duplicate: true,
+        }
+    }
+}
+
+/// Tells everybody what became of their requests. One who no longer waits has chosen not to know.
+pub fn give(answers: Answers) {
+    for (request, outcome) in answers {
+        drop(request.answer.send(outcome));
+    }
+}
+
+fn unknown(request: &Request, slot: Slot) -> crate::PartitionId {
+    let records = request.append.entries.iter().flat_map(|entry| &entry.records);
+    let mut slots = request.slots.iter().zip(records);
+    slots
+        .find(|(one, _)| **one == slot)
+        .expect("the slot is one of its own")
+        .1
+        .0
+}
+
+fn record(requests: &[Request], (request, entry, record): (u32, u32, u32)) -> &EncodedRecord {
+    &requests[request as usize].append.entries[entry as usize].records[record as usize].1
+}
+
+/// How many of these records fit one batch; at least one.
+fn batch_count(requests: &[Request], records: &[(u32, u32, u32)]) -> usize {
+    let mut len = batch::HEADER_LEN;
+    for (position, at) in (0..).zip(records) {
+        len += batch::sealed_record_len(position, record(requests, *at));
+        if len > BATCH_BYTES && position > 0 {
+            return position as usize;
+        }
+    }
+    records.len()
+}
+
+/// Room for a frame, so that it is allocated once.
+fn frame_estimate(bytes: usize, requests: usize) -> usize {
+    let estimate = frame::HEADER_LEN + bytes + requests * RECORD_OVERHEAD / 8;
+    estimate.next_multiple_of(super::format::PAGE as usize)
+}
+
+/// Drives a committer until the queue is closed and empty, or the journal is poisoned.
+pub fn run(mut committer: Committer) {
+    let shared = committer.shared.clone();
+    loop {
+        match committer.step() {
+            Step::Idle => {
+                if !shared.queue.wait(|| false) {
+                    break;
+                }
+            }
+            Step::Done => wait_for_flusher(&shared),
+            Step::Blocked => wait_for_checkpoint(&shared),
+        }
+    }
+}
+
+/// The flusher may be this far behind and no further.
+fn wait_for_flusher(shared: &Shared) {
+    let max = shared.settings.unflushed_bytes_max;
+    if shared.inbox.state().bytes > max {
+        shared.inbox.wake();
+        shared
+            .inbox
+            .wait(|inbox| inbox.bytes <= max || inbox.ended || shared.status.poisoned().is_some());
+    }
+}
+
+fn wait_for_checkpoint(shared: &Shared) {
+    shared.status.set_behind(true);
+    shared.inbox.state().checkpoint = true;
+    shared.inbox.wake();
+    shared
+        .inbox
+        .wait(|inbox| !inbox.checkpoint || inbox.ended || shared.status.poisoned().is_some());
+    shared.status.set_behind(false);
+}

@@ -1,0 +1,219 @@
+//! Recognising duplicates: the map of the window, and the identities of durable records that no run holds yet. What a
+//! duplicate is answered is the commit's.
+
+use super::{
+    disk::Disk,
+    run::{Filter, Identified, Run, RunError},
+};
+use crate::{AppendTime, Identity, Position};
+use std::{
+    collections::{HashMap, VecDeque, hash_map},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+type Key = (u32, u128);
+
+/// Where the first record with an identity stands, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// The primary record.
+    pub position: Position,
+    /// When it was appended.
+    pub append_time: AppendTime,
+}
+
+/// The identities of the window. Owned by the commit.
+#[derive(Debug)]
+pub struct Deduplication {
+    disk: Disk,
+    window: AppendTime,
+    max: usize,
+    map: HashMap<Key, First>,
+    /// When which frame brought which identity, oldest first.
+    order: VecDeque<(AppendTime, u64, Key)>,
+    /// Append time of the newest identity that left before its time.
+    evicted: Option<AppendTime>,
+    /// Frames up to here are in runs.
+    in_runs: u64,
+    /// The runs of the window, with their filters, newest first.
+    runs: Vec<(Arc<Run>, Filter)>,
+}
+
+impl Deduplication {
+    /// An empty window.
+    pub fn new(disk: Disk, window: AppendTime, max: usize) -> Self {
+        Self {
+            disk,
+            window,
+            max,
+            map: HashMap::new(),
+            order: VecDeque::new(),
+            evicted: None,
+            in_runs: 0,
+            runs: Vec::new(),
+        }
+    }
+
+    /// How many identities are in memory.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The first record with this identity within the window.
+    pub fn find(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
+        if let Some(first) = self.map.get(&(bus, identity.unique)) {
+            return Ok(Some(*first).filter(|first| now - first.append_time < self.window));
+        }
+        if self.evicted.is_none_or(|evicted| now - evicted >= self.window) {
+            return Ok(None);
+        }
+        self.find_in_runs(bus, identity, now)
+    }
+
+    fn find_in_runs(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
+        for (run, filter) in self.runs.iter().filter(|(run, _)| now - run.newest < self.window) {
+            let found = run.find_filtered(&self.disk, filter, bus, identity.lookup)?;
+            let same = found.iter().filter(|found| found.primary && found.identity == identity);
+            if let Some(first) = same.min_by_key(|found| found.append_time) {
+                return Ok(Some(First::from(first)).filter(|first| now - first.append_time < self.window));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes an identity that the frame `sequence` brings, unless one within the window is known.
+    pub fn insert(&mut self, bus: u32, unique: u128, first: First, sequence: u64) {
+        let key = (bus, unique);
+        match self.map.entry(key) {
+            hash_map::Entry::Occupied(known) if first.append_time - known.get().append_time < self.window => return,
+            hash_map::Entry::Occupied(mut known) => {
+                known.insert(first);
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(first);
+            }
+        }
+        self.order.push_back((first.append_time, sequence, key));
+    }
+
+    /// Takes back an identity whose frame was refused.
+    pub fn remove(&mut self, bus: u32, unique: u128, refused: First) {
+        let key = (bus, unique);
+        if self.map.get(&key) == Some(&refused) {
+            self.map.remove(&key);
+        }
+    }
+
+    /// Forgets what has left the window, and what is too much and in a run.
+    pub fn expire(&mut self, now: AppendTime) {
+        while let Some((time, sequence, key)) = self.order.front().copied() {
+            let over = now - time >= self.window;
+            let evictable = self.map.len() > self.max && sequence <= self.in_runs;
+            if !over && !evictable {
+                break;
+            }
+            if !over {
+                self.evicted = Some(time);
+            }
+            self.order.pop_front();
+            // A newer one may stand under the same key.
+            if self.map.get(&key).is_some_and(|first| first.append_time == time) {
+                self.map.remove(&key);
+            }
+        }
+    }
+
+    /// Learns which runs exist and that they hold all frames up to `sequence`.
+    pub fn set_runs(&mut self, runs: &[Arc<Run>], sequence: u64, now: AppendTime) -> Result<(), RunError> {
+        let mut known = std::mem::take(&mut self.runs);
+        for run in runs.iter().rev().filter(|run| now - run.newest < self.window) {
+            let filter = match known.iter().position(|(old, _)| old.number == run.number) {
+                Some(place) => known.swap_remove(place).1,
+                None => run.filter(&self.disk)?,
+            };
+            self.runs.push((run.clone(), filter));
+        }
+        self.in_runs = sequence;
+        Ok(())
+    }
+
+    /// Notes that identities up to this time may be in runs only.
+    pub fn set_evicted(&mut self, append_time: AppendTime) {
+        self.evicted = Some(append_time);
+    }
+
+    /// Fills the window after a restart: what runs and replayed frames hold.
+    pub fn restore(&mut self, mut identities: Vec<Identified>, now: AppendTime) {
+        identities.retain(|identified| identified.primary && now - identified.append_time < self.window);
+        identities.sort_by_key(|identified| (identified.append_time, identified.partition, identified.offset));
+        for identified in &identities {
+            let bus = identified.partition.topic.bus;
+            self.insert(bus, identified.identity.unique, First::from(identified), 0);
+        }
+        self.expire(now);
+    }
+}
+
+impl From<&Identified> for First {
+    fn from(identified: &Identified) -> Self {
+        Self {
+            position: Position {
+                partition: identified.partition,
+                offset: identified.offset,
+            },
+            append_time: identified.append_time,
+        }
+    }
+}
+
+/// Identities of durable records that no run holds yet: the commit adds, the flusher takes, everybody searches.
+#[derive(Debug, Default)]
+pub struct Recent {
+    frames: Mutex<VecDeque<(u64, Vec<Identified>)>>,
+}
+
+impl Recent {
+    fn frames(&self) -> MutexGuard<'_, VecDeque<(u64, Vec<Identified>)>> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a durable frame's.
+    pub fn add(&self, sequence: u64, identities: Vec<Identified>) {
+        if !identities.is_empty() {
+            self.frames().push_back((sequence, identities));
+        }
+    }
+
+    /// How many there are of frames up to `sequence`.
+    pub fn count_through(&self, sequence: u64) -> usize {
+        let frames = self.frames();
+        frames
+            .iter()
+            .take_while(|(frame, _)| *frame <= sequence)
+            .map(|(_, found)| found.len())
+            .sum()
+    }
+
+    /// Copies of all of frames up to `sequence`.
+    pub fn through(&self, sequence: u64) -> Vec<Identified> {
+        let frames = self.frames();
+        let through = frames.iter().take_while(|(frame, _)| *frame <= sequence);
+        through.flat_map(|(_, found)| found.iter().copied()).collect()
+    }
+
+    /// Drops those of frames up to `sequence`: a run holds them.
+    pub fn drop_through(&self, sequence: u64) {
+        let mut frames = self.frames();
+        let count = frames.partition_point(|(frame, _)| *frame <= sequence);
+        frames.drain(..count);
+    }
+
+    /// Everything of one bus with this lookup hash.
+    pub fn find(&self, bus: u32, lookup: u64) -> Vec<Identified> {
+        let frames = self.frames();
+        let all = frames.iter().flat_map(|(_, found)| found);
+        all.filter(|found| found.partition.topic.bus == bus && found.identity.lookup == lookup)
+            .copied()
+            .collect()
+    }
+}

@@ -1,0 +1,461 @@
+//! What commit, flusher, readers and callers share: partitions, queues, health, counters. It decides nothing.
+
+use super::{
+    clock::AppendClock,
+    disk::Failure,
+    format::Layout,
+    identities::Recent,
+    partition::{Registry, Slot},
+    run::Run,
+    settings::Settings,
+    write_ahead::WriteAheadSet,
+};
+use crate::{Append, AppendTime, Appended, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Everything shared.
+#[derive(Debug)]
+pub struct Shared {
+    /// As opened.
+    pub settings: Settings,
+    /// The directory.
+    pub layout: Layout,
+    /// All partitions.
+    pub registry: Registry,
+    /// From callers to the commit.
+    pub queue: Queue,
+    /// From the commit and callers to the flusher.
+    pub inbox: Inbox,
+    /// Identities that are in no run yet.
+    pub recent: Recent,
+    /// The runs, oldest first.
+    pub runs: RwLock<Arc<Runs>>,
+    /// The write-ahead files.
+    pub write_ahead: WriteAheadSet,
+    /// Append time.
+    pub clock: Mutex<AppendClock>,
+    /// Feeds of readers at the tail.
+    pub hub: TailHub,
+    /// Whether appends are taken.
+    pub status: Status,
+    /// Counters.
+    pub counters: Counters,
+}
+
+/// The identity runs of a moment.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// Oldest first.
+    pub runs: Vec<Arc<Run>>,
+    /// All durable frames up to this sequence are in them.
+    pub through: u64,
+}
+
+impl Shared {
+    /// The append time now.
+    pub fn now(&self) -> AppendTime {
+        let reading = self.settings.clock.read();
+        lock(&self.clock).at(reading)
+    }
+
+    /// The runs now.
+    pub fn runs(&self) -> Arc<Runs> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How full the volume is; when the system does not say, nothing is free.
+    pub fn space(&self) -> DiskSpace {
+        let space = self.settings.disk.space(self.layout.root());
+        space.unwrap_or(DiskSpace { total: 0, free: 0 })
+    }
+
+    /// `Err` below the publish mark.
+    pub fn check_space(&self) -> Result<(), (u64, u64)> {
+        let DiskSpace { total, free } = self.space();
+        let needed = total / 100 * self.settings.publish_mark_percent;
+        if free < needed || (free == 0 && total == 0) {
+            Err((free, needed))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Nothing is accepted from here on, and nothing that waits becomes durable.
+    pub fn poison(&self, failure: &Failure) {
+        let reason = failure.to_string();
+        if self.status.poison(reason.clone()) {
+            tracing::error!(reason, "the journal is poisoned: a write that may not fail failed");
+        }
+        self.queue.wake();
+        self.inbox.wake();
+    }
+}
+
+/// Takes a lock; a panic elsewhere leaves these states as good as they were.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What becomes of a request.
+pub type Outcome = Result<Vec<Appended>, Error>;
+
+/// A request on its way to the commit.
+#[derive(Debug)]
+pub struct Request {
+    /// What is to be appended.
+    pub append: Append,
+    /// The slot of every record's partition, in order.
+    pub slots: SmallVec<[Slot; 2]>,
+    /// Its size in a frame at most.
+    pub encoded: usize,
+    /// Who waits.
+    pub answer: oneshot::Sender<Outcome>,
+}
+
+/// Requests that wait for the commit, in the order of acceptance; bounded in count and bytes.
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: Mutex<QueueState>,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    requests: VecDeque<Request>,
+    bytes: usize,
+    closed: bool,
+    /// Whether the commit waits for an arrival.
+    waiting: bool,
+}
+
+impl Queue {
+    /// Puts a request at the end, unless the queue is full or closed.
+    pub fn push(&self, request: Request, settings: &Settings) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let fits = state.requests.len() < settings.queue_count_max
+            && (state.requests.is_empty() || state.bytes + request.encoded <= settings.queue_bytes_max);
+        if !fits {
+            return Err(Error::Busy {
+                retry_after: settings.retry_after,
+            });
+        }
+        state.bytes += request.encoded;
+        state.requests.push_back(request);
+        let wake = std::mem::take(&mut state.waiting);
+        drop(state);
+        if wake {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes requests until their bytes reach `group_bytes`; gives their bytes.
+    pub fn take(&self, group_bytes: usize, taken: &mut Vec<Request>) -> usize {
+        let mut state = lock(&self.state);
+        let mut bytes = 0;
+        while bytes < group_bytes {
+            let Some(request) = state.requests.pop_front() else {
+                break;
+            };
+            bytes += request.encoded;
+            taken.push(request);
+        }
+        state.bytes -= bytes;
+        bytes
+    }
+
+    /// Waits for an arrival or the end; false at the end, when nothing is left.
+    pub fn wait(&self, ended: impl Fn() -> bool) -> bool {
+        let mut state = lock(&self.state);
+        loop {
+            if !state.requests.is_empty() {
+                return true;
+            }
+            if state.closed || ended() {
+                return false;
+            }
+            state.waiting = true;
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Refuses everything from here on.
+    pub fn close(&self) {
+        lock(&self.state).closed = true;
+        self.wake();
+    }
+
+    /// Lets a waiting commit look again.
+    pub fn wake(&self) {
+        drop(lock(&self.state));
+        self.arrived.notify_all();
+    }
+
+    /// Count and bytes that wait.
+    pub fn size(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.requests.len(), state.bytes)
+    }
+}
+
+/// A durable frame on its way to the segments.
+#[derive(Debug)]
+pub struct Group {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When its records were appended.
+    pub append_time: AppendTime,
+    /// The frame.
+    pub bytes: Bytes,
+    /// Its batches.
+    pub batches: Vec<GroupBatch>,
+}
+
+/// One batch of a group.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupBatch {
+    /// Whose it is.
+    pub slot: Slot,
+    /// Where it begins in the frame.
+    pub start: u32,
+    /// Its size.
+    pub len: u32,
+    /// First offset.
+    pub base: Offset,
+    /// Offset after the last.
+    pub next: Offset,
+}
+
+impl GroupBatch {
+    /// Its bytes within the frame.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+}
+
+/// What callers ask of the flusher. Each is answered after the checkpoint that makes it last.
+#[derive(Debug)]
+pub enum Command {
+    /// Remove segments below an offset, which becomes the first readable one.
+    Trim(Slot, Offset, oneshot::Sender<Result<(), Error>>),
+    /// Remove what is left of a topic.
+    Delete(TopicId, Vec<Slot>, oneshot::Sender<Result<(), Error>>),
+    /// Write what damaged or missing runs held anew.
+    RepairRuns(oneshot::Sender<Result<(), Error>>),
+    /// Take a checkpoint of everything durable.
+    Checkpoint(oneshot::Sender<Result<(), Error>>),
+}
+
+/// What waits for the flusher.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    state: Mutex<InboxState>,
+    changed: Condvar,
+}
+
+/// See [`Inbox`].
+#[derive(Debug, Default)]
+pub struct InboxState {
+    /// Durable frames that are not in segments, oldest first.
+    pub groups: VecDeque<Arc<Group>>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// In order.
+    pub commands: Vec<Command>,
+    /// A write-ahead file was taken: another should be made ready.
+    pub prepare: bool,
+    /// The commit cannot go on without a checkpoint.
+    pub checkpoint: bool,
+    /// The volume was full: what failed may be tried again.
+    pub retry: bool,
+    /// The commit has ended: flush, checkpoint, end.
+    pub closing: bool,
+    /// The flusher has ended.
+    pub ended: bool,
+}
+
+impl Inbox {
+    /// The state, for a look or a change; [`wake`](Self::wake) afterwards if the flusher or the commit should look.
+    pub fn state(&self) -> MutexGuard<'_, InboxState> {
+        lock(&self.state)
+    }
+
+    /// Lets waiters look again.
+    pub fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `ready` says so.
+    pub fn wait(&self, mut ready: impl FnMut(&InboxState) -> bool) {
+        let mut state = self.state();
+        while !ready(&state) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Adds a command; `Err` once the flusher has ended.
+    pub fn command(&self, command: Command) -> Result<(), Error> {
+        let mut state = self.state();
+        if state.ended {
+            return Err(Error::Closed);
+        }
+        state.commands.push(command);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+}
+
+/// Whether appends are taken, and why not.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Anything but serving: then the reason is looked up.
+    troubled: AtomicBool,
+    reason: Mutex<Reason>,
+}
+
+#[derive(Debug, Default)]
+struct Reason {
+    poisoned: Option<String>,
+    closed: bool,
+    behind: bool,
+    /// Free and needed when it was last seen full.
+    out_of_space: Option<(u64, u64)>,
+}
+
+impl Status {
+    fn change(&self, change: impl FnOnce(&mut Reason)) {
+        let mut reason = lock(&self.reason);
+        change(&mut reason);
+        let troubled = reason.poisoned.is_some() || reason.closed || reason.behind || reason.out_of_space.is_some();
+        self.troubled.store(troubled, Ordering::Release);
+    }
+
+    /// Whether there is anything to look up.
+    pub fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Acquire)
+    }
+
+    /// True if it was not poisoned before.
+    pub fn poison(&self, why: String) -> bool {
+        let mut first = false;
+        self.change(|reason| {
+            first = reason.poisoned.is_none();
+            reason.poisoned.get_or_insert(why);
+        });
+        first
+    }
+
+    /// Shut down.
+    pub fn close(&self) {
+        self.change(|reason| reason.closed = true);
+    }
+
+    /// The write-ahead set is at its cap, or no more.
+    pub fn set_behind(&self, behind: bool) {
+        self.change(|reason| reason.behind = behind);
+    }
+
+    /// Free and needed bytes, while there is too little.
+    pub fn set_out_of_space(&self, space: Option<(u64, u64)>) {
+        self.change(|reason| reason.out_of_space = space);
+    }
+
+    /// Whether the volume was seen full.
+    pub fn is_out_of_space(&self) -> bool {
+        self.is_troubled() && lock(&self.reason).out_of_space.is_some()
+    }
+
+    /// Why it is poisoned, if it is.
+    pub fn poisoned(&self) -> Option<Error> {
+        if !self.is_troubled() {
+            return None;
+        }
+        let reason = lock(&self.reason).poisoned.clone()?;
+        Some(Error::Poisoned { reason })
+    }
+
+    /// As the contract says it.
+    pub fn health(&self) -> Health {
+        let reason = lock(&self.reason);
+        match &*reason {
+            Reason {
+                poisoned: Some(why), ..
+            } => Health::Poisoned { reason: why.clone() },
+            Reason { closed: true, .. } => Health::Closed,
+            Reason {
+                out_of_space: Some((free, needed)),
+                ..
+            } => Health::OutOfSpace {
+                free: *free,
+                needed: *needed,
+            },
+            Reason { behind: true, .. } => Health::Behind,
+            _ => Health::Serving,
+        }
+    }
+}
+
+/// Upper bounds of the sync histogram, in microseconds.
+const SYNC_BOUNDS: [u64; 12] = [
+    100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 204_800, 1_000_000,
+];
+
+/// Counters since start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records made durable.
+    pub records: AtomicU64,
+    /// Bytes of records made durable.
+    pub bytes: AtomicU64,
+    /// Duplicates dropped.
+    pub duplicates: AtomicU64,
+    /// Identities in the map.
+    pub identities: AtomicU64,
+    syncs: AtomicU64,
+    sync_nanoseconds: AtomicU64,
+    histogram: [AtomicU64; SYNC_BOUNDS.len()],
+}
+
+impl Counters {
+    /// Notes a sync.
+    pub fn synced(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.sync_nanoseconds
+            .fetch_add(micros.saturating_mul(1_000), Ordering::Relaxed);
+        if let Some(place) = SYNC_BOUNDS.iter().position(|bound| micros <= *bound) {
+            self.histogram[place].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// As the contract's [`Stats`]; what is not counted here stays 0.
+    pub fn stats(&self) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let bounds = SYNC_BOUNDS.iter().map(|micros| *micros as f64 / 1e6);
+        Stats {
+            records: load(&self.records),
+            bytes: load(&self.bytes),
+            syncs: load(&self.syncs),
+            sync_seconds: load(&self.sync_nanoseconds) as f64 / 1e9,
+            sync_histogram: bounds.zip(self.histogram.iter().map(load)).collect(),
+            duplicates: load(&self.duplicates),
+            identities: load(&self.identities),
+            ..Stats::default()
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The write-ahead files: preallocated, used one after the other, recycled. Each use of a file is an epoch with a number
+//! and a salt of its own, written and synced before the first frame. What the frames mean is not known here.
+//!
+//! ```text
+//!  at  size  field (little-endian) of the first page
+//!   0     8  magic "TLAHEAD1"
+//!   8     8  file number
+//!  16     8  salt
+//!  24     8  sequence floor: frames of this epoch are above it
+//!  32     4  CRC-32C of bytes 0 to 32
+//! 4096    -  frames, each on a 4 KiB boundary
+//! ```
+
+use super::{
+    disk::{Disk, File, Outcome},
+    format::{Fields, Layout, PAGE, PutFields, unseal},
+    frame::Epoch,
+    settings::{Randomness, Settings},
+};
+use std::{collections::VecDeque, path::PathBuf, sync::Mutex};
+
+const MAGIC: &[u8; 8] = b"TLAHEAD1";
+const EPOCH_LEN: usize = 36;
+
+/// Prepared or once-used files that are kept beyond those in use: what a checkpoint's worth of frames needs, and the
+/// next two.
+const SPARE_EXTRA: u64 = 2;
+
+/// The first page of a write-ahead file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochHeader {
+    /// Number and salt.
+    pub epoch: Epoch,
+    /// Frames of this epoch have sequences above it.
+    pub sequence_floor: u64,
+}
+
+impl EpochHeader {
+    /// Its page, without the zeros at the end.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.put_u64(self.epoch.number);
+        bytes.put_u64(self.epoch.salt);
+        bytes.put_u64(self.sequence_floor);
+        bytes.seal();
+        bytes
+    }
+
+    /// Reads it; `None` if it is not whole.
+    pub fn decode(page: &[u8]) -> Option<Self> {
+        let mut fields = Fields::new(unseal(page.get(..EPOCH_LEN)?)?);
+        (fields.take(8)? == MAGIC).then_some(())?;
+        Some(Self {
+            epoch: Epoch {
+                number: fields.u64()?,
+                salt: fields.u64()?,
+            },
+            sequence_floor: fields.u64()?,
+        })
+    }
+}
+
+/// A file with an epoch, ready for frames.
+#[derive(Debug)]
+pub struct EpochFile {
+    /// The file.
+    pub file: File,
+    /// Its use.
+    pub epoch: Epoch,
+}
+
+/// Why there is no file for the next frame.
+#[derive(Debug)]
+pub enum Unavailable {
+    /// The set is at its cap until a checkpoint.
+    Full,
+    /// The disk refused.
+    Failed(super::disk::Failure),
+}
+
+/// The set of files, shared by the commit, which uses them, and the flusher, which recycles them.
+#[derive(Debug)]
+pub struct WriteAheadSet {
+    disk: Disk,
+    directory: PathBuf,
+    file_bytes: u64,
+    files_max: u64,
+    spare_max: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    randomness: Randomness,
+    /// Prepared, in the order of their numbers.
+    ready: VecDeque<EpochFile>,
+    /// The number of the file in use.
+    current: Option<u64>,
+    /// Filled: file, number, newest sequence in it.
+    filled: VecDeque<(File, u64, u64)>,
+    /// Everything in them is checkpointed; oldest first.
+    stale: VecDeque<File>,
+    next_number: u64,
+    next_slot: u64,
+}
+
+impl WriteAheadSet {
+    /// A set that knows these files, oldest first, whose frames are all checkpointed.
+    pub fn new(settings: &Settings, layout: &Layout, stale: Vec<File>, next_number: u64, next_slot: u64) -> Self {
+        let file_bytes = settings.write_ahead_file_bytes;
+        Self {
+            disk: settings.disk.clone(),
+            directory: layout.write_ahead(),
+            file_bytes,
+            files_max: (settings.write_ahead_bytes_max / file_bytes).max(2),
+            spare_max: settings.checkpoint_bytes / file_bytes + SPARE_EXTRA,
+            state: Mutex::new(State {
+                randomness: settings.randomness,
+                ready: VecDeque::new(),
+                current: None,
+                filled: VecDeque::new(),
+                stale: stale.into(),
+                next_number,
+                next_slot,
+            }),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Bytes of files whose frames a recovery needs.
+    pub fn bytes_in_use(&self) -> u64 {
+        let state = self.state();
+        (state.filled.len() as u64 + u64::from(state.current.is_some())) * self.file_bytes
+    }
+
+    /// Size of each file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// Retires the file in use, whose newest frame is `last_sequence`, and gives the next.
+    pub fn roll(&self, current: Option<&EpochFile>, last_sequence: u64) -> Result<EpochFile, Unavailable> {
+        if self.bytes_in_use() >= self.files_max * self.file_bytes {
+            return Err(Unavailable::Full);
+        }
+        self.prepare(last_sequence).map_err(Unavailable::Failed)?;
+        let mut state = self.state();
+        let next = state
+            .ready
+            .pop_front()
+            .expect("one was prepared, and only this thread takes them");
+        if let Some(current) = current {
+            state
+                .filled
+                .push_back((current.file.clone(), current.epoch.number, last_sequence));
+        }
+        state.current = Some(next.epoch.number);
+        Ok(next)
+    }
+
+    /// Sees to it that a file is ready. The flusher does so ahead of need.
+    pub fn prepare(&self, sequence_floor: u64) -> Outcome<()> {
+        // The lock is held throughout: a commit that needs a file has to wait for one either way.
+        let mut state = self.state();
+        if !state.ready.is_empty() {
+            return Ok(());
+        }
+        let header = EpochHeader {
+            epoch: Epoch {
+                number: state.next_number,
+                salt: state.randomness.next(),
+            },
+            sequence_floor,
+        };
+        let stale = state.stale.pop_front();
+        let file = match &stale {
+            Some(file) => {
+                file.write_all_at(&header.encode(), 0)?;
+                file.sync_data()?;
+                file.clone()
+            }
+            None => self.create(state.next_slot, header)?,
+        };
+        state.next_slot += u64::from(stale.is_none());
+        state.next_number += 1;
+        state.ready.push_back(EpochFile {
+            file,
+            epoch: header.epoch,
+        });
+        Ok(())
+    }
+
+    fn create(&self, slot: u64, header: EpochHeader) -> Outcome<File> {
+        let path = self.directory.join(format!("{slot:06}.frames"));
+        let file = self.disk.create(&path)?;
+        let filled = file
+            .preallocate(self.file_bytes)
+            .and_then(|()| file.write_all_at(&header.encode(), 0))
+            .and_then(|()| file.sync_all());
+        if let Err(failure) = filled {
+            // What was taken from a full volume is given back.
+            self.disk.remove(&path)?;
+            return Err(failure);
+        }
+        self.disk.sync_directory(&self.directory)?;
+        Ok(file)
+    }
+
+    /// The number of the first file that a recovery needs once everything up to `sequence` is checkpointed.
+    pub fn needed_from(&self, sequence: u64) -> u64 {
+        let state = self.state();
+        let filled = state.filled.iter().find(|(_, _, last)| *last > sequence);
+        filled
+            .map(|(_, number, _)| *number)
+            .or(state.current)
+            .unwrap_or(state.next_number - state.ready.len() as u64)
+    }
+
+    /// Lets the files go whose frames are all checkpointed, and removes those that are too many.
+    pub fn recycle(&self, sequence: u64) -> Outcome<()> {
+        let mut state = self.state();
+        while state.filled.front().is_some_and(|(_, _, last)| *last <= sequence) {
+            let (file, _, _) = state.filled.pop_front().expect("there is a front");
+            state.stale.push_back(file);
+        }
+        while state.stale.len() as u64 > self.spare_max {
+            let file = state.stale.pop_front().expect("it holds more than the spares");
+            self.disk.remove(file.path())?;
+        }
+        Ok(())
+    }
+}
+
+/// The files of a directory in the order of their numbers, then those without a readable header.
+pub struct Found {
+    /// File and first page.
+    pub epochs: Vec<(File, EpochHeader)>,
+    /// No use of them ever held an acknowledged frame: a header is synced before the first frame, and rewritten only when
+    /// all frames are checkpointed. (Or the header is damaged, which their frames' absence shows.)
+    pub headerless: Vec<File>,
+    /// A slot number that no file has.
+    pub next_slot: u64,
+}
+
+/// Looks at all write-ahead files.
+pub fn find(disk: &Disk, layout: &Layout) -> Outcome<Found> {
+    let mut found = Found {
+        epochs: Vec::new(),
+        headerless: Vec::new(),
+        next_slot: 0,
+    };
+    for name in disk.list(&layout.write_ahead())? {
+        let Some(slot) = super::format::parse_numbered(&name, "frames") else {
+            continue;
+        };
+        found.next_slot = found.next_slot.max(slot + 1);
+        let file = disk.open(&layout.write_ahead().join(name))?;
+        let mut page = vec![0; PAGE as usize];
+        let len = file.read_at(&mut page, 0)?;
+        match EpochHeader::decode(&page[..len]) {
+            Some(header) => found.epochs.push((file, header)),
+            None => found.headerless.push(file),
+        }
+    }
+    found.epochs.sort_by_key(|(_, header)| header.epoch.number);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_page_has_these_bytes() {
+        let header = EpochHeader {
+            epoch: Epoch {
+                number: 2,
+                salt: 0xa1a2,
+            },
+            sequence_floor: 9,
+        };
+        let bytes = header.encode();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            concat!(
+                "544c414845414431",
+                "0200000000000000",
+                "a2a1000000000000",
+                "0900000000000000",
+                "1f1ab6d9"
+            )
+        );
+        assert_eq!(EpochHeader::decode(&bytes), Some(header));
+    }
+}
