@@ -16,7 +16,7 @@ use store::{BusId, Document, Kind, Millis, Revision, SubscriptionId};
 /// The shape of documents that this program writes.
 const FORMAT: u32 = 1;
 /// The bus number of what belongs to the installation.
-pub(crate) const INSTALLATION: BusId = 0;
+pub const INSTALLATION: BusId = 0;
 /// The setting that holds the counters.
 pub(crate) const COUNTERS_SETTING: &str = "counters";
 

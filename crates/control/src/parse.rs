@@ -8,8 +8,10 @@ use std::fmt;
 
 /// The most characters of an unknown name that a refusal repeats.
 const ECHO_CHARACTERS_MAX: usize = 64;
-/// Below this likeness (Jaro-Winkler) a name is not offered as the one that was meant.
+/// Below this likeness a name is not offered as the one that was meant.
 const LIKENESS_MIN: f64 = 0.75;
+/// Letters of a name from which on one slip (a letter wrong, missing, added, or two swapped) is a slip and not another name.
+const SLIP_LETTERS_MIN: usize = 3;
 
 /// Reads a `T`; `at` is the pointer of `value` in the request, `beside` the names that are right there besides `T`'s.
 pub(crate) fn parse<T: DeserializeOwned>(value: &Value, at: &str, beside: &[&'static str]) -> Result<T, Refusal> {
@@ -23,13 +25,23 @@ pub(crate) fn token(name: &str) -> String {
 
 /// The name of `names` that `found` was most likely meant to be.
 pub(crate) fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro_winkler(&found.to_lowercase(), name);
-    let found = names
-        .map(|name| (likeness(name), name))
+    let found: String = found
+        .chars()
+        .take(ECHO_CHARACTERS_MAX)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let alike = names
+        .map(|name| (likeness(&found, name), name))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
-    found
+    alike
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, name)| name)
+}
+
+/// Jaro-Winkler, which sees through long names; one slip in a short name it judges too hard.
+fn likeness(found: &str, name: &str) -> f64 {
+    let slip = found.len() >= SLIP_LETTERS_MIN && strsim::osa_distance(found, name) == 1;
+    strsim::jaro_winkler(found, name).max(if slip { 0.9 } else { 0.0 })
 }
 
 /// A name shortened and escaped for a sentence.

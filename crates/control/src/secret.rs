@@ -71,18 +71,34 @@ impl<'de> de::Visitor<'de> for SecretVisitor {
     }
 
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
-        let Some(key) = map.next_key::<String>()? else {
+        let Some(form) = map.next_key::<Form>()? else {
             return Err(de::Error::missing_field("fingerprint"));
         };
-        let secret = match key.as_str() {
-            "fingerprint" => Secret::Fingerprint(map.next_value()?),
-            "sealed" => Secret::Sealed(map.next_value()?),
-            "env" | "file" => return Err(de::Error::custom(RESOLVED_ELSEWHERE)),
-            other => return Err(de::Error::unknown_field(other, FIELDS)),
+        let text = map.next_value()?;
+        let secret = match form {
+            Form::Fingerprint => Secret::Fingerprint(text),
+            Form::Sealed => Secret::Sealed(text),
         };
         match map.next_key::<String>()? {
             None => Ok(secret),
             Some(_) => Err(de::Error::custom("a secret's object has one field")),
+        }
+    }
+}
+
+/// The field of a secret's object; read as a name, so that a fault has its place.
+enum Form {
+    Fingerprint,
+    Sealed,
+}
+
+impl<'de> Deserialize<'de> for Form {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "fingerprint" => Ok(Self::Fingerprint),
+            "sealed" => Ok(Self::Sealed),
+            "env" | "file" => Err(de::Error::custom(RESOLVED_ELSEWHERE)),
+            other => Err(de::Error::unknown_field(other, FIELDS)),
         }
     }
 }
