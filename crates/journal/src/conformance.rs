@@ -13,7 +13,11 @@ use crate::{
     Position, RecordView, TopicId, batch::BatchHeader, records,
 };
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// How long one check may take before it counts as hanging: a debug build on a busy machine with a slow disk is far below.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
@@ -26,7 +30,8 @@ pub struct Harness {
     /// Opens the journal as a start of the process does. Called again after a shutdown it finds the same data. The journal
     /// must rebuild its indexes with [`identify`].
     pub open: Open,
-    /// Removes all data, so that the next open begins with nothing. Called while no journal is open.
+    /// Removes all data, so that the next open begins with nothing. Called while no journal is open: the last one was shut
+    /// down and dropped.
     pub wipe: Box<dyn Fn() + Send + Sync>,
     /// Keeps accepted requests of the open journal from becoming durable (`true`), or lets them go on (`false`), where the
     /// implementation can: without it, what holds between the two is not checked.
@@ -40,11 +45,37 @@ impl std::fmt::Debug for Harness {
 }
 
 /// One check: it begins with nothing and cleans up nothing.
-type Check = for<'a> fn(&'a Harness) -> BoxFuture<'a, ()>;
+type Check = for<'a> fn(&'a Session<'a>) -> BoxFuture<'a, ()>;
+
+/// A harness and the journal that is open on it, which is closed before anything is wiped.
+struct Session<'a> {
+    harness: &'a Harness,
+    opened: Mutex<Option<Arc<dyn Journal>>>,
+}
+
+impl Session<'_> {
+    async fn open(&self, topics: &BTreeMap<TopicId, u32>) -> Arc<dyn Journal> {
+        let known = topics.iter().map(|(topic, partitions)| (*topic, *partitions)).collect();
+        let journal = (self.harness.open)(known).await.expect("the journal opens");
+        *self.opened() = Some(Arc::clone(&journal));
+        journal
+    }
+
+    async fn close(&self) {
+        let opened = self.opened().take();
+        if let Some(journal) = opened {
+            journal.shutdown().await.expect("it shuts down");
+        }
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Option<Arc<dyn Journal>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 macro_rules! checks {
     ($($module:ident::$name:ident),* $(,)?) => {
-        &[$((stringify!($name), |harness| Box::pin($module::$name(harness)))),*]
+        &[$((stringify!($name), |session| Box::pin($module::$name(session)))),*]
     };
 }
 
@@ -107,7 +138,15 @@ pub async fn run_one(harness: &Harness, wanted: &str) {
 async fn run_check(harness: &Harness, name: &str, check: Check) {
     // Dropped at a panic inside the check, and says then which it was.
     let named = Named(name);
-    let finished = tokio::time::timeout(CHECK_TIMEOUT, check(harness)).await;
+    let session = Session {
+        harness,
+        opened: Mutex::new(None),
+    };
+    let whole = async {
+        check(&session).await;
+        session.close().await;
+    };
+    let finished = tokio::time::timeout(CHECK_TIMEOUT, whole).await;
     assert!(finished.is_ok(), "it does not finish within {CHECK_TIMEOUT:?}");
     drop(named);
 }
@@ -190,31 +229,31 @@ struct Seen {
 
 /// The journal under test and what its store would know.
 struct Subject<'a> {
-    harness: &'a Harness,
+    session: &'a Session<'a>,
     journal: Arc<dyn Journal>,
     topics: BTreeMap<TopicId, u32>,
 }
 
 impl<'a> Subject<'a> {
     /// A journal without data.
-    async fn start(harness: &'a Harness) -> Self {
-        (harness.wipe)();
-        Self::open(harness, BTreeMap::new()).await
+    async fn start(session: &'a Session<'a>) -> Self {
+        session.close().await;
+        (session.harness.wipe)();
+        Self::open(session, BTreeMap::new()).await
     }
 
     /// A journal with one topic of so many partitions.
-    async fn with_topic(harness: &'a Harness, partitions: u32) -> (Self, TopicId) {
-        let mut subject = Self::start(harness).await;
+    async fn with_topic(session: &'a Session<'a>, partitions: u32) -> (Self, TopicId) {
+        let mut subject = Self::start(session).await;
         let topic = topic(1);
         subject.create(topic, partitions).await;
         (subject, topic)
     }
 
-    async fn open(harness: &'a Harness, topics: BTreeMap<TopicId, u32>) -> Self {
-        let known = topics.iter().map(|(topic, partitions)| (*topic, *partitions)).collect();
-        let journal = (harness.open)(known).await.expect("the journal opens");
+    async fn open(session: &'a Session<'a>, topics: BTreeMap<TopicId, u32>) -> Self {
+        let journal = session.open(&topics).await;
         Self {
-            harness,
+            session,
             journal,
             topics,
         }
@@ -222,14 +261,14 @@ impl<'a> Subject<'a> {
 
     /// Shuts down and starts again on the same data.
     async fn restart(self) -> Self {
-        self.journal.shutdown().await.expect("it shuts down");
         let Self {
-            harness,
+            session,
             journal,
             topics,
         } = self;
         drop(journal);
-        Self::open(harness, topics).await
+        session.close().await;
+        Self::open(session, topics).await
     }
 
     async fn create(&mut self, topic: TopicId, partitions: u32) {
@@ -277,10 +316,8 @@ impl<'a> Subject<'a> {
 
     /// Holds back syncs if the implementation can.
     fn hold_sync(&self, hold: bool) -> bool {
-        if let Some(hold_sync) = &self.harness.hold_sync {
-            hold_sync(hold);
-        }
-        self.harness.hold_sync.is_some()
+        let hold_sync = self.session.harness.hold_sync.as_ref();
+        hold_sync.map(|hold_sync| hold_sync(hold)).is_some()
     }
 }
 

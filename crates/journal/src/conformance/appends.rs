@@ -1,7 +1,7 @@
 //! Appends: order, wholeness, durability before visibility.
 
 use super::{
-    BUS, Harness, Random, Subject, append, event, expected, identity, is_waiting, partition, plain, read_from, record,
+    BUS, Random, Session, Subject, append, event, expected, identity, is_waiting, partition, plain, read_from, record,
     topic,
 };
 use crate::{Append, Appended, Deduplicate, EncodedRecord, Entry, Error, PartitionId, Position};
@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, sync::Arc};
 const PRODUCERS: u32 = 8;
 const APPENDS_EACH: u32 = 40;
 
-pub(super) async fn records_come_back_at_their_positions_byte_for_byte(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn records_come_back_at_their_positions_byte_for_byte(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let repeated = [
         ("h", Some(&b"1"[..])),
@@ -40,8 +40,8 @@ pub(super) async fn records_come_back_at_their_positions_byte_for_byte(harness: 
     assert_eq!(subject.read_all(partition).await, wanted);
 }
 
-pub(super) async fn offsets_follow_the_order_of_acceptance(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn offsets_follow_the_order_of_acceptance(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let accept = |from: u64| {
         let entries = (from..from + 3).map(|n| plain(partition, &n.to_be_bytes())).collect();
@@ -70,8 +70,8 @@ pub(super) async fn offsets_follow_the_order_of_acceptance(harness: &Harness) {
     }
 }
 
-pub(super) async fn concurrent_producers_keep_their_order_and_share_no_offset(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 3).await;
+pub(super) async fn concurrent_producers_keep_their_order_and_share_no_offset(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 3).await;
     let mut producers = tokio::task::JoinSet::new();
     for producer in 0..PRODUCERS {
         let journal = Arc::clone(&subject.journal);
@@ -120,8 +120,8 @@ fn assert_increasing(outcomes: &[(u64, Appended)]) {
     }
 }
 
-pub(super) async fn a_request_over_several_topics_lands_whole(harness: &Harness) {
-    let mut subject = Subject::start(harness).await;
+pub(super) async fn a_request_over_several_topics_lands_whole(session: &Session<'_>) {
+    let mut subject = Subject::start(session).await;
     if !subject.journal.capabilities().atomic_over_topics {
         return;
     }
@@ -144,8 +144,8 @@ pub(super) async fn a_request_over_several_topics_lands_whole(harness: &Harness)
     }
 }
 
-pub(super) async fn a_refused_request_changes_nothing(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 2).await;
+pub(super) async fn a_refused_request_changes_nothing(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 2).await;
     let (known, unknown) = (partition(topic, 0), partition(topic, 9));
     subject.append_one(plain(known, b"before")).await;
     let before = subject.journal.bounds(known).expect("it exists");
@@ -178,8 +178,8 @@ pub(super) async fn a_refused_request_changes_nothing(harness: &Harness) {
     assert_eq!(subject.read_all(known).await.len(), 2);
 }
 
-pub(super) async fn an_accepted_append_is_invisible_until_it_is_durable(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn an_accepted_append_is_invisible_until_it_is_durable(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     subject.append_one(event(1, &[partition])).await;
     let before = subject.journal.bounds(partition).expect("it exists");
@@ -209,8 +209,8 @@ pub(super) async fn an_accepted_append_is_invisible_until_it_is_durable(harness:
     assert_eq!(subject.read_all(partition).await.len(), 2);
 }
 
-pub(super) async fn a_durable_append_is_visible_at_once(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn a_durable_append_is_visible_at_once(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     for id in 0..50 {
         let entry = event(id, &[partition]);
@@ -232,8 +232,8 @@ pub(super) async fn a_durable_append_is_visible_at_once(harness: &Harness) {
     }
 }
 
-pub(super) async fn an_abandoned_append_is_kept(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn an_abandoned_append_is_kept(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let entries = vec![plain(partition, b"abandoned")];
     drop(subject.journal.append(Append { entries }).expect("it is accepted"));
@@ -241,8 +241,8 @@ pub(super) async fn an_abandoned_append_is_kept(harness: &Harness) {
     assert_eq!(subject.read_all(partition).await.len(), 2);
 }
 
-pub(super) async fn huge_records_are_kept_whole(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn huge_records_are_kept_whole(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let mut random = Random(2);
     let mut wanted = Vec::new();
@@ -264,8 +264,8 @@ pub(super) async fn huge_records_are_kept_whole(harness: &Harness) {
     assert_eq!(subject.read_all(partition).await.len(), 2 * wanted.len());
 }
 
-pub(super) async fn a_request_of_many_megabytes_keeps_its_order(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 2).await;
+pub(super) async fn a_request_of_many_megabytes_keeps_its_order(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 2).await;
     let mut random = Random(4);
     let entries: Vec<_> = (0..1_500)
         .map(|n| {
@@ -287,9 +287,9 @@ pub(super) async fn a_request_of_many_megabytes_keeps_its_order(harness: &Harnes
     }
 }
 
-pub(super) async fn many_partitions_in_one_request(harness: &Harness) {
+pub(super) async fn many_partitions_in_one_request(session: &Session<'_>) {
     const PARTITIONS: u32 = 300;
-    let (subject, topic) = Subject::with_topic(harness, PARTITIONS).await;
+    let (subject, topic) = Subject::with_topic(session, PARTITIONS).await;
     let targets: Vec<_> = (0..PARTITIONS).map(|index| partition(topic, index)).collect();
     for round in 0_u8..3 {
         let outcome = subject
@@ -307,8 +307,8 @@ pub(super) async fn many_partitions_in_one_request(harness: &Harness) {
     }
 }
 
-pub(super) async fn append_time_never_goes_back(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 2).await;
+pub(super) async fn append_time_never_goes_back(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 2).await;
     let mut last = 0;
     for n in 0..30 {
         let now = subject.journal.now();

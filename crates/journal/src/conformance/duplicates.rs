@@ -1,12 +1,12 @@
 //! Deduplication, where it is declared.
 
-use super::{Harness, Subject, append, event, is_waiting, partition, plain, topic};
+use super::{Session, Subject, append, event, is_waiting, partition, plain, topic};
 use crate::{Append, Appended, Deduplicate, PartitionId, TopicId};
 use std::sync::Arc;
 
 /// A journal with one partition, if it recognises duplicates.
-async fn start(harness: &Harness) -> Option<(Subject<'_>, PartitionId)> {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+async fn start<'a>(session: &'a Session<'a>) -> Option<(Subject<'a>, PartitionId)> {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let deduplicates = subject.journal.capabilities().deduplication;
     deduplicates.then_some((subject, partition(topic, 0)))
 }
@@ -18,8 +18,8 @@ fn duplicate_of(first: Appended) -> Appended {
     }
 }
 
-pub(super) async fn a_duplicate_gets_the_first_ones_place(harness: &Harness) {
-    let Some((mut subject, partition)) = start(harness).await else {
+pub(super) async fn a_duplicate_gets_the_first_ones_place(session: &Session<'_>) {
+    let Some((mut subject, partition)) = start(session).await else {
         return;
     };
     let first = subject.append_one(event(1, &[partition])).await;
@@ -46,8 +46,8 @@ pub(super) async fn a_duplicate_gets_the_first_ones_place(harness: &Harness) {
     assert_eq!(subject.read_all(super::partition(elsewhere, 0)).await, []);
 }
 
-pub(super) async fn duplicates_within_one_request_are_recognised(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn duplicates_within_one_request_are_recognised(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     let outcome = subject
@@ -57,8 +57,8 @@ pub(super) async fn duplicates_within_one_request_are_recognised(harness: &Harne
     assert_eq!(subject.read_all(partition).await.len(), 2);
 }
 
-pub(super) async fn concurrent_duplicates_leave_one_record(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn concurrent_duplicates_leave_one_record(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     let mut producers = tokio::task::JoinSet::new();
@@ -85,8 +85,8 @@ pub(super) async fn concurrent_duplicates_leave_one_record(harness: &Harness) {
     assert_eq!(subject.read_all(partition).await.len(), 30);
 }
 
-pub(super) async fn a_duplicate_waits_for_the_first_to_be_durable(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn a_duplicate_waits_for_the_first_to_be_durable(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     if !subject.hold_sync(true) {
@@ -104,8 +104,8 @@ pub(super) async fn a_duplicate_waits_for_the_first_to_be_durable(harness: &Harn
     assert_eq!(second, duplicate_of(first));
 }
 
-pub(super) async fn buses_do_not_share_identities(harness: &Harness) {
-    let Some((mut subject, here)) = start(harness).await else {
+pub(super) async fn buses_do_not_share_identities(session: &Session<'_>) {
+    let Some((mut subject, here)) = start(session).await else {
         return;
     };
     let there = TopicId { bus: 2, topic: 2 };
@@ -122,8 +122,8 @@ pub(super) async fn buses_do_not_share_identities(harness: &Harness) {
     );
 }
 
-pub(super) async fn what_is_not_to_be_deduplicated_is_always_appended(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn what_is_not_to_be_deduplicated_is_always_appended(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     let replayed = || {
@@ -144,8 +144,8 @@ pub(super) async fn what_is_not_to_be_deduplicated_is_always_appended(harness: &
     assert_eq!(subject.read_all(partition).await.len(), 5);
 }
 
-pub(super) async fn a_refused_request_leaves_no_identity(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn a_refused_request_leaves_no_identity(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     let unknown = super::partition(topic(99), 0);
@@ -154,8 +154,8 @@ pub(super) async fn a_refused_request_leaves_no_identity(harness: &Harness) {
     assert!(!subject.append_one(event(1, &[partition])).await.duplicate);
 }
 
-pub(super) async fn a_duplicate_drops_the_copies_too(harness: &Harness) {
-    let Some((mut subject, primary)) = start(harness).await else {
+pub(super) async fn a_duplicate_drops_the_copies_too(session: &Session<'_>) {
+    let Some((mut subject, primary)) = start(session).await else {
         return;
     };
     let second = topic(2);
@@ -175,8 +175,8 @@ pub(super) async fn a_duplicate_drops_the_copies_too(harness: &Harness) {
     );
 }
 
-pub(super) async fn duplicates_are_recognised_after_a_restart(harness: &Harness) {
-    let Some((subject, partition)) = start(harness).await else {
+pub(super) async fn duplicates_are_recognised_after_a_restart(session: &Session<'_>) {
+    let Some((subject, partition)) = start(session).await else {
         return;
     };
     let entries = || (0..50).map(|id| event(id, &[partition])).collect();

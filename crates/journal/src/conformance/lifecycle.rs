@@ -1,10 +1,10 @@
 //! Topics, trimming, restarts, shutdown.
 
-use super::{BUS, Harness, Subject, append, event, expected, identity, partition, plain, topic};
+use super::{BUS, Session, Subject, append, event, expected, identity, partition, plain, topic};
 use crate::{Append, Error, Health, PartitionId, SegmentInfo};
 
-pub(super) async fn a_topic_is_created_grown_and_never_shrunk(harness: &Harness) {
-    let (mut subject, first) = Subject::with_topic(harness, 2).await;
+pub(super) async fn a_topic_is_created_grown_and_never_shrunk(session: &Session<'_>) {
+    let (mut subject, first) = Subject::with_topic(session, 2).await;
     let all = |partitions: u32| (0..partitions).map(|index| partition(first, index)).collect::<Vec<_>>();
     let sorted = |mut partitions: Vec<PartitionId>| {
         partitions.sort_unstable();
@@ -22,8 +22,8 @@ pub(super) async fn a_topic_is_created_grown_and_never_shrunk(harness: &Harness)
     assert_eq!(sorted(subject.journal.partitions()), all(5));
 }
 
-pub(super) async fn a_deleted_topic_is_gone_and_others_are_not(harness: &Harness) {
-    let (mut subject, kept) = Subject::with_topic(harness, 1).await;
+pub(super) async fn a_deleted_topic_is_gone_and_others_are_not(session: &Session<'_>) {
+    let (mut subject, kept) = Subject::with_topic(session, 1).await;
     let deleted = topic(2);
     subject.create(deleted, 2).await;
     let (here, there) = (partition(kept, 0), partition(deleted, 1));
@@ -56,8 +56,8 @@ pub(super) async fn a_deleted_topic_is_gone_and_others_are_not(harness: &Harness
     subject.delete(deleted).await;
 }
 
-pub(super) async fn segments_are_in_order_and_trimming_moves_the_start(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 2).await;
+pub(super) async fn segments_are_in_order_and_trimming_moves_the_start(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 2).await;
     let (trimmed, other) = (partition(topic, 0), partition(topic, 1));
     for n in 0_u8..40 {
         subject
@@ -102,8 +102,8 @@ fn assert_segments(subject: &Subject<'_>, partition: PartitionId) {
     }
 }
 
-pub(super) async fn trimming_everything_reuses_no_offset(harness: &Harness) {
-    let (mut subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn trimming_everything_reuses_no_offset(session: &Session<'_>) {
+    let (mut subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let mut last = None;
     for round in 0..3 {
@@ -135,8 +135,8 @@ pub(super) async fn trimming_everything_reuses_no_offset(harness: &Harness) {
     }
 }
 
-pub(super) async fn a_restart_keeps_everything(harness: &Harness) {
-    let (mut subject, topic) = Subject::with_topic(harness, 4).await;
+pub(super) async fn a_restart_keeps_everything(session: &Session<'_>) {
+    let (mut subject, topic) = Subject::with_topic(session, 4).await;
     let mut wanted: [Vec<_>; 4] = Default::default();
     let mut id = 0;
     for _ in 0..4 {
@@ -164,8 +164,8 @@ pub(super) async fn a_restart_keeps_everything(harness: &Harness) {
     }
 }
 
-pub(super) async fn a_shutdown_finishes_what_was_accepted(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn a_shutdown_finishes_what_was_accepted(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let accept = |n: u8| {
         let entries = vec![plain(partition, &[n])];
@@ -183,8 +183,8 @@ pub(super) async fn a_shutdown_finishes_what_was_accepted(harness: &Harness) {
     assert_eq!(subject.read_all(partition).await.len(), 20);
 }
 
-pub(super) async fn a_closed_journal_says_so(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn a_closed_journal_says_so(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     assert_eq!(subject.journal.health(), Health::Serving);
     let mut tail = subject.journal.tail();
@@ -198,8 +198,8 @@ pub(super) async fn a_closed_journal_says_so(harness: &Harness) {
     assert_eq!(subject.journal.tail().next().await, None);
 }
 
-pub(super) async fn counters_count(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn counters_count(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let before = subject.journal.stats();
     for id in [1, 2, 1] {

@@ -1,6 +1,6 @@
 //! Random operations against a model: what a journal is, in forty lines.
 
-use super::{Harness, Random, Seen, Subject, event, expected, partition, plain, topic};
+use super::{Random, Seen, Session, Subject, event, expected, partition, plain, topic};
 use crate::{Appended, Entry, PartitionId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,15 +18,15 @@ struct Model {
     firsts: HashMap<u64, Appended>,
 }
 
-pub(super) async fn random_operations_agree_with_a_model(harness: &Harness) {
+pub(super) async fn random_operations_agree_with_a_model(session: &Session<'_>) {
     for seed in 0..SEEDS {
-        run_seed(harness, seed).await;
+        run_seed(session, seed).await;
     }
 }
 
-async fn run_seed(harness: &Harness, seed: u64) {
+async fn run_seed(session: &Session<'_>, seed: u64) {
     let mut random = Random(seed);
-    let mut subject = Subject::start(harness).await;
+    let mut subject = Subject::start(session).await;
     let mut model = Model::default();
     for number in 0..TOPICS {
         subject.create(topic(number), PARTITIONS).await;
@@ -50,7 +50,6 @@ async fn run_seed(harness: &Harness, seed: u64) {
             "seed {seed}, {partition:?}"
         );
     }
-    subject.journal.shutdown().await.expect("it shuts down");
 }
 
 fn any_partition(random: &mut Random) -> PartitionId {

@@ -1,6 +1,6 @@
 //! Reads: bounds, chunks, time, identity, the tail feed.
 
-use super::{BUS, Harness, Random, Subject, append, event, identity, partition, plain, read_from, topic};
+use super::{BUS, Random, Session, Subject, append, event, identity, partition, plain, read_from, topic};
 use crate::{Deduplicate, Error, Offset, PartitionId, Position};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-pub(super) async fn an_empty_partition_reads_empty(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 2).await;
+pub(super) async fn an_empty_partition_reads_empty(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 2).await;
     let empty = partition(topic, 1);
     subject.append_one(plain(partition(topic, 0), b"elsewhere")).await;
     let bounds = subject.journal.bounds(empty).expect("it exists");
@@ -31,8 +31,8 @@ pub(super) async fn an_empty_partition_reads_empty(harness: &Harness) {
     assert_eq!(subject.journal.segments(empty).expect("it exists"), []);
 }
 
-pub(super) async fn reads_outside_the_bounds_are_refused_with_the_bounds(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn reads_outside_the_bounds_are_refused_with_the_bounds(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     for _ in 0..5 {
         subject.append_one(plain(partition, b"x")).await;
@@ -54,8 +54,8 @@ pub(super) async fn reads_outside_the_bounds_are_refused_with_the_bounds(harness
     assert!(subject.journal.read(partition, bounds.high_water, 1_000).await.is_ok());
 }
 
-pub(super) async fn unknown_partitions_are_refused_everywhere(harness: &Harness) {
-    let (subject, known) = Subject::with_topic(harness, 1).await;
+pub(super) async fn unknown_partitions_are_refused_everywhere(session: &Session<'_>) {
+    let (subject, known) = Subject::with_topic(session, 1).await;
     for unknown in [partition(known, 1), partition(topic(9), 0)] {
         let journal = &subject.journal;
         let answers = [
@@ -75,8 +75,8 @@ pub(super) async fn unknown_partitions_are_refused_everywhere(harness: &Harness)
     }
 }
 
-pub(super) async fn small_reads_walk_everything_once(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn small_reads_walk_everything_once(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let mut random = Random(3);
     for _ in 0..60 {
@@ -108,8 +108,8 @@ pub(super) async fn small_reads_walk_everything_once(harness: &Harness) {
     );
 }
 
-pub(super) async fn a_read_may_begin_inside_a_batch(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn a_read_may_begin_inside_a_batch(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     subject
         .append((0_u8..20).map(|n| plain(partition, &[n])).collect())
@@ -120,8 +120,8 @@ pub(super) async fn a_read_may_begin_inside_a_batch(harness: &Harness) {
     }
 }
 
-pub(super) async fn an_offset_is_found_by_time(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 1).await;
+pub(super) async fn an_offset_is_found_by_time(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 1).await;
     let partition = partition(topic, 0);
     let mut firsts = BTreeMap::new();
     for n in 0_u8..12 {
@@ -168,8 +168,8 @@ async fn tick(subject: &Subject<'_>) {
     }
 }
 
-pub(super) async fn records_are_found_by_identity_newest_first(harness: &Harness) {
-    let (mut subject, first) = Subject::with_topic(harness, 1).await;
+pub(super) async fn records_are_found_by_identity_newest_first(session: &Session<'_>) {
+    let (mut subject, first) = Subject::with_topic(session, 1).await;
     if !subject.journal.capabilities().find_by_identity {
         return;
     }
@@ -235,8 +235,8 @@ async fn find(subject: &Subject<'_>, bus: u32, id: u64, limit: usize) -> Vec<Pos
         .expect("it looks")
 }
 
-pub(super) async fn a_tail_first_tells_what_holds_records(harness: &Harness) {
-    let (subject, topic) = Subject::with_topic(harness, 4).await;
+pub(super) async fn a_tail_first_tells_what_holds_records(session: &Session<'_>) {
+    let (subject, topic) = Subject::with_topic(session, 4).await;
     for index in [3, 1] {
         subject.append_one(plain(partition(topic, index), b"x")).await;
     }
@@ -257,10 +257,10 @@ pub(super) async fn a_tail_first_tells_what_holds_records(harness: &Harness) {
     );
 }
 
-pub(super) async fn a_tail_misses_nothing_under_load(harness: &Harness) {
+pub(super) async fn a_tail_misses_nothing_under_load(session: &Session<'_>) {
     const PARTITIONS: u32 = 5;
     const EACH: usize = 120;
-    let (subject, topic) = Subject::with_topic(harness, PARTITIONS).await;
+    let (subject, topic) = Subject::with_topic(session, PARTITIONS).await;
     let followers: Vec<_> = (0..2)
         .map(|_| tokio::spawn(follow(Arc::clone(&subject.journal), PARTITIONS as usize * EACH)))
         .collect();
