@@ -346,12 +346,17 @@ fn a_body_with_anything_wrong_in_it_is_not_wrapped() {
     );
 }
 
+/// Enough for batches on both sides of every length that takes one varint byte more; the fuzz target goes on from there.
+const CASES: u32 = 64;
+
 fn any_parts() -> impl Strategy<Value = Parts> {
     let bytes = || option::of(vec(any::<u8>(), 0..200));
-    (bytes(), bytes(), vec((".{0,12}", bytes()), 0..6))
+    (bytes(), bytes(), vec(("[a-zß_]{0,12}", bytes()), 0..6))
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
+
     #[test]
     fn any_records_survive(sample in vec(any_parts(), 1..80), base in 0..1_u64 << 62, time in 0..1_i64 << 45) {
         let encoded: Vec<_> = sample.iter().map(encode).collect();
