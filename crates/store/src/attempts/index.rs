@@ -29,6 +29,8 @@ const MODE: u32 = 0o600;
 const FORMAT: u32 = 1;
 /// Reader and writer hold each other up for moments only.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Rows deleted in one transaction; it takes some ten milliseconds.
+const FORGOTTEN_AT_ONCE: usize = 10_000;
 
 const CREATE: &str = "
 CREATE TABLE trouble (
@@ -107,15 +109,18 @@ impl Index {
     }
 
     fn caught_up(self, directory: &Path) -> Result<Self, Error> {
-        let days = days::days(directory)?;
-        self.forget(|day| !days.contains(&day))?;
-        for day in days {
-            self.catch_up(directory, day)?;
-        }
+        self.catch_up(directory)?;
         Ok(self)
     }
 
-    fn catch_up(&self, directory: &Path, day: Day) -> Result<(), Error> {
+    /// Adds the blocks that are in the files and not here, and forgets the days whose files are gone.
+    pub(super) fn catch_up(&self, directory: &Path) -> Result<(), Error> {
+        let days = days::days(directory)?;
+        self.forget(|day| !days.contains(&day))?;
+        days.into_iter().try_for_each(|day| self.catch_up_day(directory, day))
+    }
+
+    fn catch_up_day(&self, directory: &Path, day: Day) -> Result<(), Error> {
         let Some(file) = DayFile::open(directory, day)? else {
             return Ok(());
         };
@@ -211,12 +216,22 @@ impl Index {
         let mut statement = self.connection.prepare("SELECT day FROM through")?;
         let days: Vec<Day> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         for day in days.into_iter().filter(|day| unwanted(*day)) {
-            self.connection
-                .execute("DELETE FROM trouble WHERE day = ?", params![day])?;
+            while self.forget_some(day)? {}
             self.connection
                 .execute("DELETE FROM through WHERE day = ?", params![day])?;
         }
         Ok(())
+    }
+
+    /// Whether there may be more: a whole day at once would keep the writer waiting.
+    fn forget_some(&self, day: Day) -> Result<bool, Error> {
+        let sql = "DELETE FROM trouble WHERE (subscription, started, day, position, slot) IN
+                       (SELECT subscription, started, day, position, slot FROM trouble WHERE day = ? LIMIT ?)";
+        let forgotten = self
+            .connection
+            .prepare_cached(sql)?
+            .execute(params![day, FORGOTTEN_AT_ONCE as i64])?;
+        Ok(forgotten == FORGOTTEN_AT_ONCE)
     }
 }
 

@@ -265,3 +265,24 @@ async fn only_the_owner_may_read_the_files() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_index_that_could_not_be_written_catches_up() {
+    let directory = TempDir::new().unwrap();
+    let history = open(&directory);
+    history.record(failed(1, 1));
+    history.flush().await;
+    let other = rusqlite::Connection::open(directory.path().join("trouble.sqlite")).unwrap();
+    other.execute_batch("ALTER TABLE trouble RENAME TO away").unwrap();
+    history.record(failed(2, 2));
+    assert_eq!(
+        found(&history, 2).await.len(),
+        1,
+        "the block is written without its index"
+    );
+    other.execute_batch("ALTER TABLE away RENAME TO trouble").unwrap();
+    history.record(failed(3, 3));
+    for hash in 1..=3 {
+        assert_eq!(history.trouble_of_event(hash).await.unwrap().len(), 1);
+    }
+}

@@ -4,7 +4,7 @@ use super::{
     Counters,
     attempt::Attempt,
     block,
-    days::{Appender, Day, day_of},
+    days::{Appender, Day, Place, day_of},
     index::Index,
     pending::Pending,
 };
@@ -23,6 +23,7 @@ pub(super) struct Writer {
     counters: Arc<Counters>,
     /// Whether the last block failed, so that a long outage is said once.
     failing: bool,
+    index_is_behind: bool,
 }
 
 impl Writer {
@@ -40,6 +41,7 @@ impl Writer {
             pending,
             counters,
             failing: false,
+            index_is_behind: false,
         }
     }
 
@@ -62,11 +64,22 @@ impl Writer {
         let day = day_of(attempts.iter().map(|attempt| attempt.started).max().unwrap_or_default());
         let place = self.appender(day)?.append(day, &bytes)?;
         let end = place.position + bytes.len() as u64;
-        if let Err(error) = self.index.add(place, end, attempts) {
-            // The block is written; the next start reads it again for the index.
-            tracing::warn!(%error, "failed attempts are not indexed until the next start");
-        }
+        self.index(place, end, attempts);
         Ok(())
+    }
+
+    /// A failure here is no failure of the block: the index reads it from the file as soon as it can.
+    fn index(&mut self, place: Place, end: u64, attempts: &[Attempt]) {
+        let indexed = match self.index_is_behind {
+            true => self.index.catch_up(&self.directory),
+            false => self.index.add(place, end, attempts),
+        };
+        if let Err(error) = &indexed
+            && !self.index_is_behind
+        {
+            tracing::warn!(%error, "the index of attempts falls behind");
+        }
+        self.index_is_behind = indexed.is_err();
     }
 
     fn appender(&mut self, day: Day) -> Result<&mut Appender, Error> {

@@ -23,6 +23,8 @@ const VERIFIED_AT_OPEN_BYTES_MAX: u64 = 64 << 20;
 const STATEMENTS_MAX: usize = 64;
 /// A connection waits so long for another's lock; they are held for moments (recovery, a checkpoint's reset).
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The writer's pages: a few thousand parked rows with their indexes are changed without being read again.
+const WRITER_CACHE_KIB: i64 = 8 << 10;
 /// A commit that finds the write-ahead file longer than so many pages (16 MiB) moves them into the file: seldom, because
 /// a page that changes often is then moved once, and short enough to be read at a start in no time.
 const CHECKPOINT_PAGES: u32 = 4_096;
@@ -67,6 +69,7 @@ fn set_up_writer(connection: &Connection, settings: &Settings) -> Result<(), Err
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.query_row(&format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"), [], |_| {
         Ok(())
     })?;
