@@ -11,7 +11,7 @@
 //! use control::{Action, Change, Effect, Model, Precondition, Rules, resources::ResourceKind, seal::{MasterKey, Sealer}};
 //!
 //! let sealer = Sealer::from_key(MasterKey::from_bytes(&[7; 32]));
-//! let rules = Rules::new(|_| Ok(()));
+//! let rules = Rules::default();
 //! let change = Change {
 //!     bus: String::new(),
 //!     kind: ResourceKind::Bus,

@@ -1,33 +1,30 @@
 //! What the operator decides about resources: where connections may lead.
 
-use std::{fmt, sync::Arc};
-use url::Url;
-
-type DestinationRule = Arc<dyn Fn(&Url) -> Result<(), String> + Send + Sync>;
+use connector::{Guard, Refused};
 
 /// The operator's rules for resources; passed to the planner. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
-    destination: DestinationRule,
-}
-
-impl fmt::Debug for Rules {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Rules")
-    }
+    /// Says where a connection may lead, as far as its URL shows; the address is checked again, after resolution, at every
+    /// connection.
+    pub guard: Guard,
 }
 
 impl Rules {
-    /// Asks the connector's guard about each URL. Only what the text shows is decided here; the address is checked again,
-    /// after resolution, at every connection.
-    pub fn new(destination: impl Fn(&Url) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        Self {
-            destination: Arc::new(destination),
-        }
+    /// With the guard of the one connector.
+    pub fn new(guard: Guard) -> Self {
+        Self { guard }
     }
 
-    /// Whether a connection may lead there, or why not.
-    pub(crate) fn destination(&self, url: &Url) -> Result<(), String> {
-        (self.destination)(url)
+    /// The stable code and the reason why a URL is refused.
+    pub(crate) fn destination(&self, url: &str) -> Result<(), (&'static str, String)> {
+        let code = |refused: &Refused| match refused {
+            Refused::Host { .. } | Refused::Address { .. } => "url_refused",
+            Refused::Url(_) | Refused::Scheme | Refused::Userinfo => "resource_invalid",
+        };
+        match self.guard.check_url(url) {
+            Ok(_) => Ok(()),
+            Err(refused) => Err((code(&refused), refused.to_string())),
+        }
     }
 }

@@ -84,7 +84,7 @@ impl From<Signing> for super::Signing {
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     #[serde(with = "crate::units::optional_durations")]
     schedule: Option<Vec<Duration>>,
     exponential: Option<Exponential>,

@@ -214,31 +214,39 @@ fn webhooks_lead_only_where_they_may_and_say_nothing_reserved() {
         &[
             (
                 at("http://127.0.0.1:9000/hook"),
-                "url_refused /config/url: 127.0.0.1 is a loopback address",
+                "url_refused /config/url: the address 127.0.0.1 is not public (loopback); allow_networks can allow its network",
+            ),
+            (
+                at("http://0x7f.1/"),
+                "url_refused /config/url: the address 127.0.0.1 is not public (loopback); allow_networks can allow its network",
+            ),
+            (
+                at("http://LOCALHOST./"),
+                "url_refused /config/url: the host localhost is a loopback name; allow_networks can allow its network",
             ),
             (
                 at("ftp://a.example"),
-                "resource_invalid /config/url: url begins with https:// or http://",
+                "resource_invalid /config/url: the scheme of the URL must be http or https",
             ),
             (
                 at("https://user:word@a.example"),
-                "resource_invalid /config/url: url carries no user information; put it into config.auth",
+                "resource_invalid /config/url: the URL must not carry a user name or a password",
             ),
             (
                 at("https://@a.example"),
-                "resource_invalid /config/url: url carries no user information; put it into config.auth",
+                "resource_invalid /config/url: the URL must not carry a user name or a password",
             ),
             (
                 at("https://a.example/#x"),
-                "resource_invalid /config/url: url has no fragment: it is never sent",
+                "resource_invalid /config/url: the URL has no fragment: it is never sent",
             ),
             (
                 at("https://a.example/\r\nx"),
-                "resource_invalid /config/url: url has no spaces and no control characters",
+                "resource_invalid /config/url: the URL is not valid: it contains a space, a control character or a backslash",
             ),
             (
                 at("/hook"),
-                "resource_invalid /config/url: url is not a URL: relative URL without a base",
+                "resource_invalid /config/url: the URL is not valid: it does not parse",
             ),
             (
                 with("headers", json!({"Host": "b"})),
@@ -594,4 +602,12 @@ fn preconditions_are_about_the_version_that_was_read() {
     );
     assert_eq!(put("orders", Precondition::Exists).1, "Other");
     assert_eq!(put("new", Precondition::Absent).1, "TopicPut");
+}
+
+#[test]
+fn an_allowed_network_may_be_led_to() {
+    let mut installation = Installation::new();
+    installation.rules.guard.allow_networks = connector::Networks::loopback();
+    let told = told(installation.put(Connection, "local", webhook("http://127.0.0.1:9000/hook")));
+    assert_eq!(told, "ConnectionPut");
 }

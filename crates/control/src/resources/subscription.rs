@@ -1,0 +1,203 @@
+//! Subscriptions and their delivery policy.
+
+use super::{is_yes, yes};
+use crate::limits;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Which events, how changed, where to, how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscriptionSpec {
+    /// Free text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Topics of the same bus; absent: the whole bus, each event once, new topics included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<String>>,
+    /// Event types, with `*`; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// What else must hold; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterSpec>,
+    /// The connection's name.
+    pub connection: String,
+    /// What the provider needs beyond the connection.
+    #[serde(default)]
+    pub target: TargetSpec,
+    /// How it is delivered.
+    #[serde(default)]
+    pub delivery: DeliveryPolicy,
+    /// Since when; fixed at creation.
+    #[serde(default)]
+    pub start: Start,
+    /// False: paused; the position stays.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+}
+
+impl SubscriptionSpec {
+    /// Whether it reads a topic of its bus.
+    pub fn reads(&self, topic: &str) -> bool {
+        self.topics
+            .as_ref()
+            .is_none_or(|topics| topics.iter().any(|name| name == topic))
+    }
+}
+
+/// A filter, in one dialect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilterSpec {
+    /// An EventBridge pattern.
+    EventBridge(serde_json::Value),
+}
+
+/// How the event is put into the request.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetSpec {
+    /// The mode.
+    pub mode: TargetMode,
+}
+
+/// How a webhook carries the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetMode {
+    /// CloudEvents binary mode.
+    #[default]
+    Binary,
+    /// CloudEvents structured JSON.
+    Structured,
+    /// The data alone, with its content type.
+    Data,
+}
+
+/// The delivery policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliveryPolicy {
+    /// Per-key order, or none.
+    pub ordering: Ordering,
+    /// Deliveries in flight, 1 to 1,000.
+    pub concurrency: u32,
+    /// Attempts started per second; absent: unlimited. Reads and writes as `100/s`, `30/m`.
+    #[serde(with = "crate::units::optional_rate", skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// For an attempt in all, to the answer's head: 100 ms to 5 m.
+    #[serde(with = "crate::units::duration")]
+    pub timeout: Duration,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Overrides of what a status means: `delivered`, `refused`, `retry`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<u16, OutcomeOverride>,
+}
+
+/// Whether deliveries keep the order of their key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ordering {
+    /// No order.
+    #[default]
+    None,
+    /// One delivery of a key in flight; a failing key parks only itself.
+    Key,
+}
+
+/// Attempts per time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// When a failed delivery is tried again, and when it is given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "super::wire::RetryPolicy")]
+pub struct RetryPolicy {
+    /// Element i is the wait before attempt i; the last repeats. Empty with `exponential`, which excludes it.
+    #[serde(with = "crate::units::durations", skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Duration>,
+    /// Instead of a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exponential: Option<Exponential>,
+    /// Attempts in all; absent: bounded by `age` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// How old an event may get before it is given up.
+    #[serde(with = "crate::units::duration")]
+    pub age: Duration,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self {
+            ordering: Ordering::None,
+            concurrency: limits::CONCURRENCY_DEFAULT,
+            rate: None,
+            timeout: limits::TIMEOUT_DEFAULT,
+            retry: RetryPolicy::default(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            schedule: limits::RETRY_SCHEDULE_DEFAULT.to_vec(),
+            exponential: None,
+            attempts: None,
+            age: limits::RETRY_AGE_DEFAULT,
+        }
+    }
+}
+
+/// Exponential waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exponential {
+    /// The first wait after a failure.
+    #[serde(with = "crate::units::duration")]
+    pub first: Duration,
+    /// Each further one is this many times the one before, 1 to 10.
+    pub factor: f64,
+    /// Never longer than this.
+    #[serde(with = "crate::units::duration")]
+    pub max: Duration,
+    /// Each wait is drawn between `1 - jitter` and `1 + jitter` times its value; 0 to 0.5, absent: 0.5.
+    #[serde(default = "half")]
+    pub jitter: f64,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// What a status means instead of the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeOverride {
+    /// Settled.
+    Delivered,
+    /// About the event: dead letter at once.
+    Refused,
+    /// About the endpoint: try again.
+    Retry,
+}
+
+/// Since when a subscription sees events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// From the durable end at creation.
+    #[default]
+    Now,
+    /// From the first record kept.
+    Earliest,
+}
