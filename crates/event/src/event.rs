@@ -273,6 +273,28 @@ impl Event {
         EventView::from(self)
     }
 
+    /// Sets an extension of type string, in place of one of this name. After an error the event is as it was.
+    pub fn set_extension(&mut self, name: &str, value: impl Into<String>) -> Result<(), Invalid> {
+        let extension = Extension {
+            name: name.to_owned(),
+            value: value.into(),
+            kind: AttributeKind::String,
+        };
+        check_extensions(std::slice::from_ref(&extension))?;
+        let found = self.extensions.binary_search_by(|known| known.name.as_str().cmp(name));
+        let (index, replaced) = match found {
+            Ok(index) => (index, Some(self.extensions.remove(index))),
+            Err(index) => (index, None),
+        };
+        self.extensions.insert(index, extension);
+        check_size(self).inspect_err(|_| {
+            self.extensions.remove(index);
+            if let Some(replaced) = replaced {
+                self.extensions.insert(index, replaced);
+            }
+        })
+    }
+
     /// Takes the data out without copying; the event is used up.
     pub fn into_data(self) -> Option<Data> {
         self.data

@@ -1,0 +1,102 @@
+//! What a connection and a subscription say, checked once and made ready, so that an attempt adds only what is the event's.
+
+use super::signature::Signer;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use connector::{Guard, SendError};
+use control::resources::{Auth, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, WebhookConfig};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use std::collections::BTreeMap;
+
+/// A webhook made ready.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Where to POST; or why not, since the operator may have closed a network after the connection was saved.
+    pub uri: Result<Uri, SendError>,
+    /// The headers that every request has: the user's own, authentication, the user agent.
+    pub headers: HeaderMap,
+    /// Signs, if there is a secret.
+    pub signer: Option<Signer>,
+    /// How the event is put into the request.
+    pub mode: TargetMode,
+    /// What statuses mean instead of the default.
+    pub outcomes: BTreeMap<u16, OutcomeOverride>,
+}
+
+impl Prepared {
+    /// Secrets must be plain. The error is a sentence without secrets.
+    pub(super) fn new(
+        guard: &Guard,
+        config: &WebhookConfig,
+        subscription: &SubscriptionSpec,
+    ) -> Result<Prepared, String> {
+        Ok(Prepared {
+            uri: guard
+                .check_url(&config.url)
+                .map(|target| target.uri().clone())
+                .map_err(SendError::from),
+            headers: headers(config)?,
+            signer: signer(config.signing.as_ref())?,
+            mode: subscription.target.mode,
+            outcomes: subscription.delivery.outcomes.clone(),
+        })
+    }
+}
+
+fn headers(config: &WebhookConfig) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::with_capacity(config.headers.len() + 16);
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("Trunkline/", env!("CARGO_PKG_VERSION"))),
+    );
+    for (name, value) in &config.headers {
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("header {name:?} is not a header name"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| format!("the value of header {name:?} is not one"))?;
+        headers.insert(parsed, value);
+    }
+    if let Some((name, value)) = authentication(&config.auth)? {
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn authentication(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, String> {
+    let (name, value) = match auth {
+        Auth::None => return Ok(None),
+        Auth::Basic { username, password } => {
+            let credentials = STANDARD.encode(format!("{username}:{}", plain(password)?));
+            (header::AUTHORIZATION, format!("Basic {credentials}"))
+        }
+        Auth::Bearer { token } => (header::AUTHORIZATION, format!("Bearer {}", plain(token)?)),
+        Auth::ApiKey { header, value } => {
+            let name = HeaderName::from_bytes(header.as_bytes());
+            (
+                name.map_err(|_| format!("header {header:?} is not a header name"))?,
+                plain(value)?.to_owned(),
+            )
+        }
+    };
+    let mut value =
+        HeaderValue::from_str(&value).map_err(|_| "the secret of auth does not fit into a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some((name, value)))
+}
+
+fn signer(signing: Option<&Signing>) -> Result<Option<Signer>, String> {
+    let Some(Signing::StandardWebhooks { secrets }) = signing else {
+        return Ok(None);
+    };
+    let plain: Vec<&str> = secrets.iter().map(plain).collect::<Result<_, _>>()?;
+    Ok(if plain.is_empty() {
+        None
+    } else {
+        Some(Signer::new(&plain)?)
+    })
+}
+
+fn plain(secret: &Secret) -> Result<&str, String> {
+    match secret {
+        Secret::Plain(text) => Ok(text),
+        Secret::Sealed(_) | Secret::Fingerprint(_) => Err("a secret of the connection was not opened".to_owned()),
+    }
+}

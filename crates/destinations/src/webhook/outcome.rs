@@ -1,0 +1,120 @@
+//! What an answer means for a delivery. Pure.
+
+use control::resources::OutcomeOverride;
+use delivery::Verdict;
+use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+/// A `Retry-After` beyond this is cut to it: the longest wait of the default schedule.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(12 * 3600);
+
+/// What a status means; `now` is wall time in seconds, for a `Retry-After` that is a date.
+pub(super) fn verdict(
+    status: StatusCode,
+    headers: &HeaderMap,
+    outcomes: &BTreeMap<u16, OutcomeOverride>,
+    now: i64,
+) -> Verdict {
+    let retry = || Verdict::Retry {
+        after: retry_after(headers, now),
+    };
+    match outcomes.get(&status.as_u16()) {
+        Some(OutcomeOverride::Delivered) => return Verdict::Delivered,
+        Some(OutcomeOverride::Refused) => return Verdict::Refused,
+        Some(OutcomeOverride::Retry) => return retry(),
+        None => {}
+    }
+    match status.as_u16() {
+        200..=299 => Verdict::Delivered,
+        400 | 413 | 414 | 415 | 422 => Verdict::Refused,
+        410 => Verdict::Gone,
+        _ => retry(),
+    }
+}
+
+/// Seconds or an HTTP date (RFC 9110, the one form that is still sent); anything else is no wish.
+fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().unwrap_or(u64::MAX)
+    } else {
+        let due = jiff::fmt::rfc2822::DateTimeParser::new()
+            .relaxed_weekday(true)
+            .parse_timestamp(text)
+            .ok()?;
+        u64::try_from(Timestamp::as_second(due).saturating_sub(now)).unwrap_or(0)
+    };
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn after(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from_str(value).expect("a header value"),
+        );
+        // 1994-11-06T08:49:00Z
+        retry_after(&headers, 784_111_740)
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(after(" 0 "), Some(Duration::ZERO));
+        assert_eq!(after("99999999999999999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(after("Thu, 31 Dec 9998 23:59:59 GMT"), Some(RETRY_AFTER_MAX));
+        for no_wish in ["", "-5", "1.5", "soon", "+5"] {
+            assert_eq!(after(no_wish), None, "{no_wish}");
+        }
+    }
+
+    /// The table of DESIGN, "Outcomes".
+    #[test]
+    fn every_status_means_what_the_design_says() {
+        for status in 100..=999 {
+            let expected = match status {
+                200..=299 => Verdict::Delivered,
+                400 | 413 | 414 | 415 | 422 => Verdict::Refused,
+                410 => Verdict::Gone,
+                _ => Verdict::Retry { after: None },
+            };
+            let code = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(
+                verdict(code, &HeaderMap::new(), &BTreeMap::new(), 0),
+                expected,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_subscription_can_say_otherwise() {
+        let outcomes = BTreeMap::from([
+            (409, OutcomeOverride::Delivered),
+            (404, OutcomeOverride::Refused),
+            (410, OutcomeOverride::Retry),
+            (400, OutcomeOverride::Retry),
+        ]);
+        let verdict = |status| {
+            verdict(
+                StatusCode::from_u16(status).expect("a status"),
+                &HeaderMap::new(),
+                &outcomes,
+                0,
+            )
+        };
+        assert_eq!(verdict(409), Verdict::Delivered);
+        assert_eq!(verdict(404), Verdict::Refused);
+        assert_eq!(verdict(410), Verdict::Retry { after: None });
+        assert_eq!(verdict(400), Verdict::Retry { after: None });
+        assert_eq!(verdict(422), Verdict::Refused);
+    }
+}
