@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Doors: every protocol that Trunkline accepts, and the server they listen on.
+
+pub mod http;
+pub mod server;

@@ -1,0 +1,136 @@
+//! One request to a routed handler: who asks, for what. Having one means having been authenticated.
+
+use super::{State, auth::Peer, body, problem::Problem, query::Query};
+use axum::extract::{FromRequestParts, RawPathParams};
+use bytes::Bytes;
+use control::{Model, Precondition, Principal, resources::Scope};
+use http::{HeaderName, header, request::Parts};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A resource's document: far above any that makes sense.
+const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+
+/// An authenticated request without its body.
+pub(super) struct Call {
+    pub(super) state: Arc<State>,
+    /// The model that authentication saw.
+    pub(super) model: Arc<Model>,
+    principal: Principal,
+    parameters: Vec<(String, String)>,
+    head: Parts,
+}
+
+impl FromRequestParts<Arc<State>> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(head: &mut Parts, state: &Arc<State>) -> Result<Self, Problem> {
+        let model = state.core.model();
+        let peer = head
+            .extensions
+            .get::<Peer>()
+            .copied()
+            .ok_or_else(super::auth::unauthenticated)?;
+        let principal = peer.principal(&model, head)?;
+        let parameters = RawPathParams::from_request_parts(head, state).await;
+        let parameters = parameters.map_err(|_| Problem::new("not_found", "the path is not percent-encoded UTF-8"))?;
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Ok(Call {
+            state: state.clone(),
+            model,
+            principal,
+            parameters,
+            head: head.clone(),
+        })
+    }
+}
+
+impl Call {
+    /// A parameter of the path, decoded.
+    pub(super) fn parameter(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|(found, _)| found == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The bus of the path, once the caller may manage it and it is there. In this order, so that a key of another bus
+    /// learns nothing.
+    pub(super) fn bus(&self) -> Result<&Arc<control::Bus>, Problem> {
+        let name = self.parameter("bus");
+        control::authorize(&self.principal, name, Scope::Manage)?;
+        let unknown = || Problem::new("bus_not_found", format!("bus {:?} does not exist", super::shown(name)));
+        self.model.buses.get(name).ok_or_else(unknown)
+    }
+
+    /// Whether the caller may manage a bus.
+    pub(super) fn may_manage(&self, bus: &str) -> bool {
+        control::authorize(&self.principal, bus, Scope::Manage).is_ok()
+    }
+
+    /// Asks that the caller may manage everything.
+    pub(super) fn manage_installation(&self) -> Result<(), Problem> {
+        Ok(control::authorize_installation(&self.principal, Scope::Manage)?)
+    }
+
+    /// The query, with no other parameters than these.
+    pub(super) fn query(&self, known: &[&str]) -> Result<Query<'_>, Problem> {
+        Query::strict(&self.head.uri, known)
+    }
+
+    /// `If-Match` and `If-None-Match`.
+    pub(super) fn precondition(&self) -> Result<Precondition, Problem> {
+        let (is_match, is_none) = (
+            self.condition(header::IF_MATCH)?,
+            self.condition(header::IF_NONE_MATCH)?,
+        );
+        let invalid = |detail: &'static str| Err(Problem::new("precondition_invalid", detail));
+        match (is_match, is_none) {
+            (None, None) => Ok(Precondition::Any),
+            (Some("*"), None) => Ok(Precondition::Exists),
+            (None, Some("*")) => Ok(Precondition::Absent),
+            (Some(tag), None) => match read_etag(tag) {
+                Some(version) => Ok(Precondition::Version(version)),
+                None => invalid("If-Match takes one ETag as a GET gave it, or *"),
+            },
+            (None, Some(_)) => invalid("If-None-Match takes * alone here"),
+            (Some(_), Some(_)) => invalid("If-Match and If-None-Match exclude each other"),
+        }
+    }
+
+    fn condition(&self, name: HeaderName) -> Result<Option<&str>, Problem> {
+        let mut values = self.head.headers.get_all(&name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = value.to_str().ok().map(str::trim).filter(|_| values.next().is_none());
+        text.map(Some)
+            .ok_or_else(|| Problem::new("precondition_invalid", format!("the header {name} cannot be read")))
+    }
+
+    /// The body as JSON.
+    pub(super) async fn document(&self, body: axum::body::Body) -> Result<Value, Problem> {
+        let bytes = self.bytes(body).await?;
+        let malformed = |reason: String| Problem::new("resource_malformed", format!("the body is not JSON: {reason}"));
+        event::json::check(&bytes).map_err(malformed)?;
+        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+    }
+
+    async fn bytes(&self, body: axum::body::Body) -> Result<Bytes, Problem> {
+        let too_large = || {
+            Problem::new(
+                "body_too_large",
+                format!("the body takes more than {DOCUMENT_BYTES_MAX} bytes"),
+            )
+        };
+        let read = body::read(&self.head.headers, body, DOCUMENT_BYTES_MAX).await;
+        read.map_err(|error| error.or_too_large(too_large))
+    }
+}
+
+fn read_etag(tag: &str) -> Option<u64> {
+    let version = tag.strip_prefix('"')?.strip_suffix('"')?;
+    version
+        .parse()
+        .ok()
+        .filter(|parsed: &u64| parsed.to_string() == version)
+}

@@ -1,0 +1,116 @@
+//! `POST /v1/buses/{bus}/events`: CloudEvents 1.0 over HTTP, binary, structured or batched. The answer comes after the sync.
+//!
+//! This is the hot path: no middleware, no boxed handler, one copy of the data at most (into its record, by the intake).
+
+mod batch;
+mod receipt;
+mod trace;
+
+use super::{answer::Answer, auth::Peer, body, problem::Problem};
+use bytes::Bytes;
+use delivery::{Core, PublishError, Rejected};
+use event::{Event, codes, http_binding, limits};
+use http::request::Parts;
+use std::time::Duration;
+
+/// When a bus has too much in flight, it has room again after about this.
+const RETRY_BUSY: Duration = Duration::from_secs(1);
+
+/// Takes the events of one request, or none of them (but see `?partial=true` of batches).
+pub(super) async fn publish<B>(core: &Core, bus: &str, head: Parts, body: B, peer: Peer) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let model = core.model();
+    peer.permit(&model, &head, control::resources::Scope::Publish, bus)?;
+    if !model.buses.contains_key(bus) {
+        return Err(unknown_bus(bus));
+    }
+    match http_binding::mode(&head.headers)? {
+        http_binding::Mode::Binary => binary(core, bus, head, body).await,
+        http_binding::Mode::Structured => structured(core, bus, head, body).await,
+        http_binding::Mode::Batch => batch::publish(core, bus, head, body).await,
+    }
+}
+
+async fn binary<B: http_body::Body<Data = Bytes>>(
+    core: &Core,
+    bus: &str,
+    mut head: Parts,
+    body: B,
+) -> Result<Answer, Problem> {
+    let too_large = || {
+        let rule = format!("takes more than {} bytes", limits::EVENT_DATA_BYTES_MAX);
+        Problem::from(event::Invalid::new(codes::TOO_LARGE, "data", rule))
+    };
+    let read = body::read(&head.headers, body, limits::EVENT_DATA_BYTES_MAX).await;
+    let body = read.map_err(|error| error.or_too_large(too_large))?;
+    trace::adopt_in_headers(&mut head.headers);
+    let event = http_binding::decode_binary(&head.headers, body)?;
+    publish_one(core, bus, event).await
+}
+
+async fn structured<B: http_body::Body<Data = Bytes>>(
+    core: &Core,
+    bus: &str,
+    head: Parts,
+    body: B,
+) -> Result<Answer, Problem> {
+    let body = read_document(&head, body).await?;
+    let mut event = event::json::decode_structured(&body)?;
+    if let Some(trace) = trace::Trace::of(&head.headers) {
+        trace.adopt(&mut event)?;
+    }
+    publish_one(core, bus, event).await
+}
+
+/// A body in the JSON format, of one event or of many.
+async fn read_document<B: http_body::Body<Data = Bytes>>(head: &Parts, body: B) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("the body takes more than {} bytes", limits::BATCH_BYTES_MAX);
+        Problem::new("body_too_large", detail)
+    };
+    let read = body::read(&head.headers, body, limits::BATCH_BYTES_MAX).await;
+    read.map_err(|error| error.or_too_large(too_large))
+}
+
+async fn publish_one(core: &Core, bus: &str, event: Event) -> Result<Answer, Problem> {
+    let id = event.id().to_owned();
+    let published = core.publish(bus, vec![event]).await.map_err(|error| match error {
+        PublishError::Rejected(rejected) => rejected_one(rejected),
+        error => not_published(error),
+    })?;
+    let published = published
+        .first()
+        .ok_or_else(|| Problem::new("internal", "the intake gave no answer"))?;
+    Ok(receipt::one(&core.model(), bus, &id, published))
+}
+
+fn rejected_one(rejected: Vec<Rejected>) -> Problem {
+    match rejected.into_iter().next() {
+        Some(Rejected { code, detail, .. }) => Problem::with_status(code, rejected_status(code), detail),
+        None => Problem::new("internal", "the intake refused the event without a reason"),
+    }
+}
+
+/// The intake's rules are about the bus, not about the message: 422 unless the table says otherwise.
+fn rejected_status(code: &str) -> u16 {
+    super::errors::find(code).map_or(422, |entry| entry.status)
+}
+
+/// Every refusal but that of entries.
+fn not_published(error: PublishError) -> Problem {
+    match error {
+        PublishError::UnknownBus(bus) => unknown_bus(&bus),
+        PublishError::Journal(error) => error.into(),
+        PublishError::Busy => {
+            Problem::new("bus_busy", "the bus has too much in flight to take the events now").retry_after(RETRY_BUSY)
+        }
+        PublishError::Closing => super::problem::closing(),
+        PublishError::Rejected(rejected) => rejected_one(rejected),
+    }
+}
+
+fn unknown_bus(bus: &str) -> Problem {
+    Problem::new("bus_not_found", format!("bus {:?} does not exist", super::shown(bus)))
+}

@@ -1,0 +1,276 @@
+//! Dead letters: list, read, send out again, discard.
+
+use super::{
+    State, answer_event,
+    call::Call,
+    json,
+    page::{self, Page},
+    problem::Problem,
+    time,
+};
+use axum::{Router, body::Body, routing};
+use control::Bus;
+use delivery::{Dead, DeadSelection, DeliveryKey, StoredPartition};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+use std::sync::Arc;
+
+/// Ids in one selection.
+const IDS_MAX: usize = 1_000;
+
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new()
+        .route("/v1/buses/{bus}/dead-letters", routing::get(list))
+        .route("/v1/buses/{bus}/dead-letters/{id}", routing::get(one))
+        .route("/v1/buses/{bus}/dead-letters:redrive", routing::post(redrive))
+        .route("/v1/buses/{bus}/dead-letters:discard", routing::post(discard))
+}
+
+/// A dead letter as it leaves.
+#[derive(Serialize)]
+struct Letter<'a> {
+    id: String,
+    subscription: &'a str,
+    event_id: &'a str,
+    event_source: &'a str,
+    event_type: &'a str,
+    reason: &'a str,
+    detail: &'a str,
+    attempts: u32,
+    received: String,
+    died: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<Box<RawValue>>,
+}
+
+impl<'a> Letter<'a> {
+    fn new(bus: &'a Bus, dead: &'a Dead, event: Option<Box<RawValue>>) -> Self {
+        let number = dead.delivery.key.subscription;
+        let subscription = bus.subscriptions.values().find(|found| found.id == number);
+        Letter {
+            id: write_id(dead.delivery.key),
+            subscription: subscription.map_or("", |found| found.name.as_str()),
+            event_id: &dead.event_id,
+            event_source: &dead.event_source,
+            event_type: &dead.event_type,
+            reason: &dead.delivery.reason,
+            detail: &dead.detail,
+            attempts: dead.delivery.attempts,
+            received: time::text(dead.delivery.appended),
+            died: time::text(dead.delivery.due),
+            event,
+        }
+    }
+}
+
+/// `{subscription}-{topic}-{partition}-{offset}-{replay}`, all numbers.
+fn write_id(key: DeliveryKey) -> String {
+    let DeliveryKey {
+        subscription,
+        partition,
+        offset,
+        replay,
+    } = key;
+    format!(
+        "{subscription}-{}-{}-{offset}-{replay}",
+        partition.topic, partition.index
+    )
+}
+
+fn read_id(id: &str) -> Option<DeliveryKey> {
+    let mut numbers = id.split('-');
+    let mut next = || numbers.next();
+    let key = DeliveryKey {
+        subscription: next()?.parse().ok()?,
+        partition: StoredPartition {
+            topic: next()?.parse().ok()?,
+            index: next()?.parse().ok()?,
+        },
+        offset: next()?.parse().ok()?,
+        replay: next()?.parse().ok()?,
+    };
+    (write_id(key) == id).then_some(key)
+}
+
+async fn list(call: Call) -> json::Result {
+    let query = call.query(&["cursor", "limit", "subscription", "reason", "event"])?;
+    let bus = call.bus()?;
+    let limit = query.limit()?;
+    let after = page::read_cursor(query.text("cursor"))?;
+    let after = after
+        .map(|id| read_id(&id).ok_or_else(page::wrong_cursor))
+        .transpose()?;
+    let selection = DeadSelection {
+        subscription: query.text("subscription").map(|name| known(bus, name)).transpose()?,
+        reason: query.text("reason").map(str::to_owned),
+        event_id: query.text("event").map(str::to_owned),
+        key: None,
+    };
+    // One more than is shown tells whether there is another page.
+    let mut dead = call
+        .state
+        .core
+        .dead_letters(&bus.name, selection, after, limit + 1)
+        .await?;
+    let more = dead.len() > limit;
+    dead.truncate(limit);
+    let next = dead
+        .last()
+        .filter(|_| more)
+        .map(|last| page::cursor(&write_id(last.delivery.key)));
+    json::ok(&Page {
+        items: dead.iter().map(|dead| Letter::new(bus, dead, None)).collect(),
+        next,
+    })
+}
+
+/// A subscription's name, if the bus has it: a misspelt filter must not look like an empty list.
+fn known(bus: &Bus, name: &str) -> Result<String, Problem> {
+    let unknown = || {
+        Problem::new(
+            "resource_not_found",
+            format!("subscription {:?} does not exist", super::shown(name)),
+        )
+    };
+    bus.subscriptions
+        .get(name)
+        .map(|found| found.name.clone())
+        .ok_or_else(unknown)
+}
+
+async fn one(call: Call) -> json::Result {
+    call.query(&[])?;
+    let bus = call.bus()?;
+    let key = own_key(bus, call.parameter("id"))?;
+    let selection = DeadSelection {
+        key: Some(key),
+        ..DeadSelection::default()
+    };
+    let dead = call.state.core.dead_letters(&bus.name, selection, None, 1).await?;
+    let dead = dead.first().ok_or_else(|| missing(call.parameter("id")))?;
+    json::ok(&Letter::new(bus, dead, answer_event(&dead.delivery.record)))
+}
+
+/// The key of an id, of a subscription of this bus.
+fn own_key(bus: &Bus, id: &str) -> Result<DeliveryKey, Problem> {
+    let is_own = |key: &DeliveryKey| bus.subscriptions.values().any(|found| found.id == key.subscription);
+    read_id(id).filter(is_own).ok_or_else(|| missing(id))
+}
+
+fn missing(id: &str) -> Problem {
+    Problem::new(
+        "dead_letter_not_found",
+        format!("dead letter {:?} does not exist", super::shown(id)),
+    )
+}
+
+/// Which dead letters to act on. At least one member, so that an empty body does not mean all of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Selection {
+    subscription: Option<String>,
+    reason: Option<String>,
+    event: Option<String>,
+    ids: Option<Vec<String>>,
+    all: bool,
+}
+
+/// What to do with the selected.
+#[derive(Clone, Copy)]
+enum Act {
+    Redrive,
+    Discard,
+}
+
+async fn redrive(call: Call, body: Body) -> json::Result {
+    let count = act(&call, body, Act::Redrive).await?;
+    json::ok(&json!({"redriven": count}))
+}
+
+async fn discard(call: Call, body: Body) -> json::Result {
+    let count = act(&call, body, Act::Discard).await?;
+    json::ok(&json!({"discarded": count}))
+}
+
+async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
+    call.query(&[])?;
+    let bus = call.bus()?;
+    let document = call.document(body).await?;
+    let selection: Selection = serde_json::from_value(document)
+        .map_err(|error| Problem::new("resource_malformed", format!("the selection cannot be read: {error}")))?;
+    let mut count = 0;
+    for selection in selection.resolve(bus)? {
+        count += match act {
+            Act::Redrive => call.state.core.redrive(&bus.name, selection).await?,
+            Act::Discard => call.state.core.discard(&bus.name, selection).await?,
+        };
+    }
+    Ok(count)
+}
+
+impl Selection {
+    /// One selection, or one for each id.
+    fn resolve(self, bus: &Bus) -> Result<Vec<DeadSelection>, Problem> {
+        let invalid = |detail: String| Problem::new("resource_invalid", detail);
+        let Selection {
+            subscription,
+            reason,
+            event,
+            ids,
+            all,
+        } = self;
+        let is_narrow = subscription.is_some() || reason.is_some() || event.is_some() || ids.is_some();
+        if is_narrow == all {
+            let detail = "the selection takes \"all\": true, or some of subscription, reason, event, ids";
+            return Err(invalid(detail.to_owned()));
+        }
+        let subscription = subscription.map(|name| known(bus, &name)).transpose()?;
+        let base = DeadSelection {
+            subscription,
+            reason,
+            event_id: event,
+            key: None,
+        };
+        let Some(ids) = ids else { return Ok(vec![base]) };
+        if ids.len() > IDS_MAX {
+            return Err(invalid(format!(
+                "the selection has {} ids; the limit is {IDS_MAX}",
+                ids.len()
+            )));
+        }
+        let of = |id: &String| {
+            Ok(DeadSelection {
+                key: Some(own_key(bus, id)?),
+                ..base.clone()
+            })
+        };
+        ids.iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_was_written_and_in_no_other_form() {
+        let key = DeliveryKey {
+            subscription: 12,
+            partition: StoredPartition { topic: 3, index: 7 },
+            offset: u64::MAX,
+            replay: 0,
+        };
+        assert_eq!(read_id(&write_id(key)), Some(key));
+        for id in [
+            "",
+            "1-2-3-4",
+            "1-2-3-4-5-6",
+            "01-2-3-4-5",
+            "+1-2-3-4-5",
+            "1-2-3-4--5",
+            "a-b-c-d-e",
+        ] {
+            assert_eq!(read_id(id), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The HTTP door: routes, authentication, CloudEvents, resources, stories, dead letters, metrics and probes.
+//!
+//! Publishing is matched by hand before the router, because it is the hot path; everything else is an axum router whose
+//! handlers take a [`call::Call`], which cannot be had without authentication.
+
+mod answer;
+mod auth;
+mod body;
+mod call;
+mod cloudevents;
+mod dead_letters;
+pub mod errors;
+mod json;
+mod metrics;
+mod page;
+mod probes;
+pub mod problem;
+mod query;
+mod resources;
+mod show;
+mod story;
+mod time;
+
+pub use answer::{Answer, AnswerBody};
+pub use auth::Peer;
+
+use crate::server::{Drain, HEADERS_MAX};
+use axum::{Router, routing};
+use control::{Rules, seal::Sealer};
+use delivery::Core;
+use http::{Method, Request, StatusCode, Version, header, request::Parts};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use journal::Journal;
+use percent_encoding::percent_decode_str;
+use problem::Problem;
+use show::{answer_event, raw_event};
+use std::{borrow::Cow, convert::Infallible, net::SocketAddr, sync::Arc};
+use tower::Service as _;
+
+/// What the door needs; made by the wiring.
+pub struct DoorParts {
+    /// The core behind it.
+    pub core: Core,
+    /// The journal, for its clock.
+    pub journal: Arc<dyn Journal>,
+    /// Makes the fingerprints of secrets on their way out.
+    pub sealer: Sealer,
+    /// The rules of this installation, for dry runs.
+    pub rules: Rules,
+}
+
+/// The HTTP door: turns a request into an answer. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<Routes>);
+
+struct Routes {
+    state: Arc<State>,
+    router: Router,
+}
+
+/// What handlers share.
+struct State {
+    core: Core,
+    journal: Arc<dyn Journal>,
+    sealer: Sealer,
+    rules: Rules,
+}
+
+impl Door {
+    /// A door to the core.
+    pub fn new(parts: DoorParts) -> Door {
+        let DoorParts {
+            core,
+            journal,
+            sealer,
+            rules,
+        } = parts;
+        let state = Arc::new(State {
+            core,
+            journal,
+            sealer,
+            rules,
+        });
+        Door(Arc::new(Routes {
+            router: router(state.clone()),
+            state,
+        }))
+    }
+
+    /// Answers a request. Never fails: every error is a problem.
+    pub async fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        drain: Drain,
+    ) -> Result<Answer, Infallible> {
+        let _in_flight = drain.enter();
+        let version = request.version();
+        let (mut head, body) = request.into_parts();
+        let mut answer = match admit(&head, &drain) {
+            Err(problem) => problem.into_answer(),
+            Ok(()) => match publishing(&head) {
+                Some(bus) => {
+                    let bus = bus.into_owned();
+                    let published = cloudevents::publish(&self.0.state.core, &bus, head, body, Peer(peer)).await;
+                    published.unwrap_or_else(Problem::into_answer)
+                }
+                None => {
+                    head.extensions.insert(Peer(peer));
+                    self.routed(Request::from_parts(head, body)).await
+                }
+            },
+        };
+        if version == Version::HTTP_2 {
+            // HTTP/2 says the same by GOAWAY and forbids the header.
+            answer.headers_mut().remove(header::CONNECTION);
+        }
+        Ok(answer)
+    }
+
+    async fn routed(&self, request: Request<Incoming>) -> Answer {
+        let Ok(response) = self.0.router.clone().call(request.map(axum::body::Body::new)).await;
+        response.map(Either::Right)
+    }
+}
+
+fn admit(head: &Parts, drain: &Drain) -> Result<(), Problem> {
+    if head.headers.len() > HEADERS_MAX {
+        let detail = format!(
+            "the request has {} headers; the limit is {HEADERS_MAX}",
+            head.headers.len()
+        );
+        return Err(Problem::new("request_too_many_headers", detail));
+    }
+    let stays = matches!(head.uri.path(), probes::HEALTH | probes::READY | metrics::PATH);
+    if drain.is_draining() && !stays {
+        Err(problem::closing())
+    } else {
+        Ok(())
+    }
+}
+
+/// The bus that a request publishes to, if that is what it does.
+fn publishing(head: &Parts) -> Option<Cow<'_, str>> {
+    if head.method != Method::POST {
+        return None;
+    }
+    let bus = head.uri.path().strip_prefix("/v1/buses/")?.strip_suffix("/events")?;
+    let is_name = !bus.is_empty() && !bus.contains('/');
+    percent_decode_str(bus).decode_utf8().ok().filter(|_| is_name)
+}
+
+fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .merge(resources::routes())
+        .merge(dead_letters::routes())
+        .merge(story::routes())
+        .merge(metrics::routes())
+        .merge(probes::routes())
+        .route("/docs/errors/{code}", routing::get(errors::page))
+        .fallback(async |method: Method, uri: http::Uri| nothing_at(&method, uri.path()))
+        .method_not_allowed_fallback(async |method: Method| {
+            Problem::new(
+                "method_not_allowed",
+                format!("method {method} is not allowed here; the header Allow lists those that are"),
+            )
+        })
+        .with_state(state)
+}
+
+fn nothing_at(method: &Method, path: &str) -> Problem {
+    Problem::new(
+        "not_found",
+        format!("there is nothing for {method} at {:?}", shown(path)),
+    )
+}
+
+/// Text from outside, cut so that a message stays short; `{:?}` escapes what it holds.
+fn shown(text: &str) -> &str {
+    /// Enough to recognise a name by.
+    const SHOWN_BYTES_MAX: usize = 100;
+    &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]
+}
+
+/// The status of a created or a changed thing.
+fn put_status(created: bool) -> StatusCode {
+    if created { StatusCode::CREATED } else { StatusCode::OK }
+}

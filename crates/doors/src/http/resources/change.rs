@@ -1,0 +1,111 @@
+//! Creating, replacing and deleting, and what either would do (`?dry_run=true`).
+
+use super::{Target, read};
+use crate::http::{call::Call, json, problem::Problem, put_status};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use control::{Action, Change, Difference, Effect, Precondition, Token, names::KeyId, resources::ResourceKind};
+use delivery::Changed;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Members that leave with a resource and mean nothing on the way in.
+const READ_ONLY: [&str; 2] = ["version", "status"];
+
+/// `PUT`.
+pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Result {
+    let is_dry = call.query(&["dry_run"])?.flag("dry_run")?;
+    let target = Target::of(call, kind)?;
+    let precondition = call.precondition()?;
+    let mut document = call.document(body).await?;
+    if let Some(object) = document.as_object_mut() {
+        READ_ONLY.iter().for_each(|name| drop(object.remove(*name)));
+    }
+    let (action, precondition, token) = action(call, &target, document, precondition)?;
+    let change = change(&target, action, precondition);
+    if is_dry {
+        return preview(call, &target, &change);
+    }
+    let changed = call.state.core.change(change).await?;
+    let mut value = read::shown(call, &changed.model, &target)?;
+    if let Some(token) = token {
+        value["token"] = token.expose().into();
+    }
+    Ok(json::with_etag(
+        json::answer(put_status(changed.created), &value)?,
+        read::version(&changed.model, &target),
+    ))
+}
+
+/// What a `PUT` means: a key that is not there gets a token, which this answer alone will show.
+fn action(
+    call: &Call,
+    target: &Target<'_>,
+    body: Value,
+    precondition: Precondition,
+) -> Result<(Action, Precondition, Option<Token>), Problem> {
+    let is_new_key = target.kind == ResourceKind::Key && !call.model.keys.contains_key(target.name);
+    if !is_new_key || !matches!(precondition, Precondition::Any | Precondition::Absent) {
+        return Ok((Action::Put(body), precondition, None));
+    }
+    let token = Token::generate(KeyId::new(target.name)?).map_err(|error| {
+        tracing::error!(%error, "a key's secret could not be made");
+        Problem::new("internal", "the system gave no random bytes")
+    })?;
+    let action = Action::CreateKey {
+        body,
+        secret_sha256: token.digest(),
+    };
+    Ok((action, Precondition::Absent, Some(token)))
+}
+
+/// `DELETE`.
+pub(super) async fn delete(call: &Call, kind: ResourceKind) -> json::Result {
+    let is_dry = call.query(&["dry_run"])?.flag("dry_run")?;
+    let target = Target::of(call, kind)?;
+    let change = change(&target, Action::Delete, call.precondition()?);
+    if is_dry {
+        return preview(call, &target, &change);
+    }
+    let _: Changed = call.state.core.change(change).await?;
+    Ok(no_content())
+}
+
+fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+pub(super) fn change(target: &Target<'_>, action: Action, precondition: Precondition) -> Change {
+    Change {
+        bus: target.bus.to_owned(),
+        kind: target.kind,
+        name: target.name.to_owned(),
+        action,
+        precondition,
+    }
+}
+
+/// The answer to a dry run.
+#[derive(Serialize)]
+struct Preview {
+    /// `create`, `update`, `delete` or `none`.
+    action: &'static str,
+    /// What would differ.
+    changes: Vec<Difference>,
+}
+
+fn preview(call: &Call, target: &Target<'_>, change: &Change) -> json::Result {
+    let (state, model) = (&call.state, &call.model);
+    let (effect, changes) = control::preview(model, &state.rules, &state.sealer, change, state.journal.now())?;
+    let exists = model.version(target.kind, target.bus, target.name).is_some();
+    let action = match (&effect, &change.action) {
+        (Effect::Unchanged, _) => "none",
+        (_, Action::Delete) => "delete",
+        _ if exists => "update",
+        _ => "create",
+    };
+    json::ok(&Preview { action, changes })
+}

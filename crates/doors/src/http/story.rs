@@ -1,0 +1,95 @@
+//! `GET /v1/buses/{bus}/events/{id}`: when an event was received, where it is stored, which subscriptions matched it and
+//! which did not, and every attempt.
+
+use super::{State, call::Call, json, problem::Problem, raw_event, time};
+use axum::{Router, routing};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use delivery::{DeliveryState, StoredAttempt, Story, SubscriptionStory};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new().route("/v1/buses/{bus}/events/{id}", routing::get(show))
+}
+
+async fn show(call: Call) -> json::Result {
+    let query = call.query(&["source"])?;
+    let bus = &call.bus()?.name;
+    let id = call.parameter("id");
+    let story = call.state.core.story(bus, id, query.text("source")).await?;
+    let missing = || {
+        Problem::new(
+            "event_not_found",
+            format!("event {:?} is not kept on this bus", super::shown(id)),
+        )
+    };
+    json::ok(&describe(&story.ok_or_else(missing)?)?)
+}
+
+fn describe(story: &Story) -> Result<Value, Problem> {
+    let event = raw_event(&story.event.view());
+    let event: Value = serde_json::from_str(event.get()).map_err(|error| {
+        tracing::error!(%error, "a stored event could not be shown");
+        Problem::new("internal", "the event could not be written as JSON")
+    })?;
+    let stored = story.stored.iter().map(
+        |(topic, position)| json!({"topic": topic, "partition": position.partition.index, "offset": position.offset}),
+    );
+    Ok(json!({
+        "event": event,
+        "received": time::text(story.append_time),
+        "stored": stored.collect::<Vec<_>>(),
+        "subscriptions": story.subscriptions.iter().map(subscription).collect::<Vec<_>>(),
+    }))
+}
+
+fn subscription(story: &SubscriptionStory) -> Value {
+    let mut value = json!({
+        "subscription": story.subscription,
+        "version": story.version,
+        "matched": story.matched.is_ok(),
+        "state": word(story.state),
+        "attempts": story.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    });
+    if let Err(reason) = &story.matched {
+        value["reason"] = reason.as_str().into();
+    }
+    if let DeliveryState::Parked { due } = story.state {
+        value["next_attempt"] = time::text(due).into();
+    }
+    value
+}
+
+fn word(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::NotConcerned => "not-concerned",
+        DeliveryState::Pending => "pending",
+        DeliveryState::Parked { .. } => "parked",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::DeadLettered => "dead-lettered",
+        DeliveryState::Discarded => "discarded",
+        DeliveryState::GivenUp => "given-up",
+    }
+}
+
+fn attempt(attempt: &StoredAttempt) -> Value {
+    let mut value = json!({
+        "number": attempt.attempt,
+        "started": time::text(attempt.started),
+        "duration_ms": f64::from(attempt.duration_micros) / 1000.0,
+        "outcome": format!("{:?}", attempt.outcome).to_lowercase(),
+    });
+    if let Some(status) = attempt.status {
+        value["status"] = status.into();
+    }
+    if !attempt.reason.is_empty() {
+        value["reason"] = attempt.reason.as_str().into();
+    }
+    if !attempt.answer.is_empty() {
+        match std::str::from_utf8(&attempt.answer) {
+            Ok(text) => value["answer"] = text.into(),
+            Err(_) => value["answer_base64"] = STANDARD.encode(&attempt.answer).into(),
+        }
+    }
+    value
+}

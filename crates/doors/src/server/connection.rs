@@ -1,0 +1,158 @@
+//! Connections: accepting them within the bound, the handshake, HTTP/1.1 or HTTP/2 as the client begins, and cutting those
+//! that hold a place without using it.
+
+use super::{ServerSettings, limits::*, phase::Phases, stream::Stream, tls::Tls};
+use crate::http::Door;
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// What every connection needs; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connections {
+    door: Door,
+    tls: Option<Tls>,
+    http: Arc<auto::Builder<TokioExecutor>>,
+    phases: Phases,
+}
+
+impl Connections {
+    pub(super) fn new(door: Door, tls: Option<Tls>, settings: &ServerSettings, phases: Phases) -> Self {
+        Self {
+            door,
+            tls,
+            http: Arc::new(protocol(settings)),
+            phases,
+        }
+    }
+
+    /// Accepts until the server closes, then waits for the connections.
+    pub(super) async fn accept(self, listener: TcpListener, permits: Arc<Semaphore>) {
+        let mut connections = JoinSet::new();
+        let mut closing = pin!(self.phases.closing());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closing => break,
+                accepted = next(&listener, &permits) => {
+                    let (stream, peer, permit) = accepted;
+                    connections.spawn(self.clone().serve(stream, peer, permit));
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
+        // An answer is one write: waiting for more of it would only add delay.
+        let _ = stream.set_nodelay(true);
+        let Some(stream) = self.handshake(stream).await else {
+            return;
+        };
+        let began = Arc::new(AtomicBool::new(false));
+        let service = service_fn({
+            let (began, door, drain) = (began.clone(), self.door.clone(), self.phases.drain.clone());
+            move |request| {
+                began.store(true, Ordering::Relaxed);
+                door.clone().answer(request, peer, drain.clone())
+            }
+        });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut closing = pin!(self.phases.closing());
+        let mut patience = pin!(sleep(FIRST_REQUEST_WAIT_MAX));
+        let (mut is_new, mut is_closing) = (true, false);
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "a connection ended");
+                    }
+                    return;
+                }
+                () = &mut closing, if !is_closing => {
+                    is_closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut patience, if is_new => {
+                    is_new = false;
+                    if !began.load(Ordering::Relaxed) {
+                        tracing::debug!(%peer, "a connection without a request was cut");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// `None` if the client failed it or took too long, or the server closes.
+    async fn handshake(&self, stream: TcpStream) -> Option<Stream> {
+        let Some(tls) = &self.tls else {
+            return Some(Stream::plain(stream));
+        };
+        let shaken = timeout(FIRST_REQUEST_WAIT_MAX, tls.accept(stream));
+        let result = tokio::select! {
+            shaken = shaken => shaken.ok()?,
+            () = self.phases.closing() => return None,
+        };
+        match result {
+            Ok(stream) => Some(Stream::tls(stream)),
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+        }
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let permit = permits
+        .clone()
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn protocol(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(settings.head_bytes_max);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(settings.head_bytes_max).unwrap_or(u32::MAX));
+    http
+}
