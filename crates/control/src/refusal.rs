@@ -41,7 +41,7 @@ pub enum Class {
 
 impl Refusal {
     /// A rule is broken at a place of the request.
-    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             pointer: Some(pointer.into()),
             ..Self::new("resource_invalid", Class::Invalid, detail)
@@ -49,7 +49,7 @@ impl Refusal {
     }
 
     /// A refusal without a place.
-    pub(crate) fn new(code: &'static str, class: Class, detail: impl Into<String>) -> Self {
+    pub fn new(code: &'static str, class: Class, detail: impl Into<String>) -> Self {
         Self {
             code,
             class,
@@ -59,17 +59,17 @@ impl Refusal {
     }
 
     /// A bound is reached.
-    pub(crate) fn limit(detail: impl Into<String>) -> Self {
+    pub fn limit(detail: impl Into<String>) -> Self {
         Self::new("limit_exceeded", Class::Limit, detail)
     }
 
     /// Another resource needs it.
-    pub(crate) fn in_use(detail: impl Into<String>) -> Self {
+    pub fn in_use(detail: impl Into<String>) -> Self {
         Self::new("in_use", Class::InUse, detail)
     }
 
     /// No such resource.
-    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+    pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new("resource_not_found", Class::NotFound, detail)
     }
 }
