@@ -234,7 +234,7 @@ pub struct Stats {
 }
 
 /// What the journal's callers can do about a failure.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The topic or partition does not exist (any more).

@@ -9,6 +9,7 @@ mod contract;
 mod embedded;
 mod memory;
 
+pub use attempts::{Attempt, AttemptHistory, AttemptOutcome, AttemptSettings};
 pub use contract::*;
 pub use embedded::{Embedded, Missing, Settings};
 pub use memory::Memory;
