@@ -5,7 +5,7 @@ use crate::{
     exit::{Code, Failure},
 };
 use bytes::Bytes;
-use connector::{Guard, SendError, Settings, Timeouts};
+use connector::{Guard, Roots, SendError, Settings, Timeouts};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use serde_json::Value;
@@ -15,6 +15,8 @@ use std::time::Duration;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// A command gives up on a server that does not answer for this long.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections kept to the server: as many as `bench` may use at once.
+const CONNECTIONS_MAX: usize = 1024;
 /// Items asked for in one page of a list.
 const PAGE_ITEMS: usize = 500;
 
@@ -46,7 +48,9 @@ impl Client {
                 std::fs::read(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?
             }
         };
-        let settings = Settings { guard: Guard::everything(), extra_roots_pem: extra_roots, ..Settings::default() };
+        let guard = Guard { allow_networks: "0.0.0.0/0,::/0".parse().expect("the text is two networks") };
+        let roots = Roots { extra_pem: extra_roots, ..Roots::default() };
+        let settings = Settings { guard, roots, idle_per_host_max: CONNECTIONS_MAX, ..Settings::default() };
         let http = connector::Client::new(settings).map_err(|error| usage(error.to_string()))?;
         let authorization = match &options.key {
             None => None,
@@ -103,7 +107,7 @@ impl Client {
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, path, body)?;
-        let timeouts = Timeouts { connect: Duration::from_secs(10), first_byte: TIMEOUT, total: TIMEOUT };
+        let timeouts = Timeouts { first_byte: TIMEOUT, total: TIMEOUT };
         let answer = self.http.send(request, timeouts, ANSWER_BYTES_MAX).await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         if answer.truncated {

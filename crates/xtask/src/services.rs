@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::Command};
 const PROGRAMS: &[(&str, &str)] = &[("python3", "python3-venv"), ("curl", "curl"), ("strace", "strace")];
 
 /// Python packages, with the versions the tests were written against.
-const PYTHON: &[&str] = &["cloudevents==1.12.1", "requests==2.32.5", "standardwebhooks==1.0.1"];
+const PYTHON: &[&str] = &["cloudevents==2.2.0", "requests==2.34.2", "standardwebhooks==1.1.0"];
 
 /// The virtual environment's interpreter.
 pub fn python() -> PathBuf {

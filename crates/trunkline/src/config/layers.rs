@@ -202,7 +202,7 @@ fn check(config: &Config) -> Result<(), String> {
     {
         return Err(format!("allow_networks: {word:?} is neither \"automatic\" nor a list of CIDR blocks"));
     }
-    if !(256 << 20..=16 << 30).contains(&config.journal.write_ahead) {
+    if !(256 << 20..=16 << 30).contains(&config.journal.write_ahead.0) {
         return Err("journal.write_ahead: 256MiB to 16GiB".into());
     }
     Ok(())

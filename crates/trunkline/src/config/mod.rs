@@ -106,8 +106,7 @@ pub struct Journal {
     /// Below this free share held records are given up.
     pub hold_mark: Percent,
     /// Cap of the write-ahead files in bytes.
-    #[serde(with = "units::bytes")]
-    pub write_ahead: u64,
+    pub write_ahead: Size,
     /// Least window of deduplication.
     #[serde(with = "units::duration")]
     pub deduplication: Duration,
@@ -148,6 +147,19 @@ pub struct Attempts {
     /// How long it is kept.
     #[serde(with = "units::duration")]
     pub keep: Duration,
+}
+
+/// A size, written as `1GiB`; kept in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        units::parse_bytes(&text).map(Size).map_err(|reason| format!("{text:?}: {reason}"))
+    }
 }
 
 impl Config {

@@ -6,3 +6,6 @@
 mod support;
 
 mod crash_loop;
+mod delivery;
+mod lifecycle;
+mod sdk;

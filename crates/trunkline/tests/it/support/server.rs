@@ -67,8 +67,8 @@ impl Server {
         let stdout = child.stdout.take().expect("piped");
         match urls(stdout) {
             Some(urls) => {
-                let settings =
-                    connector::Settings { guard: connector::Guard::everything(), ..connector::Settings::default() };
+                let guard = connector::Guard { allow_networks: connector::Networks::loopback() };
+                let settings = connector::Settings { guard, ..connector::Settings::default() };
                 let http = connector::Client::new(settings).expect("a client");
                 Ok(Server { child, urls, data_dir: data_dir.to_path_buf(), log, http, key: None })
             }
@@ -142,7 +142,7 @@ impl Server {
         }
         let request = request.body(http_body_util::Full::new(body.into())).expect("a request");
         let limit = Duration::from_secs(30);
-        let timeouts = connector::Timeouts { connect: limit, first_byte: limit, total: limit };
+        let timeouts = connector::Timeouts { first_byte: limit, total: limit };
         let answer = self.http.send(request, timeouts, 64 << 20).await.map_err(|error| error.to_string())?;
         Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, bytes: answer.body })
     }

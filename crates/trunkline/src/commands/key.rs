@@ -1,0 +1,148 @@
+//! `trunkline key`: make, list and delete keys; the first one on the data directory itself, while no server runs.
+
+use crate::{
+    client::{Client, segment},
+    directory::Directory,
+    exit::{Code, Failure},
+    output::Output,
+    parts::{add_key, bootstrapped, failed, open_store},
+    wiring::MASTER_KEY,
+};
+use clap::{Args, Subcommand};
+use control::{Token, names::KeyId, seal::Sealer};
+use http::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use store::Store;
+
+/// Make, list and delete keys.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a key and print its token, once.
+    Create(Create),
+    /// Print a token for `TRUNKLINE_ADMIN_KEY`, without making a key.
+    Generate {
+        /// The key's id.
+        #[arg(long, default_value = "admin")]
+        id: String,
+    },
+    /// All keys, without their secrets.
+    List,
+    /// Delete a key; it stops working at once.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// Make a key.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What it may do: publish, manage; repeatable. The first key of an installation needs manage.
+    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    pub scopes: Vec<String>,
+    /// For these buses only; repeatable; absent: all.
+    #[arg(long = "for-bus", value_name = "BUS")]
+    pub buses: Vec<String>,
+    /// Its id; a random one when absent.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// What it is for.
+    #[arg(long, default_value = "")]
+    pub description: String,
+    /// When it expires, RFC 3339; absent: never.
+    #[arg(long, value_name = "TIME")]
+    pub not_after: Option<String>,
+    /// Make it in this data directory, which no server is using: the way to the first key.
+    #[arg(long, value_name = "PATH")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Key {
+    /// Runs it; the client is only made when a server is asked.
+    pub async fn run(self, client: impl Fn() -> Result<Client, Failure>, output: Output) -> Result<(), Failure> {
+        match self {
+            Key::Create(create) => {
+                let made = match &create.data_dir {
+                    Some(_) => create.in_directory().await?,
+                    None => create.on_server(&client()?).await?,
+                };
+                print_created(output, &made);
+                Ok(())
+            }
+            Key::Generate { id } => {
+                output.line(&token(&id)?.expose());
+                Ok(())
+            }
+            Key::List => list(&client()?, output).await,
+            Key::Delete { id } => {
+                client()?.send(Method::DELETE, &format!("/v1/keys/{}", segment(&id)), None).await?;
+                output.line(&format!("{id}: deleted"));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Create {
+    fn body(&self) -> Value {
+        let mut body = json!({"description": self.description, "scopes": self.scopes});
+        if !self.buses.is_empty() {
+            body["buses"] = json!(self.buses);
+        }
+        if let Some(not_after) = &self.not_after {
+            body["not_after"] = json!(not_after);
+        }
+        body
+    }
+
+    /// Over `/v1`.
+    async fn on_server(&self, client: &Client) -> Result<Value, Failure> {
+        let mut body = self.body();
+        if let Some(id) = &self.id {
+            body["id"] = json!(id);
+        }
+        client.send(Method::POST, "/v1/keys", Some(("application/json", body.to_string().into_bytes()))).await
+    }
+
+    /// In a data directory that no server is using.
+    async fn in_directory(&self) -> Result<Value, Failure> {
+        let directory = Directory::open(self.data_dir.as_deref().expect("the caller looked"))?;
+        let sealer = Sealer::open_or_create(&directory.path().join(MASTER_KEY)).map_err(failed)?;
+        let store = open_store(&directory)?;
+        let model = bootstrapped(&store, &sealer).await?;
+        let token = token(self.id.as_deref().unwrap_or("admin"))?;
+        add_key(&store, &sealer, &model, &token, self.body()).await?;
+        store.shutdown().await.map_err(failed)?;
+        Ok(json!({"id": token.id().as_str(), "token": token.expose()}))
+    }
+}
+
+fn token(id: &str) -> Result<Token, Failure> {
+    let id = KeyId::new(id).map_err(|refusal| Failure::new(Code::Usage, refusal.to_string()))?;
+    Token::generate(id).map_err(failed)
+}
+
+fn print_created(output: Output, made: &Value) {
+    if output.is_json() {
+        return output.line(&made.to_string());
+    }
+    output.line(&format!("id     {}", made["id"].as_str().unwrap_or_default()));
+    output.line(&format!("token  {}", made["token"].as_str().unwrap_or_default()));
+    eprintln!("the token is shown this once; give it with --key or TRUNKLINE_KEY");
+}
+
+async fn list(client: &Client, output: Output) -> Result<(), Failure> {
+    let items = client.list("/v1/keys").await?;
+    let words = |value: &Value| match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Value::String(text) => text.clone(),
+        _ => String::new(),
+    };
+    let rows = items.iter().map(|item| {
+        ["name", "scopes", "buses", "not_after", "description"].iter().map(|field| words(&item[*field])).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    output.print(&Value::from(items.clone()), &["id", "scopes", "buses", "expires", "description"], rows);
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! How the configuration becomes the parts that `wiring` puts together.
+
+use crate::{
+    config::{AllowNetworks, Config},
+    directory::Directory,
+    exit::{Code, Failure},
+    wiring::{JOURNAL, MASTER_KEY, STORE},
+};
+use connector::{Guard, Networks};
+use control::{Action, Change, Model, Precondition, Token, resources::ResourceKind, seal::Sealer};
+use doors::server::{ServerSettings, TlsFiles};
+use journal::TopicId;
+use serde_json::json;
+use std::{fmt::Display, path::Path};
+use store::{Millis, Store};
+
+/// Any part's error as the failure of a start.
+pub fn failed(error: impl Display) -> Failure {
+    Failure::new(Code::Failed, format!("cannot start: {error}"))
+}
+
+/// Where and how the server listens.
+pub fn server_settings(config: &Config) -> ServerSettings {
+    let files = |tls: &crate::config::Tls| TlsFiles { certificates: (&tls.certificate).into(), key: (&tls.key).into() };
+    ServerSettings {
+        listen: config.listen.clone(),
+        tls: config.has_tls().then(|| files(&config.tls)),
+        connections_max: config.http.connections,
+        ..ServerSettings::default()
+    }
+}
+
+/// The master key: from the configuration, a file of its, or the data directory.
+pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure> {
+    let keys = &config.keys;
+    let sealer = match (keys.master.as_str(), keys.master_file.as_str()) {
+        ("", "") => Sealer::open_or_create(&directory.path().join(MASTER_KEY)),
+        ("", file) => Sealer::open_or_create(Path::new(file)),
+        (text, _) => Sealer::from_text(text),
+    };
+    sealer.map_err(failed)
+}
+
+/// The store's engine. Where a journal is, a missing store is a loss and not a first start.
+pub fn open_store(directory: &Directory) -> Result<store::Embedded, Failure> {
+    let missing = match directory.path().join(JOURNAL).exists() {
+        true => store::Missing::Refuse,
+        false => store::Missing::Create,
+    };
+    let settings = store::Settings { missing, ..store::Settings::default() };
+    store::Embedded::open(&directory.path().join(STORE), settings).map_err(store_failure)
+}
+
+/// A store's error as the failure of a start, with its exit code.
+pub fn store_failure(error: store::Error) -> Failure {
+    let code = if matches!(error, store::Error::Corrupt(_)) { Code::Corrupt } else { Code::Failed };
+    Failure::new(code, format!("cannot start: failed to {error}"))
+}
+
+/// The model of the store's documents; a new store gets the bus `default` first, and the configuration's first key.
+pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> Result<Model, Failure> {
+    let mut model = bootstrapped(store, sealer).await?;
+    let Some(token) = admin_token(config)? else { return Ok(model) };
+    if !model.keys.contains_key(token.id().as_str()) {
+        let body = json!({"description": "from the configuration", "scopes": ["manage", "publish"]});
+        add_key(store, sealer, &model, &token, body).await?;
+        model = bootstrapped(store, sealer).await?;
+    }
+    Ok(model)
+}
+
+/// The model, after what a new store needs was written.
+pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, Failure> {
+    let model = Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)?;
+    let Some(operations) = control::bootstrap(&model, sealer).map_err(failed)? else { return Ok(model) };
+    store.apply(control::documents::INSTALLATION, operations).await.map_err(store_failure)?;
+    Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)
+}
+
+/// Writes a key; for the first one, while no server runs.
+pub async fn add_key(
+    store: &dyn Store,
+    sealer: &Sealer,
+    model: &Model,
+    token: &Token,
+    body: serde_json::Value,
+) -> Result<(), Failure> {
+    let change = Change {
+        bus: String::new(),
+        kind: ResourceKind::Key,
+        name: token.id().as_str().to_string(),
+        action: Action::CreateKey { body, secret_sha256: token.digest() },
+        precondition: Precondition::Absent,
+    };
+    // A key names no destination: the default rules do.
+    let plan = control::plan(model, &control::Rules::default(), sealer, &change, now());
+    let plan = plan.map_err(|refusal| Failure::new(Code::Refused, refusal.to_string()))?;
+    store.apply(control::documents::INSTALLATION, plan.operations).await.map_err(store_failure).map(drop)
+}
+
+/// The configuration's first key.
+fn admin_token(config: &Config) -> Result<Option<Token>, Failure> {
+    let keys = &config.keys;
+    let text = match (keys.admin.as_str(), keys.admin_file.as_str()) {
+        ("", "") => return Ok(None),
+        ("", file) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::new(Code::Usage, format!("keys.admin_file: cannot read {file}: {error}")))?,
+        (text, _) => text.to_string(),
+    };
+    let wrong = "the administrator's key does not have the form of a key; `trunkline key generate` prints one";
+    Token::parse(text.trim()).map(Some).map_err(|_| Failure::new(Code::Usage, wrong))
+}
+
+/// The journal's engine, told which topics the store knows.
+pub fn open_journal(config: &Config, directory: &Directory, model: &Model) -> Result<journal::Embedded, Failure> {
+    let topics: Vec<(TopicId, u32)> = model
+        .buses
+        .values()
+        .flat_map(|bus| bus.topics.values().map(|topic| (TopicId { bus: bus.id, topic: topic.id }, topic.spec.partitions)))
+        .collect();
+    let mut settings = journal::Settings::new(directory.path().join(JOURNAL), delivery::identify);
+    settings.write_ahead_bytes_max = config.journal.write_ahead.0;
+    settings.publish_mark_percent = (config.journal.publish_mark.0 * 100.0).round() as u64;
+    settings.deduplication_window = config.journal.deduplication;
+    journal::Embedded::open(settings, &topics).map_err(|error| {
+        let code = match error {
+            journal::Error::Locked { .. } => Code::Locked,
+            journal::Error::Corrupt { .. } => Code::Corrupt,
+            _ => Code::Failed,
+        };
+        Failure::new(code, format!("cannot start: failed to {error}"))
+    })
+}
+
+/// Where deliveries may go.
+pub fn guard(config: &Config, keyless: bool) -> Result<Guard, Failure> {
+    let allow_networks = match &config.allow_networks {
+        AllowNetworks::Word(_) if keyless && config.on_loopback() => Networks::loopback(),
+        AllowNetworks::Word(_) => Networks::default(),
+        AllowNetworks::List(list) => list
+            .join(",")
+            .parse()
+            .map_err(|error| Failure::new(Code::Usage, format!("allow_networks: {error}")))?,
+    };
+    Ok(Guard { allow_networks })
+}
+
+/// What every outbound connection is made with.
+pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Settings, Failure> {
+    let egress_proxy = match config.egress_proxy.as_str() {
+        "" => None,
+        text => {
+            let wrong = |error| Failure::new(Code::Usage, format!("egress_proxy {text:?}: {error}"));
+            Some(text.parse().map_err(wrong)?)
+        }
+    };
+    Ok(connector::Settings { guard, egress_proxy, ..connector::Settings::default() })
+}
+
+/// Wall time.
+fn now() -> Millis {
+    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,120 @@
+//! `trunkline serve`: the rules of a start, what is said to the person who started it, signals, and the end.
+
+use crate::{
+    cli::Serve,
+    config::{self, AllowNetworks, Config},
+    diagnostics,
+    exit::{Code, Failure},
+    wiring::{self, Running},
+};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long deliveries in flight may go on after the journal was poisoned: nothing new can be kept.
+const POISONED_DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the bus until it is told to stop.
+pub async fn run(arguments: Serve) -> Result<(), Failure> {
+    if arguments.print_config {
+        print!("{}", config::DEFAULTS);
+        return Ok(());
+    }
+    let usage = |message| Failure::new(Code::Usage, message);
+    let config = config::load(&arguments.overrides, std::env::vars()).map_err(usage)?;
+    diagnostics::start(&config.log)?;
+    let mut signals = Signals::new()?;
+    let running = wiring::start(&config).await?;
+    announce(&config, &running);
+    let reason = signals.wait(&running).await;
+    let drain = match &reason {
+        End::Asked => config.drain,
+        End::Poisoned(_) => POISONED_DRAIN,
+    };
+    running.stop(drain).await;
+    match reason {
+        End::Asked => Ok(()),
+        End::Poisoned(reason) => Err(Failure::new(Code::Poisoned, format!("the journal is poisoned: {reason}"))
+            .hint("nothing acknowledged is lost; look at the disk, then start again")),
+    }
+}
+
+/// What `serve` refuses before it touches anything: keys and plaintext off loopback.
+pub fn refuse_exposure(config: &Config, has_keys: bool) -> Result<(), Failure> {
+    if config.on_loopback() {
+        return Ok(());
+    }
+    let refused = |message: &str, hint: &str| Err(Failure::new(Code::Usage, message).hint(hint));
+    if !has_keys {
+        return refused(
+            "listening off loopback needs a key, and there is none",
+            "make one with `trunkline key create --data-dir PATH`, or set TRUNKLINE_ADMIN_KEY",
+        );
+    }
+    if !config.has_tls() && !config.allow_plaintext {
+        return refused(
+            "listening off loopback without TLS would show keys to the network",
+            "give --tls-cert and --tls-key, or --allow-plaintext if a proxy in front ends TLS",
+        );
+    }
+    Ok(())
+}
+
+/// Says where it listens, what is unusual, and what to type next. An empty line ends the addresses.
+fn announce(config: &Config, running: &Running) {
+    let scheme = if config.has_tls() { "https" } else { "http" };
+    for address in running.addresses() {
+        println!("listening on {scheme}://{address}");
+    }
+    println!();
+    println!("data in {}", config.data_dir.display());
+    if !running.has_keys() {
+        println!("no keys: only this machine may use it (`trunkline key create` makes the first)");
+        if config.allow_networks == AllowNetworks::Word("automatic".into()) {
+            println!("no keys: deliveries to 127.0.0.0/8 and ::1 are allowed (--allow-network says otherwise)");
+        }
+    }
+    let server = running.addresses().first().map(|address| format!("{scheme}://{address}")).unwrap_or_default();
+    let option = if server == "http://127.0.0.1:8080" { String::new() } else { format!(" --server {server}") };
+    println!("next, in another terminal:");
+    println!("  trunkline publish{option} --type com.example.hello --data '{{\"greeting\":\"hello\"}}'");
+}
+
+/// Why it ends.
+enum End {
+    /// Somebody asked it to.
+    Asked,
+    /// A sync failed.
+    Poisoned(String),
+}
+
+/// The signals that matter.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(Code::Failed, format!("listen to signals: {error}")))
+        };
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a reason to end; SIGHUP reads the certificate again meanwhile.
+    async fn wait(&mut self, running: &Running) -> End {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return End::Asked,
+                _ = self.interrupt.recv() => return End::Asked,
+                _ = self.hang_up.recv() => running.reload(),
+                reason = running.poisoned() => return End::Poisoned(reason),
+            }
+        }
+    }
+}

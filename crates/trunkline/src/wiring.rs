@@ -1,0 +1,112 @@
+//! The parts in the order in which an event needs them, and the reverse for shutdown. Read this first.
+
+use crate::{
+    config::Config,
+    directory::Directory,
+    exit::Failure,
+    parts::{connector_settings, failed, guard, load_model, open_journal, open_store, sealer, server_settings},
+    serve::refuse_exposure,
+};
+use delivery::{Core, Parts};
+use doors::{
+    http::Door,
+    server::{CertificateReloader, Server, Serving},
+};
+use journal::Journal;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use store::{AttemptHistory, AttemptSettings, Store};
+use tokio::time::Instant;
+
+/// The journal's directory within the data directory.
+pub const JOURNAL: &str = "journal";
+/// The store's file within the data directory.
+pub const STORE: &str = "store.db";
+/// The attempts' directory within the data directory.
+pub const ATTEMPTS: &str = "attempts";
+/// The master key's file within the data directory, when the configuration names no other.
+pub const MASTER_KEY: &str = "master.key";
+
+/// Connections have their answers by then; this is for their last bytes.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The running parts.
+pub struct Running {
+    serving: Serving,
+    certificates: Option<CertificateReloader>,
+    core: Core,
+    journal: Arc<dyn Journal>,
+    store: Arc<dyn Store>,
+    _directory: Directory,
+}
+
+/// Starts everything: what keeps events before what takes them.
+pub async fn start(config: &Config) -> Result<Running, Failure> {
+    let directory = Directory::open(&config.data_dir)?;
+    let server = Server::bind(server_settings(config)).await.map_err(failed)?;
+    let sealer = sealer(config, &directory)?;
+    let store: Arc<dyn Store> = Arc::new(open_store(&directory)?);
+    let model = load_model(store.as_ref(), &sealer, config).await?;
+    refuse_exposure(config, !model.keys.is_empty())?;
+    let journal: Arc<dyn Journal> = Arc::new(open_journal(config, &directory, &model)?);
+    let attempts = AttemptHistory::open(&directory.path().join(ATTEMPTS), AttemptSettings::default()).map_err(failed)?;
+
+    let guard = guard(config, model.keys.is_empty())?;
+    let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
+    let parts = Parts {
+        journal: journal.clone(),
+        store: store.clone(),
+        attempts,
+        model,
+        sealer,
+        rules: control::Rules::new(guard),
+        destinations: destinations::factory(client),
+        settings: delivery::Settings::default(),
+    };
+    let core = Core::start(parts).await.map_err(failed)?;
+    let certificates = server.certificate_reloader();
+    let serving = server.start(Door::new(core.clone(), journal.clone()));
+    Ok(Running { serving, certificates, core, journal, store, _directory: directory })
+}
+
+impl Running {
+    /// The reverse: doors close first, destinations last, then what is durable.
+    pub async fn stop(self, drain: Duration) {
+        let deadline = Instant::now() + drain;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        self.serving.drain();
+        self.serving.settled(left()).await;
+        self.core.shutdown(left()).await;
+        self.serving.close(CLOSE_LIMIT).await;
+        let journal = self.journal.shutdown().await.map_err(|error| error.to_string());
+        let store = self.store.shutdown().await.map_err(|error| error.to_string());
+        for (part, closed) in [("journal", journal), ("store", store)] {
+            if let Err(error) = closed {
+                tracing::error!(part, error, "did not close cleanly; the next start recovers");
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.serving.addresses()
+    }
+
+    /// Whether requests need a key.
+    pub fn has_keys(&self) -> bool {
+        !self.core.model().keys.is_empty()
+    }
+
+    /// Resolves with the reason when a sync failed.
+    pub async fn poisoned(&self) -> String {
+        self.core.poisoned().await
+    }
+
+    /// Reads the certificate again; the old one stays when the new one does not load.
+    pub fn reload(&self) {
+        let Some(certificates) = &self.certificates else { return };
+        match certificates.reload() {
+            Ok(()) => tracing::info!("the TLS certificate was read again"),
+            Err(error) => tracing::error!(%error, "the TLS certificate stays as it was"),
+        }
+    }
+}
