@@ -174,7 +174,7 @@ mod tests {
             "bc02000000000000",
             "e703000000000000",
             "01000000",
-            "00000000",
+            "35fa99eb",
         );
         assert_eq!(hex, expected);
         assert_eq!(Checkpoint::decode(&checkpoint().encode()), Some(checkpoint()));

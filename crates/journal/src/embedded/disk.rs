@@ -48,6 +48,8 @@ enum Inner {
 pub struct Failure {
     action: String,
     error: io::Error,
+    /// It was a sync: whatever the reason, what the disk holds is unknown.
+    sync: bool,
 }
 
 impl Failure {
@@ -55,15 +57,17 @@ impl Failure {
         Self {
             action: format!("{verb} {}", path.display()),
             error,
+            sync: verb.starts_with("sync"),
         }
     }
 
-    /// Whether the volume, or the quota, is full.
+    /// Whether the volume, or the quota, is full, and trying again is safe.
     pub fn is_out_of_space(&self) -> bool {
-        matches!(
+        let full = matches!(
             self.error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
+        );
+        full && !self.sync
     }
 
     /// Whether the file or directory does not exist.

@@ -100,6 +100,13 @@ impl Flusher {
     /// Does what there is to do. A full volume is noted and what failed stays to be done; another failure poisons.
     pub fn step(&mut self) -> Result<(), Error> {
         let mut replies = Vec::new();
+        if let Some(poisoned) = self.shared.status.poisoned() {
+            // What is in the page cache is not to be trusted any more, so nothing more is synced.
+            for command in std::mem::take(&mut self.shared.inbox.state().commands) {
+                drop(command.reply().send(Err(poisoned.clone())));
+            }
+            return Err(poisoned);
+        }
         let done = self.work(&mut replies);
         let answer = match done {
             Ok(()) => Ok(()),
@@ -270,7 +277,7 @@ impl Flusher {
     /// Closes a segment: its index is written, and the next batch goes into another.
     fn close_segment(&mut self, partition: &Partition, mut last: SegmentState) -> Outcome<()> {
         self.open_active(partition, &last)?;
-        let active = self.active.remove(&partition.slot).expect("it was opened");
+        let active = &self.active[&partition.slot];
         if last.sparse.first_position() != Some(FRONT_LEN) {
             // This process did not write all of it.
             last.sparse = segment::rebuild_index(&active.file, last.base, last.bytes)?;
@@ -278,6 +285,7 @@ impl Flusher {
         let index = self.disk.create(&self.shared.layout.index(partition.id, last.base))?;
         index.write_all_at(&last.sparse.encode(partition.id, last.base), 0)?;
         self.directories.insert(self.shared.layout.partition(partition.id));
+        let active = self.active.remove(&partition.slot).expect("it was opened");
         if active.dirty {
             self.closed.push(active.file);
         }
@@ -627,6 +635,15 @@ impl PartitionState {
 }
 
 impl Command {
+    fn reply(self) -> Reply {
+        match self {
+            Self::Trim(_, _, reply)
+            | Self::Delete(_, _, reply)
+            | Self::RepairRuns(reply)
+            | Self::Checkpoint(reply) => reply,
+        }
+    }
+
     fn needs_all(&self) -> bool {
         matches!(self, Self::Trim(..) | Self::RepairRuns(_))
     }

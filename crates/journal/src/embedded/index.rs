@@ -168,7 +168,7 @@ mod tests {
                 "0700000000000000",
                 "0800000000000000",
                 "2000000000000000",
-                "5b7a9c05",
+                "e5b10bcb",
             )
         );
         assert_eq!(SparseIndex::decode(&bytes, PARTITION, 7), Some(index));

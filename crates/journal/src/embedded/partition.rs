@@ -161,7 +161,17 @@ impl PartitionState {
                 active: place == last && !segment.sealed,
             })
             .collect();
-        infos.extend(self.tail_info());
+        if let Some(tail) = self.tail_info() {
+            match infos.last_mut().filter(|last| last.active) {
+                // It is where the tail goes.
+                Some(last) => {
+                    last.next = tail.next;
+                    last.bytes += tail.bytes;
+                    last.newest = tail.newest;
+                }
+                None => infos.push(tail),
+            }
+        }
         infos
     }
 

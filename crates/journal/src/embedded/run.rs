@@ -155,7 +155,7 @@ impl Run {
                 .iter()
                 .map(|identified| identified.append_time)
                 .max()
-                .unwrap_or(i64::MIN),
+                .unwrap_or(0),
             covered,
             path: layout.run(number),
             blocks: (identities.len() as u64 * BITS_PER_IDENTITY)
@@ -172,7 +172,7 @@ impl Run {
         let oldest = identities.iter().map(|identified| identified.append_time).min();
         let mut bytes = MAGIC.to_vec();
         bytes.put_u64(self.count);
-        bytes.put_i64(oldest.unwrap_or(i64::MIN));
+        bytes.put_i64(oldest.unwrap_or(0));
         bytes.put_i64(self.newest);
         bytes.put_u32(u32::try_from(self.covered.len()).expect("partitions are few"));
         bytes.put_u32(u32::try_from(self.blocks).expect("a run is small"));
@@ -476,7 +476,7 @@ mod tests {
                 "ec03000000000000",
                 "01000000",
                 "01000000",
-                "00000000",
+                "fc72e301",
             )
         );
     }

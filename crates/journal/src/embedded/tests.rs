@@ -1,1 +1,64 @@
+//! The engine against the contract's suite, a lying disk, and damaged files.
 
+mod damage;
+mod simulation;
+mod tier;
+
+use super::*;
+use crate::conformance::{self, Harness};
+use std::{path::PathBuf, sync::Arc};
+
+/// Small files, so that rolling, flushing, checkpoints and recycling happen all the time.
+fn small(directory: impl Into<PathBuf>) -> Settings {
+    Settings {
+        write_ahead_file_bytes: 64 << 10,
+        write_ahead_bytes_max: 512 << 10,
+        checkpoint_bytes: 128 << 10,
+        flush_bytes: 32 << 10,
+        tail_bytes: 16 << 10,
+        unflushed_bytes_max: 64 << 10,
+        segment_bytes: 24 << 10,
+        identities_max: 64,
+        run_identities: 128,
+        publish_mark_percent: 0,
+        ..Settings::new(directory, conformance::identify)
+    }
+}
+
+/// Large enough for the suite's largest requests.
+fn middling(directory: impl Into<PathBuf>) -> Settings {
+    Settings {
+        write_ahead_file_bytes: 80 << 20,
+        write_ahead_bytes_max: 320 << 20,
+        checkpoint_bytes: 16 << 20,
+        flush_bytes: 64 << 10,
+        tail_bytes: 16 << 10,
+        segment_bytes: 256 << 10,
+        run_identities: 1_000,
+        publish_mark_percent: 0,
+        ..Settings::new(directory, conformance::identify)
+    }
+}
+
+fn harness(settings: Settings, wipe: Box<dyn Fn() + Send + Sync>) -> Harness {
+    Harness {
+        open: Box::new(move |topics| {
+            let settings = settings.clone();
+            Box::pin(async move {
+                let opened = tokio::task::spawn_blocking(move || Embedded::open(settings, &topics));
+                Ok(Arc::new(opened.await.expect("opening does not panic")?) as Arc<dyn Journal>)
+            })
+        }),
+        wipe,
+        hold_sync: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_on_a_real_disk_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let settings = middling(&data);
+    let wipe = move || drop(std::fs::remove_dir_all(&data));
+    conformance::run(&harness(settings, Box::new(wipe))).await;
+}

@@ -291,7 +291,7 @@ mod tests {
                 "0200000000000000",
                 "a2a1000000000000",
                 "0900000000000000",
-                "1f1ab6d9"
+                "75b91bb5"
             )
         );
         assert_eq!(EpochHeader::decode(&bytes), Some(header));

@@ -111,6 +111,11 @@ impl SimulatedDisk {
         self.lock_state().short_writes = true;
     }
 
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.lock_state().used()
+    }
+
     /// The number of operations so far that change or sync something.
     pub fn operations(&self) -> u64 {
         self.lock_state().operations
