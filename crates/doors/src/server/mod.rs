@@ -107,6 +107,7 @@ impl Server {
 
     /// Starts to accept. The tasks end with [`Serving::close`].
     pub fn start(self, door: Door) -> Serving {
+        let reloader = self.certificate_reloader();
         let phases = Phases::new();
         let permits = Arc::new(Semaphore::new(self.settings.connections_max));
         let connections = Connections::new(door, self.tls, &self.settings, phases.clone());
@@ -118,6 +119,7 @@ impl Server {
             phases,
             acceptors,
             addresses: self.addresses,
+            reloader,
         }
     }
 }
@@ -127,12 +129,18 @@ pub struct Serving {
     phases: Phases,
     acceptors: JoinSet<()>,
     addresses: Vec<SocketAddr>,
+    reloader: Option<CertificateReloader>,
 }
 
 impl Serving {
     /// The addresses bound.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The handle that reads the certificate again, where there is one.
+    pub fn certificate_reloader(&self) -> Option<CertificateReloader> {
+        self.reloader.clone()
     }
 
     /// From now on requests get 503 with `Connection: close` (probes and metrics still get their answers).

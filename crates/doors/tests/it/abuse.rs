@@ -1,0 +1,120 @@
+//! Check 53: whatever arrives, the answer is never a 5xx, and the server serves on. And check 55: who holds a connection
+//! without using it is cut.
+
+use crate::harness::{Answer, Node, PATIENCE, raw, start};
+use std::time::Duration;
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+async fn check(node: &Node, what: &str, bytes: &[u8]) {
+    let answer = raw(node.address, bytes).await;
+    // Not to answer at all, or to close, is fine; to fail is not.
+    for answer in String::from_utf8_lossy(&answer).lines().filter(|line| line.starts_with("HTTP/1.1 ")) {
+        assert!(!answer.starts_with("HTTP/1.1 5"), "{what}: {answer}");
+    }
+    let health = tokio::time::timeout(Duration::from_secs(2), node.get("/healthz")).await;
+    assert_eq!(health.map(|answer| answer.status).ok(), Some(200), "after {what}");
+}
+
+fn post(headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+const STRUCTURED: &str = "content-type: application/cloudevents+json\r\n";
+const BATCH: &str = "content-type: application/cloudevents-batch+json\r\n";
+const BINARY: &str = "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\n";
+
+#[tokio::test]
+async fn hostile_bodies_are_refused_and_harm_nothing() {
+    let node = start().await;
+    let deep = |open: &str| open.repeat(1_000_000 / open.len());
+    let head = r#"{"specversion":"1.0","id":"1","source":"/","type":"t","#;
+    for (what, headers, body) in [
+        ("an array a million deep", STRUCTURED, deep("[").into_bytes()),
+        ("objects a million deep", STRUCTURED, deep("{\"a\":").into_bytes()),
+        ("deep data", STRUCTURED, format!("{head}\"data\":{}", deep("[")).into_bytes()),
+        ("deep data that is closed", STRUCTURED, format!("{head}\"data\":{}{}}}", "[".repeat(200), "]".repeat(200)).into_bytes()),
+        ("a deep batch", BATCH, deep("[{\"a\":[").into_bytes()),
+        ("repeated members", STRUCTURED, format!("{head}\"id\":\"2\"}}").into_bytes()),
+        ("many members", STRUCTURED, format!("{head}{}\"z\":1}}", (0..50_000).map(|n| format!("\"a{n}\":1,")).collect::<String>()).into_bytes()),
+        ("bad UTF-8", STRUCTURED, [head.as_bytes(), b"\"subject\":\"\xff\xfe\"}"].concat()),
+        ("a NUL in an attribute", STRUCTURED, format!("{head}\"subject\":\"a\\u0000b\"}}").into_bytes()),
+        ("a raw NUL", STRUCTURED, [head.as_bytes(), b"\"subject\":\"\x00\"}"].concat()),
+        ("a lone surrogate", STRUCTURED, format!("{head}\"subject\":\"\\ud800\"}}").into_bytes()),
+        ("a huge number", STRUCTURED, format!("{head}\"ext\":{}}}", "9".repeat(100_000)).into_bytes()),
+        ("a number that is infinite", STRUCTURED, format!("{head}\"data\":1e999999999}}").into_bytes()),
+        ("broken base64", STRUCTURED, format!("{head}\"data_base64\":\"!!!!\"}}").into_bytes()),
+        ("an empty body", STRUCTURED, Vec::new()),
+        ("gzip that is none", "content-encoding: gzip\r\ncontent-type: application/cloudevents+json\r\n", b"\x1f\x8b\x08junk".to_vec()),
+        ("JSON data that is none", "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\ncontent-type: application/json\r\n", b"{\xff".to_vec()),
+    ] {
+        check(&node, what, &post(headers, &body)).await;
+    }
+}
+
+#[tokio::test]
+async fn hostile_heads_are_refused_and_harm_nothing() {
+    let node = start().await;
+    let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    let path = "x".repeat(1 << 20);
+    let get = |rest: &str| format!("GET /v1/buses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{rest}\r\n").into_bytes();
+    for (what, bytes) in [
+        ("ten thousand headers", get(&many)),
+        ("a header of 1 MiB", get(&long)),
+        ("a path of 1 MiB", format!("GET /{path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()),
+        ("a query of 60 KiB", format!("GET /v1/buses?{} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "a&".repeat(30_000)).into_bytes()),
+        ("a body of 10 GB that is announced", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}content-length: 10000000000\r\n\r\nx").into_bytes()),
+        ("a body beyond u64", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}content-length: 99999999999999999999999\r\n\r\nx").into_bytes()),
+        ("two lengths", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}content-length: 1\r\ncontent-length: 2\r\n\r\nxy").into_bytes()),
+        ("a negative length", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}content-length: -1\r\n\r\n").into_bytes()),
+        ("a length and chunks", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{BINARY}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n").into_bytes()),
+        ("a chunk size that overflows", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nx").into_bytes()),
+        ("a chunk size that is none", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}transfer-encoding: chunked\r\n\r\nzz\r\nx").into_bytes()),
+        ("an endless chunk extension", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}transfer-encoding: chunked\r\n\r\n1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(1 << 20)).into_bytes()),
+        ("an unknown transfer coding", format!("POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\n{BINARY}transfer-encoding: gzip\r\n\r\nx").into_bytes()),
+        ("a NUL in a header", get("x: a\0b\r\n")),
+        ("bytes beyond ASCII in a header", [b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nce-id: \xff\xfe\r\n\r\n".as_slice()].concat()),
+        ("a folded header", get("x: a\r\n b\r\n")),
+        ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec()),
+        ("another version", b"GET / HTTP/9.9\r\nhost: localhost\r\n\r\n".to_vec()),
+        ("CONNECT", b"CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".to_vec()),
+        ("an absolute address elsewhere", b"GET http://evil.example/v1/buses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec()),
+        ("an asterisk", b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".to_vec()),
+        ("half a request that ends", b"GET / HT".to_vec()),
+        ("a broken HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage that is no frame at all".to_vec()),
+    ] {
+        // A half-sent request would only wait for its rest.
+        let mut stream = TcpStream::connect(node.address).await.expect("it listens");
+        use tokio::io::AsyncWriteExt as _;
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "{what}: neither answered nor closed");
+        if let Some(answer) = Answer::parse(&answer) {
+            assert!((200..500).contains(&answer.status), "{what}: {answer}");
+        }
+        let health = tokio::time::timeout(Duration::from_secs(2), node.get("/healthz")).await;
+        assert_eq!(health.map(|answer| answer.status).ok(), Some(200), "after {what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_trickle_are_cut_within_a_minute() {
+    let node = start().await;
+    let begin = tokio::time::Instant::now();
+    for sent in [&b""[..], b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: local", b"PRI * HTTP/2.0"] {
+        let mut stream = TcpStream::connect(node.address).await.expect("it listens");
+        use tokio::io::AsyncWriteExt as _;
+        stream.write_all(sent).await.expect("it is open");
+        let mut rest = Vec::new();
+        let before = begin.elapsed();
+        let _ = stream.read_to_end(&mut rest).await;
+        let held = begin.elapsed() - before;
+        assert!(held <= Duration::from_secs(60), "{:?} was held for {held:?}", String::from_utf8_lossy(sent));
+    }
+}

@@ -1,0 +1,10 @@
+//! The doors over real sockets: a server on port 0 before a core that runs on the in-memory journal and store.
+
+mod abuse;
+mod dead_letters;
+mod harness;
+mod keys;
+mod publish;
+mod resources;
+mod server;
+mod story;
