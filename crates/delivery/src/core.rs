@@ -1,10 +1,40 @@
 //! The handle that doors hold: publish, change, look, pause, redrive. Cheap to clone; the tasks behind it are private.
 
-use control::{Change, Model, Refusal};
+use crate::{
+    changes::{Changes, Request},
+    dead,
+    inbox::NodeBytes,
+    intake::{self, Gauge},
+    lane_task::LaneHandle,
+    metrics::Metrics,
+    restore::{Remembered, all_partitions, boundaries, lane, rules},
+    router::{Channels, Message, Router, Start, View},
+    settings::Settings,
+};
+use arc_swap::ArcSwap;
+use control::{Change, Model, Refusal, refusal::Class};
 use event::Event;
-use journal::{AppendTime, Journal, Position};
-use std::sync::Arc;
-use store::{Millis, Store, SubscriptionId};
+use journal::{AppendTime, Health, Journal, PartitionId, Position, TopicId};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use store::{AttemptHistory, BusId, Holdings, LaneRow, Millis, Partition, Store, SubscriptionId};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// Requests of changes that may wait: they are made one at a time, and doors answer when theirs is done.
+const CHANGES_WAITING_MAX: usize = 64;
+/// How often the journal's health is looked at while nobody publishes.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
+/// Messages to the router that may wait; their senders wait for it then.
+const ROUTER_MESSAGES_MAX: usize = 64;
 
 /// Everything the core needs; plain data and handles, made by the wiring.
 pub struct Parts {
@@ -29,7 +59,67 @@ pub struct Parts {
 /// The handle.
 #[derive(Clone)]
 pub struct Core {
-    _private: (),
+    inner: Arc<Inner>,
+}
+
+/// What the tasks and the handle share.
+pub struct Inner {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) attempts: Arc<AttemptHistory>,
+    pub(crate) model: ArcSwap<Model>,
+    pub(crate) sealer: control::seal::Sealer,
+    pub(crate) rules: control::Rules,
+    pub(crate) destinations: crate::DestinationFactory,
+    pub(crate) settings: Settings,
+    pub(crate) view: Arc<View>,
+    pub(crate) node_bytes: Arc<NodeBytes>,
+    pub(crate) room: mpsc::UnboundedSender<SubscriptionId>,
+    lanes: RwLock<HashMap<SubscriptionId, LaneHandle>>,
+    gauges: RwLock<HashMap<BusId, Arc<Gauge>>>,
+    router: mpsc::Sender<Message>,
+    changes: mpsc::Sender<Request>,
+    closing: AtomicBool,
+    poisoned: Notify,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// A subscription's lane.
+    pub(crate) fn lane(&self, subscription: SubscriptionId) -> Option<LaneHandle> {
+        self.lanes.read().unwrap_or_else(PoisonError::into_inner).get(&subscription).cloned()
+    }
+
+    pub(crate) fn lanes(&self) -> Vec<LaneHandle> {
+        self.lanes.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn insert_lane(&self, subscription: SubscriptionId, lane: LaneHandle) {
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(subscription, lane);
+    }
+
+    pub(crate) fn remove_lane(&self, subscription: SubscriptionId) {
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).remove(&subscription);
+    }
+
+    pub(crate) async fn tell_router(&self, message: Message) -> Result<(), Error> {
+        self.router.send(message).await.map_err(|_| Error::Closing)
+    }
+
+    pub(crate) fn gauge(&self, bus: BusId) -> Arc<Gauge> {
+        if let Some(gauge) = self.gauges.read().unwrap_or_else(PoisonError::into_inner).get(&bus) {
+            return Arc::clone(gauge);
+        }
+        Arc::clone(self.gauges.write().unwrap_or_else(PoisonError::into_inner).entry(bus).or_default())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
+    }
+
+    fn watch(&self, task: JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
 }
 
 /// One event's acknowledgement.
@@ -44,7 +134,7 @@ pub struct Published {
 }
 
 /// Why events were not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {
     /// No such bus.
     #[error("bus {0:?} does not exist")]
@@ -210,53 +300,124 @@ pub struct DeadSelection {
     pub event_id: Option<String>,
 }
 
+/// The refusal that something does not exist.
+pub(crate) fn not_found(detail: String) -> Refusal {
+    Refusal { code: "resource_not_found", class: Class::NotFound, detail, pointer: None }
+}
+
 impl Core {
     /// Starts the tasks: creates missing journal topics, loads positions, marks and parked rows, starts router and lanes.
     pub async fn start(parts: Parts) -> Result<Core, Error> {
-        let _ = parts;
-        unimplemented!("delivery")
+        let (router, messages) = mpsc::channel(ROUTER_MESSAGES_MAX);
+        let (changes, requests) = mpsc::channel(CHANGES_WAITING_MAX);
+        // Bounded in fact: a lane has at most one message under way.
+        let (room, room_receiver) = mpsc::unbounded_channel();
+        let inner = Arc::new(Inner {
+            journal: parts.journal,
+            store: parts.store,
+            attempts: Arc::new(parts.attempts),
+            model: ArcSwap::from_pointee(parts.model),
+            sealer: parts.sealer,
+            rules: parts.rules,
+            destinations: parts.destinations,
+            view: Arc::default(),
+            node_bytes: Arc::new(NodeBytes::new(parts.settings.node_bytes)),
+            settings: parts.settings,
+            room,
+            lanes: RwLock::default(),
+            gauges: RwLock::default(),
+            router,
+            changes,
+            closing: AtomicBool::new(false),
+            poisoned: Notify::new(),
+            tasks: Mutex::default(),
+        });
+        let tail = inner.journal.tail();
+        let boundaries = boundaries(&inner.store.documents().await?);
+        let start = start_router(&inner, &boundaries).await?;
+        let channels = Channels { messages, room: room_receiver, tail };
+        inner.watch(tokio::spawn(Router::new(start).run(channels)));
+        inner.watch(tokio::spawn(Changes::new(Arc::clone(&inner), boundaries).run(requests)));
+        inner.watch(tokio::spawn(crate::retention::run(Arc::clone(&inner))));
+        Ok(Core { inner })
     }
 
     /// Publishes events to a bus, all or none; resolves after the sync. The order of the answers is that of the events.
     pub async fn publish(&self, bus: &str, events: Vec<Event>) -> Result<Vec<Published>, PublishError> {
-        let _ = (bus, events);
-        unimplemented!("delivery")
+        if self.inner.is_closing() {
+            return Err(PublishError::Closing);
+        }
+        let model = self.inner.model.load();
+        let bus = model.buses.get(bus).ok_or_else(|| PublishError::UnknownBus(bus.to_owned()))?;
+        let gauge = self.inner.gauge(bus.id);
+        let planned = intake::plan(bus, &events);
+        if let Err(PublishError::Rejected(rejected)) = &planned {
+            gauge.counters.rejected.fetch_add(rejected.len() as u64, Relaxed);
+        }
+        let append = planned?;
+        drop(model);
+        if append.entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settings = &self.inner.settings;
+        let bytes = intake::bytes_of(&append);
+        let ticket = gauge.enter(bytes, settings.intake_requests, settings.intake_bytes).ok_or(PublishError::Busy)?;
+        let published = intake::append(&*self.inner.journal, append).await;
+        drop(ticket);
+        if let Err(PublishError::Journal(journal::Error::Poisoned { .. })) = &published {
+            self.inner.poisoned.notify_waiters();
+        }
+        let published = published?;
+        let duplicates = published.iter().filter(|published| published.duplicate).count();
+        gauge.counters.published.fetch_add(published.len() as u64, Relaxed);
+        gauge.counters.duplicates.fetch_add(duplicates as u64, Relaxed);
+        Ok(published)
     }
 
     /// The model now; a swapped snapshot.
     pub fn model(&self) -> Arc<Model> {
-        unimplemented!("delivery")
+        self.inner.model.load_full()
     }
 
     /// Carries out a change: plans it, adds delivery state, applies all in one transaction, publishes the model. When it
     /// returns, events published afterwards see it.
     pub async fn change(&self, change: Change) -> Result<Changed, Error> {
-        let _ = change;
-        unimplemented!("delivery")
+        self.ask(|reply| Request::Change(change, reply)).await
     }
 
     /// What a change would do, without doing it.
     pub async fn dry_run(&self, change: Change) -> Result<control::Effect, Error> {
-        let _ = change;
-        unimplemented!("delivery")
+        Ok(self.preview(change)?.0)
+    }
+
+    /// What a change would do, and what would differ.
+    pub fn preview(&self, change: Change) -> Result<(control::Effect, Vec<control::Difference>), Error> {
+        let Inner { model, rules, sealer, journal, .. } = &*self.inner;
+        Ok(control::preview(&model.load(), rules, sealer, &change, journal.now())?)
     }
 
     /// An event's whole story; `None` if no such event is kept.
     pub async fn story(&self, bus: &str, id: &str, source: Option<&str>) -> Result<Option<Story>, Error> {
-        let _ = (bus, id, source);
-        unimplemented!("delivery")
+        crate::story::tell(&self.inner, bus, id, source).await
     }
 
     /// How the subscriptions of a bus are doing.
     pub fn status(&self, bus: &str) -> Vec<(String, SubscriptionStatus)> {
-        let _ = bus;
-        unimplemented!("delivery")
+        crate::readiness::status(&self.inner, bus)
+    }
+
+    /// Everything there is to show.
+    pub fn metrics(&self) -> Metrics {
+        crate::readiness::metrics(&self.inner)
     }
 
     /// Resumes a subscription that 410 or a bound stopped (a person's pause is `enabled: false` in its document).
     pub async fn resume(&self, bus: &str, subscription: &str) -> Result<(), Error> {
-        let _ = (bus, subscription);
-        unimplemented!("delivery")
+        let model = self.inner.model.load();
+        let missing = || not_found(format!("subscription {subscription:?} does not exist"));
+        let id = model.bus(bus)?.subscriptions.get(subscription).ok_or_else(missing)?.id;
+        self.inner.resume_lane(id);
+        Ok(())
     }
 
     /// A page of dead letters.
@@ -267,37 +428,125 @@ impl Core {
         after: Option<store::DeliveryKey>,
         limit: usize,
     ) -> Result<Vec<store::Dead>, Error> {
-        let _ = (bus, selection, after, limit);
-        unimplemented!("delivery")
+        dead::Selected::new(&self.inner, bus, selection)?.page(&self.inner, after, limit).await
     }
 
     /// Sends dead letters out again with a new count of attempts, through parked rows; returns how many.
     pub async fn redrive(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
-        let _ = (bus, selection);
-        unimplemented!("delivery")
+        let selected = dead::Selected::new(&self.inner, bus, selection)?;
+        self.ask(|reply| Request::Redrive(selected, reply)).await
     }
 
     /// Discards dead letters for good; returns how many.
     pub async fn discard(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
-        let _ = (bus, selection);
-        unimplemented!("delivery")
+        let selected = dead::Selected::new(&self.inner, bus, selection)?;
+        self.ask(|reply| Request::Discard(selected, reply)).await
     }
 
     /// Whether the node should get traffic, and if not, why: poisoned, out of reach of the store, or a router or lane with
     /// due work and a closed breaker that made no progress for 60 s.
     pub fn readiness(&self) -> Result<(), String> {
-        unimplemented!("delivery")
+        crate::readiness::readiness(&self.inner)
     }
 
     /// Resolves with the reason when the journal is poisoned: the process must drain and end. Pends otherwise.
     pub async fn poisoned(&self) -> String {
-        unimplemented!("delivery")
+        loop {
+            let told = self.inner.poisoned.notified();
+            if let Health::Poisoned { reason } = self.inner.journal.health() {
+                return reason;
+            }
+            // The first request refused for it tells at once; without requests somebody has to look.
+            let _ = tokio::time::timeout(HEALTH_INTERVAL, told).await;
+        }
+    }
+
+    /// Ends every task at once and saves nothing: the next start finds what a crash would have left. For a shutdown that
+    /// overran its time, and for tests of crashes.
+    pub fn abort(&self) {
+        self.inner.closing.store(true, Relaxed);
+        for task in self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+        self.inner.lanes().iter().for_each(LaneHandle::abort);
     }
 
     /// Stops reading, lets deliveries in flight finish until `deadline`, saves positions, ends the tasks. The journal and the
     /// store are shut down by the wiring afterwards. Idempotent.
-    pub async fn shutdown(&self, deadline: std::time::Duration) {
-        let _ = deadline;
-        unimplemented!("delivery")
+    pub async fn shutdown(&self, deadline: Duration) {
+        if self.inner.closing.swap(true, Relaxed) {
+            return;
+        }
+        // Each of these may have ended already; then there is nothing to wait for.
+        let _ = self.inner.tell_router(Message::Shutdown).await;
+        let lanes = self.inner.lanes();
+        futures_util::future::join_all(lanes.iter().map(|lane| lane.stop(deadline))).await;
+        let (done, saved) = oneshot::channel();
+        if self.inner.tell_router(Message::SaveAndEnd(done)).await.is_ok() {
+            let _ = saved.await;
+        }
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        self.inner.attempts.shutdown().await;
     }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request) -> Result<T, Error> {
+        if self.inner.is_closing() {
+            return Err(Error::Closing);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.inner.changes.send(request(reply)).await.map_err(|_| Error::Closing)?;
+        answer.await.map_err(|_| Error::Closing)?
+    }
+}
+
+async fn start_router(inner: &Arc<Inner>, boundaries: &crate::restore::Boundaries) -> Result<Start, Error> {
+    let model = inner.model.load_full();
+    for bus in model.buses.values() {
+        for topic in bus.topics.values() {
+            let id = TopicId { bus: bus.id, topic: topic.id };
+            inner.journal.create_topic(id, topic.spec.partitions).await?;
+        }
+    }
+    let tails = tails(inner, &model).await?;
+    let mut rows: HashMap<SubscriptionId, HashMap<Partition, LaneRow>> = HashMap::new();
+    for row in inner.store.lanes().await? {
+        rows.entry(row.subscription).or_default().insert(row.partition, row);
+    }
+    let mut holdings: HashMap<SubscriptionId, Holdings> = inner.store.holdings().await?.into_iter().collect();
+    let mut readers = Vec::new();
+    for bus in model.buses.values() {
+        for subscription in bus.subscriptions.values() {
+            let rules = rules(&model, bus, subscription, boundaries);
+            let rows = rows.remove(&subscription.id).unwrap_or_default();
+            let holdings = holdings.remove(&subscription.id).unwrap_or_default();
+            readers.push(lane(inner, bus, subscription, rules, Remembered { rows, holdings }, &tails).await?);
+        }
+    }
+    Ok(Start {
+        journal: Arc::clone(&inner.journal),
+        store: Arc::clone(&inner.store),
+        settings: inner.settings.clone(),
+        view: Arc::clone(&inner.view),
+        tails,
+        readers,
+    })
+}
+
+/// Saved tail positions, within what the journal holds.
+async fn tails(inner: &Inner, model: &Model) -> Result<BTreeMap<PartitionId, u64>, Error> {
+    let saved: HashMap<Partition, u64> = inner.store.tails().await?.into_iter().collect();
+    let mut tails = BTreeMap::new();
+    for partition in all_partitions(model) {
+        let bounds = inner.journal.bounds(partition)?;
+        let position = saved.get(&crate::matching::stored(partition)).copied().unwrap_or(bounds.start);
+        if position > bounds.high_water {
+            tracing::error!(?partition, position, end = bounds.high_water, "a saved position lies beyond the end");
+        }
+        tails.insert(partition, position.min(bounds.high_water));
+    }
+    Ok(tails)
 }

@@ -2,9 +2,47 @@
 //! retention and holds; and the [`Destination`] contract.
 //!
 //! It knows the journal and the store by their contracts and the model by its snapshots. It speaks no protocol.
+//!
+//! In reading order: [`Core`] is the handle that doors hold; `intake` appends; the `router` reads the tail once for all
+//! lanes, catch-up `scan`s serve those that are behind; a `lane` decides (a state machine without I/O, with its `window`,
+//! `order`, `breaker`, `rate` and `backoff`) and a `lane_task` does; `positions` says what is saved of it all; `changes` is
+//! the one task that changes what is declared.
 
 pub mod core;
 pub mod destination;
+mod settings;
 
+mod backoff;
+mod breaker;
+mod clock;
+mod order;
+mod pending;
+mod rate;
+mod window;
+
+mod inbox;
+mod lane;
+mod lane_task;
+
+mod intake;
+mod matching;
+mod positions;
+mod router;
+mod scan;
+
+mod changes;
+mod dead;
+mod metrics;
+mod readiness;
+mod restore;
+mod retention;
+mod story;
+
+pub use clock::Clock;
 pub use core::*;
 pub use destination::*;
+pub use intake::{DEFAULT_TOPIC, identify};
+pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
+pub use settings::{LaneBounds, Settings};
+/// Rows of the store as the core hands them out, for doors, which do not know the store.
+pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};

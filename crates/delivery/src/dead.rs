@@ -1,0 +1,170 @@
+//! Dead letters: listing, sending out again, discarding. Whatever is moved is moved in one transaction with its counterpart,
+//! so that no crash loses one or makes two of it.
+
+use crate::{
+    DeadSelection, Error,
+    core::Inner,
+    lane::Input,
+    lane_task::Command,
+    settings::DEAD_PAGE,
+};
+use control::{Refusal, refusal::Class};
+use std::sync::atomic::Ordering::Relaxed;
+use store::{BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Operation, Parked, Partition, SubscriptionId};
+
+/// A selection, its subscriptions resolved.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    bus: BusId,
+    subscriptions: Vec<SubscriptionId>,
+    selection: DeadSelection,
+}
+
+impl Selected {
+    /// Resolves a bus's selection.
+    pub fn new(inner: &Inner, bus: &str, selection: DeadSelection) -> Result<Self, Error> {
+        let model = inner.model.load();
+        let bus = model.bus(bus)?;
+        let subscriptions: Vec<_> = match &selection.subscription {
+            None => bus.subscriptions.values().map(|subscription| subscription.id).collect(),
+            Some(name) => {
+                let missing = || crate::core::not_found(format!("subscription {name:?} does not exist"));
+                vec![bus.subscriptions.get(name).ok_or_else(missing)?.id]
+            }
+        };
+        Ok(Self { bus: bus.id, subscriptions, selection })
+    }
+
+    /// A page of them, after a key.
+    pub async fn page(&self, inner: &Inner, after: Option<DeliveryKey>, limit: usize) -> Result<Vec<Dead>, Error> {
+        if self.subscriptions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = DeadQuery {
+            subscriptions: self.subscriptions.clone(),
+            reason: self.selection.reason.clone(),
+            event_id: self.selection.event_id.clone(),
+            after,
+            limit,
+        };
+        let Some(key) = self.selection.key else { return Ok(inner.store.dead(query).await?) };
+        query.subscriptions.retain(|subscription| *subscription == key.subscription);
+        if query.subscriptions.is_empty() || after.is_some_and(|after| after >= key) {
+            return Ok(Vec::new());
+        }
+        (query.after, query.limit) = (before(key), 1);
+        let found = inner.store.dead(query).await?;
+        Ok(found.into_iter().filter(|dead| dead.delivery.key == key).collect())
+    }
+}
+
+/// The greatest key below another one.
+fn before(key: DeliveryKey) -> Option<DeliveryKey> {
+    let DeliveryKey { subscription, partition: Partition { topic, index }, offset, replay } = key;
+    if let Some(replay) = replay.checked_sub(1) {
+        return Some(DeliveryKey { replay, ..key });
+    }
+    let at = |partition, offset| DeliveryKey { subscription, partition, offset, replay: u32::MAX };
+    if let Some(offset) = offset.checked_sub(1) {
+        return Some(at(key.partition, offset));
+    }
+    let last = i64::MAX.unsigned_abs();
+    match (index.checked_sub(1), topic.checked_sub(1)) {
+        (Some(index), _) => Some(at(Partition { topic, index }, last)),
+        (None, Some(topic)) => Some(at(Partition { topic, index: i32::MAX.unsigned_abs() }, last)),
+        (None, None) => None,
+    }
+}
+
+/// Makes parked rows of them, due now, their attempts counted anew.
+pub async fn redrive(inner: &Inner, selected: Selected) -> Result<u64, Error> {
+    let mut moved = 0;
+    let mut after = None;
+    loop {
+        let page = selected.page(inner, after, DEAD_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(moved) };
+        after = Some(last.delivery.key);
+        check_room(inner, &page)?;
+        let now = inner.settings.clock.now();
+        let rows: Vec<Parked> = page.into_iter().map(|dead| anew(dead.delivery, now)).collect();
+        let operations = rows.iter().flat_map(|row| {
+            let mark = Mark { key: row.key, ending: Ending::Parked };
+            [Operation::Exhume(row.key), Operation::Park(row.clone()), Operation::Mark(mark)]
+        });
+        inner.store.apply(selected.bus, operations.collect()).await?;
+        moved += rows.len() as u64;
+        tell_lanes(inner, rows);
+    }
+}
+
+fn anew(row: Parked, now: store::Millis) -> Parked {
+    Parked { due: now, attempts: 0, first_attempt: None, age_from_first_attempt: true, ..row }
+}
+
+fn tell_lanes(inner: &Inner, rows: Vec<Parked>) {
+    for rows in rows.chunk_by(|one, next| one.key.subscription == next.key.subscription) {
+        let subscription = rows[0].key.subscription;
+        if let Some(lane) = inner.lane(subscription) {
+            lane.inbox.counters.redriven.fetch_add(rows.len() as u64, Relaxed);
+            lane.send(Command::Step(Input::Redriven(rows.to_vec())));
+        }
+    }
+}
+
+/// A redrive must not push a subscription over the bound of parked deliveries.
+fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
+    for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
+        let Some(lane) = inner.lane(dead[0].delivery.key.subscription) else { continue };
+        let parked = lane.inbox.counters.parked_now.load(Relaxed) + dead.len() as u64;
+        if parked > inner.settings.lane.parked_events {
+            let bound = inner.settings.lane.parked_events;
+            let detail = format!("a subscription holds at most {bound} parked deliveries; redrive again when some are done");
+            let code = "parked_limit";
+            return Err(Refusal { code, class: Class::Limit, detail, pointer: None }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Deletes them for good.
+pub async fn discard(inner: &Inner, selected: Selected) -> Result<u64, Error> {
+    let mut gone = 0;
+    let mut after = None;
+    loop {
+        let page = selected.page(inner, after, DEAD_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(gone) };
+        after = Some(last.delivery.key);
+        let operations = page.iter().flat_map(|dead| {
+            let key = dead.delivery.key;
+            [Operation::Exhume(key), Operation::Mark(Mark { key, ending: Ending::Discarded })]
+        });
+        inner.store.apply(selected.bus, operations.collect()).await?;
+        gone += page.len() as u64;
+        for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
+            if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {
+                let (events, bytes) = (dead.len() as u64, dead.iter().map(|dead| dead.delivery.record.len() as u64).sum());
+                lane.inbox.counters.discarded.fetch_add(events, Relaxed);
+                lane.send(Command::Step(Input::Discarded { events, bytes }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_before_another_is_below_it_and_nothing_lies_between() {
+        let key = |topic, index, offset, replay| DeliveryKey {
+            subscription: 1,
+            partition: Partition { topic, index },
+            offset,
+            replay,
+        };
+        assert_eq!(before(key(1, 1, 5, 2)), Some(key(1, 1, 5, 1)));
+        assert_eq!(before(key(1, 1, 5, 0)), Some(key(1, 1, 4, u32::MAX)));
+        assert_eq!(before(key(0, 0, 0, 0)), None);
+        assert!(before(key(1, 1, 0, 0)) < Some(key(1, 1, 0, 0)));
+    }
+}

@@ -1,0 +1,129 @@
+//! Records coming in from the router, and going back to the journal.
+
+use super::{Fed, Lane};
+use crate::{
+    order::{OrderKey, Turn},
+    pending::{NEVER, Origin, Pending},
+    window::{Admission, Released, Tried},
+};
+use control::resources::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
+use store::{DeliveryKey, Partition};
+
+impl Lane {
+    pub(super) fn feed(&mut self, fed: Vec<Fed>) {
+        let closed = !self.accepts();
+        for record in fed {
+            self.effects.touched.insert(record.partition);
+            let window = self.windows.entry(record.partition).or_default();
+            let tried = match window.admit(record.offset, record.record.len(), record.appended) {
+                Admission::New => {
+                    self.counters.matched.fetch_add(1, Relaxed);
+                    Tried::default()
+                }
+                Admission::Again(tried) => tried,
+                Admission::Skip => {
+                    self.effects.released += Released { events: 1, bytes: record.record.len() };
+                    continue;
+                }
+            };
+            let pending = self.pending(record, tried);
+            match closed {
+                true => self.give_back(pending),
+                false => self.enter(pending),
+            }
+        }
+    }
+
+    fn pending(&self, fed: Fed, tried: Tried) -> Pending {
+        let key =
+            DeliveryKey { subscription: self.config.subscription, partition: fed.partition, offset: fed.offset, replay: 0 };
+        let ordered = self.config.policy.ordering == Ordering::Key;
+        let hash = fed.key_hash.filter(|_| ordered);
+        Pending {
+            key,
+            record: fed.record,
+            appended: fed.appended,
+            version: fed.version,
+            attempts: tried.attempts,
+            first_attempt: tried.first_attempt,
+            age_from_first_attempt: fed.appended < self.config.created,
+            order: hash.map(|hash| OrderKey { partition: fed.partition, hash }),
+            edits: 0,
+            origin: Origin::Journal,
+        }
+    }
+
+    fn enter(&mut self, pending: Pending) {
+        let Some(order) = pending.order else { return self.ready.push_back(pending) };
+        let offset = pending.key.offset;
+        match self.keys.enter(order, offset, pending) {
+            (Turn::Now, Some(pending)) => self.ready.push_back(pending),
+            (Turn::Park, Some(pending)) => self.park(pending, NEVER, "behind_its_key"),
+            (Turn::Settled, Some(pending)) => self.settle(pending.key),
+            (_, None) | (Turn::Behind, Some(_)) => {}
+        }
+    }
+
+    /// A live delivery is over, or safe in the store.
+    pub(super) fn settle(&mut self, key: DeliveryKey) {
+        if let Some(window) = self.windows.get_mut(&key.partition) {
+            self.effects.released += window.settle(key.offset);
+            self.effects.touched.insert(key.partition);
+        }
+    }
+
+    /// Lets a delivery go without an end: the journal or its parked row still has it.
+    pub(super) fn give_back(&mut self, pending: Pending) {
+        let Pending { key, attempts, first_attempt, .. } = pending;
+        match pending.origin {
+            Origin::Journal => {
+                let Some(window) = self.windows.get_mut(&key.partition) else { return };
+                self.effects.released += window.give_back(key.offset, Tried { attempts, first_attempt });
+                self.effects.touched.insert(key.partition);
+                let from = self.effects.rewound.entry(key.partition).or_insert(key.offset);
+                *from = key.offset.min(*from);
+            }
+            Origin::Parked { due: NEVER } => {
+                self.loaded.remove(&key);
+                self.heads.push_front(key);
+            }
+            Origin::Parked { due } => {
+                self.loaded.remove(&key);
+                self.expect_parked(due);
+            }
+        }
+    }
+
+    /// Everything in memory that is not in flight goes back.
+    pub(super) fn return_all(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let ready = std::mem::take(&mut self.ready).into_iter();
+        let parked = std::mem::take(&mut self.ready_parked).into_iter();
+        let leaders: Vec<_> = waiting.chain(ready).chain(parked).collect();
+        for pending in leaders {
+            if let Some(order) = pending.order {
+                self.keys.stop(order).into_iter().for_each(|behind| self.give_back(behind));
+            }
+            self.give_back(pending);
+        }
+        self.keys.drain_waiting().into_iter().for_each(|behind| self.give_back(behind));
+        self.rate_at = None;
+    }
+
+    pub(super) fn saved(&mut self, positions: &[(Partition, u64)]) {
+        for (partition, below) in positions {
+            if let Some(window) = self.windows.get_mut(partition) {
+                window.clear_marks(*below);
+                self.effects.touched.insert(*partition);
+            }
+        }
+    }
+
+    pub(super) fn gave_up(&mut self, partition: Partition, to: u64) {
+        self.effects.touched.insert(partition);
+        if let Some(window) = self.windows.get_mut(&partition) {
+            self.effects.released += window.give_up(to);
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The doing of a lane: owns its state machine, makes its attempts, carries its operations to the store. Thin on purpose:
+//! what is done is decided in [`crate::lane`].
+
+use crate::{
+    Attempt, Destination, Outcome, Verdict,
+    clock::{Clock, Random},
+    inbox::Inbox,
+    lane::{Action, Config, Input, Lane, Start},
+};
+use bytes::Bytes;
+use event::{EventView, identity};
+use futures_util::FutureExt;
+use journal::EncodedRecord;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use store::{AttemptHistory, AttemptOutcome, BusId, Millis, Operation, Parked, Partition, Store, SubscriptionId};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, timeout},
+};
+
+/// What a destination may take beyond the attempt's timeout before the lane calls it a timeout.
+const TIMEOUT_SLACK: Duration = Duration::from_secs(5);
+/// Ended attempts that are taken up together.
+const FINISHED_MAX: usize = 64;
+
+/// What others hold of a lane.
+#[derive(Clone, Debug)]
+pub struct LaneHandle {
+    /// What it shares with the router.
+    pub inbox: Arc<Inbox>,
+    // Unbounded in type, bounded in fact: one message per saved position or change of the subscription.
+    commands: mpsc::UnboundedSender<Command>,
+    task: AbortHandle,
+}
+
+/// What others ask of a lane.
+pub enum Command {
+    /// A step.
+    Step(Input),
+    /// Another destination or policy.
+    Configure(Box<Config>, Result<Arc<Target>, String>),
+    /// End: no attempt begins any more, those in flight may finish within the time, what has to be written is written.
+    Stop(Duration, oneshot::Sender<()>),
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Step(_) => "Step",
+            Self::Configure(..) => "Configure",
+            Self::Stop(..) => "Stop",
+        })
+    }
+}
+
+/// Where a lane delivers to, and what every attempt there needs.
+pub struct Target {
+    /// Makes the attempts.
+    pub destination: Arc<dyn Destination>,
+    /// The bus, for the message id.
+    pub bus: String,
+    /// The subscription, for the message id.
+    pub subscription: String,
+    /// For a whole attempt.
+    pub timeout: Duration,
+}
+
+/// What a lane's task is made with.
+pub struct Spawn {
+    /// Its bus.
+    pub bus: BusId,
+    /// Its state machine.
+    pub lane: Lane,
+    /// What it shares with the router.
+    pub inbox: Arc<Inbox>,
+    /// Where it delivers to, or why nowhere.
+    pub target: Result<Arc<Target>, String>,
+    /// Where rows are kept.
+    pub store: Arc<dyn Store>,
+    /// Where attempts are recorded.
+    pub history: Arc<AttemptHistory>,
+    /// Wall time.
+    pub clock: Clock,
+    /// Jitter.
+    pub random: Random,
+}
+
+impl LaneHandle {
+    /// Starts a lane's task.
+    pub fn spawn(spawn: Spawn) -> Self {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let inbox = Arc::clone(&spawn.inbox);
+        let task = tokio::spawn(LaneTask::new(spawn).run(receiver)).abort_handle();
+        Self { inbox, commands, task }
+    }
+
+    /// Ends it at once, with its attempts; nothing is saved.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+
+    /// Asks something; a lane that has ended does not mind.
+    pub fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Saved positions have passed these offsets.
+    pub fn saved(&self, positions: Vec<(Partition, u64)>) {
+        self.send(Command::Step(Input::Saved(positions)));
+    }
+
+    /// Everything below is given up.
+    pub fn gave_up(&self, partition: Partition, to: u64) {
+        self.send(Command::Step(Input::GaveUp { partition, to }));
+    }
+
+    /// Ends it; resolves when it has come to rest.
+    pub async fn stop(&self, grace: Duration) {
+        let (done, rested) = oneshot::channel();
+        self.send(Command::Stop(grace, done));
+        // A lane that is gone rests already.
+        let _ = rested.await;
+    }
+}
+
+/// An answer of the store.
+enum Answer {
+    Written(Result<(), store::Error>),
+    Loaded { limit: usize, rows: Result<Vec<Parked>, store::Error> },
+    Head(store::DeliveryKey, Result<Option<Parked>, store::Error>),
+}
+
+/// An attempt that ended.
+struct Finished {
+    token: u64,
+    started: Millis,
+    outcome: Outcome,
+}
+
+struct LaneTask {
+    bus: BusId,
+    subscription: SubscriptionId,
+    lane: Lane,
+    inbox: Arc<Inbox>,
+    target: Option<Arc<Target>>,
+    store: Arc<dyn Store>,
+    history: Arc<AttemptHistory>,
+    clock: Clock,
+    random: Random,
+    attempts: JoinSet<Finished>,
+    answers: JoinSet<Answer>,
+    actions: Vec<Action>,
+    stopping: Option<(Instant, oneshot::Sender<()>)>,
+}
+
+impl LaneTask {
+    fn new(spawn: Spawn) -> Self {
+        let mut task = Self {
+            bus: spawn.bus,
+            subscription: spawn.inbox.subscription,
+            lane: spawn.lane,
+            inbox: spawn.inbox,
+            target: None,
+            store: spawn.store,
+            history: spawn.history,
+            clock: spawn.clock,
+            random: spawn.random,
+            attempts: JoinSet::new(),
+            answers: JoinSet::new(),
+            actions: Vec::new(),
+            stopping: None,
+        };
+        match spawn.target {
+            Ok(target) => task.target = Some(target),
+            Err(reason) => task.note(Input::Misconfigured(reason)),
+        }
+        task
+    }
+
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        self.step(Input::Timer);
+        loop {
+            if self.is_at_rest() {
+                let done = self.stopping.take().map(|(_, done)| done);
+                done.map(|done| done.send(()));
+                return;
+            }
+            let deadline = self.lane.deadline().map(|at| self.instant(at));
+            let given_up = self.stopping.as_ref().map(|(at, _)| *at);
+            let inbox = Arc::clone(&self.inbox);
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.take(command),
+                    None => return,
+                },
+                Some(finished) = self.attempts.join_next(), if !self.attempts.is_empty() => self.finished(finished.ok()),
+                Some(answer) = self.answers.join_next(), if !self.answers.is_empty() => self.answered(answer.ok()),
+                () = inbox.filled() => {
+                    let fed = inbox.take();
+                    self.step(Input::Feed(fed));
+                }
+                () = sleep_until(deadline), if deadline.is_some() => self.step(Input::Timer),
+                () = sleep_until(given_up), if given_up.is_some() => self.give_up_waiting(),
+            }
+        }
+    }
+
+    /// Deadlines are milliseconds; rounded up, so that what is due then is due.
+    fn instant(&self, at: Millis) -> Instant {
+        let wait = at.saturating_sub(self.clock.now()).max(0).unsigned_abs();
+        Instant::now() + Duration::from_millis(wait)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.stopping.is_some() && self.attempts.is_empty() && self.answers.is_empty() && self.lane.is_quiet()
+    }
+
+    /// Attempts that do not end in time are cut off: whether they arrived is not known, so they will be made again. What has
+    /// to be written still is, if the store takes it.
+    fn give_up_waiting(&mut self) {
+        self.attempts.abort_all();
+        self.attempts.detach_all();
+        if let Some((_, done)) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Step(input) => self.step(input),
+            Command::Configure(config, target) => {
+                self.note(Input::Configure(config));
+                match target {
+                    Ok(target) => {
+                        self.target = Some(target);
+                        self.step(Input::Timer);
+                    }
+                    Err(reason) => self.step(Input::Misconfigured(reason)),
+                }
+            }
+            Command::Stop(grace, done) => {
+                self.stopping = Some((Instant::now() + grace, done));
+                self.step(Input::Stop);
+            }
+        }
+    }
+
+    fn finished(&mut self, first: Option<Finished>) {
+        let mut next = first;
+        for _ in 0..FINISHED_MAX {
+            let Some(Finished { token, started, outcome }) = next else { break };
+            self.note(Input::Finished { token, started, outcome });
+            next = self.attempts.try_join_next().and_then(Result::ok);
+        }
+        if let Some(Finished { token, started, outcome }) = next {
+            self.note(Input::Finished { token, started, outcome });
+        }
+        self.inbox.moved(self.clock.now());
+        self.publish();
+    }
+
+    fn answered(&mut self, answer: Option<Answer>) {
+        match answer {
+            Some(Answer::Written(result)) => {
+                if let Err(error) = &result {
+                    tracing::warn!(%error, subscription = self.subscription, "failed to write deliveries; trying again");
+                }
+                self.inbox.moved(self.clock.now());
+                self.step(Input::Written(result));
+            }
+            Some(Answer::Loaded { limit, rows }) => self.step(Input::Loaded { limit, rows }),
+            Some(Answer::Head(key, row)) => self.step(Input::HeadLoaded(key, row)),
+            None => {}
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.note(input);
+        self.publish();
+    }
+
+    /// A step whose effects are published later.
+    fn note(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.lane.step(input, now, &mut self.random, &mut self.actions);
+        self.act();
+    }
+
+    fn publish(&mut self) {
+        loop {
+            let effects = self.lane.take_effects();
+            let left = self.inbox.publish(&self.lane, effects, self.clock.now());
+            if left.is_empty() {
+                return;
+            }
+            self.note(Input::Feed(left));
+        }
+    }
+
+    fn act(&mut self) {
+        for action in std::mem::take(&mut self.actions) {
+            match action {
+                Action::Attempt(start) => self.attempt(start),
+                Action::Apply(operations) => self.apply(operations),
+                Action::LoadParked { limit } => self.load(limit),
+                Action::LoadHead(key) => self.load_head(key),
+            }
+        }
+    }
+
+    fn attempt(&mut self, start: Start) {
+        let Some(target) = self.target.clone() else { return };
+        let history = Arc::clone(&self.history);
+        self.attempts.spawn(attempt(target, start, history, self.clock));
+    }
+
+    fn apply(&mut self, operations: Vec<Operation>) {
+        let (store, bus) = (Arc::clone(&self.store), self.bus);
+        self.answers.spawn(async move { Answer::Written(store.apply(bus, operations).await.map(drop)) });
+    }
+
+    fn load(&mut self, limit: usize) {
+        let (store, subscription) = (Arc::clone(&self.store), self.subscription);
+        self.answers.spawn(async move {
+            let rows = store.parked(subscription, crate::pending::NEVER - 1, limit).await;
+            Answer::Loaded { limit, rows }
+        });
+    }
+
+    fn load_head(&mut self, key: store::DeliveryKey) {
+        let store = Arc::clone(&self.store);
+        self.answers.spawn(async move {
+            let rows = store.parked_at(key.partition, key.offset).await;
+            Answer::Head(key, rows.map(|rows| rows.into_iter().find(|row| row.key == key)))
+        });
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHistory>, clock: Clock) -> Finished {
+    let started = clock.now();
+    let begun = Instant::now();
+    let (token, record) = (start.token, EncodedRecord::from_bytes(start.record.clone()));
+    let view = record.as_ref().map(|record| record.view(start.key.offset, start.appended));
+    let event = view.and_then(|view| EventView::from_record(view.headers(), view.value));
+    let Some(event) = event else {
+        // Only what the router took for an event gets here; a row that is none any more cannot become one.
+        return Finished { token, started, outcome: failure(Verdict::Refused, "not_an_event", "the record is no event") };
+    };
+    let outcome = ask(&target, &start, &event, clock).await;
+    history.record(store::Attempt {
+        event_hash: event_hash(event.source(), event.id()),
+        subscription: start.key.subscription,
+        partition: start.key.partition,
+        offset: start.key.offset,
+        attempt: start.number,
+        started,
+        duration_micros: u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX),
+        outcome: attempt_outcome(outcome.verdict),
+        status: outcome.status,
+        version: start.version,
+        reason: reason_text(&outcome),
+        answer: outcome.answer.clone(),
+    });
+    Finished { token, started, outcome }
+}
+
+async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock) -> Outcome {
+    let message_id =
+        identity::webhook_id(&target.bus, event.source(), event.id(), &target.subscription, start.edits);
+    let attempt = Attempt {
+        event,
+        message_id: &message_id,
+        subscription: &target.subscription,
+        number: start.number,
+        now: clock.wall().div_euclid(1_000),
+        timeout: target.timeout,
+        replay: None,
+    };
+    let made = AssertUnwindSafe(target.destination.attempt(attempt)).catch_unwind();
+    let retry = Verdict::Retry { after: None };
+    match timeout(target.timeout + TIMEOUT_SLACK, made).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => failure(retry, "internal", "the destination failed"),
+        Err(_) => failure(retry, "timeout", "the destination did not end the attempt in time"),
+    }
+}
+
+fn failure(verdict: Verdict, reason: &str, detail: &str) -> Outcome {
+    Outcome { verdict, status: None, reason: reason.to_owned(), detail: detail.to_owned(), answer: Bytes::new() }
+}
+
+fn attempt_outcome(verdict: Verdict) -> AttemptOutcome {
+    match verdict {
+        Verdict::Delivered => AttemptOutcome::Delivered,
+        Verdict::Refused => AttemptOutcome::Refused,
+        Verdict::Retry { .. } => AttemptOutcome::Retry,
+        Verdict::Gone => AttemptOutcome::Gone,
+    }
+}
+
+fn reason_text(outcome: &Outcome) -> String {
+    match outcome.detail.is_empty() {
+        true => outcome.reason.clone(),
+        false => format!("{}: {}", outcome.reason, outcome.detail),
+    }
+}
+
+/// What attempts are found by.
+pub fn event_hash(source: &str, id: &str) -> u64 {
+    (identity::unique_hash(source, id) & u128::from(u64::MAX)) as u64
+}

@@ -1,0 +1,160 @@
+//! Per-key order: which delivery of a key may go, which wait behind it, and which keys are parked. Keys are hashes, within
+//! one partition. It decides nothing about time.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use store::{DeliveryKey, Partition};
+
+/// A key's place: keys keep their order within a partition only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderKey {
+    /// The partition.
+    pub partition: Partition,
+    /// Hash of the record's key.
+    pub hash: u64,
+}
+
+/// Whether a delivery that comes in may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is its key's turn.
+    Now,
+    /// Another one of its key goes first; it was put behind it.
+    Behind,
+    /// Its key is parked: park it too.
+    Park,
+    /// It lies below its key's first parked one: it was settled before.
+    Settled,
+}
+
+/// The keys of one lane; `T` is a delivery that waits in memory.
+#[derive(Debug)]
+pub struct Keys<T> {
+    /// Keys with a delivery under way, and those that wait behind it.
+    busy: HashMap<OrderKey, VecDeque<T>>,
+    parked: HashMap<OrderKey, BTreeSet<DeliveryKey>>,
+}
+
+impl<T> Default for Keys<T> {
+    fn default() -> Self {
+        Self { busy: HashMap::new(), parked: HashMap::new() }
+    }
+}
+
+impl<T> Keys<T> {
+    /// A delivery read from the journal comes in; `hold` makes what waits from it.
+    pub fn enter(&mut self, key: OrderKey, offset: u64, delivery: T) -> (Turn, Option<T>) {
+        if let Some(first) = self.first_parked(key) {
+            let turn = if offset < first.offset { Turn::Settled } else { Turn::Park };
+            return (turn, Some(delivery));
+        }
+        match self.busy.get_mut(&key) {
+            Some(waiting) => {
+                waiting.push_back(delivery);
+                (Turn::Behind, None)
+            }
+            None => {
+                self.busy.insert(key, VecDeque::new());
+                (Turn::Now, Some(delivery))
+            }
+        }
+    }
+
+    /// A parked delivery wants to go: only its key's first one may, and only alone.
+    pub fn enter_parked(&mut self, key: OrderKey, delivery: DeliveryKey) -> bool {
+        let is_first = self.first_parked(key).is_none_or(|first| first == delivery);
+        if !is_first || self.busy.contains_key(&key) {
+            return false;
+        }
+        self.busy.insert(key, VecDeque::new());
+        true
+    }
+
+    /// The delivery under way is settled: gives the next one of its key that waits in memory, which is under way then.
+    pub fn leave(&mut self, key: OrderKey) -> Option<T> {
+        let next = self.busy.get_mut(&key)?.pop_front();
+        if next.is_none() {
+            self.busy.remove(&key);
+        }
+        next
+    }
+
+    /// The delivery under way is not any more, and nothing of its key may go on from memory: gives those that waited.
+    pub fn stop(&mut self, key: OrderKey) -> VecDeque<T> {
+        self.busy.remove(&key).unwrap_or_default()
+    }
+
+    /// A delivery of this key is in the store now.
+    pub fn park(&mut self, key: OrderKey, delivery: DeliveryKey) {
+        self.parked.entry(key).or_default().insert(delivery);
+    }
+
+    /// A parked delivery is no more: gives the key's next parked one.
+    pub fn unpark(&mut self, key: OrderKey, delivery: DeliveryKey) -> Option<DeliveryKey> {
+        let parked = self.parked.get_mut(&key)?;
+        parked.remove(&delivery);
+        let next = parked.first().copied();
+        if next.is_none() {
+            self.parked.remove(&key);
+        }
+        next
+    }
+
+    /// The key's first parked delivery.
+    pub fn first_parked(&self, key: OrderKey) -> Option<DeliveryKey> {
+        self.parked.get(&key).and_then(|parked| parked.first().copied())
+    }
+
+    /// Every key's first parked delivery.
+    pub fn heads(&self) -> impl Iterator<Item = DeliveryKey> + '_ {
+        self.parked.values().filter_map(|parked| parked.first().copied())
+    }
+
+    /// Takes everything that waits in memory.
+    pub fn drain_waiting(&mut self) -> Vec<T> {
+        self.busy.values_mut().flat_map(|waiting| waiting.drain(..)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTITION: Partition = Partition { topic: 1, index: 0 };
+    const KEY: OrderKey = OrderKey { partition: PARTITION, hash: 7 };
+
+    fn delivery(offset: u64) -> DeliveryKey {
+        DeliveryKey { subscription: 1, partition: PARTITION, offset, replay: 0 }
+    }
+
+    #[test]
+    fn one_delivery_of_a_key_goes_at_a_time_in_order() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.enter(KEY, 1, 'a').0, Turn::Now);
+        assert_eq!(keys.enter(KEY, 2, 'b').0, Turn::Behind);
+        assert_eq!(keys.enter(OrderKey { hash: 8, ..KEY }, 3, 'c').0, Turn::Now);
+        assert_eq!([keys.leave(KEY), keys.leave(KEY)], [Some('b'), None]);
+        assert_eq!(keys.enter(KEY, 4, 'd').0, Turn::Now);
+    }
+
+    #[test]
+    fn a_parked_key_parks_the_rest_of_it_and_goes_on_in_order() {
+        let mut keys = Keys::default();
+        keys.enter(KEY, 5, 'a');
+        keys.park(KEY, delivery(5));
+        assert!(keys.stop(KEY).is_empty());
+        assert_eq!(keys.enter(KEY, 6, 'b'), (Turn::Park, Some('b')));
+        keys.park(KEY, delivery(6));
+        assert!(!keys.enter_parked(KEY, delivery(6)), "the first one goes first");
+        assert!(keys.enter_parked(KEY, delivery(5)));
+        assert!(!keys.enter_parked(KEY, delivery(5)), "and only once at a time");
+        assert_eq!(keys.leave(KEY), None);
+        assert_eq!(keys.unpark(KEY, delivery(5)), Some(delivery(6)));
+    }
+
+    #[test]
+    fn what_lies_below_the_first_parked_one_was_settled() {
+        let mut keys = Keys::default();
+        keys.park(KEY, delivery(5));
+        assert_eq!(keys.enter(KEY, 4, 'a'), (Turn::Settled, Some('a')));
+    }
+}

@@ -1,0 +1,200 @@
+//! From documents and rows to running lanes: what a start and a new subscription share. It saves nothing.
+
+use crate::{
+    core::Inner,
+    inbox::Inbox,
+    clock::Random,
+    lane::{Config, Lane, Restored},
+    lane_task::{LaneHandle, Spawn, Target},
+    matching::{Earlier, Rule, Rules, stored},
+    positions::{Cursor, Mode, Saved},
+    router::Reader,
+    window::Window,
+};
+use control::{Bus, Model, Subscription, Topic, resources::Ordering};
+use journal::{PartitionId, TopicId};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use store::{Document, Holdings, Kind, LaneRow, Partition, Revision, SubscriptionId};
+
+/// Persisted; the name of the setting that holds the offsets below which an earlier version of a subscription speaks.
+const BOUNDARY: &str = "boundary/";
+
+/// The body of a boundary's document.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredBoundary {
+    format: u32,
+    /// Topic, partition, offset.
+    offsets: Vec<(u32, u32, u64)>,
+}
+
+/// Offsets below which earlier versions of subscriptions speak.
+pub type Boundaries = BTreeMap<(SubscriptionId, Revision), BTreeMap<Partition, u64>>;
+
+/// The name of a boundary's document.
+pub fn boundary_name(subscription: SubscriptionId, version: Revision) -> String {
+    format!("{BOUNDARY}{subscription}/{version}")
+}
+
+/// The body of a boundary's document.
+pub fn boundary_body(boundary: &BTreeMap<Partition, u64>) -> bytes::Bytes {
+    let offsets = boundary.iter().map(|(partition, offset)| (partition.topic, partition.index, *offset)).collect();
+    serde_json::to_vec(&StoredBoundary { format: 1, offsets }).expect("plain numbers become JSON").into()
+}
+
+/// The boundaries among all documents.
+pub fn boundaries(documents: &[Document]) -> Boundaries {
+    let settings = documents.iter().filter(|document| document.kind == Kind::Setting);
+    settings.filter_map(boundary).collect()
+}
+
+fn boundary(document: &Document) -> Option<((SubscriptionId, Revision), BTreeMap<Partition, u64>)> {
+    let (subscription, version) = document.name.strip_prefix(BOUNDARY)?.split_once('/')?;
+    let stored: StoredBoundary = serde_json::from_slice(&document.body).ok()?;
+    let offsets = stored.offsets.into_iter().map(|(topic, index, offset)| (Partition { topic, index }, offset));
+    Some(((subscription.parse().ok()?, version.parse().ok()?), offsets.collect()))
+}
+
+/// All partitions of a topic.
+pub fn partitions_of(bus: &Bus, topic: &Topic) -> impl Iterator<Item = PartitionId> + use<> {
+    let id = TopicId { bus: bus.id, topic: topic.id };
+    (0..topic.spec.partitions).map(move |index| PartitionId { topic: id, index })
+}
+
+/// All partitions of the model.
+pub fn all_partitions(model: &Model) -> BTreeSet<PartitionId> {
+    let of_bus = |bus: &Arc<Bus>| bus.topics.values().flat_map(|topic| partitions_of(bus, topic)).collect::<Vec<_>>();
+    model.buses.values().flat_map(of_bus).collect()
+}
+
+/// All partitions that a subscription's version in force reads.
+pub fn partitions_read(bus: &Bus, subscription: &Subscription) -> Vec<PartitionId> {
+    bus.topics_of(&subscription.spec).flat_map(|topic| partitions_of(bus, topic)).collect()
+}
+
+fn rule(bus: &Bus, subscription: &Subscription) -> Rule {
+    let topics = bus.topics_of(&subscription.spec).map(|topic| topic.id).collect();
+    Rule { version: subscription.version, filter: Arc::clone(&subscription.filter), topics }
+}
+
+/// A subscription's rules.
+pub fn rules(model: &Model, bus: &Bus, subscription: &Subscription, boundaries: &Boundaries) -> Rules {
+    let id = subscription.id;
+    let kept = model.versions.range((id, 0)..=(id, Revision::MAX));
+    let earlier = kept.filter_map(|(key, kept)| {
+        Some(Earlier { rule: rule(bus, kept), boundary: boundaries.get(key)?.clone() })
+    });
+    Rules { current: rule(bus, subscription), earlier: earlier.collect() }
+}
+
+/// What a lane goes by.
+pub fn config(inner: &Inner, subscription: &Subscription) -> Config {
+    Config {
+        subscription: subscription.id,
+        created: subscription.created,
+        enabled: subscription.spec.enabled,
+        policy: subscription.spec.delivery.clone(),
+        bounds: inner.settings.lane,
+    }
+}
+
+/// Where a lane delivers to, or why nowhere.
+pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
+    let name = &subscription.spec.connection;
+    let connection = bus.connections.get(name).ok_or_else(|| format!("connection {name:?} does not exist"))?;
+    let spec = inner.sealer.open_connection(connection).map_err(|error| format!("failed to {error}"))?;
+    let connection = control::Connection { spec, ..(**connection).clone() };
+    Ok(Arc::new(Target {
+        destination: (inner.destinations)(&connection, subscription)?,
+        bus: bus.name.clone(),
+        subscription: subscription.name.clone(),
+        timeout: subscription.spec.delivery.timeout,
+    }))
+}
+
+/// What the store says of one subscription.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// Its rows.
+    pub rows: HashMap<Partition, LaneRow>,
+    /// What it holds.
+    pub holdings: Holdings,
+}
+
+/// Starts a subscription's lane where the store left it; gives what the router needs.
+pub async fn lane(
+    inner: &Inner,
+    bus: &Bus,
+    subscription: &Subscription,
+    rules: Rules,
+    remembered: Remembered,
+    tails: &BTreeMap<PartitionId, u64>,
+) -> Result<Reader, store::Error> {
+    let cursors = cursors(&rules, &remembered.rows, tails);
+    let restored = restored(inner, subscription, &cursors, tails, remembered.holdings).await?;
+    let inbox = Arc::new(Inbox::new(
+        subscription.id,
+        inner.settings.lane,
+        Arc::clone(&inner.node_bytes),
+        inner.room.clone(),
+    ));
+    let lane = Lane::new(config(inner, subscription), restored, Arc::clone(&inbox.counters), inner.settings.clock.now());
+    inbox.restore(&lane, cursors.keys().map(|partition| stored(*partition)));
+    let handle = LaneHandle::spawn(Spawn {
+        bus: bus.id,
+        lane,
+        inbox,
+        target: target(inner, bus, subscription),
+        store: Arc::clone(&inner.store),
+        history: Arc::clone(&inner.attempts),
+        clock: inner.settings.clock,
+        random: Random::seeded(inner.settings.seed, subscription.id),
+    });
+    inner.insert_lane(subscription.id, handle.clone());
+    let ordered = subscription.spec.delivery.ordering == Ordering::Key;
+    Ok(Reader::new(handle, Arc::new(rules), ordered, cursors))
+}
+
+fn cursors(
+    rules: &Rules,
+    rows: &HashMap<Partition, LaneRow>,
+    tails: &BTreeMap<PartitionId, u64>,
+) -> BTreeMap<PartitionId, Cursor> {
+    let read = tails.iter().filter(|(partition, _)| rules.reads(partition.topic.topic));
+    let cursor = |(partition, tail): (&PartitionId, &u64)| {
+        let cursor = match rows.get(&stored(*partition)) {
+            None => Cursor::new(Mode::Following, 0, 0, Saved::Follows),
+            Some(row) if row.follows_tail => Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows),
+            Some(row) => {
+                let mode = if row.position >= *tail { Mode::Following } else { Mode::Behind };
+                Cursor::new(mode, row.position, row.floor, Saved::Own(row.position))
+            }
+        };
+        (*partition, cursor)
+    };
+    read.map(cursor).collect()
+}
+
+async fn restored(
+    inner: &Inner,
+    subscription: &Subscription,
+    cursors: &BTreeMap<PartitionId, Cursor>,
+    tails: &BTreeMap<PartitionId, u64>,
+    holdings: Holdings,
+) -> Result<Restored, store::Error> {
+    let mut marked: HashMap<Partition, BTreeSet<u64>> = HashMap::new();
+    for mark in inner.store.marks(subscription.id).await?.into_iter().filter(|mark| mark.key.replay == 0) {
+        marked.entry(mark.key.partition).or_default().insert(mark.key.offset);
+    }
+    let orders = if holdings.parked > 0 { inner.store.parked_orders(subscription.id).await? } else { Vec::new() };
+    let window = |(partition, cursor): (&PartitionId, &Cursor)| {
+        let position = cursor.reached(tails.get(partition).copied().unwrap_or_default());
+        let partition = stored(*partition);
+        (partition, Window::new(position, marked.remove(&partition).unwrap_or_default()))
+    };
+    let windows = cursors.iter().map(window).collect();
+    Ok(Restored { windows, holdings, orders })
+}

@@ -1,0 +1,125 @@
+//! Every bound and interval of the delivery core, with its reason. Plain data: components take what they need.
+
+use crate::clock::Clock;
+use std::time::Duration;
+
+/// Waits below this stay in memory and hold the position; longer ones are parked. Short enough that a crash repeats
+/// little, long enough that an endpoint's hiccup costs no row.
+pub const MEMORY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Deliveries of a lane above its position, settled or not: what a crash may repeat, and what a lane holds in memory.
+pub const SPAN_EVENTS_MAX: usize = 10_000;
+/// Bytes of the same.
+pub const SPAN_BYTES_MAX: usize = 64 << 20;
+/// Bytes that all lanes together hold in memory, so that a thousand slow lanes cost what four do.
+pub const SPAN_BYTES_NODE_MAX: usize = 256 << 20;
+/// Bytes that a lane may hold even when the node's bound is reached, so that no lane starves.
+pub const SPAN_BYTES_LANE_MIN: usize = 256 << 10;
+/// Parked deliveries of a subscription.
+pub const PARKED_EVENTS_MAX: u64 = 100_000;
+/// Bytes of parked deliveries of a subscription.
+pub const PARKED_BYTES_MAX: u64 = 1 << 30;
+/// Dead letters of a subscription.
+pub const DEAD_EVENTS_MAX: u64 = 100_000;
+/// Bytes of dead letters of a subscription.
+pub const DEAD_BYTES_MAX: u64 = 1 << 30;
+/// Catch-up scans at once: a few keep the disk busy, more only take from the live tail.
+pub const CATCH_UP_SCANS_MAX: usize = 4;
+/// Bytes asked of the journal in one read: large enough that a read's fixed cost vanishes, small enough that a lane's turn
+/// comes soon.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// Parked rows loaded at once by a lane.
+pub const PARKED_PAGE: usize = 64;
+/// Operations of one lane in one transaction: bounds what a store has to hold while it commits.
+pub const LANE_OPERATIONS_MAX: usize = 2_000;
+/// Requests of one bus that may wait for their sync.
+pub const INTAKE_REQUESTS_MAX: usize = 4_096;
+/// Bytes of one bus that may wait for their sync.
+pub const INTAKE_BYTES_MAX: usize = 128 << 20;
+/// Routes of one event that are used, the primary one included.
+pub const ROUTES_MAX: usize = 8;
+/// Dead letters that one redrive or discard takes in one transaction.
+pub const DEAD_PAGE: usize = 500;
+/// Earlier versions of a subscription that are kept for stories once nothing unsettled needs them.
+pub const VERSIONS_KEPT: usize = 16;
+/// How long attempts in flight of a deleted subscription may go on.
+pub const DELETED_GRACE: Duration = Duration::from_secs(3);
+/// The free share of the volume, in percent, below which held data is given up.
+pub const DISK_HOLD_PERCENT: u64 = 15;
+
+const _: () = assert!(SPAN_BYTES_LANE_MIN < SPAN_BYTES_MAX && SPAN_BYTES_MAX < SPAN_BYTES_NODE_MAX);
+const _: () = assert!(ROUTES_MAX > 0 && CATCH_UP_SCANS_MAX > 0 && PARKED_PAGE > 0);
+
+/// What tests and operators vary; `Default` is what production runs with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Wall time.
+    pub clock: Clock,
+    /// Seed of every random choice; absent: from the operating system.
+    pub seed: Option<u64>,
+    /// Bounds of one lane.
+    pub lane: LaneBounds,
+    /// Positions are saved at most this often, and only when something moved: what a crash repeats.
+    pub save_interval: Duration,
+    /// Positions are saved earlier when this many events were read since.
+    pub save_events: u64,
+    /// How often retention looks at segments.
+    pub retention_interval: Duration,
+    /// A router or lane with due work and a closed breaker that makes no progress for this long fails readiness.
+    pub stall_after: Duration,
+    /// Catch-up scans at once.
+    pub catch_up_scans: usize,
+    /// Bytes that all lanes together hold in memory.
+    pub node_bytes: usize,
+    /// Requests of one bus waiting for their sync.
+    pub intake_requests: usize,
+    /// Bytes of one bus waiting for their sync.
+    pub intake_bytes: usize,
+}
+
+/// Bounds of one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneBounds {
+    /// Deliveries above the position.
+    pub span_events: usize,
+    /// Bytes of them.
+    pub span_bytes: usize,
+    /// Parked deliveries.
+    pub parked_events: u64,
+    /// Bytes of them.
+    pub parked_bytes: u64,
+    /// Dead letters.
+    pub dead_events: u64,
+    /// Bytes of them.
+    pub dead_bytes: u64,
+}
+
+impl Default for LaneBounds {
+    fn default() -> Self {
+        Self {
+            span_events: SPAN_EVENTS_MAX,
+            span_bytes: SPAN_BYTES_MAX,
+            parked_events: PARKED_EVENTS_MAX,
+            parked_bytes: PARKED_BYTES_MAX,
+            dead_events: DEAD_EVENTS_MAX,
+            dead_bytes: DEAD_BYTES_MAX,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            seed: None,
+            lane: LaneBounds::default(),
+            save_interval: Duration::from_secs(1),
+            save_events: 10_000,
+            retention_interval: Duration::from_secs(60),
+            stall_after: Duration::from_secs(60),
+            catch_up_scans: CATCH_UP_SCANS_MAX,
+            node_bytes: SPAN_BYTES_NODE_MAX,
+            intake_requests: INTAKE_REQUESTS_MAX,
+            intake_bytes: INTAKE_BYTES_MAX,
+        }
+    }
+}

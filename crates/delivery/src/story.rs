@@ -1,0 +1,210 @@
+//! An event's story: where it is stored, which subscriptions matched it and which did not and why, every attempt, and where
+//! each delivery stands. It asks; it changes nothing.
+
+use crate::{
+    DeliveryState, Error, Story, SubscriptionStory,
+    core::Inner,
+    lane_task::event_hash,
+    matching::{Rule, copy_of, stored, why_not},
+    router::Place,
+};
+use control::{Bus, Subscription};
+use event::{Event, EventView, identity};
+use journal::{EncodedRecord, PartitionId, Position};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use store::{Dead, DeadQuery, Ending, Millis, Parked, RangeReason, SubscriptionId};
+
+/// Records of one id that are looked at: copies on eight topics, and some sources besides.
+const FOUND_MAX: usize = 64;
+/// Bytes asked of the journal for one record.
+const READ_BYTES: usize = 1;
+
+/// One stored record of the event.
+struct Copy {
+    position: Position,
+    appended: Millis,
+    is_primary: bool,
+    record: EncodedRecord,
+}
+
+/// What the store and the history know of the event.
+struct Known {
+    parked: Vec<Parked>,
+    dead: Vec<Dead>,
+    attempts: Vec<store::Attempt>,
+    places: HashMap<SubscriptionId, Vec<Place>>,
+}
+
+/// Tells it; `None`: no such event is kept.
+pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> Result<Option<Story>, Error> {
+    let model = inner.model.load_full();
+    let bus = model.bus(bus)?;
+    let mut by_source = copies(inner, bus, id).await?;
+    if let Some(source) = source {
+        by_source.retain(|other, _| other == source);
+    }
+    if by_source.len() > 1 {
+        return Err(Error::Ambiguous(by_source.into_keys().collect()));
+    }
+    let Some((source, mut copies)) = by_source.pop_first() else { return Ok(None) };
+    copies.sort_by_key(|copy| (!copy.is_primary, std::cmp::Reverse(copy.position)));
+    let Some(event) = event(&copies[0]) else { return Ok(None) };
+    let known = known(inner, bus, id, &source, &copies).await?;
+    let mut subscriptions = Vec::new();
+    for subscription in bus.subscriptions.values() {
+        subscriptions.extend(one(inner, bus, subscription, &copies, &known).await?);
+    }
+    let stored = copies.iter().map(|copy| (topic_name(bus, copy.position.partition), copy.position)).collect();
+    Ok(Some(Story { event, stored, append_time: copies[0].appended, subscriptions }))
+}
+
+fn topic_name(bus: &Bus, partition: PartitionId) -> String {
+    let topic = bus.topics.values().find(|topic| topic.id == partition.topic.topic);
+    topic.map(|topic| topic.name.clone()).unwrap_or_default()
+}
+
+fn event(copy: &Copy) -> Option<Event> {
+    let view = copy.record.view(copy.position.offset, copy.appended);
+    EventView::from_record(view.headers(), view.value)?.to_event().ok()
+}
+
+/// Records with this id, by source.
+async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, Vec<Copy>>, Error> {
+    let mut by_source: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
+    for position in inner.journal.find(bus.id, identity::lookup_hash(id), FOUND_MAX).await? {
+        // A record that was trimmed since, or lies in a damaged range, is not kept any more.
+        let Ok(chunk) = inner.journal.read(position.partition, position.offset, READ_BYTES).await else { continue };
+        for batch in &chunk.batches {
+            let Some(record) = journal::records(batch).find(|record| record.offset == position.offset) else { continue };
+            let Some(event) = EventView::from_record(record.headers(), record.value) else { continue };
+            let Some(kept) = EncodedRecord::from_bytes(bytes::Bytes::copy_from_slice(record.body)) else { continue };
+            if event.id() == id {
+                let is_primary = copy_of(&record).is_none();
+                let copy = Copy { position, appended: batch.append_time, is_primary, record: kept };
+                by_source.entry(event.source().to_owned()).or_default().push(copy);
+            }
+        }
+    }
+    Ok(by_source)
+}
+
+async fn known(inner: &Inner, bus: &Bus, id: &str, source: &str, copies: &[Copy]) -> Result<Known, Error> {
+    let mut parked = Vec::new();
+    for copy in copies {
+        parked.extend(inner.store.parked_at(stored(copy.position.partition), copy.position.offset).await?);
+    }
+    let ids: Vec<_> = bus.subscriptions.values().map(|subscription| subscription.id).collect();
+    let query = DeadQuery { subscriptions: ids.clone(), event_id: Some(id.to_owned()), limit: FOUND_MAX * ids.len(), ..DeadQuery::default() };
+    let dead = if ids.is_empty() { Vec::new() } else { inner.store.dead(query).await? };
+    let appended = copies.iter().map(|copy| copy.appended).min().unwrap_or_default();
+    let attempts = inner.attempts.find(event_hash(source, id), appended.saturating_sub(CLOCKS_APART), Millis::MAX).await?;
+    Ok(Known { parked, dead, attempts, places: inner.places().await? })
+}
+
+/// The journal's clock and the lanes' may differ by so much.
+const CLOCKS_APART: Millis = 24 * 60 * 60 * 1_000;
+
+/// A subscription's part; `None`: it reads none of these topics.
+async fn one(
+    inner: &Inner,
+    bus: &Bus,
+    subscription: &Arc<Subscription>,
+    copies: &[Copy],
+    known: &Known,
+) -> Result<Option<SubscriptionStory>, Error> {
+    let Some((copy, version)) = copy_for(inner, bus, subscription, copies) else { return Ok(None) };
+    let at = |position: Position| stored(position.partition);
+    let (partition, offset) = (at(copy.position), copy.position.offset);
+    let view = copy.record.view(offset, copy.appended);
+    let attempts: Vec<_> = known
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.subscription == subscription.id && attempt.partition == partition && attempt.offset == offset)
+        .cloned()
+        .collect();
+    let version_subscription = inner.model.load().subscription_version(subscription, version);
+    let reason = EventView::from_record(view.headers(), view.value)
+        .and_then(|event| why_not(&version_subscription.filter, &event, copy.appended));
+    let floor = inner.store.lanes().await?.into_iter();
+    let floor = floor.filter(|row| row.subscription == subscription.id && row.partition == partition).map(|row| row.floor);
+    let starts_after = floor.max().is_some_and(|floor| offset < floor);
+    let matched = match reason {
+        Some(reason) => Err(reason),
+        None if starts_after => Err("the subscription starts after this event".to_owned()),
+        None => Ok(()),
+    };
+    let state = match matched {
+        Err(_) => DeliveryState::NotConcerned,
+        Ok(()) => state(inner, subscription.id, copy.position, known, &attempts).await?,
+    };
+    let subscription = subscription.name.clone();
+    Ok(Some(SubscriptionStory { subscription, version, matched, state, attempts }))
+}
+
+/// The record that a subscription sees: the primary one if it reads its topic, else its first copy.
+fn copy_for<'a>(
+    inner: &Inner,
+    bus: &Bus,
+    subscription: &Arc<Subscription>,
+    copies: &'a [Copy],
+) -> Option<(&'a Copy, u64)> {
+    let topics: BTreeSet<u32> = bus.topics_of(&subscription.spec).map(|topic| topic.id).collect();
+    let rules = inner.view.rules(subscription.id);
+    let copy = copies.iter().find(|copy| {
+        let topic = copy.position.partition.topic.topic;
+        let rule: Option<&Rule> =
+            rules.as_ref().map(|rules| rules.at(stored(copy.position.partition), copy.position.offset));
+        rule.map_or_else(|| topics.contains(&topic), |rule| rule.topics.contains(&topic))
+    })?;
+    let version = rules.as_ref().map_or(subscription.version, |rules| {
+        rules.at(stored(copy.position.partition), copy.position.offset).version
+    });
+    Some((copy, version))
+}
+
+async fn state(
+    inner: &Inner,
+    subscription: SubscriptionId,
+    position: Position,
+    known: &Known,
+    attempts: &[store::Attempt],
+) -> Result<DeliveryState, Error> {
+    let (partition, offset) = (stored(position.partition), position.offset);
+    let is_it = |row: &Parked| {
+        row.key.subscription == subscription && row.key.partition == partition && row.key.offset == offset
+    };
+    if let Some(row) = known.parked.iter().find(|row| is_it(row)) {
+        return Ok(DeliveryState::Parked { due: row.due });
+    }
+    if known.dead.iter().any(|dead| is_it(&dead.delivery)) {
+        return Ok(DeliveryState::DeadLettered);
+    }
+    let ranges = inner.store.ranges(subscription).await?;
+    let covers = |range: &&store::Range| range.partition == partition && (range.from..range.to).contains(&offset);
+    if let Some(range) = ranges.iter().find(covers) {
+        return Ok(match range.reason {
+            RangeReason::Discarded => DeliveryState::Discarded,
+            RangeReason::Expired | RangeReason::Damaged => DeliveryState::GivenUp,
+        });
+    }
+    let marks = inner.store.marks(subscription).await?;
+    let mark = marks.iter().find(|mark| mark.key.partition == partition && mark.key.offset == offset);
+    if mark.is_some_and(|mark| mark.ending == Ending::Discarded) {
+        return Ok(DeliveryState::Discarded);
+    }
+    if attempts.iter().any(|attempt| attempt.outcome == store::AttemptOutcome::Delivered) {
+        return Ok(DeliveryState::Delivered);
+    }
+    let places = known.places.get(&subscription);
+    let place = places.and_then(|places| places.iter().find(|place| place.partition == position.partition));
+    match place.is_some_and(|place| offset < place.position) {
+        false => Ok(DeliveryState::Pending),
+        // It was settled, and not by a delivery: somebody discarded its dead letter. Without any attempt in the history
+        // (a crash may lose the last second of successes) it was delivered.
+        true if attempts.is_empty() => Ok(DeliveryState::Delivered),
+        true => Ok(DeliveryState::Discarded),
+    }
+}
