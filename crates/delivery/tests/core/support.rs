@@ -1,0 +1,252 @@
+//! A world in memory: journal, store, an endpoint, and the core between them, which may crash and start again.
+
+use bytes::Bytes;
+use control::{
+    Action, Change, Model, Precondition, Rules,
+    resources::ResourceKind,
+    seal::{MasterKey, Sealer},
+};
+use delivery::{Attempt, BoxFuture, Clock, Core, Destination, Outcome, Parts, Published, Settings, Verdict};
+use event::Event;
+use journal::{Memory as Journal, MemorySettings};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use store::{AttemptHistory, Memory as Store, Store as _};
+
+pub const START: i64 = 1_800_000_000_000;
+
+/// One request that the endpoint got.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub subscription: String,
+    pub id: String,
+    pub message_id: String,
+    pub number: u32,
+    pub at: i64,
+    pub verdict: Verdict,
+}
+
+/// How the endpoint answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub delay: Duration,
+    pub verdict: Verdict,
+}
+
+pub fn ok() -> Reply {
+    Reply { delay: Duration::from_millis(1), verdict: Verdict::Delivered }
+}
+
+pub fn fails() -> Reply {
+    Reply { verdict: Verdict::Retry { after: None }, ..ok() }
+}
+
+type Script = Box<dyn FnMut(&Received) -> Reply + Send>;
+
+/// An endpoint for all subscriptions.
+#[derive(Clone)]
+pub struct Endpoint {
+    received: Arc<Mutex<Vec<Received>>>,
+    script: Arc<Mutex<Script>>,
+    clock: Clock,
+}
+
+impl Endpoint {
+    pub fn script(&self, script: impl FnMut(&Received) -> Reply + Send + 'static) {
+        *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// How often each event was delivered, by subscription and id.
+    pub fn delivered(&self) -> BTreeMap<(String, String), u32> {
+        let mut delivered = BTreeMap::new();
+        for received in self.received().into_iter().filter(|received| received.verdict == Verdict::Delivered) {
+            *delivered.entry((received.subscription, received.id)).or_default() += 1;
+        }
+        delivered
+    }
+
+    pub fn delivered_ids(&self, subscription: &str) -> Vec<String> {
+        let received = self.received().into_iter();
+        let delivered = received.filter(|received| received.verdict == Verdict::Delivered);
+        delivered.filter(|received| received.subscription == subscription).map(|received| received.id).collect()
+    }
+}
+
+impl Destination for Endpoint {
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome> {
+        let mut received = Received {
+            subscription: attempt.subscription.to_owned(),
+            id: attempt.event.id().to_owned(),
+            message_id: attempt.message_id.to_owned(),
+            number: attempt.number,
+            at: self.clock.now(),
+            verdict: Verdict::Delivered,
+        };
+        let reply = (self.script.lock().unwrap())(&received);
+        received.verdict = reply.verdict;
+        Box::pin(async move {
+            tokio::time::sleep(reply.delay).await;
+            // The endpoint has done its part when it answers, whether or not anybody hears it.
+            self.received.lock().unwrap().push(received);
+            let (status, reason) = match reply.verdict {
+                Verdict::Delivered => (200, ""),
+                Verdict::Refused => (422, "http_422"),
+                Verdict::Retry { .. } => (503, "http_503"),
+                Verdict::Gone => (410, "http_410"),
+            };
+            Outcome {
+                verdict: reply.verdict,
+                status: Some(status),
+                reason: reason.to_owned(),
+                detail: String::new(),
+                answer: Bytes::new(),
+            }
+        })
+    }
+}
+
+pub struct World {
+    pub journal: Journal,
+    pub store: Store,
+    pub endpoint: Endpoint,
+    pub clock: Clock,
+    pub core: Core,
+    pub settings: Settings,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(tune: impl FnOnce(&mut Settings)) -> Self {
+        let clock = Clock::simulated(START);
+        let now = Arc::new(move || clock.now());
+        let journal = Journal::new(MemorySettings { now, identify: Some(delivery::identify), ..MemorySettings::default() });
+        let mut settings = Settings { clock, seed: Some(7), ..Settings::default() };
+        tune(&mut settings);
+        let endpoint = Endpoint { received: Arc::default(), script: Arc::new(Mutex::new(Box::new(|_| ok()))), clock };
+        let store = Store::new();
+        let directory = tempfile::tempdir().unwrap();
+        let core = start(&journal, &store, &endpoint, &settings, directory.path()).await;
+        Self { journal, store, endpoint, clock, core, settings, directory }
+    }
+
+    /// Kills the core and starts it again on what was durable.
+    pub async fn crash(&mut self) {
+        self.core.abort();
+        self.journal = self.journal.reopen();
+        self.store = self.store.reopen();
+        self.start().await;
+    }
+
+    /// Ends in good order and starts again.
+    pub async fn restart(&mut self) {
+        self.core.shutdown(Duration::from_secs(10)).await;
+        self.start().await;
+    }
+
+    async fn start(&mut self) {
+        let directory = self.directory.path();
+        self.core = start(&self.journal, &self.store, &self.endpoint, &self.settings, directory).await;
+    }
+
+    pub async fn put(&self, kind: ResourceKind, name: &str, body: Value) -> delivery::Changed {
+        self.change(kind, name, Action::Put(body)).await.unwrap()
+    }
+
+    pub async fn delete(&self, kind: ResourceKind, name: &str) {
+        self.change(kind, name, Action::Delete).await.unwrap();
+    }
+
+    async fn change(&self, kind: ResourceKind, name: &str, action: Action) -> Result<delivery::Changed, delivery::Error> {
+        let (bus, name) = ("default".to_owned(), name.to_owned());
+        self.core.change(Change { bus, kind, name, action, precondition: Precondition::Any }).await
+    }
+
+    /// A subscription to the endpoint; `more` is merged into its document.
+    pub async fn subscribe(&self, name: &str, more: Value) {
+        self.put(ResourceKind::Connection, "endpoint", json!({"provider": "webhook", "config": {"url": "https://example.com/"}})).await;
+        self.put(ResourceKind::Subscription, name, subscription(more)).await;
+    }
+
+    pub async fn publish(&self, id: &str) -> Published {
+        self.publish_event(event(id, "order", json!({}))).await
+    }
+
+    pub async fn publish_event(&self, event: Event) -> Published {
+        self.core.publish("default", vec![event]).await.unwrap()[0]
+    }
+
+    pub fn status(&self, subscription: &str) -> delivery::SubscriptionStatus {
+        let status = self.core.status("default").into_iter().find(|(name, _)| name == subscription);
+        status.unwrap().1
+    }
+
+    /// Waits, in paused time, until a condition holds.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..200_000 {
+            if condition(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{what} did not happen: {:#?}", self.core.status("default"));
+    }
+
+    pub async fn delivered(&self, subscription: &str, count: usize) {
+        self.until("delivery", |world| world.endpoint.delivered_ids(subscription).len() >= count).await;
+    }
+
+    /// Lets everything that is under way come to rest.
+    pub async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+}
+
+pub fn subscription(more: Value) -> Value {
+    let mut body = json!({"connection": "endpoint"});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+pub fn event(id: &str, event_type: &str, data: Value) -> Event {
+    Event::builder(id, "/shop", event_type).data(event::Data::json(data.to_string())).build().unwrap()
+}
+
+async fn start(
+    journal: &Journal,
+    store: &Store,
+    endpoint: &Endpoint,
+    settings: &Settings,
+    directory: &std::path::Path,
+) -> Core {
+    let sealer = Sealer::from_key(MasterKey::from_bytes(&[7; 32]));
+    let model = Model::load(&store.documents().await.unwrap()).unwrap();
+    if let Some(operations) = control::bootstrap(&model, &sealer).unwrap() {
+        store.apply(0, operations).await.unwrap();
+    }
+    let model = Model::load(&store.documents().await.unwrap()).unwrap();
+    let endpoint: Arc<dyn Destination> = Arc::new(endpoint.clone());
+    Core::start(Parts {
+        journal: Arc::new(journal.clone()),
+        store: Arc::new(store.reopen()),
+        attempts: AttemptHistory::open(directory, Default::default()).unwrap(),
+        model,
+        sealer,
+        rules: Rules::default(),
+        destinations: Arc::new(move |_, _| Ok(Arc::clone(&endpoint))),
+        settings: settings.clone(),
+    })
+    .await
+    .unwrap()
+}
