@@ -43,7 +43,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     match arguments.get(1).map(String::as_str) {
         Some("bare-server") => runtime.block_on(answer_everything()),
         Some("bare-client") => runtime.block_on(post_everything(&arguments[2], &arguments[3])),
@@ -73,8 +76,14 @@ async fn publishing() {
     let (bare, single, batch) = (median(bare_rates), median(singles), median(batches));
     println!("publish, 1 KiB binary CloudEvents, {CONNECTIONS} connections");
     println!("  bare hyper server        {bare:>9.0} requests/s");
-    println!("  trunkline, one by one    {single:>9.0} events/s   {:.2} of bare (0.5 wanted)", single / bare);
-    println!("  trunkline, batches of {BATCH} {batch:>9.0} events/s   {:.1} of one by one (5 wanted)", batch / single);
+    println!(
+        "  trunkline, one by one    {single:>9.0} events/s   {:.2} of bare (0.5 wanted)",
+        single / bare
+    );
+    println!(
+        "  trunkline, batches of {BATCH} {batch:>9.0} events/s   {:.1} of one by one (5 wanted)",
+        batch / single
+    );
 }
 
 /// Sends requests over all connections, one in flight on each; requests a second.
@@ -109,11 +118,20 @@ async fn load(address: SocketAddr, requests: u64, make: impl Fn(u64) -> Vec<u8> 
 async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
     buffer.clear();
     loop {
-        assert!(stream.read_buf(buffer).await.expect("read") > 0, "closed: {}", String::from_utf8_lossy(buffer));
-        let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        assert!(
+            stream.read_buf(buffer).await.expect("read") > 0,
+            "closed: {}",
+            String::from_utf8_lossy(buffer)
+        );
+        let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
         let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 2"), "{}", String::from_utf8_lossy(buffer));
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |text| text.trim().parse().expect("a length"));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .map_or(0, |text| text.trim().parse().expect("a length"));
         if buffer.len() >= end + 4 + length {
             return;
         }
@@ -168,13 +186,17 @@ async fn delivering() {
     for round in 0..ROUNDS as u64 {
         // Paused from the start, so that all events are in the journal before the first delivery.
         let subscription = |enabled| {
-            format!("{{\"connection\":\"bench\",\"types\":[\"bench.{round}\"],\"enabled\":{enabled},\"delivery\":{{\"concurrency\":{CONCURRENCY}}}}}")
+            format!(
+                "{{\"connection\":\"bench\",\"types\":[\"bench.{round}\"],\"enabled\":{enabled},\"delivery\":{{\"concurrency\":{CONCURRENCY}}}}}"
+            )
         };
         let name = format!("subscriptions/bench-{round}");
         bus.put(&name, &subscription(false)).await;
         load(bus.address, DELIVERIES / BATCH, move |number| {
             let text = String::from_utf8(batch(100 + round, number)).expect("text");
-            text.replace("bench.batch", &format!("bench.{round}")).into_bytes().pipe(fix_length)
+            text.replace("bench.batch", &format!("bench.{round}"))
+                .into_bytes()
+                .pipe(fix_length)
         })
         .await;
         received.store(0, Ordering::SeqCst);
@@ -192,7 +214,10 @@ async fn delivering() {
     let (ours, bare) = (median(ours), median(bare));
     println!("deliver, signed, 1 KiB, {CONCURRENCY} in flight, events already in the journal");
     println!("  bare hyper client        {bare:>9.0} requests/s");
-    println!("  trunkline                {ours:>9.0} deliveries/s   {:.2} of bare (0.5 wanted)", ours / bare);
+    println!(
+        "  trunkline                {ours:>9.0} deliveries/s   {:.2} of bare (0.5 wanted)",
+        ours / bare
+    );
 }
 
 /// A replaced word of another length changes the content length.
@@ -201,7 +226,13 @@ fn fix_length(request: Vec<u8>) -> Vec<u8> {
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let lines: Vec<String> = head
         .split("\r\n")
-        .map(|line| if line.starts_with("content-length") { format!("content-length: {}", body.len()) } else { line.into() })
+        .map(|line| {
+            if line.starts_with("content-length") {
+                format!("content-length: {}", body.len())
+            } else {
+                line.into()
+            }
+        })
         .collect();
     format!("{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
 }
@@ -216,7 +247,11 @@ impl Pipe for Vec<u8> {}
 async fn wait_for(count: &AtomicU64, wanted: u64) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while count.load(Ordering::SeqCst) < wanted {
-        assert!(Instant::now() < deadline, "only {} of {wanted} arrived", count.load(Ordering::SeqCst));
+        assert!(
+            Instant::now() < deadline,
+            "only {} of {wanted} arrived",
+            count.load(Ordering::SeqCst)
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -228,11 +263,28 @@ async fn latency() {
     let bus = Bus::start();
     let url = format!("http://{}", bus.address);
     let output = Command::new(env!("CARGO_BIN_EXE_trunkline"))
-        .args(["bench", "--server", &url, "--events", "2000", "--rate", "100", "--connections", "4"])
+        .args([
+            "bench",
+            "--server",
+            &url,
+            "--events",
+            "2000",
+            "--rate",
+            "100",
+            "--connections",
+            "4",
+        ])
         .output()
         .expect("the binary runs");
-    print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("  one 1 KiB write and fdatasync: median {:.2} ms", sync_median().as_secs_f64() * 1e3);
+    print!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!(
+        "  one 1 KiB write and fdatasync: median {:.2} ms",
+        sync_median().as_secs_f64() * 1e3
+    );
 }
 
 /// What one write and sync costs here, for the share of it in the latency.
@@ -267,18 +319,30 @@ impl Process {
     fn again(arguments: &[&str]) -> Process {
         let mut child = Process::spawn(arguments);
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        Process { child, address: line.trim().parse().expect("an address") }
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        Process {
+            child,
+            address: line.trim().parse().expect("an address"),
+        }
     }
 
     /// This program again, in a role that does not listen.
     fn start(arguments: &[&str]) -> Process {
-        Process { child: Process::spawn(arguments), address: "127.0.0.1:0".parse().expect("an address") }
+        Process {
+            child: Process::spawn(arguments),
+            address: "127.0.0.1:0".parse().expect("an address"),
+        }
     }
 
     fn spawn(arguments: &[&str]) -> Child {
         let program = std::env::current_exe().expect("this program");
-        Command::new(program).args(arguments).stdout(Stdio::piped()).spawn().expect("it starts")
+        Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts")
     }
 }
 
@@ -306,9 +370,16 @@ impl Bus {
             .spawn()
             .expect("it starts");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let line = stdout.lines().map_while(Result::ok).find_map(|line| line.strip_prefix("listening on http://").map(str::to_string));
+        let line = stdout
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("listening on http://").map(str::to_string));
         let address = line.expect("it listens").trim().parse().expect("an address");
-        Bus { _process: Process { child, address }, address, _directory: directory }
+        Bus {
+            _process: Process { child, address },
+            address,
+            _directory: directory,
+        }
     }
 
     async fn put(&self, path: &str, body: &str) {
@@ -366,7 +437,9 @@ async fn post_everything(address: &str, count: &str) {
             let (client, next, body, url) = (client.clone(), next.clone(), body.clone(), url.clone());
             tokio::spawn(async move {
                 while next.fetch_add(1, Ordering::Relaxed) < count {
-                    let request = Request::post(&url).header("content-type", "application/json").body(Full::new(body.clone()));
+                    let request = Request::post(&url)
+                        .header("content-type", "application/json")
+                        .body(Full::new(body.clone()));
                     let answer: Response<hyper::body::Incoming> =
                         client.request(request.expect("a request")).await.expect("an answer");
                     let _ = answer.into_body().collect().await;

@@ -5,7 +5,13 @@ use clap::{Args, Parser, Subcommand};
 
 /// Trunkline, the enterprise event bus in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "trunkline", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "trunkline",
+    version,
+    about,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub server: ServerOptions,
@@ -17,16 +23,34 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct ServerOptions {
     /// The server.
-    #[arg(long, global = true, env = "TRUNKLINE_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "TRUNKLINE_SERVER",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
     pub server: String,
     /// The key, if the server has any.
-    #[arg(long, global = true, env = "TRUNKLINE_KEY", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        env = "TRUNKLINE_KEY",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub key: Option<String>,
     /// PEM file of an authority to trust besides the system's, for a server with a certificate of its own.
     #[arg(long, global = true, env = "TRUNKLINE_CA", value_name = "FILE")]
     pub ca: Option<std::path::PathBuf>,
     /// The bus.
-    #[arg(long, global = true, env = "TRUNKLINE_BUS", default_value = "default", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        env = "TRUNKLINE_BUS",
+        default_value = "default",
+        value_name = "NAME"
+    )]
     pub bus: String,
     /// Tables for people, JSON for scripts.
     #[arg(long, global = true, default_value = "table", value_name = "FORMAT")]

@@ -48,9 +48,19 @@ impl Client {
                 std::fs::read(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?
             }
         };
-        let guard = Guard { allow_networks: "0.0.0.0/0,::/0".parse().expect("the text is two networks") };
-        let roots = Roots { extra_pem: extra_roots, ..Roots::default() };
-        let settings = Settings { guard, roots, idle_per_host_max: CONNECTIONS_MAX, ..Settings::default() };
+        let guard = Guard {
+            allow_networks: "0.0.0.0/0,::/0".parse().expect("the text is two networks"),
+        };
+        let roots = Roots {
+            extra_pem: extra_roots,
+            ..Roots::default()
+        };
+        let settings = Settings {
+            guard,
+            roots,
+            idle_per_host_max: CONNECTIONS_MAX,
+            ..Settings::default()
+        };
         let http = connector::Client::new(settings).map_err(|error| usage(error.to_string()))?;
         let authorization = match &options.key {
             None => None,
@@ -60,7 +70,12 @@ impl Client {
             }
         };
         let server = options.server.trim_end_matches('/').to_string();
-        Ok(Client { http, server, bus: options.bus.clone(), authorization })
+        Ok(Client {
+            http,
+            server,
+            bus: options.bus.clone(),
+            authorization,
+        })
     }
 
     /// The bus that commands act on.
@@ -107,11 +122,17 @@ impl Client {
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, path, body)?;
-        let timeouts = Timeouts { first_byte: TIMEOUT, total: TIMEOUT };
+        let timeouts = Timeouts {
+            first_byte: TIMEOUT,
+            total: TIMEOUT,
+        };
         let answer = self.http.send(request, timeouts, ANSWER_BYTES_MAX).await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         if answer.truncated {
-            return Err(Failure::new(Code::Failed, "the answer is larger than this command reads"));
+            return Err(Failure::new(
+                Code::Failed,
+                "the answer is larger than this command reads",
+            ));
         }
         let body = match answer.body.is_empty() {
             true => Value::Null,
@@ -119,12 +140,21 @@ impl Client {
         };
         let status = answer.status.as_u16();
         if answer.status.is_success() {
-            return Ok(Answer { status, headers: answer.headers, body });
+            return Ok(Answer {
+                status,
+                headers: answer.headers,
+                body,
+            });
         }
         Err(refusal(status, &body))
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.server));
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
@@ -156,7 +186,11 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         detail => detail.to_string(),
     };
     for entry in problem["errors"].as_array().into_iter().flatten().take(10) {
-        message.push_str(&format!("\n  entry {}: {}", entry["index"], entry["detail"].as_str().unwrap_or_default()));
+        message.push_str(&format!(
+            "\n  entry {}: {}",
+            entry["index"],
+            entry["detail"].as_str().unwrap_or_default()
+        ));
     }
     let code = match status {
         401 | 403 => Code::Forbidden,
@@ -166,6 +200,7 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         _ => Code::Failed,
     };
     let mut failure = Failure::new(code, message);
+    failure.pointer = problem["pointer"].as_str().map(str::to_string);
     if status == 401 {
         failure = failure.hint("give a key with --key or TRUNKLINE_KEY; `trunkline key create` makes one");
     } else if !text("code").is_empty() {
@@ -185,10 +220,17 @@ mod tests {
             "errors": [{"index": 1, "detail": "source: must not be empty"}]});
         let failure = refusal(422, &problem);
         assert_eq!(failure.code, Code::Refused);
-        assert_eq!(failure.message, "2 events were refused\n  entry 1: source: must not be empty");
+        assert_eq!(
+            failure.message,
+            "2 events were refused\n  entry 1: source: must not be empty"
+        );
         assert_eq!(refusal(507, &Value::Null).code, Code::Busy);
         assert_eq!(refusal(404, &Value::Null).code, Code::NotFound);
-        assert!(refusal(401, &Value::Null).hint.is_some_and(|hint| hint.contains("--key")));
+        assert!(
+            refusal(401, &Value::Null)
+                .hint
+                .is_some_and(|hint| hint.contains("--key"))
+        );
     }
 
     #[test]

@@ -23,11 +23,24 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Directory, Failure> {
         let shown = path.display();
         let failed = |error: std::io::Error| Failure::new(Code::Failed, format!("cannot use {shown}: {error}"));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK)).map_err(failed)?;
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join(LOCK))
+            .map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Directory { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(Directory {
+                path: path.to_path_buf(),
+                _lock: lock,
+            }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let message = format!("another process is using the data directory {shown}");
                 Err(Failure::new(Code::Locked, message).hint("stop it first, or give this one another --data-dir"))

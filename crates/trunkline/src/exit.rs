@@ -37,12 +37,19 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
+    /// The place in what was sent, as a JSON pointer, where the server names one.
+    pub pointer: Option<String>,
 }
 
 impl Failure {
     /// A failure without advice.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into(), hint: None }
+        Failure {
+            code,
+            message: message.into(),
+            hint: None,
+            pointer: None,
+        }
     }
 
     /// With advice.

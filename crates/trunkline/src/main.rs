@@ -48,7 +48,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::DeadLetter(arguments) => arguments.run(&client()?, output).await,
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
         Command::Key(arguments) => arguments.run(client, output).await,
-        Command::Doctor(arguments) => arguments.run(output),
+        Command::Doctor(arguments) => arguments.run(output).await,
         Command::Bench(arguments) => arguments.run(&client()?, output).await,
     }
 }

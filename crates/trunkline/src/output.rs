@@ -40,11 +40,16 @@ impl Output {
     /// Prints a table; plain columns without frames, so that it pastes well.
     pub fn table(self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(header.iter().map(|title| title.to_uppercase()));
+        table
+            .load_style(presets::NOTHING)
+            .set_header(header.iter().map(|title| title.to_uppercase()));
         if std::io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
-        table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| printable(&cell)).collect::<Vec<_>>()));
+        table.add_rows(
+            rows.into_iter()
+                .map(|row| row.into_iter().map(|cell| printable(&cell)).collect::<Vec<_>>()),
+        );
         for line in table.lines() {
             self.line(line.trim_end());
         }
@@ -61,11 +66,16 @@ impl Output {
 
 /// Text from events and servers, with control characters made visible: a terminal must not obey them.
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|character| {
-        let escaped: Vec<char> =
-            if character.is_control() { character.escape_default().collect() } else { vec![character] };
-        escaped
-    }).collect()
+    text.chars()
+        .flat_map(|character| {
+            let escaped: Vec<char> = if character.is_control() {
+                character.escape_default().collect()
+            } else {
+                vec![character]
+            };
+            escaped
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,10 @@ pub fn failed(error: impl Display) -> Failure {
 
 /// Where and how the server listens.
 pub fn server_settings(config: &Config) -> ServerSettings {
-    let files = |tls: &crate::config::Tls| TlsFiles { certificates: (&tls.certificate).into(), key: (&tls.key).into() };
+    let files = |tls: &crate::config::Tls| TlsFiles {
+        certificates: (&tls.certificate).into(),
+        key: (&tls.key).into(),
+    };
     ServerSettings {
         listen: config.listen.clone(),
         tls: config.has_tls().then(|| files(&config.tls)),
@@ -47,20 +50,29 @@ pub fn open_store(directory: &Directory) -> Result<store::Embedded, Failure> {
         true => store::Missing::Refuse,
         false => store::Missing::Create,
     };
-    let settings = store::Settings { missing, ..store::Settings::default() };
+    let settings = store::Settings {
+        missing,
+        ..store::Settings::default()
+    };
     store::Embedded::open(&directory.path().join(STORE), settings).map_err(store_failure)
 }
 
 /// A store's error as the failure of a start, with its exit code.
 pub fn store_failure(error: store::Error) -> Failure {
-    let code = if matches!(error, store::Error::Corrupt(_)) { Code::Corrupt } else { Code::Failed };
+    let code = if matches!(error, store::Error::Corrupt(_)) {
+        Code::Corrupt
+    } else {
+        Code::Failed
+    };
     Failure::new(code, format!("cannot start: failed to {error}"))
 }
 
 /// The model of the store's documents; a new store gets the bus `default` first, and the configuration's first key.
 pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> Result<Model, Failure> {
     let mut model = bootstrapped(store, sealer).await?;
-    let Some(token) = admin_token(config)? else { return Ok(model) };
+    let Some(token) = admin_token(config)? else {
+        return Ok(model);
+    };
     if !model.keys.contains_key(token.id().as_str()) {
         let body = json!({"description": "from the configuration", "scopes": ["manage", "publish"]});
         add_key(store, sealer, &model, &token, body).await?;
@@ -72,8 +84,13 @@ pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> 
 /// The model, after what a new store needs was written.
 pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, Failure> {
     let model = Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)?;
-    let Some(operations) = control::bootstrap(&model, sealer).map_err(failed)? else { return Ok(model) };
-    store.apply(control::documents::INSTALLATION, operations).await.map_err(store_failure)?;
+    let Some(operations) = control::bootstrap(&model, sealer).map_err(failed)? else {
+        return Ok(model);
+    };
+    store
+        .apply(control::documents::INSTALLATION, operations)
+        .await
+        .map_err(store_failure)?;
     Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)
 }
 
@@ -89,13 +106,20 @@ pub async fn add_key(
         bus: String::new(),
         kind: ResourceKind::Key,
         name: token.id().as_str().to_string(),
-        action: Action::CreateKey { body, secret_sha256: token.digest() },
+        action: Action::CreateKey {
+            body,
+            secret_sha256: token.digest(),
+        },
         precondition: Precondition::Absent,
     };
     // A key names no destination: the default rules do.
     let plan = control::plan(model, &control::Rules::default(), sealer, &change, now());
     let plan = plan.map_err(|refusal| Failure::new(Code::Refused, refusal.to_string()))?;
-    store.apply(control::documents::INSTALLATION, plan.operations).await.map_err(store_failure).map(drop)
+    store
+        .apply(control::documents::INSTALLATION, plan.operations)
+        .await
+        .map_err(store_failure)
+        .map(drop)
 }
 
 /// The configuration's first key.
@@ -108,7 +132,9 @@ fn admin_token(config: &Config) -> Result<Option<Token>, Failure> {
         (text, _) => text.to_string(),
     };
     let wrong = "the administrator's key does not have the form of a key; `trunkline key generate` prints one";
-    Token::parse(text.trim()).map(Some).map_err(|_| Failure::new(Code::Usage, wrong))
+    Token::parse(text.trim())
+        .map(Some)
+        .map_err(|_| Failure::new(Code::Usage, wrong))
 }
 
 /// The journal's engine, told which topics the store knows.
@@ -116,9 +142,19 @@ pub fn open_journal(config: &Config, directory: &Directory, model: &Model) -> Re
     let topics: Vec<(TopicId, u32)> = model
         .buses
         .values()
-        .flat_map(|bus| bus.topics.values().map(|topic| (TopicId { bus: bus.id, topic: topic.id }, topic.spec.partitions)))
+        .flat_map(|bus| {
+            bus.topics.values().map(|topic| {
+                (
+                    TopicId {
+                        bus: bus.id,
+                        topic: topic.id,
+                    },
+                    topic.spec.partitions,
+                )
+            })
+        })
         .collect();
-    let mut settings = journal::Settings::new(directory.path().join(JOURNAL), delivery::identify);
+    let mut settings = journal::embedded::Settings::new(directory.path().join(JOURNAL), delivery::identify);
     settings.write_ahead_bytes_max = config.journal.write_ahead.0;
     settings.publish_mark_percent = (config.journal.publish_mark.0 * 100.0).round() as u64;
     settings.deduplication_window = config.journal.deduplication;
@@ -154,7 +190,11 @@ pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Se
             Some(text.parse().map_err(wrong)?)
         }
     };
-    Ok(connector::Settings { guard, egress_proxy, ..connector::Settings::default() })
+    Ok(connector::Settings {
+        guard,
+        egress_proxy,
+        ..connector::Settings::default()
+    })
 }
 
 /// Wall time.

@@ -48,9 +48,14 @@ impl Resource {
 pub fn read(path: &Path) -> Result<Vec<Resource>, Failure> {
     let shown = path.display();
     let text = text(path).map_err(|error| Failure::new(Code::Usage, format!("cannot read {shown}: {error}")))?;
-    let documents: Vec<Value> = parse(&text).map_err(|reason| Failure::new(Code::Usage, format!("{shown}: {reason}")))?;
+    let documents: Vec<Value> =
+        parse(&text).map_err(|reason| Failure::new(Code::Usage, format!("{shown}: {reason}")))?;
     let mut resources = Vec::new();
-    for (index, document) in documents.into_iter().enumerate().filter(|(_, document)| !document.is_null()) {
+    for (index, document) in documents
+        .into_iter()
+        .enumerate()
+        .filter(|(_, document)| !document.is_null())
+    {
         let place = format!("{shown}, document {}", index + 1);
         resources.push(resource(document).map_err(|reason| Failure::new(Code::Usage, format!("{place}: {reason}")))?);
     }
@@ -142,9 +147,15 @@ mod tests {
         let resources = read(&file).expect("resources");
         let kinds: Vec<_> = resources.iter().map(|resource| resource.kind.as_str()).collect();
         assert_eq!(kinds, ["topic", "connection", "subscription"]);
-        assert_eq!(resources[0].path("default").expect("a path"), "/v1/buses/shop/topics/orders");
+        assert_eq!(
+            resources[0].path("default").expect("a path"),
+            "/v1/buses/shop/topics/orders"
+        );
         assert_eq!(resources[0].body["partitions"], json!(6));
-        assert_eq!(resources[1].body["config"]["signing"]["secrets"], json!(["whsec_from_file"]));
+        assert_eq!(
+            resources[1].body["config"]["signing"]["secrets"],
+            json!(["whsec_from_file"])
+        );
     }
 
     #[test]
@@ -152,7 +163,10 @@ mod tests {
         for (text, said) in [
             ("kind: topic\n", "document 1: name is missing"),
             ("[{\"kind\": \"topic\", \"name\": 5}]", "document 1: name is a string"),
-            ("kind: topic\nname: a\nx: {env: TRUNKLINE_NOT_SET_ANYWHERE}\n", "TRUNKLINE_NOT_SET_ANYWHERE is not set"),
+            (
+                "kind: topic\nname: a\nx: {env: TRUNKLINE_NOT_SET_ANYWHERE}\n",
+                "TRUNKLINE_NOT_SET_ANYWHERE is not set",
+            ),
             ("- 5\n", "document 1: a resource is an object"),
         ] {
             let directory = tempfile::tempdir().expect("a directory");

@@ -33,8 +33,10 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
     running.stop(drain).await;
     match reason {
         End::Asked => Ok(()),
-        End::Poisoned(reason) => Err(Failure::new(Code::Poisoned, format!("the journal is poisoned: {reason}"))
-            .hint("nothing acknowledged is lost; look at the disk, then start again")),
+        End::Poisoned(reason) => Err(
+            Failure::new(Code::Poisoned, format!("the journal is poisoned: {reason}"))
+                .hint("nothing acknowledged is lost; look at the disk, then start again"),
+        ),
     }
 }
 
@@ -73,8 +75,16 @@ fn announce(config: &Config, running: &Running) {
             println!("no keys: deliveries to 127.0.0.0/8 and ::1 are allowed (--allow-network says otherwise)");
         }
     }
-    let server = running.addresses().first().map(|address| format!("{scheme}://{address}")).unwrap_or_default();
-    let option = if server == "http://127.0.0.1:8080" { String::new() } else { format!(" --server {server}") };
+    let server = running
+        .addresses()
+        .first()
+        .map(|address| format!("{scheme}://{address}"))
+        .unwrap_or_default();
+    let option = if server == "http://127.0.0.1:8080" {
+        String::new()
+    } else {
+        format!(" --server {server}")
+    };
     println!("next, in another terminal:");
     println!("  trunkline publish{option} --type com.example.hello --data '{{\"greeting\":\"hello\"}}'");
 }
@@ -96,9 +106,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Signals, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(Code::Failed, format!("listen to signals: {error}")))
-        };
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::new(Code::Failed, format!("listen to signals: {error}")));
         Ok(Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

@@ -9,7 +9,7 @@ use crate::{
 };
 use delivery::{Core, Parts};
 use doors::{
-    http::Door,
+    http::{Door, DoorParts},
     server::{CertificateReloader, Server, Serving},
 };
 use journal::Journal;
@@ -48,24 +48,39 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
     let model = load_model(store.as_ref(), &sealer, config).await?;
     refuse_exposure(config, !model.keys.is_empty())?;
     let journal: Arc<dyn Journal> = Arc::new(open_journal(config, &directory, &model)?);
-    let attempts = AttemptHistory::open(&directory.path().join(ATTEMPTS), AttemptSettings::default()).map_err(failed)?;
+    let attempts =
+        AttemptHistory::open(&directory.path().join(ATTEMPTS), AttemptSettings::default()).map_err(failed)?;
 
     let guard = guard(config, model.keys.is_empty())?;
     let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
+    let rules = control::Rules::new(guard);
     let parts = Parts {
         journal: journal.clone(),
         store: store.clone(),
         attempts,
         model,
-        sealer,
-        rules: control::Rules::new(guard),
+        sealer: sealer.clone(),
+        rules: rules.clone(),
         destinations: destinations::factory(client),
         settings: delivery::Settings::default(),
     };
     let core = Core::start(parts).await.map_err(failed)?;
     let certificates = server.certificate_reloader();
-    let serving = server.start(Door::new(core.clone(), journal.clone()));
-    Ok(Running { serving, certificates, core, journal, store, _directory: directory })
+    let door = DoorParts {
+        core: core.clone(),
+        journal: journal.clone(),
+        sealer,
+        rules,
+    };
+    let serving = server.start(Door::new(door));
+    Ok(Running {
+        serving,
+        certificates,
+        core,
+        journal,
+        store,
+        _directory: directory,
+    })
 }
 
 impl Running {

@@ -62,7 +62,11 @@ impl Bench {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let bus = format!("bench-{}", fresh_id(0));
         let began = Instant::now();
-        let receiver = Arc::new(Receiver { began, latencies: Mutex::default(), received: AtomicU64::new(0) });
+        let receiver = Arc::new(Receiver {
+            began,
+            latencies: Mutex::default(),
+            received: AtomicU64::new(0),
+        });
         let address = serve(receiver.clone()).await?;
         declare(client, &bus, address, self.no_delivery).await?;
         let measured = self.measure(client, &bus, began, &receiver).await;
@@ -111,13 +115,18 @@ impl Bench {
                 let events = self.batch.min(self.events - request * self.batch);
                 let sent = Instant::now();
                 let body = batch(request, events, began, &filler);
-                client.send(Method::POST, &path, Some(("application/cloudevents-batch+json", body))).await?;
+                client
+                    .send(Method::POST, &path, Some(("application/cloudevents-batch+json", body)))
+                    .await?;
                 latencies.push(sent.elapsed());
             }
         };
         let workers = (0..self.connections).map(|_| worker());
         let results = futures_util::future::try_join_all(workers).await?;
-        Ok(Published { took: start.elapsed(), latencies: results.into_iter().flatten().collect() })
+        Ok(Published {
+            took: start.elapsed(),
+            latencies: results.into_iter().flatten().collect(),
+        })
     }
 }
 
@@ -147,8 +156,13 @@ async fn serve(receiver: Arc<Receiver>) -> Result<std::net::SocketAddr, Failure>
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, _body: axum::body::Bytes) -> StatusCode {
-    let sent = headers.get("ce-benchsent").and_then(|value| value.to_str().ok()?.parse().ok());
-    let latency = receiver.began.elapsed().saturating_sub(Duration::from_micros(sent.unwrap_or_default()));
+    let sent = headers
+        .get("ce-benchsent")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let latency = receiver
+        .began
+        .elapsed()
+        .saturating_sub(Duration::from_micros(sent.unwrap_or_default()));
     receiver.latencies.lock().expect("no holder panics").push(latency);
     receiver.received.fetch_add(1, Ordering::Relaxed);
     StatusCode::NO_CONTENT
@@ -156,19 +170,37 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, _bod
 
 async fn declare(client: &Client, bus: &str, receiver: std::net::SocketAddr, no_delivery: bool) -> Result<(), Failure> {
     let bus = format!("/v1/buses/{}", segment(bus));
-    put(client, &bus, json!({"description": "trunkline bench; removed after the run"})).await?;
+    put(
+        client,
+        &bus,
+        json!({"description": "trunkline bench; removed after the run"}),
+    )
+    .await?;
     if no_delivery {
         return Ok(());
     }
     let secret = "whsec_dHJ1bmtsaW5lIGJlbmNoIHNpZ25pbmcgc2VjcmV0ISE=";
-    let config = json!({"url": format!("http://{receiver}/"), "signing": {"style": "standard-webhooks", "secrets": [secret]}});
-    put(client, &format!("{bus}/connections/bench"), json!({"provider": "webhook", "config": config})).await?;
+    let config =
+        json!({"url": format!("http://{receiver}/"), "signing": {"style": "standard-webhooks", "secrets": [secret]}});
+    put(
+        client,
+        &format!("{bus}/connections/bench"),
+        json!({"provider": "webhook", "config": config}),
+    )
+    .await?;
     let subscription = json!({"connection": "bench", "delivery": {"concurrency": 64}});
     put(client, &format!("{bus}/subscriptions/bench"), subscription).await
 }
 
 async fn put(client: &Client, path: &str, body: Value) -> Result<(), Failure> {
-    client.send(Method::PUT, path, Some(("application/json", body.to_string().into_bytes()))).await.map(drop)
+    client
+        .send(
+            Method::PUT,
+            path,
+            Some(("application/json", body.to_string().into_bytes())),
+        )
+        .await
+        .map(drop)
 }
 
 async fn remove(client: &Client, bus: &str) -> Result<(), Failure> {
@@ -190,7 +222,10 @@ fn print(output: Output, bench: &Bench, published: Published, receiver: &Receive
         rows.push(measured("publish to receipt", received, delivered_in, latencies));
     }
     let columns = ["what", "events", "per second", "p50 ms", "p90 ms", "p99 ms", "max ms"];
-    let table = rows.iter().map(|row| columns.iter().map(|column| shown(&row[*column])).collect()).collect::<Vec<_>>();
+    let table = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| shown(&row[*column])).collect())
+        .collect::<Vec<_>>();
     output.print(&Value::from(rows.clone()), &columns, table);
 }
 
@@ -198,7 +233,9 @@ fn measured(what: &str, events: u64, took: Duration, mut latencies: Vec<Duration
     latencies.sort_unstable();
     let at = |share: f64| {
         let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
-        latencies.get(index).map_or(0.0, |latency| (latency.as_secs_f64() * 1e6).round() / 1e3)
+        latencies
+            .get(index)
+            .map_or(0.0, |latency| (latency.as_secs_f64() * 1e6).round() / 1e3)
     };
     let rate = (events as f64 / took.as_secs_f64()).round();
     json!({"what": what, "events": events, "per second": rate, "p50 ms": at(0.5), "p90 ms": at(0.9), "p99 ms": at(0.99), "max ms": at(1.0)})

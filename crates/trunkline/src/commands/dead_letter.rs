@@ -80,8 +80,18 @@ async fn list(
     let page = client.get(&query).await?;
     let items = page["items"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    let columns = ["id", "subscription", "event_type", "event_id", "reason", "attempts", "died"];
-    let rows = items.iter().map(|item| columns.iter().map(|column| text(&item[*column])).collect());
+    let columns = [
+        "id",
+        "subscription",
+        "event_type",
+        "event_id",
+        "reason",
+        "attempts",
+        "died",
+    ];
+    let rows = items
+        .iter()
+        .map(|item| columns.iter().map(|column| text(&item[*column])).collect());
     output.print(&page, &columns, rows.collect::<Vec<_>>());
     Ok(())
 }
@@ -99,6 +109,9 @@ async fn act(
         return Err(Failure::new(Code::Usage, message));
     }
     let mut body = serde_json::Map::new();
+    if !narrowed {
+        body.insert("all".into(), json!(true));
+    }
     if !selection.ids.is_empty() {
         body.insert("ids".into(), json!(selection.ids));
     }
@@ -107,11 +120,18 @@ async fn act(
             body.insert(name.into(), json!(value));
         }
     }
+    let done = if verb == "redrive" { "redriven" } else { "discarded" };
     let body = Value::Object(body).to_string().into_bytes();
-    let answer = client.send(Method::POST, &format!("{collection}:{verb}"), Some(("application/json", body))).await?;
+    let answer = client
+        .send(
+            Method::POST,
+            &format!("{collection}:{verb}"),
+            Some(("application/json", body)),
+        )
+        .await?;
     match output.is_json() {
         true => output.line(&answer.to_string()),
-        false => output.line(&format!("{} dead letters: {verb}", answer["count"])),
+        false => output.line(&format!("{} dead letters {done}", answer[done])),
     }
     Ok(())
 }

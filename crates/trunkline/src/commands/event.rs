@@ -39,7 +39,12 @@ fn lines(story: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     let event = &story["event"];
     let mut lines = vec![
-        format!("{}  {}  {}", text(&event["type"]), text(&event["source"]), text(&event["id"])),
+        format!(
+            "{}  {}  {}",
+            text(&event["type"]),
+            text(&event["source"]),
+            text(&event["id"])
+        ),
         format!("received {}", text(&story["received"])),
     ];
     for place in story["stored"].as_array().into_iter().flatten() {
@@ -54,7 +59,7 @@ fn lines(story: &Value) -> Vec<String> {
             subscription["version"],
             text(&subscription["state"])
         ));
-        if let Some(reason) = subscription["why_not"].as_str() {
+        if let Some(reason) = subscription["reason"].as_str() {
             lines.push(format!("  did not match: {reason}"));
         }
         lines.extend(subscription["attempts"].as_array().into_iter().flatten().map(attempt));
@@ -64,12 +69,14 @@ fn lines(story: &Value) -> Vec<String> {
 
 fn attempt(attempt: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    let status = attempt["status"].as_u64().map_or_else(String::new, |status| format!("  HTTP {status}"));
+    let status = attempt["status"]
+        .as_u64()
+        .map_or_else(String::new, |status| format!("  HTTP {status}"));
     let reason = attempt["reason"].as_str().filter(|reason| !reason.is_empty());
     let reason = reason.map_or_else(String::new, |reason| format!("  {reason}"));
     let answer = attempt["answer"].as_str().filter(|answer| !answer.is_empty());
     let answer = answer.map_or_else(String::new, |answer| format!("  {answer:.200}"));
     let milliseconds = attempt["duration_ms"].as_f64().unwrap_or_default();
-    let (number, started, outcome) = (&attempt["attempt"], text(&attempt["started"]), text(&attempt["outcome"]));
+    let (number, started, outcome) = (&attempt["number"], text(&attempt["started"]), text(&attempt["outcome"]));
     format!("  attempt {number}  {started}  {outcome}{status}  {milliseconds:.1} ms{reason}{answer}")
 }

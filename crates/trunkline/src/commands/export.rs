@@ -59,7 +59,7 @@ fn with_kind(mut item: Value, kind: &str) -> Value {
 /// What the server tells beside the resource is not part of it.
 fn strip(document: &mut Value) {
     if let Some(object) = document.as_object_mut() {
-        for told in ["version", "status", "created", "id"] {
+        for told in ["version", "status"] {
             object.remove(told);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     client::{Client, segment},
+    commands::publish::fresh_id,
     directory::Directory,
     exit::{Code, Failure},
     output::Output,
@@ -76,7 +77,9 @@ impl Key {
             }
             Key::List => list(&client()?, output).await,
             Key::Delete { id } => {
-                client()?.send(Method::DELETE, &format!("/v1/keys/{}", segment(&id)), None).await?;
+                client()?
+                    .send(Method::DELETE, &format!("/v1/keys/{}", segment(&id)), None)
+                    .await?;
                 output.line(&format!("{id}: deleted"));
                 Ok(())
             }
@@ -98,11 +101,20 @@ impl Create {
 
     /// Over `/v1`.
     async fn on_server(&self, client: &Client) -> Result<Value, Failure> {
-        let mut body = self.body();
-        if let Some(id) = &self.id {
-            body["id"] = json!(id);
+        let id = self.id.clone().unwrap_or_else(|| format!("key-{}", fresh_id(0)));
+        let path = format!("/v1/keys/{}", segment(&id));
+        if client.get(&path).await.is_ok() {
+            return Err(Failure::new(Code::Refused, format!("key {id:?} exists already")));
         }
-        client.send(Method::POST, "/v1/keys", Some(("application/json", body.to_string().into_bytes()))).await
+        let mut made = client
+            .send(
+                Method::PUT,
+                &path,
+                Some(("application/json", self.body().to_string().into_bytes())),
+            )
+            .await?;
+        made["id"] = json!(id);
+        Ok(made)
     }
 
     /// In a data directory that no server is using.
@@ -140,9 +152,16 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         _ => String::new(),
     };
     let rows = items.iter().map(|item| {
-        ["name", "scopes", "buses", "not_after", "description"].iter().map(|field| words(&item[*field])).collect()
+        ["name", "scopes", "buses", "not_after", "description"]
+            .iter()
+            .map(|field| words(&item[*field]))
+            .collect()
     });
     let rows: Vec<Vec<String>> = rows.collect();
-    output.print(&Value::from(items.clone()), &["id", "scopes", "buses", "expires", "description"], rows);
+    output.print(
+        &Value::from(items.clone()),
+        &["id", "scopes", "buses", "expires", "description"],
+        rows,
+    );
     Ok(())
 }

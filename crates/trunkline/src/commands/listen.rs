@@ -62,16 +62,27 @@ struct Receiver {
 impl Listen {
     /// Receives until interrupted, or until `--count` deliveries came.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
-        let keys = self.secret.iter().map(|secret| key(secret)).collect::<Result<Vec<_>, _>>()?;
+        let keys = self
+            .secret
+            .iter()
+            .map(|secret| key(secret))
+            .collect::<Result<Vec<_>, _>>()?;
         let address = self.address;
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(|error| Failure::new(Code::Failed, format!("cannot listen on {address}: {error}")))?;
-        let bound = listener.local_addr().map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+        let bound = listener
+            .local_addr()
+            .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
         eprintln!("listening on http://{bound}; stop with Ctrl-C");
         let received = AtomicU64::new(0);
-        let receiver =
-            Arc::new(Receiver { arguments: self, keys, output, received, done: tokio::sync::Notify::new() });
+        let receiver = Arc::new(Receiver {
+            arguments: self,
+            keys,
+            output,
+            received,
+            done: tokio::sync::Notify::new(),
+        });
         let stop = receiver.clone();
         let router = Router::new().fallback(receive).with_state(receiver);
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -80,7 +91,9 @@ impl Listen {
                 _ = tokio::signal::ctrl_c() => {}
             }
         });
-        served.await.map_err(|error| Failure::new(Code::Failed, format!("serve: {error}")))
+        served
+            .await
+            .map_err(|error| Failure::new(Code::Failed, format!("serve: {error}")))
     }
 }
 
@@ -91,7 +104,11 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
     };
     let number = receiver.received.fetch_add(1, Ordering::Relaxed) + 1;
     let signature = receiver.verify(&parts.headers, &body, unix_seconds());
-    let status = if signature == Signature::Wrong { StatusCode::UNAUTHORIZED } else { receiver.status(number) };
+    let status = if signature == Signature::Wrong {
+        StatusCode::UNAUTHORIZED
+    } else {
+        receiver.status(number)
+    };
     if let Some(delay) = receiver.arguments.delay {
         tokio::time::sleep(delay).await;
     }
@@ -116,14 +133,26 @@ impl Receiver {
         if self.keys.is_empty() {
             return Signature::NotLookedAt;
         }
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
-        let fresh = timestamp.parse().is_ok_and(|sent: i64| (now - sent).abs() <= TIMESTAMP_TOLERANCE_SECONDS);
+        let fresh = timestamp
+            .parse()
+            .is_ok_and(|sent: i64| (now - sent).abs() <= TIMESTAMP_TOLERANCE_SECONDS);
         let mut signed = format!("{id}.{timestamp}.").into_bytes();
         signed.extend_from_slice(body);
         let matches = |token: &str| {
-            let signature = token.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
-            self.keys.iter().any(|key| hmac::verify(key, &signed, &signature).is_ok())
+            let signature = token
+                .strip_prefix("v1,")
+                .and_then(|text| STANDARD.decode(text).ok())
+                .unwrap_or_default();
+            self.keys
+                .iter()
+                .any(|key| hmac::verify(key, &signed, &signature).is_ok())
         };
         let good = fresh && header("webhook-signature").split(' ').any(matches);
         if good { Signature::Good } else { Signature::Wrong }
@@ -136,11 +165,20 @@ impl Receiver {
         };
         let failures = |count: u64| (count as f64 * share) as u64;
         let fails = failures(number) > failures(number - 1);
-        if fails { StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) } else { StatusCode::NO_CONTENT }
+        if fails {
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        } else {
+            StatusCode::NO_CONTENT
+        }
     }
 
     fn print(&self, number: u64, headers: &HeaderMap, body: &Bytes, signature: Signature, status: StatusCode) {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
         let verdict = match signature {
             Signature::NotLookedAt => "not looked at",
             Signature::Good => "good",
@@ -163,14 +201,17 @@ impl Receiver {
             header("ce-id")
         )));
         if !self.arguments.quiet && !body.is_empty() {
-            self.output.line(&format!("   {}", printable(&String::from_utf8_lossy(body))));
+            self.output
+                .line(&format!("   {}", printable(&String::from_utf8_lossy(body))));
         }
     }
 }
 
 /// The key inside `whsec_…`.
 fn key(secret: &str) -> Result<hmac::Key, Failure> {
-    let bytes = secret.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
+    let bytes = secret
+        .strip_prefix("whsec_")
+        .and_then(|text| STANDARD.decode(text).ok());
     let bytes = bytes.ok_or_else(|| Failure::new(Code::Usage, "--secret is not `whsec_` and base64"))?;
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
@@ -186,7 +227,9 @@ fn parse_fail(text: &str) -> Result<(u16, f64), String> {
 }
 
 fn unix_seconds() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs() as i64)
 }
 
 #[cfg(test)]
@@ -205,7 +248,13 @@ mod tests {
         };
         let keys = secret.iter().map(|secret| key(secret).expect("a key")).collect();
         let output = Output::new(Format::Table);
-        Receiver { arguments, keys, output, received: AtomicU64::new(0), done: tokio::sync::Notify::new() }
+        Receiver {
+            arguments,
+            keys,
+            output,
+            received: AtomicU64::new(0),
+            done: tokio::sync::Notify::new(),
+        }
     }
 
     #[test]
@@ -219,7 +268,10 @@ mod tests {
         let body = Bytes::from_static(b"{\"test\": 2432232314}");
         assert_eq!(receiver.verify(&headers, &body, 1614265330 + 299), Signature::Good);
         assert_eq!(receiver.verify(&headers, &body, 1614265330 + 301), Signature::Wrong);
-        assert_eq!(receiver.verify(&headers, &Bytes::from_static(b"{}"), 1614265330), Signature::Wrong);
+        assert_eq!(
+            receiver.verify(&headers, &Bytes::from_static(b"{}"), 1614265330),
+            Signature::Wrong
+        );
     }
 
     #[test]

@@ -54,7 +54,15 @@ impl Publish {
             return Ok(());
         };
         let progress = progress_bar();
-        let mut sender = Sender { client, path: &path, output, progress: &progress, batch: Vec::new(), bytes: 0, sent: 0 };
+        let mut sender = Sender {
+            client,
+            path: &path,
+            output,
+            progress: &progress,
+            batch: Vec::new(),
+            bytes: 0,
+            sent: 0,
+        };
         for (index, event) in events(file)?.enumerate() {
             sender.push(self.complete(event?, index)).await?;
         }
@@ -140,7 +148,13 @@ async fn send(client: &Client, path: &str, batch: &[Value]) -> Result<Value, Fai
     let body = serde_json::to_vec(batch).expect("values serialize");
     let mut tries = 0;
     loop {
-        let sent = client.send(Method::POST, path, Some(("application/cloudevents-batch+json", body.clone()))).await;
+        let sent = client
+            .send(
+                Method::POST,
+                path,
+                Some(("application/cloudevents-batch+json", body.clone())),
+            )
+            .await;
         match sent {
             Err(failure) if failure.code == Code::Busy && tries < BUSY_TRIES => {
                 tries += 1;
@@ -156,9 +170,16 @@ fn print(output: Output, answer: &Value) {
     if output.is_json() {
         return events.iter().for_each(|event| output.line(&event.to_string()));
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
     let rows = events.iter().map(|event| {
-        ["id", "topic", "partition", "offset", "duplicate"].iter().map(|column| text(&event[*column])).collect()
+        ["id", "topic", "partition", "offset", "duplicate"]
+            .iter()
+            .map(|column| text(&event[*column]))
+            .collect()
     });
     output.table(&["id", "topic", "partition", "offset", "duplicate"], rows);
 }
@@ -170,7 +191,9 @@ fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Result<Map<String, Valu
         Box::new(BufReader::new(std::io::stdin()))
     } else {
         let opened = std::fs::File::open(file);
-        Box::new(BufReader::new(opened.map_err(|error| Failure::new(Code::Usage, format!("cannot read {shown}: {error}")))?))
+        Box::new(BufReader::new(opened.map_err(|error| {
+            Failure::new(Code::Usage, format!("cannot read {shown}: {error}"))
+        })?))
     };
     let wrong = move |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
     let first = first_byte(&mut reader).map_err(|error| wrong(error.to_string()))?;
@@ -179,14 +202,18 @@ fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Result<Map<String, Valu
         return Ok(Box::new(array.into_iter().map(Ok)));
     }
     let stream = serde_json::Deserializer::from_reader(reader).into_iter::<Map<String, Value>>();
-    Ok(Box::new(stream.map(move |event| event.map_err(|error| wrong(error.to_string())))))
+    Ok(Box::new(
+        stream.map(move |event| event.map_err(|error| wrong(error.to_string()))),
+    ))
 }
 
 /// The first byte that is not white space, left in the reader.
 fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
     loop {
         let buffer = reader.fill_buf()?;
-        let Some(first) = buffer.first().copied() else { return Ok(None) };
+        let Some(first) = buffer.first().copied() else {
+            return Ok(None);
+        };
         if !first.is_ascii_whitespace() {
             return Ok(Some(first));
         }
@@ -196,7 +223,9 @@ fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
 
 /// An id that no other run makes.
 pub fn fresh_id(index: usize) -> String {
-    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     format!("{:x}-{:x}-{index}", elapsed.as_nanos(), std::process::id())
 }
 

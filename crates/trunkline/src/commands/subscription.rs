@@ -56,20 +56,31 @@ async fn list(client: &Client, output: Output, collection: &str) -> Result<(), F
             text(&item["name"]),
             text(&item["connection"]),
             text(&status["state"]),
-            text(&status["lag_events"]),
-            format!("{:.1}", status["lag_seconds"].as_f64().unwrap_or_default()),
+            text(&status["lag"]["events"]),
+            format!("{:.1}", status["lag"]["seconds"].as_f64().unwrap_or_default()),
             text(&status["parked"]),
-            text(&status["dead"]),
+            text(&status["dead_letters"]),
             status["reason"].as_str().unwrap_or_default().to_string(),
         ]
     });
-    let header = ["name", "connection", "state", "lag", "lag s", "parked", "dead", "reason"];
+    let header = [
+        "name",
+        "connection",
+        "state",
+        "lag",
+        "lag s",
+        "parked",
+        "dead",
+        "reason",
+    ];
     output.print(&Value::from(items.clone()), &header, rows.collect::<Vec<_>>());
     Ok(())
 }
 
 async fn act(client: &Client, output: Output, collection: &str, name: &str, verb: &str) -> Result<(), Failure> {
-    client.send(Method::POST, &format!("{collection}/{}:{verb}", segment(name)), None).await?;
+    client
+        .send(Method::POST, &format!("{collection}/{}:{verb}", segment(name)), None)
+        .await?;
     output.line(&format!("{name}: {verb}d"));
     Ok(())
 }

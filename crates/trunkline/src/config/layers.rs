@@ -38,7 +38,9 @@ pub struct Overrides {
 
 /// Loads the configuration: defaults, the file of `overrides`, `environment`, flags.
 pub fn load(overrides: &Overrides, environment: impl Iterator<Item = (String, String)>) -> Result<Config, String> {
-    let mut table: Table = DEFAULTS.parse().expect("the compiled-in defaults parse: a test holds it");
+    let mut table: Table = DEFAULTS
+        .parse()
+        .expect("the compiled-in defaults parse: a test holds it");
     if let Some(path) = &overrides.config {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
@@ -55,7 +57,11 @@ pub fn load(overrides: &Overrides, environment: impl Iterator<Item = (String, St
 /// Lays `over` on `base`, key by key; `place` says where a key was found.
 fn lay_table(base: &mut Table, over: Table, path: &str, place: &dyn Fn(&str) -> String) -> Result<(), String> {
     for (key, value) in over {
-        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        let full = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
         match (base.get_mut(&key), value) {
             (None, _) => return Err(unknown(&place(&key), &full)),
             (Some(Value::Table(inner)), Value::Table(over)) => lay_table(inner, over, &full, place)?,
@@ -67,14 +73,28 @@ fn lay_table(base: &mut Table, over: Table, path: &str, place: &dyn Fn(&str) -> 
 }
 
 /// Variables of this prefix that are not the server's configuration.
-const OTHER_VARIABLES: &[&str] =
-    &["CONFIG", "SERVER", "KEY", "CACHE", "QUICK", "PYTHON", "SEEDS", "CRASHES", "ADMIN_KEY", "ADMIN_KEY_FILE"];
+const OTHER_VARIABLES: &[&str] = &[
+    "CONFIG",
+    "SERVER",
+    "KEY",
+    "CACHE",
+    "QUICK",
+    "PYTHON",
+    "SEEDS",
+    "CRASHES",
+    "ADMIN_KEY",
+    "ADMIN_KEY_FILE",
+];
 
 fn lay_environment(table: &mut Table, environment: impl Iterator<Item = (String, String)>) -> Result<(), String> {
-    let names: BTreeMap<String, String> =
-        leaves().into_iter().map(|path| (path.replace('.', "_").to_uppercase(), path)).collect();
+    let names: BTreeMap<String, String> = leaves()
+        .into_iter()
+        .map(|path| (path.replace('.', "_").to_uppercase(), path))
+        .collect();
     for (variable, value) in environment {
-        let Some(name) = variable.strip_prefix("TRUNKLINE_") else { continue };
+        let Some(name) = variable.strip_prefix("TRUNKLINE_") else {
+            continue;
+        };
         let path = match name {
             "ADMIN_KEY" => "keys.admin",
             "ADMIN_KEY_FILE" => "keys.admin_file",
@@ -84,7 +104,9 @@ fn lay_environment(table: &mut Table, environment: impl Iterator<Item = (String,
                 // mistakes.
                 None => match nearest(name, names.keys().map(String::as_str)) {
                     Some(right) if !OTHER_VARIABLES.contains(&name) => {
-                        return Err(format!("environment: unknown variable {variable}; did you mean TRUNKLINE_{right}?"));
+                        return Err(format!(
+                            "environment: unknown variable {variable}; did you mean TRUNKLINE_{right}?"
+                        ));
                     }
                     _ => continue,
                 },
@@ -102,7 +124,12 @@ fn lay_flags(table: &mut Table, overrides: &Overrides) {
         table.insert("listen".into(), strings(&addresses));
     }
     if !overrides.allow_network.is_empty() {
-        let networks: Vec<String> = overrides.allow_network.iter().filter(|word| *word != "none").cloned().collect();
+        let networks: Vec<String> = overrides
+            .allow_network
+            .iter()
+            .filter(|word| *word != "none")
+            .cloned()
+            .collect();
         table.insert("allow_networks".into(), strings(&networks));
     }
     if overrides.allow_plaintext {
@@ -130,7 +157,15 @@ fn lay_flags(table: &mut Table, overrides: &Overrides) {
 /// Sets a key from text, in the type its default has.
 fn set(table: &mut Table, path: &str, text: &str) -> Result<(), String> {
     let slot = slot(table, path).expect("the path is one of the defaults'");
-    let items = || Value::Array(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect());
+    let items = || {
+        Value::Array(
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(Value::from)
+                .collect(),
+        )
+    };
     *slot = match slot {
         Value::Array(_) => items(),
         Value::Boolean(_) => Value::Boolean(text.parse().map_err(|_| format!("{text:?} is not true or false"))?),
@@ -150,7 +185,9 @@ fn slot<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
 
 /// The paths of all keys of the defaults.
 fn leaves() -> Vec<String> {
-    let table: Table = DEFAULTS.parse().expect("the compiled-in defaults parse: a test holds it");
+    let table: Table = DEFAULTS
+        .parse()
+        .expect("the compiled-in defaults parse: a test holds it");
     let mut paths = Vec::new();
     for (key, value) in &table {
         match value {
@@ -181,7 +218,8 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
 fn located(file: &str, text: &str, key: &str) -> String {
     let opens = |line: &str| {
         let line = line.trim_start().trim_start_matches('[').trim_start_matches('"');
-        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(['=', ']', '.']))
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(['=', ']', '.']))
     };
     match text.lines().position(opens) {
         Some(line) => format!("{file}:{}", line + 1),
@@ -200,7 +238,9 @@ fn check(config: &Config) -> Result<(), String> {
     if let super::AllowNetworks::Word(word) = &config.allow_networks
         && word != "automatic"
     {
-        return Err(format!("allow_networks: {word:?} is neither \"automatic\" nor a list of CIDR blocks"));
+        return Err(format!(
+            "allow_networks: {word:?} is neither \"automatic\" nor a list of CIDR blocks"
+        ));
     }
     if !(256 << 20..=16 << 30).contains(&config.journal.write_ahead.0) {
         return Err("journal.write_ahead: 256MiB to 16GiB".into());
@@ -219,7 +259,9 @@ mod tests {
             std::fs::write(&path, text).expect("written");
             path
         });
-        let pairs = environment.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        let pairs = environment
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()));
         let loaded = load(&Overrides { config, ..flags }, pairs);
         loaded.map_err(|reason| reason.replace(&format!("{}/", directory.path().display()), ""))
     }
@@ -231,25 +273,37 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./trunkline-data"));
         assert_eq!(config.journal.publish_mark.0, 0.05);
         // Deserialization denies unknown keys and needs all of them: the file has exactly the keys of `Config`.
-        assert_eq!(leaves().len(), 19);
+        assert_eq!(leaves().len(), 20);
     }
 
     #[test]
     fn flags_win_over_the_environment_and_that_over_the_file() {
         let file = Some("data_dir = \"file\"\n[log]\nlevel = \"warn\"\nformat = \"json\"\n");
         let environment = [("TRUNKLINE_LOG_LEVEL", "debug"), ("TRUNKLINE_DATA_DIR", "environment")];
-        let flags = Overrides { data_dir: Some("flag".into()), ..Overrides::default() };
+        let flags = Overrides {
+            data_dir: Some("flag".into()),
+            ..Overrides::default()
+        };
         let config = from(file, &environment, flags).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("flag"));
-        assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
+        assert_eq!(
+            (config.log.level.as_str(), config.log.format),
+            ("debug", LogFormat::Json)
+        );
     }
 
     #[test]
     fn an_unknown_key_names_the_nearest_right_one_and_its_place() {
         let refused = from(Some("\n[journal]\nwrite_ahaed = \"1GiB\"\n"), &[], Overrides::default()).unwrap_err();
-        assert_eq!(refused, "trunkline.toml:3: unknown key journal.write_ahaed; did you mean journal.write_ahead?");
+        assert_eq!(
+            refused,
+            "trunkline.toml:3: unknown key journal.write_ahaed; did you mean journal.write_ahead?"
+        );
         let refused = from(None, &[("TRUNKLINE_LOG_LEVLE", "info")], Overrides::default()).unwrap_err();
-        assert_eq!(refused, "environment: unknown variable TRUNKLINE_LOG_LEVLE; did you mean TRUNKLINE_LOG_LEVEL?");
+        assert_eq!(
+            refused,
+            "environment: unknown variable TRUNKLINE_LOG_LEVLE; did you mean TRUNKLINE_LOG_LEVEL?"
+        );
     }
 
     #[test]
@@ -259,10 +313,16 @@ mod tests {
 
     #[test]
     fn lists_and_words_of_the_environment_take_the_type_of_the_default() {
-        let environment = [("TRUNKLINE_LISTEN", "127.0.0.1:1, [::1]:2"), ("TRUNKLINE_ALLOW_NETWORKS", "10.0.0.0/8")];
+        let environment = [
+            ("TRUNKLINE_LISTEN", "127.0.0.1:1, [::1]:2"),
+            ("TRUNKLINE_ALLOW_NETWORKS", "10.0.0.0/8"),
+        ];
         let config = from(None, &environment, Overrides::default()).unwrap();
         assert_eq!(config.listen.len(), 2);
-        assert_eq!(config.allow_networks, super::super::AllowNetworks::List(vec!["10.0.0.0/8".into()]));
+        assert_eq!(
+            config.allow_networks,
+            super::super::AllowNetworks::List(vec!["10.0.0.0/8".into()])
+        );
         let config = from(None, &[("TRUNKLINE_ALLOW_NETWORKS", "")], Overrides::default()).unwrap();
         assert_eq!(config.allow_networks, super::super::AllowNetworks::List(vec![]));
     }
@@ -271,9 +331,12 @@ mod tests {
     fn wrong_values_are_refused_with_their_key() {
         for (file, said) in [
             ("listen = []", "listen: at least one address is needed"),
-            ("[tls]\ncertificate = \"a.pem\"", "tls: certificate and key belong together; set both or none"),
+            (
+                "[tls]\ncertificate = \"a.pem\"",
+                "tls: certificate and key belong together; set both or none",
+            ),
             ("[journal]\npublish_mark = \"5\"", "is not a percentage"),
-            ("drain = \"soon\"", "soon"),
+            ("drain = \"soon\"", "in `drain`"),
             ("log = 5", "trunkline.toml:1: log is a section"),
         ] {
             let refused = from(Some(file), &[], Overrides::default()).unwrap_err();

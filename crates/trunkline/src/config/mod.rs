@@ -121,7 +121,9 @@ impl TryFrom<String> for Percent {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let number = text.strip_suffix('%').and_then(|digits| digits.trim().parse::<f64>().ok());
+        let number = text
+            .strip_suffix('%')
+            .and_then(|digits| digits.trim().parse::<f64>().ok());
         match number {
             Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Percent(percent / 100.0)),
             _ => Err(format!("{text:?} is not a percentage such as \"5%\"")),
@@ -135,9 +137,6 @@ impl TryFrom<String> for Percent {
 pub struct Http {
     /// Connections open at once.
     pub connections: usize,
-    /// For a request's head and body to arrive.
-    #[serde(with = "units::duration")]
-    pub request_timeout: Duration,
 }
 
 /// The history of attempts.
@@ -158,7 +157,9 @@ impl TryFrom<String> for Size {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        units::parse_bytes(&text).map(Size).map_err(|reason| format!("{text:?}: {reason}"))
+        units::parse_bytes(&text)
+            .map(Size)
+            .map_err(|reason| format!("{text:?}: {reason}"))
     }
 }
 

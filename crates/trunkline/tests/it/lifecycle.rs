@@ -17,7 +17,9 @@ use std::{
 async fn a_second_process_on_the_same_directory_is_refused_and_the_first_is_unharmed() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = Server::start(directory.path());
-    let refused = Server::try_start(directory.path(), &["--listen", "127.0.0.1:0"], &[]).err().expect("refused");
+    let refused = Server::try_start(directory.path(), &["--listen", "127.0.0.1:0"], &[])
+        .err()
+        .expect("refused");
     assert!(refused.contains("exit status: 71"), "{refused}");
     assert!(refused.contains("another process is using"), "{refused}");
     first.publish("a.type", "1", json!({})).await;
@@ -32,7 +34,9 @@ async fn terminating_under_load_loses_nothing_acknowledged_and_ends_in_time() {
     let receiver = Receiver::start(|_| Reply::Slow(20)).await;
     let server = Arc::new(Server::start(directory.path()));
     declare(&server, &receiver).await;
-    let publishers: Vec<_> = (0..8).map(|number| tokio::spawn(publish(number, server.clone()))).collect();
+    let publishers: Vec<_> = (0..8)
+        .map(|number| tokio::spawn(publish(number, server.clone())))
+        .collect();
     receiver.took(50).await;
     let began = Instant::now();
     server.signal("TERM");
@@ -42,14 +46,23 @@ async fn terminating_under_load_loses_nothing_acknowledged_and_ends_in_time() {
     }
     let server = Arc::into_inner(server).expect("the publishers are gone");
     assert_eq!(server.wait(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(30), "it took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "it took {:?}",
+        began.elapsed()
+    );
 
     let server = Server::start(directory.path());
-    eventually("every acknowledged event arrives", Duration::from_secs(60), async || {
-        let deliveries = receiver.deliveries();
-        let taken: std::collections::HashSet<_> = deliveries.iter().map(|delivery| delivery.header("ce-id")).collect();
-        acknowledged.iter().all(|id| taken.contains(id.as_str())).then_some(())
-    })
+    eventually(
+        "every acknowledged event arrives",
+        Duration::from_secs(60),
+        async || {
+            let deliveries = receiver.deliveries();
+            let taken: std::collections::HashSet<_> =
+                deliveries.iter().map(|delivery| delivery.header("ce-id")).collect();
+            acknowledged.iter().all(|id| taken.contains(id.as_str())).then_some(())
+        },
+    )
     .await;
     assert!(acknowledged.len() > 50);
     drop(server);
@@ -60,12 +73,20 @@ async fn publish(publisher: u64, server: Arc<Server>) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for number in 0.. {
         let id = format!("{publisher}-{number}");
-        let headers = [("ce-specversion", "1.0"), ("ce-type", "load"), ("ce-source", "/load"), ("ce-id", id.as_str())];
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-type", "load"),
+            ("ce-source", "/load"),
+            ("ce-id", id.as_str()),
+        ];
         match server.try_send("POST", "/v1/buses/default/events", &headers, "").await {
             Ok(answer) if answer.status < 300 => acknowledged.push(id),
             Ok(answer) => {
                 assert_eq!(answer.status, 503, "{}", answer.json());
-                assert_eq!(answer.headers.get("connection").map(|value| value.as_bytes()), Some(&b"close"[..]));
+                assert_eq!(
+                    answer.headers.get("connection").map(|value| value.as_bytes()),
+                    Some(&b"close"[..])
+                );
                 break;
             }
             Err(_) => break,
@@ -77,7 +98,9 @@ async fn publish(publisher: u64, server: Arc<Server>) -> Vec<String> {
 async fn declare(server: &Server, receiver: &Receiver) {
     let connection = json!({"provider": "webhook", "config": {"url": receiver.url("/")}});
     server.put("/v1/buses/default/connections/sink", connection).await;
-    server.put("/v1/buses/default/subscriptions/sink", json!({"connection": "sink"})).await;
+    server
+        .put("/v1/buses/default/subscriptions/sink", json!({"connection": "sink"}))
+        .await;
 }
 
 #[tokio::test]
@@ -85,12 +108,24 @@ async fn without_keys_only_this_machine_under_its_own_names_is_served() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = Server::start(directory.path());
     let path = "/v1/buses/default";
-    for (name, value) in [("host", "evil.example"), ("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1"), ("origin", "http://evil.example")] {
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1"),
+        ("origin", "http://evil.example"),
+    ] {
         let answer = server.send("GET", path, &[(name, value)], "").await;
-        assert!([401, 403, 421].contains(&answer.status), "{name}: {} {}", answer.status, answer.json());
+        assert!(
+            [401, 403, 421].contains(&answer.status),
+            "{name}: {} {}",
+            answer.status,
+            answer.json()
+        );
     }
     server.get(path).await;
-    let refused = Server::try_start(&directory.path().join("other"), &["--listen", "0.0.0.0:0"], &[]).err().expect("refused");
+    let refused = Server::try_start(&directory.path().join("other"), &["--listen", "0.0.0.0:0"], &[])
+        .err()
+        .expect("refused");
     assert!(refused.contains("off loopback needs a key"), "{refused}");
 }
 
@@ -109,7 +144,18 @@ async fn from_the_first_key_on_every_request_needs_one() {
 
     let server = Server::start(directory.path());
     assert_eq!(server.send("GET", "/v1/buses/default", &[], "").await.status, 401);
-    assert_eq!(server.send("GET", "/v1/buses/default", &[("authorization", "Bearer tlk_wrong.secret")], "").await.status, 401);
+    assert_eq!(
+        server
+            .send(
+                "GET",
+                "/v1/buses/default",
+                &[("authorization", "Bearer tlk_wrong.secret")],
+                ""
+            )
+            .await
+            .status,
+        401
+    );
     for open in ["/healthz", "/readyz"] {
         assert_eq!(server.send("GET", open, &[], "").await.status, 200);
     }
@@ -120,7 +166,13 @@ async fn from_the_first_key_on_every_request_needs_one() {
     let scoped: serde_json::Value = serde_json::from_str(&scoped).expect("JSON");
     let server = server.with_key(scoped["token"].as_str().expect("a token"));
     server.publish("a.type", "1", json!({})).await;
-    assert_eq!(server.send("GET", "/v1/buses/default/subscriptions", &[], "").await.status, 403);
+    assert_eq!(
+        server
+            .send("GET", "/v1/buses/default/subscriptions", &[], "")
+            .await
+            .status,
+        403
+    );
 
     let server = server.with_key(token);
     let id = made["id"].as_str().expect("an id");
@@ -128,7 +180,9 @@ async fn from_the_first_key_on_every_request_needs_one() {
     assert!(last.status >= 400, "the last key that manages all buses was deleted");
     // Off loopback, keys need TLS, unless somebody says otherwise.
     drop(server);
-    let refused = Server::try_start(directory.path(), &["--listen", "0.0.0.0:0"], &[]).err().expect("refused");
+    let refused = Server::try_start(directory.path(), &["--listen", "0.0.0.0:0"], &[])
+        .err()
+        .expect("refused");
     assert!(refused.contains("without TLS"), "{refused}");
     Server::start_with(directory.path(), &["--listen", "0.0.0.0:0", "--allow-plaintext"], &[]);
 }
@@ -136,11 +190,22 @@ async fn from_the_first_key_on_every_request_needs_one() {
 #[tokio::test]
 async fn several_addresses_of_both_families_are_served() {
     let directory = tempfile::tempdir().expect("a directory");
-    let server = Server::start_with(directory.path(), &["--listen", "127.0.0.1:0", "--listen", "[::1]:0"], &[]);
+    let server = Server::start_with(
+        directory.path(),
+        &["--listen", "127.0.0.1:0", "--listen", "[::1]:0"],
+        &[],
+    );
     assert_eq!(server.urls.len(), 2);
     for url in &server.urls {
-        let output = Command::new(BINARY).args(["--server", url, "subscription", "list"]).output().expect("the binary runs");
-        assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(BINARY)
+            .args(["--server", url, "subscription", "list"])
+            .output()
+            .expect("the binary runs");
+        assert!(
+            output.status.success(),
+            "{url}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -150,14 +215,24 @@ async fn a_certificate_is_read_again_on_sighup_and_a_broken_one_leaves_the_old()
     let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
     make_certificate(&certificate, &key, "first.test");
     let paths = [certificate.display().to_string(), key.display().to_string()];
-    let arguments = ["--listen", "127.0.0.1:0", "--tls-cert", &paths[0], "--tls-key", &paths[1]];
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-cert",
+        &paths[0],
+        "--tls-key",
+        &paths[1],
+    ];
     let server = Server::start_with(&directory.path().join("data"), &arguments, &[]);
     assert!(server.url().starts_with("https://"), "{}", server.url());
     assert!(subject(&server).contains("first.test"));
 
     std::fs::write(&certificate, "not a certificate").expect("written");
     server.signal("HUP");
-    eventually("the refusal is logged", Duration::from_secs(10), async || server.log().contains("certificate").then_some(())).await;
+    eventually("the refusal is logged", Duration::from_secs(10), async || {
+        server.log().contains("certificate").then_some(())
+    })
+    .await;
     assert!(subject(&server).contains("first.test"));
 
     make_certificate(&certificate, &key, "second.test");
@@ -171,8 +246,24 @@ async fn a_certificate_is_read_again_on_sighup_and_a_broken_one_leaves_the_old()
 /// A self-signed certificate, by openssl as everybody has it.
 fn make_certificate(certificate: &std::path::Path, key: &std::path::Path, name: &str) {
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", &format!("/CN={name}"), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            &format!("/CN={name}"),
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout",
+        ])
         .arg(key)
         .arg("-out")
         .arg(certificate)
@@ -183,7 +274,14 @@ fn make_certificate(certificate: &std::path::Path, key: &std::path::Path, name: 
 
 /// The subject of the certificate that the server shows, and a request through it.
 fn subject(server: &Server) -> String {
-    let output = Command::new("curl").args(["--insecure", "--silent", "--verbose", &format!("{}/healthz", server.url())]).output();
+    let output = Command::new("curl")
+        .args([
+            "--insecure",
+            "--silent",
+            "--verbose",
+            &format!("{}/healthz", server.url()),
+        ])
+        .output();
     let output = output.expect("curl runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -195,7 +293,12 @@ async fn a_wrong_configuration_is_refused_with_advice() {
     let file = directory.path().join("trunkline.toml");
     std::fs::write(&file, "lisen = [\"127.0.0.1:0\"]\n").expect("written");
     let shown = file.display().to_string();
-    let refused = Server::try_start(directory.path(), &["--config", &shown], &[]).err().expect("refused");
-    assert!(refused.contains("trunkline.toml:1: unknown key lisen; did you mean listen?"), "{refused}");
+    let refused = Server::try_start(directory.path(), &["--config", &shown], &[])
+        .err()
+        .expect("refused");
+    assert!(
+        refused.contains("trunkline.toml:1: unknown key lisen; did you mean listen?"),
+        "{refused}"
+    );
     assert!(refused.contains("exit status: 2"), "{refused}");
 }

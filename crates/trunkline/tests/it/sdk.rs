@@ -17,14 +17,19 @@ async fn the_python_sdk_publishes_and_understands_what_is_delivered() {
     let server = Server::start(directory.path());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.py");
     let mut command = Command::new(python);
-    command.args([script, server.url(), SECRET]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args([script, server.url(), SECRET])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().expect("Python starts");
     let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
     let port = output.next().expect("a line").expect("text");
     declare(&server, &port).await;
     writeln!(child.stdin.take().expect("piped"), "declared").expect("written");
     // The script's asserts are the test; its last words say what it saw.
-    let last = tokio::task::spawn_blocking(move || output.map_while(Result::ok).last()).await.expect("it ends");
+    let last = tokio::task::spawn_blocking(move || output.map_while(Result::ok).last())
+        .await
+        .expect("it ends");
     assert!(child.wait().expect("it ends").success());
     assert_eq!(last.as_deref(), Some("4 events each in binary and structured mode"));
 }
@@ -37,7 +42,9 @@ fn python() -> Option<String> {
             println!("left out of the quick tier: needs Python packages");
             None
         }
-        Err(_) => panic!("TRUNKLINE_PYTHON is not set: run `cargo xtask test`, or `cargo xtask test --quick` without services"),
+        Err(_) => panic!(
+            "TRUNKLINE_PYTHON is not set: run `cargo xtask test`, or `cargo xtask test --quick` without services"
+        ),
     }
 }
 
@@ -48,8 +55,12 @@ async fn declare(server: &Server, port: &str) {
             "signing": {"style": "standard-webhooks", "secrets": [SECRET]},
         });
         let connection = json!({"provider": "webhook", "config": config});
-        server.put(&format!("/v1/buses/default/connections/{mode}"), connection).await;
+        server
+            .put(&format!("/v1/buses/default/connections/{mode}"), connection)
+            .await;
         let subscription = json!({"connection": mode, "target": {"mode": mode}, "types": ["com.example.*"]});
-        server.put(&format!("/v1/buses/default/subscriptions/{mode}"), subscription).await;
+        server
+            .put(&format!("/v1/buses/default/subscriptions/{mode}"), subscription)
+            .await;
     }
 }

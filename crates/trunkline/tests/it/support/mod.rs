@@ -19,7 +19,10 @@ pub async fn eventually<T>(what: &str, limit: Duration, mut check: impl AsyncFnM
 
 /// A number from the environment, for turning a harness up.
 pub fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 /// A small seeded generator (splitmix64): the same seed gives the same run.

@@ -73,8 +73,14 @@ impl Receiver {
     pub async fn start(decide: impl FnMut(&Delivery) -> Reply + Send + 'static) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = Arc::new(State { decide: Mutex::new(Box::new(decide)), deliveries: Mutex::default() });
-        let receiver = Receiver { address, state: state.clone() };
+        let state = Arc::new(State {
+            decide: Mutex::new(Box::new(decide)),
+            deliveries: Mutex::default(),
+        });
+        let receiver = Receiver {
+            address,
+            state: state.clone(),
+        };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(converse(stream, state.clone()));
@@ -105,14 +111,22 @@ impl Receiver {
 
     /// How many were taken so far.
     pub fn taken(&self) -> usize {
-        self.state.deliveries.lock().expect("no holder panics").iter().filter(|delivery| delivery.taken).count()
+        self.state
+            .deliveries
+            .lock()
+            .expect("no holder panics")
+            .iter()
+            .filter(|delivery| delivery.taken)
+            .count()
     }
 
     /// Waits until this many were taken.
     pub async fn took(&self, count: usize) -> Vec<Delivery> {
-        super::eventually(&format!("{count} deliveries taken"), Duration::from_secs(60), async || {
-            (self.taken() >= count).then(|| self.deliveries())
-        })
+        super::eventually(
+            &format!("{count} deliveries taken"),
+            Duration::from_secs(60),
+            async || (self.taken() >= count).then(|| self.deliveries()),
+        )
         .await
     }
 }
@@ -152,7 +166,10 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
             return None;
         }
         Reply::EndlessBody => {
-            stream.write_all(b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;
+            stream
+                .write_all(b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n")
+                .await
+                .ok()?;
             while stream.write_all(b"400\r\n").await.is_ok() {
                 stream.write_all(&[b'x'; 1024]).await.ok()?;
                 stream.write_all(b"\r\n").await.ok()?;
@@ -180,7 +197,9 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<De
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_string()))
         .collect();
-    let length: usize = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().expect("a length"));
     buffer.drain(..end + 4);
     while buffer.len() < length {
         if stream.read_buf(buffer).await.ok()? == 0 {
@@ -188,5 +207,11 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<De
         }
     }
     let body = buffer.drain(..length).collect();
-    Some(Delivery { headers, body, path, taken: false, at: std::time::Instant::now() })
+    Some(Delivery {
+        headers,
+        body,
+        path,
+        taken: false,
+        at: std::time::Instant::now(),
+    })
 }

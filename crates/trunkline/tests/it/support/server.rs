@@ -52,25 +52,47 @@ impl Server {
 
     /// Starts it with these arguments and environment.
     pub fn start_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
-        Server::try_start(data_dir, arguments, environment).unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+        Server::try_start(data_dir, arguments, environment)
+            .unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
     }
 
     /// Starts it; what it printed when it does not come up.
     pub fn try_start(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Server, String> {
         let mut command = Command::new(BINARY);
-        command.arg("serve").arg("--data-dir").arg(data_dir).args(arguments).envs(environment.iter().copied());
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the binary starts");
+        command
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(data_dir)
+            .args(arguments)
+            .envs(environment.iter().copied());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
         let log = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
         let stderr = child.stderr.take().expect("piped");
         collect(stderr, log.clone());
         let stdout = child.stdout.take().expect("piped");
         match urls(stdout) {
             Some(urls) => {
-                let guard = connector::Guard { allow_networks: connector::Networks::loopback() };
-                let settings = connector::Settings { guard, ..connector::Settings::default() };
+                let guard = connector::Guard {
+                    allow_networks: connector::Networks::loopback(),
+                };
+                let settings = connector::Settings {
+                    guard,
+                    ..connector::Settings::default()
+                };
                 let http = connector::Client::new(settings).expect("a client");
-                Ok(Server { child, urls, data_dir: data_dir.to_path_buf(), log, http, key: None })
+                Ok(Server {
+                    child,
+                    urls,
+                    data_dir: data_dir.to_path_buf(),
+                    log,
+                    http,
+                    key: None,
+                })
             }
             None => {
                 let status = child.wait().expect("it ends");
@@ -110,7 +132,10 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.pid().to_string())
+            .status();
         assert!(status.expect("kill runs").success());
     }
 
@@ -133,7 +158,9 @@ impl Server {
         headers: &[(&str, &str)],
         body: impl Into<bytes::Bytes>,
     ) -> Result<Answer, String> {
-        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url()));
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -142,9 +169,20 @@ impl Server {
         }
         let request = request.body(http_body_util::Full::new(body.into())).expect("a request");
         let limit = Duration::from_secs(30);
-        let timeouts = connector::Timeouts { first_byte: limit, total: limit };
-        let answer = self.http.send(request, timeouts, 64 << 20).await.map_err(|error| error.to_string())?;
-        Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, bytes: answer.body })
+        let timeouts = connector::Timeouts {
+            first_byte: limit,
+            total: limit,
+        };
+        let answer = self
+            .http
+            .send(request, timeouts, 64 << 20)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(Answer {
+            status: answer.status.as_u16(),
+            headers: answer.headers,
+            bytes: answer.body,
+        })
     }
 
     /// Sends a request.
@@ -155,12 +193,16 @@ impl Server {
         headers: &[(&str, &str)],
         body: impl Into<bytes::Bytes>,
     ) -> Answer {
-        self.try_send(method, path, headers, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+        self.try_send(method, path, headers, body)
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
     }
 
     /// Sends JSON; panics unless the answer is a success.
     pub async fn put(&self, path: &str, body: Value) -> Value {
-        let answer = self.send("PUT", path, &[("content-type", "application/json")], body.to_string()).await;
+        let answer = self
+            .send("PUT", path, &[("content-type", "application/json")], body.to_string())
+            .await;
         assert!(answer.status < 300, "PUT {path}: {} {}", answer.status, answer.json());
         answer.json()
     }
@@ -181,7 +223,9 @@ impl Server {
             ("ce-id", id),
             ("content-type", "application/json"),
         ];
-        let answer = self.send("POST", "/v1/buses/default/events", &headers, data.to_string()).await;
+        let answer = self
+            .send("POST", "/v1/buses/default/events", &headers, data.to_string())
+            .await;
         assert!(answer.status < 300, "publish {id}: {} {}", answer.status, answer.json());
         answer.json()
     }
@@ -199,8 +243,15 @@ impl Server {
     /// Runs a command that must succeed, and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{arguments:?}: {}\n{stdout}{stderr}", output.status);
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}\n{stdout}{stderr}",
+            output.status
+        );
         stdout.into_owned()
     }
 }
@@ -240,7 +291,9 @@ fn collect(mut pipe: impl Read + Send + 'static, log: std::sync::Arc<std::sync::
             if read == 0 {
                 return;
             }
-            log.lock().expect("no holder panics").push_str(&String::from_utf8_lossy(&buffer[..read]));
+            log.lock()
+                .expect("no holder panics")
+                .push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     });
 }
