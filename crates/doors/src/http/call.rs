@@ -2,7 +2,6 @@
 
 use super::{State, auth::Peer, body, problem::Problem, query::Query};
 use axum::extract::{FromRequestParts, RawPathParams};
-use bytes::Bytes;
 use control::{Model, Precondition, Principal, resources::Scope};
 use http::{HeaderName, header, request::Parts};
 use serde_json::Value;
@@ -109,21 +108,17 @@ impl Call {
 
     /// The body as JSON.
     pub(super) async fn document(&self, body: axum::body::Body) -> Result<Value, Problem> {
-        let bytes = self.bytes(body).await?;
-        let malformed = |reason: String| Problem::new("resource_malformed", format!("the body is not JSON: {reason}"));
-        event::json::check(&bytes).map_err(malformed)?;
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
-    }
-
-    async fn bytes(&self, body: axum::body::Body) -> Result<Bytes, Problem> {
         let too_large = || {
             Problem::new(
                 "body_too_large",
                 format!("the body takes more than {DOCUMENT_BYTES_MAX} bytes"),
             )
         };
-        let read = body::read(&self.head.headers, body, DOCUMENT_BYTES_MAX).await;
-        read.map_err(|error| error.or_too_large(too_large))
+        let read = body::read(&self.state.bodies, &self.head.headers, body, DOCUMENT_BYTES_MAX).await;
+        let (bytes, _share) = read.map_err(|error| error.or_too_large(too_large))?;
+        let malformed = |reason: String| Problem::new("resource_malformed", format!("the body is not JSON: {reason}"));
+        event::json::check(&bytes).map_err(malformed)?;
+        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
     }
 }
 

@@ -297,6 +297,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "The master key is not the one that the secrets were sealed under. Start the server with the right one.",
     ),
     entry(
+        "server_busy",
+        503,
+        "The server has too many large requests",
+        "It passes. Send the request again after `Retry-After`.",
+    ),
+    entry(
         "shutting_down",
         503,
         "The server is shutting down",

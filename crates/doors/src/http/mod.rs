@@ -6,6 +6,7 @@
 mod answer;
 mod auth;
 mod body;
+mod budget;
 mod call;
 mod cloudevents;
 mod dead_letters;
@@ -26,6 +27,7 @@ pub use auth::Peer;
 
 use crate::server::{Drain, HEADERS_MAX};
 use axum::{Router, routing};
+use budget::{BODIES_BYTES_MAX, Budget};
 use control::{Rules, seal::Sealer};
 use delivery::Core;
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
@@ -65,6 +67,7 @@ struct State {
     journal: Arc<dyn Journal>,
     sealer: Sealer,
     rules: Rules,
+    bodies: Budget,
 }
 
 impl Door {
@@ -81,6 +84,7 @@ impl Door {
             journal,
             sealer,
             rules,
+            bodies: Budget::new(BODIES_BYTES_MAX),
         });
         Door(Arc::new(Routes {
             router: router(state.clone()),
@@ -103,7 +107,7 @@ impl Door {
             Ok(()) => match publishing(&head) {
                 Some(bus) => {
                     let bus = bus.into_owned();
-                    let published = cloudevents::publish(&self.0.state.core, &bus, head, body, Peer(peer)).await;
+                    let published = cloudevents::publish(&self.0.state, &bus, head, body, Peer(peer)).await;
                     published.unwrap_or_else(Problem::into_answer)
                 }
                 None => {

@@ -228,3 +228,37 @@ pub(super) fn closing() -> Problem {
         .retry_after(RETRY_RESTART)
         .header(header::CONNECTION, HeaderValue::from_static("close"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(error: journal::Error) -> (&'static str, u16, Option<String>) {
+        let problem = Problem::from(error);
+        let code = problem.code();
+        let answer = problem.into_answer();
+        let wait = answer
+            .headers()
+            .get(header::RETRY_AFTER)
+            .map(|value| value.to_str().expect("digits").to_owned());
+        (code, answer.status().as_u16(), wait)
+    }
+
+    #[test]
+    fn what_passes_says_when_to_come_back() {
+        let busy = journal::Error::Busy {
+            retry_after: Duration::from_millis(1_200),
+        };
+        assert_eq!(of(busy), ("journal_behind", 503, Some("2".to_owned())));
+        let full = journal::Error::OutOfSpace { free: 1, needed: 2 };
+        assert_eq!(of(full), ("out_of_space", 507, Some("30".to_owned())));
+        let poisoned = journal::Error::Poisoned {
+            reason: "EIO".to_owned(),
+        };
+        assert_eq!(of(poisoned), ("journal_poisoned", 503, Some("15".to_owned())));
+        assert_eq!(
+            of(journal::Error::TooLarge { encoded: 2, max: 1 }),
+            ("body_too_large", 413, None)
+        );
+    }
+}

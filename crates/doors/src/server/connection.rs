@@ -146,7 +146,6 @@ fn protocol(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT_MAX)
-        .max_headers(HEADERS_MAX)
         .max_buf_size(settings.head_bytes_max);
     http.http2()
         .timer(TokioTimer::new())

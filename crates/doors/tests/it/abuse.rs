@@ -8,7 +8,10 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 async fn check(node: &Node, what: &str, bytes: &[u8]) {
     let answer = raw(node.address, bytes).await;
     // Not to answer at all, or to close, is fine; to fail is not.
-    for answer in String::from_utf8_lossy(&answer).lines().filter(|line| line.starts_with("HTTP/1.1 ")) {
+    for answer in String::from_utf8_lossy(&answer)
+        .lines()
+        .filter(|line| line.starts_with("HTTP/1.1 "))
+    {
         assert!(!answer.starts_with("HTTP/1.1 5"), "{what}: {answer}");
     }
     let health = tokio::time::timeout(Duration::from_secs(2), node.get("/healthz")).await;
@@ -35,21 +38,77 @@ async fn hostile_bodies_are_refused_and_harm_nothing() {
     for (what, headers, body) in [
         ("an array a million deep", STRUCTURED, deep("[").into_bytes()),
         ("objects a million deep", STRUCTURED, deep("{\"a\":").into_bytes()),
-        ("deep data", STRUCTURED, format!("{head}\"data\":{}", deep("[")).into_bytes()),
-        ("deep data that is closed", STRUCTURED, format!("{head}\"data\":{}{}}}", "[".repeat(200), "]".repeat(200)).into_bytes()),
+        (
+            "deep data",
+            STRUCTURED,
+            format!("{head}\"data\":{}", deep("[")).into_bytes(),
+        ),
+        (
+            "deep data that is closed",
+            STRUCTURED,
+            format!("{head}\"data\":{}{}}}", "[".repeat(200), "]".repeat(200)).into_bytes(),
+        ),
         ("a deep batch", BATCH, deep("[{\"a\":[").into_bytes()),
-        ("repeated members", STRUCTURED, format!("{head}\"id\":\"2\"}}").into_bytes()),
-        ("many members", STRUCTURED, format!("{head}{}\"z\":1}}", (0..50_000).map(|n| format!("\"a{n}\":1,")).collect::<String>()).into_bytes()),
-        ("bad UTF-8", STRUCTURED, [head.as_bytes(), b"\"subject\":\"\xff\xfe\"}"].concat()),
-        ("a NUL in an attribute", STRUCTURED, format!("{head}\"subject\":\"a\\u0000b\"}}").into_bytes()),
-        ("a raw NUL", STRUCTURED, [head.as_bytes(), b"\"subject\":\"\x00\"}"].concat()),
-        ("a lone surrogate", STRUCTURED, format!("{head}\"subject\":\"\\ud800\"}}").into_bytes()),
-        ("a huge number", STRUCTURED, format!("{head}\"ext\":{}}}", "9".repeat(100_000)).into_bytes()),
-        ("a number that is infinite", STRUCTURED, format!("{head}\"data\":1e999999999}}").into_bytes()),
-        ("broken base64", STRUCTURED, format!("{head}\"data_base64\":\"!!!!\"}}").into_bytes()),
+        (
+            "repeated members",
+            STRUCTURED,
+            format!("{head}\"id\":\"2\"}}").into_bytes(),
+        ),
+        (
+            "many members",
+            STRUCTURED,
+            format!(
+                "{head}{}\"z\":1}}",
+                (0..50_000).map(|n| format!("\"a{n}\":1,")).collect::<String>()
+            )
+            .into_bytes(),
+        ),
+        (
+            "bad UTF-8",
+            STRUCTURED,
+            [head.as_bytes(), b"\"subject\":\"\xff\xfe\"}"].concat(),
+        ),
+        (
+            "a NUL in an attribute",
+            STRUCTURED,
+            format!("{head}\"subject\":\"a\\u0000b\"}}").into_bytes(),
+        ),
+        (
+            "a raw NUL",
+            STRUCTURED,
+            [head.as_bytes(), b"\"subject\":\"\x00\"}"].concat(),
+        ),
+        (
+            "a lone surrogate",
+            STRUCTURED,
+            format!("{head}\"subject\":\"\\ud800\"}}").into_bytes(),
+        ),
+        (
+            "a huge number",
+            STRUCTURED,
+            format!("{head}\"ext\":{}}}", "9".repeat(100_000)).into_bytes(),
+        ),
+        (
+            "a number that is infinite",
+            STRUCTURED,
+            format!("{head}\"data\":1e999999999}}").into_bytes(),
+        ),
+        (
+            "broken base64",
+            STRUCTURED,
+            format!("{head}\"data_base64\":\"!!!!\"}}").into_bytes(),
+        ),
         ("an empty body", STRUCTURED, Vec::new()),
-        ("gzip that is none", "content-encoding: gzip\r\ncontent-type: application/cloudevents+json\r\n", b"\x1f\x8b\x08junk".to_vec()),
-        ("JSON data that is none", "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\ncontent-type: application/json\r\n", b"{\xff".to_vec()),
+        (
+            "gzip that is none",
+            "content-encoding: gzip\r\ncontent-type: application/cloudevents+json\r\n",
+            b"\x1f\x8b\x08junk".to_vec(),
+        ),
+        (
+            "JSON data that is none",
+            "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\ncontent-type: application/json\r\n",
+            b"{\xff".to_vec(),
+        ),
     ] {
         check(&node, what, &post(headers, &body)).await;
     }
@@ -61,7 +120,9 @@ async fn hostile_heads_are_refused_and_harm_nothing() {
     let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));
     let path = "x".repeat(1 << 20);
-    let get = |rest: &str| format!("GET /v1/buses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{rest}\r\n").into_bytes();
+    let get = |rest: &str| {
+        format!("GET /v1/buses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{rest}\r\n").into_bytes()
+    };
     for (what, bytes) in [
         ("ten thousand headers", get(&many)),
         ("a header of 1 MiB", get(&long)),
@@ -107,7 +168,12 @@ async fn hostile_heads_are_refused_and_harm_nothing() {
 async fn connections_that_trickle_are_cut_within_a_minute() {
     let node = start().await;
     let begin = tokio::time::Instant::now();
-    for sent in [&b""[..], b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: local", b"PRI * HTTP/2.0"] {
+    for sent in [
+        &b""[..],
+        b"GET / HT",
+        b"GET /healthz HTTP/1.1\r\nhost: local",
+        b"PRI * HTTP/2.0",
+    ] {
         let mut stream = TcpStream::connect(node.address).await.expect("it listens");
         use tokio::io::AsyncWriteExt as _;
         stream.write_all(sent).await.expect("it is open");
@@ -115,6 +181,10 @@ async fn connections_that_trickle_are_cut_within_a_minute() {
         let before = begin.elapsed();
         let _ = stream.read_to_end(&mut rest).await;
         let held = begin.elapsed() - before;
-        assert!(held <= Duration::from_secs(60), "{:?} was held for {held:?}", String::from_utf8_lossy(sent));
+        assert!(
+            held <= Duration::from_secs(60),
+            "{:?} was held for {held:?}",
+            String::from_utf8_lossy(sent)
+        );
     }
 }

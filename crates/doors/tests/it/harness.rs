@@ -1,12 +1,15 @@
 //! A node in this process, and a client that shows everything on the wire.
 
-use control::{Model, Rules, seal::{MasterKey, Sealer}};
+use connector::{Guard, Networks};
+use control::{
+    Model, Rules,
+    seal::{MasterKey, Sealer},
+};
 use delivery::{Attempt, BoxFuture, Core, Destination, Outcome, Parts, Settings, Verdict};
 use doors::{
     http::{Door, DoorParts},
     server::{Server, ServerSettings, Serving},
 };
-use connector::{Guard, Networks};
 use journal::Journal;
 use serde_json::Value;
 use std::{
@@ -49,9 +52,21 @@ impl Destination for Endpoint {
         Box::pin(std::future::ready(Outcome {
             verdict,
             status: Some(status.max(200)),
-            reason: if failed { format!("http_{status}") } else { String::new() },
-            detail: if failed { format!("the endpoint answered {status}") } else { String::new() },
-            answer: if failed { "its answer".into() } else { bytes::Bytes::new() },
+            reason: if failed {
+                format!("http_{status}")
+            } else {
+                String::new()
+            },
+            detail: if failed {
+                format!("the endpoint answered {status}")
+            } else {
+                String::new()
+            },
+            answer: if failed {
+                "its answer".into()
+            } else {
+                bytes::Bytes::new()
+            },
         }))
     }
 }
@@ -59,7 +74,6 @@ impl Destination for Endpoint {
 /// A running node.
 pub struct Node {
     pub address: SocketAddr,
-    pub core: Core,
     pub endpoint: Arc<Endpoint>,
     pub serving: Option<Serving>,
     _directory: tempfile::TempDir,
@@ -67,7 +81,11 @@ pub struct Node {
 
 /// A node on a free loopback port.
 pub async fn start() -> Node {
-    start_with(ServerSettings { listen: vec![([127, 0, 0, 1], 0).into()], ..ServerSettings::default() }).await
+    start_with(ServerSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        ..ServerSettings::default()
+    })
+    .await
 }
 
 pub async fn start_with(settings: ServerSettings) -> Node {
@@ -80,12 +98,15 @@ pub async fn start_with(settings: ServerSettings) -> Node {
         store.apply(0, operations).await.expect("memory takes it");
     }
     let model = Model::load(&store.documents().await.expect("memory gives it")).expect("it was just written");
-    let rules = Rules::new(Guard { allow_networks: Networks::loopback() });
+    let rules = Rules::new(Guard {
+        allow_networks: Networks::loopback(),
+    });
     let to = endpoint.clone();
     let core = Core::start(Parts {
         journal: journal.clone(),
         store,
-        attempts: AttemptHistory::open(&directory.path().join("attempts"), store::AttemptSettings::default()).expect("a new history"),
+        attempts: AttemptHistory::open(&directory.path().join("attempts"), store::AttemptSettings::default())
+            .expect("a new history"),
         model,
         sealer: sealer.clone(),
         rules: rules.clone(),
@@ -95,9 +116,19 @@ pub async fn start_with(settings: ServerSettings) -> Node {
     .await
     .expect("the core starts");
     let server = Server::bind(settings).await.expect("the address is free");
-    let door = Door::new(DoorParts { core: core.clone(), journal, sealer, rules });
+    let door = Door::new(DoorParts {
+        core,
+        journal,
+        sealer,
+        rules,
+    });
     let serving = server.start(door);
-    Node { address: serving.addresses()[0], core, endpoint, serving: Some(serving), _directory: directory }
+    Node {
+        address: serving.addresses()[0],
+        endpoint,
+        serving: Some(serving),
+        _directory: directory,
+    }
 }
 
 /// An answer, taken apart.
@@ -113,7 +144,11 @@ impl Answer {
         let end = raw.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&raw[..end]).into_owned();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, head, body: raw[end + 4..].to_vec() })
+        Some(Answer {
+            status,
+            head,
+            body: raw[end + 4..].to_vec(),
+        })
     }
 
     pub fn json(&self) -> Value {
@@ -122,7 +157,10 @@ impl Answer {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        lines
+            .into_iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Asserts a problem with this status and code, and gives it.
@@ -130,9 +168,16 @@ impl Answer {
         assert_eq!(self.status, status, "{self}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self}");
         let problem = self.json();
-        assert_eq!((&problem["code"], &problem["status"]), (&code.into(), &status.into()), "{self}");
+        assert_eq!(
+            (&problem["code"], &problem["status"]),
+            (&code.into(), &status.into()),
+            "{self}"
+        );
         assert_eq!(problem["type"], format!("/docs/errors/{code}"), "{self}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{self}");
+        assert!(
+            problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{self}"
+        );
         problem
     }
 }
@@ -150,7 +195,11 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let _ = stream.write_all(bytes).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    assert!(read.is_ok(), "the server neither answered nor closed: {:?}", String::from_utf8_lossy(bytes));
+    assert!(
+        read.is_ok(),
+        "the server neither answered nor closed: {:?}",
+        String::from_utf8_lossy(bytes)
+    );
     answer
 }
 
@@ -178,13 +227,15 @@ impl Node {
     }
 
     pub async fn put(&self, path: &str, document: Value) -> Answer {
-        self.ask("PUT", path, &["content-type: application/json"], document.to_string()).await
+        self.ask("PUT", path, &["content-type: application/json"], document.to_string())
+            .await
     }
 
     /// Publishes one event in structured mode.
     pub async fn publish(&self, event: Value) -> Answer {
         let headers = ["content-type: application/cloudevents+json"];
-        self.ask("POST", "/v1/buses/default/events", &headers, event.to_string()).await
+        self.ask("POST", "/v1/buses/default/events", &headers, event.to_string())
+            .await
     }
 
     /// Declares a connection and a subscription to it.
@@ -196,7 +247,9 @@ impl Node {
         for (name, value) in more.as_object().expect("an object") {
             subscription[name] = value.clone();
         }
-        let put = self.put(&format!("/v1/buses/default/subscriptions/{name}"), subscription).await;
+        let put = self
+            .put(&format!("/v1/buses/default/subscriptions/{name}"), subscription)
+            .await;
         assert_eq!(put.status, 201, "{put}");
     }
 

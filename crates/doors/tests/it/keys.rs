@@ -11,7 +11,11 @@ async fn create(node: &Node, id: &str, spec: serde_json::Value, token: Option<&s
 
 async fn with(node: &Node, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {
     let authorization = token.map(|token| format!("authorization: Bearer {token}"));
-    let headers: Vec<&str> = authorization.iter().map(String::as_str).chain(["content-type: application/cloudevents+json"]).collect();
+    let headers: Vec<&str> = authorization
+        .iter()
+        .map(String::as_str)
+        .chain(["content-type: application/cloudevents+json"])
+        .collect();
     node.ask(method, path, &headers, body).await
 }
 
@@ -47,12 +51,18 @@ const ROUTES: [(&str, &str, &str); 24] = [
 async fn every_route_asks_for_its_right() {
     let node = start().await;
     let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
-    assert_eq!(with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status, 201);
+    assert_eq!(
+        with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status,
+        201
+    );
     let keys = [
         ("publisher", json!({"scopes": ["publish"], "buses": ["default"]})),
         ("manager", json!({"scopes": ["manage"], "buses": ["default"]})),
         ("stranger", json!({"scopes": ["publish", "manage"], "buses": ["other"]})),
-        ("expired", json!({"scopes": ["publish", "manage"], "not_after": "2020-01-01T00:00:00Z"})),
+        (
+            "expired",
+            json!({"scopes": ["publish", "manage"], "not_after": "2020-01-01T00:00:00Z"}),
+        ),
     ];
     let mut tokens = Vec::new();
     for (id, spec) in keys {
@@ -61,11 +71,16 @@ async fn every_route_asks_for_its_right() {
     for (method, path, right) in ROUTES {
         let ask = async |token: Option<&str>| with(&node, method, path, token, "{}").await;
         ask(None).await.problem(401, "unauthenticated");
-        ask(Some("tlk_admin.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")).await.problem(401, "key_invalid");
+        ask(Some("tlk_admin.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
+            .await
+            .problem(401, "key_invalid");
         ask(Some("nonsense")).await.problem(401, "key_invalid");
         for (id, token) in &tokens {
             let answer = ask(Some(token)).await;
-            let allowed = matches!((*id, right), ("publisher", "publish") | ("manager", "bus") | ("publisher" | "manager" | "stranger", "any"));
+            let allowed = matches!(
+                (*id, right),
+                ("publisher", "publish") | ("manager", "bus") | ("publisher" | "manager" | "stranger", "any")
+            );
             match (*id, allowed) {
                 ("expired", _) => drop(answer.problem(401, "key_expired")),
                 (_, true) => assert!(!matches!(answer.status, 401 | 403), "{id} {method} {path}: {answer}"),
@@ -73,7 +88,10 @@ async fn every_route_asks_for_its_right() {
             }
         }
         let answer = ask(Some(&admin)).await;
-        assert!(!matches!(answer.status, 401 | 403) && answer.status < 500, "{method} {path}: {answer}");
+        assert!(
+            !matches!(answer.status, 401 | 403) && answer.status < 500,
+            "{method} {path}: {answer}"
+        );
     }
     for probe in ["/healthz", "/readyz"] {
         assert_eq!(with(&node, "GET", probe, None, "").await.status, 200);
@@ -85,8 +103,17 @@ async fn every_route_asks_for_its_right() {
 async fn a_key_of_another_bus_cannot_tell_what_exists() {
     let node = start().await;
     let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
-    assert_eq!(with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status, 201);
-    let stranger = create(&node, "stranger", json!({"scopes": ["manage"], "buses": ["other"]}), Some(&admin)).await;
+    assert_eq!(
+        with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status,
+        201
+    );
+    let stranger = create(
+        &node,
+        "stranger",
+        json!({"scopes": ["manage"], "buses": ["other"]}),
+        Some(&admin),
+    )
+    .await;
     for path in ["topics/events", "topics/absent", "events/1", "dead-letters/1-1-1-1-1"] {
         let there = with(&node, "GET", &format!("/v1/buses/default/{path}"), Some(&stranger), "").await;
         let nowhere = with(&node, "GET", &format!("/v1/buses/absent0/{path}"), Some(&stranger), "").await;
@@ -102,11 +129,30 @@ async fn a_token_is_shown_once_and_may_stand_in_the_query_of_publishing() {
     let node = start().await;
     let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
     let read = with(&node, "GET", "/v1/keys/admin", Some(&admin), "").await;
-    assert!(!read.to_string().contains(&admin) && read.json().get("token").is_none(), "{read}");
-    let again = with(&node, "PUT", "/v1/keys/admin", Some(&admin), &json!({"scopes": ["manage", "publish"]}).to_string()).await;
+    assert!(
+        !read.to_string().contains(&admin) && read.json().get("token").is_none(),
+        "{read}"
+    );
+    let again = with(
+        &node,
+        "PUT",
+        "/v1/keys/admin",
+        Some(&admin),
+        &json!({"scopes": ["manage", "publish"]}).to_string(),
+    )
+    .await;
     assert!(again.status == 200 && again.json().get("token").is_none(), "{again}");
     let path = format!("/v1/buses/default/events?access_token={admin}");
-    let published = node.ask("POST", &path, &["content-type: application/cloudevents+json"], event("1").to_string()).await;
+    let published = node
+        .ask(
+            "POST",
+            &path,
+            &["content-type: application/cloudevents+json"],
+            event("1").to_string(),
+        )
+        .await;
     assert_eq!(published.status, 200, "{published}");
-    node.get(&format!("/v1/buses?access_token={admin}")).await.problem(401, "unauthenticated");
+    node.get(&format!("/v1/buses?access_token={admin}"))
+        .await
+        .problem(401, "unauthenticated");
 }

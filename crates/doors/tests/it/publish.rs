@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 
 const EVENTS: &str = "/v1/buses/default/events";
 const BATCH: [&str; 1] = ["content-type: application/cloudevents-batch+json"];
-const BINARY: [&str; 5] =
-    ["ce-specversion: 1.0", "ce-id: 1", "ce-source: /s", "ce-type: t", "content-type: application/json"];
+const BINARY: [&str; 5] = [
+    "ce-specversion: 1.0",
+    "ce-id: 1",
+    "ce-source: /s",
+    "ce-type: t",
+    "content-type: application/json",
+];
 
 async fn binary(node: &Node, headers: &[&str], body: impl AsRef<[u8]>) -> Answer {
     node.ask("POST", EVENTS, headers, body).await
@@ -25,8 +30,14 @@ async fn an_event_in_binary_mode_is_acknowledged_with_its_place() {
     assert_eq!(answer.status, 200, "{answer}");
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let receipt = answer.json();
-    assert_eq!((&receipt["id"], &receipt["topic"], &receipt["offset"]), (&json!("1"), &json!("events"), &json!(0)));
-    assert!(receipt["partition"].is_u64() && receipt.get("duplicate").is_none(), "{receipt}");
+    assert_eq!(
+        (&receipt["id"], &receipt["topic"], &receipt["offset"]),
+        (&json!("1"), &json!("events"), &json!(0))
+    );
+    assert!(
+        receipt["partition"].is_u64() && receipt.get("duplicate").is_none(),
+        "{receipt}"
+    );
     let event = &story(&node, "1").await["event"];
     assert_eq!(event["data"], json!({"a": 1}));
 }
@@ -36,16 +47,27 @@ async fn a_duplicate_is_acknowledged_with_the_first_ones_place() {
     let node = start().await;
     let first = binary(&node, &BINARY, "1").await.json();
     let second = binary(&node, &BINARY, "2").await.json();
-    assert_eq!((&second["partition"], &second["offset"]), (&first["partition"], &first["offset"]));
+    assert_eq!(
+        (&second["partition"], &second["offset"]),
+        (&first["partition"], &first["offset"])
+    );
     assert_eq!(second["duplicate"], true);
 }
 
 #[tokio::test]
 async fn structured_mode_takes_parameters_and_any_case() {
     let node = start().await;
-    for (id, media_type) in ["Application/CloudEvents+JSON; charset=UTF-8", "application/cloudevents+json"].iter().enumerate() {
+    for (id, media_type) in [
+        "Application/CloudEvents+JSON; charset=UTF-8",
+        "application/cloudevents+json",
+    ]
+    .iter()
+    .enumerate()
+    {
         let header = format!("content-type: {media_type}");
-        let answer = node.ask("POST", EVENTS, &[&header], event(&id.to_string()).to_string()).await;
+        let answer = node
+            .ask("POST", EVENTS, &[&header], event(&id.to_string()).to_string())
+            .await;
         assert_eq!(answer.status, 200, "{answer}");
     }
 }
@@ -59,7 +81,10 @@ async fn a_refused_event_names_the_attribute_and_the_rule() {
         ("ce-source", "event_attribute_missing"),
         ("ce-type", "event_attribute_missing"),
     ] {
-        let headers: Vec<&str> = BINARY.into_iter().filter(|header| !header.starts_with(remove)).collect();
+        let headers: Vec<&str> = BINARY
+            .into_iter()
+            .filter(|header| !header.starts_with(remove))
+            .collect();
         let problem = binary(&node, &headers, "{}").await.problem(400, code);
         assert_eq!(problem["attribute"], remove.trim_start_matches("ce-"));
     }
@@ -71,12 +96,18 @@ async fn a_refused_event_names_the_attribute_and_the_rule() {
         ("ce-subject: %ff", "subject"),
         ("ce-id: 2", "id"),
     ] {
-        let problem = binary(&node, &with(header), "{}").await.problem(400, "event_attribute_invalid");
+        let problem = binary(&node, &with(header), "{}")
+            .await
+            .problem(400, "event_attribute_invalid");
         assert_eq!(problem["attribute"], attribute, "{header}");
     }
     binary(&node, &BINARY, "{").await.problem(400, "event_data_invalid");
-    node.publish(json!({"specversion": "0.3", "id": "1", "source": "/", "type": "t"})).await.problem(400, "event_specversion_unsupported");
-    node.ask("POST", EVENTS, &["content-type: application/cloudevents+xml"], "<a/>").await.problem(415, "event_media_type_unsupported");
+    node.publish(json!({"specversion": "0.3", "id": "1", "source": "/", "type": "t"}))
+        .await
+        .problem(400, "event_specversion_unsupported");
+    node.ask("POST", EVENTS, &["content-type: application/cloudevents+xml"], "<a/>")
+        .await
+        .problem(415, "event_media_type_unsupported");
     assert_eq!(node.get(&format!("{EVENTS}/1")).await.status, 404, "nothing was kept");
 }
 
@@ -85,38 +116,71 @@ async fn sizes_are_bounded_exactly() {
     let node = start().await;
     let octets: Vec<&str> = [&BINARY[..4], &["content-type: application/octet-stream"]].concat();
     assert_eq!(binary(&node, &octets, vec![b'x'; 1 << 20]).await.status, 200);
-    let problem = binary(&node, &octets, vec![b'x'; (1 << 20) + 1]).await.problem(413, "event_too_large");
+    let problem = binary(&node, &octets, vec![b'x'; (1 << 20) + 1])
+        .await
+        .problem(413, "event_too_large");
     assert_eq!(problem["attribute"], "data");
     let long = format!("ce-ext: {}", "x".repeat(70_000));
-    binary(&node, &[&octets[..], &[&long]].concat(), "x").await.problem(413, "event_too_large");
+    binary(&node, &[&octets[..], &[&long]].concat(), "x")
+        .await
+        .problem(413, "event_too_large");
     let many: Vec<Value> = (0..1_001).map(|id| event(&id.to_string())).collect();
-    node.ask("POST", EVENTS, &BATCH, json!(many).to_string()).await.problem(413, "event_batch_too_large");
-    node.ask("POST", EVENTS, &BATCH, vec![b' '; (10 << 20) + 1]).await.problem(413, "body_too_large");
+    node.ask("POST", EVENTS, &BATCH, json!(many).to_string())
+        .await
+        .problem(413, "event_batch_too_large");
+    node.ask("POST", EVENTS, &BATCH, vec![b' '; (10 << 20) + 1])
+        .await
+        .problem(413, "body_too_large");
 }
 
 #[tokio::test]
 async fn a_batch_is_kept_whole_or_not_at_all() {
     let node = start().await;
-    let good = node.ask("POST", EVENTS, &BATCH, json!([event("a"), event("b")]).to_string()).await;
+    let good = node
+        .ask("POST", EVENTS, &BATCH, json!([event("a"), event("b")]).to_string())
+        .await;
     let receipts = good.json();
-    assert_eq!((&receipts["events"][0]["id"], &receipts["events"][1]["index"]), (&json!("a"), &json!(1)), "{good}");
-    let mixed = json!([event("c"), {"specversion": "1.0", "id": "", "source": "/", "type": "t"}, event("d"), 5]).to_string();
-    let problem = node.ask("POST", EVENTS, &BATCH, &mixed).await.problem(400, "batch_refused");
+    assert_eq!(
+        (&receipts["events"][0]["id"], &receipts["events"][1]["index"]),
+        (&json!("a"), &json!(1)),
+        "{good}"
+    );
+    let mixed =
+        json!([event("c"), {"specversion": "1.0", "id": "", "source": "/", "type": "t"}, event("d"), 5]).to_string();
+    let problem = node
+        .ask("POST", EVENTS, &BATCH, &mixed)
+        .await
+        .problem(400, "batch_refused");
     let errors = problem["errors"].as_array().expect("a list");
-    assert_eq!((errors.len(), &errors[0]["index"], &errors[1]["index"]), (2, &json!(1), &json!(3)));
-    assert_eq!((&errors[0]["attribute"], &errors[0]["code"]), (&json!("id"), &json!("event_attribute_missing")));
+    assert_eq!(
+        (errors.len(), &errors[0]["index"], &errors[1]["index"]),
+        (2, &json!(1), &json!(3))
+    );
+    assert_eq!(
+        (&errors[0]["attribute"], &errors[0]["code"]),
+        (&json!("id"), &json!("event_attribute_missing"))
+    );
     assert_eq!(node.get(&format!("{EVENTS}/c")).await.status, 404);
 
-    let partial = node.ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, &mixed).await;
+    let partial = node
+        .ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, &mixed)
+        .await;
     assert_eq!(partial.status, 200, "{partial}");
     let kept = partial.json();
     assert_eq!(kept["events"].as_array().map(Vec::len), Some(2), "{kept}");
-    assert_eq!((&kept["events"][1]["id"], &kept["events"][1]["index"]), (&json!("d"), &json!(2)));
+    assert_eq!(
+        (&kept["events"][1]["id"], &kept["events"][1]["index"]),
+        (&json!("d"), &json!(2))
+    );
     assert_eq!(kept["errors"].as_array().map(Vec::len), Some(2));
     story(&node, "c").await;
-    node.ask("POST", &format!("{EVENTS}?partial=maybe"), &BATCH, "[]").await.problem(400, "query_invalid");
+    node.ask("POST", &format!("{EVENTS}?partial=maybe"), &BATCH, "[]")
+        .await
+        .problem(400, "query_invalid");
     let nothing = json!([5]).to_string();
-    node.ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, nothing).await.problem(400, "batch_refused");
+    node.ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, nothing)
+        .await
+        .problem(400, "batch_refused");
     let empty = node.ask("POST", EVENTS, &BATCH, "[]").await;
     assert_eq!((empty.status, empty.json()), (200, json!({"events": []})), "{empty}");
 }
@@ -124,26 +188,50 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
 #[tokio::test]
 async fn the_buss_own_rules_are_422_and_partial_keeps_the_rest() {
     let node = start().await;
-    assert_eq!(node.put("/v1/buses/default", json!({"unknown_types": "refuse"})).await.status, 200);
+    assert_eq!(
+        node.put("/v1/buses/default", json!({"unknown_types": "refuse"}))
+            .await
+            .status,
+        200
+    );
     let known = json!({"routes": [{"topic": "events"}]});
     assert_eq!(node.put("/v1/buses/default/event-types/known", known).await.status, 201);
     node.publish(event("1")).await.problem(422, "type_unknown");
     let mut good = event("2");
     good["type"] = "known".into();
     let batch = json!([event("1"), good]).to_string();
-    let problem = node.ask("POST", EVENTS, &BATCH, &batch).await.problem(422, "batch_refused");
-    assert_eq!((&problem["errors"][0]["index"], &problem["errors"][0]["code"]), (&json!(0), &json!("type_unknown")));
-    let partial = node.ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, &batch).await.json();
-    assert_eq!((&partial["events"][0]["id"], &partial["errors"][0]["index"]), (&json!("2"), &json!(0)));
+    let problem = node
+        .ask("POST", EVENTS, &BATCH, &batch)
+        .await
+        .problem(422, "batch_refused");
+    assert_eq!(
+        (&problem["errors"][0]["index"], &problem["errors"][0]["code"]),
+        (&json!(0), &json!("type_unknown"))
+    );
+    let partial = node
+        .ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, &batch)
+        .await
+        .json();
+    assert_eq!(
+        (&partial["events"][0]["id"], &partial["errors"][0]["index"]),
+        (&json!("2"), &json!(0))
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_bus_is_404() {
     let node = start().await;
-    node.ask("POST", "/v1/buses/nowhere/events", &BINARY, "{}").await.problem(404, "bus_not_found");
-    node.ask("POST", "/v1/buses/%2e%2e/events", &BINARY, "{}").await.problem(404, "bus_not_found");
+    node.ask("POST", "/v1/buses/nowhere/events", &BINARY, "{}")
+        .await
+        .problem(404, "bus_not_found");
+    node.ask("POST", "/v1/buses/%2e%2e/events", &BINARY, "{}")
+        .await
+        .problem(404, "bus_not_found");
     let long = format!("/v1/buses/{}/events", "x".repeat(10_000));
-    let problem = node.ask("POST", &long, &BINARY, "{}").await.problem(404, "bus_not_found");
+    let problem = node
+        .ask("POST", &long, &BINARY, "{}")
+        .await
+        .problem(404, "bus_not_found");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() < 200));
 }
 
@@ -151,10 +239,20 @@ async fn an_unknown_bus_is_404() {
 async fn an_event_takes_the_trace_of_its_request() {
     let node = start().await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let traced = [&BINARY[..], &["traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate: a=b"]].concat();
+    let traced = [
+        &BINARY[..],
+        &[
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "tracestate: a=b",
+        ],
+    ]
+    .concat();
     assert_eq!(binary(&node, &traced, "{}").await.status, 200);
     let event = story(&node, "1").await["event"].clone();
-    assert_eq!((&event["traceparent"], &event["tracestate"]), (&json!(parent), &json!("a=b")));
+    assert_eq!(
+        (&event["traceparent"], &event["tracestate"]),
+        (&json!(parent), &json!("a=b"))
+    );
 }
 
 /// Check 35, the accepting half: what comes out of the story is what went in.

@@ -13,13 +13,21 @@ use tokio::{
 };
 
 fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/tls")
+        .join(name)
 }
 
 /// Connects by TLS, trusting one certificate; gives the connection and the protocol chosen.
-async fn tls(address: SocketAddr, trusted: &str, protocols: &[&str]) -> std::io::Result<(impl AsyncRead + AsyncWrite + Unpin, String)> {
+async fn tls(
+    address: SocketAddr,
+    trusted: &str,
+    protocols: &[&str],
+) -> std::io::Result<(impl AsyncRead + AsyncWrite + Unpin, String)> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(file(trusted)).expect("a PEM file")).expect("a certificate");
+    roots
+        .add(CertificateDer::from_pem_file(file(trusted)).expect("a PEM file"))
+        .expect("a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -29,8 +37,14 @@ async fn tls(address: SocketAddr, trusted: &str, protocols: &[&str]) -> std::io:
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").expect("a name");
-    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    let chosen = stream.get_ref().1.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
+    let chosen = stream
+        .get_ref()
+        .1
+        .alpn_protocol()
+        .map(|name| String::from_utf8_lossy(name).into_owned());
     Ok((stream, chosen.unwrap_or_default()))
 }
 
@@ -41,7 +55,10 @@ async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static
     let mut answers = Vec::new();
     for path in ["/healthz", "/v1/buses"] {
         let request = http::Request::get(format!("http://localhost{path}")).body(Full::<Bytes>::default());
-        let answer = sender.send_request(request.expect("a request")).await.expect("an answer");
+        let answer = sender
+            .send_request(request.expect("a request"))
+            .await
+            .expect("an answer");
         let status = answer.status().as_u16();
         answers.push((status, answer.into_body().collect().await.expect("a body").to_bytes()));
     }
@@ -60,26 +77,45 @@ async fn http_2_is_spoken_with_prior_knowledge() {
 #[tokio::test]
 async fn tls_speaks_both_protocols_and_takes_a_new_certificate_without_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
-    let files = TlsFiles { certificates: directory.path().join("c.pem"), key: directory.path().join("k.pem") };
+    let files = TlsFiles {
+        certificates: directory.path().join("c.pem"),
+        key: directory.path().join("k.pem"),
+    };
     let install = |name: &str| {
         std::fs::copy(file(&format!("{name}.pem")), &files.certificates).expect("it can be written");
         std::fs::copy(file(&format!("{name}.key")), &files.key).expect("it can be written");
     };
     install("one");
     let listen = vec![([127, 0, 0, 1], 0).into()];
-    let node = start_with(ServerSettings { listen, tls: Some(files.clone()), ..ServerSettings::default() }).await;
+    let node = start_with(ServerSettings {
+        listen,
+        tls: Some(files.clone()),
+        ..ServerSettings::default()
+    })
+    .await;
 
-    let (stream, chosen) = tls(node.address, "one.pem", &["h2", "http/1.1"]).await.expect("it is trusted");
+    let (stream, chosen) = tls(node.address, "one.pem", &["h2", "http/1.1"])
+        .await
+        .expect("it is trusted");
     assert_eq!(chosen, "h2");
     assert!(over_http2(stream).await.iter().all(|(status, _)| *status == 200));
-    let (mut stream, chosen) = tls(node.address, "one.pem", &["http/1.1"]).await.expect("it is trusted");
+    let (mut stream, chosen) = tls(node.address, "one.pem", &["http/1.1"])
+        .await
+        .expect("it is trusted");
     assert_eq!(chosen, "http/1.1");
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.expect("it is open");
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("it is open");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("it closes in order");
     assert_eq!(Answer::parse(&answer).map(|answer| answer.status), Some(200));
 
-    let reloader = node.serving.as_ref().and_then(|serving| serving.certificate_reloader()).expect("there is TLS");
+    let reloader = node
+        .serving
+        .as_ref()
+        .and_then(|serving| serving.certificate_reloader())
+        .expect("there is TLS");
     std::fs::write(&files.certificates, "nonsense").expect("it can be written");
     assert!(reloader.reload().is_err());
     assert!(tls(node.address, "one.pem", &[]).await.is_ok(), "the old one stays");
@@ -92,7 +128,11 @@ async fn tls_speaks_both_protocols_and_takes_a_new_certificate_without_a_restart
 #[tokio::test]
 async fn several_addresses_serve_and_one_of_them_may_be_ipv6() {
     let listen = vec![([127, 0, 0, 1], 0).into(), "[::1]:0".parse().expect("an address")];
-    let node = start_with(ServerSettings { listen, ..ServerSettings::default() }).await;
+    let node = start_with(ServerSettings {
+        listen,
+        ..ServerSettings::default()
+    })
+    .await;
     let addresses = node.serving.as_ref().expect("it serves").addresses().to_vec();
     for address in addresses {
         let request = format!("GET /v1/buses HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -104,7 +144,10 @@ async fn several_addresses_serve_and_one_of_them_may_be_ipv6() {
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let node = start().await;
-    let settings = ServerSettings { listen: vec![node.address], ..ServerSettings::default() };
+    let settings = ServerSettings {
+        listen: vec![node.address],
+        ..ServerSettings::default()
+    };
     let error = doors::server::Server::bind(settings).await.err().expect("it is taken");
     assert!(error.to_string().contains(&node.address.to_string()), "{error}");
 }
@@ -114,7 +157,9 @@ async fn while_it_drains_requests_get_503_and_the_connection_closes() {
     let mut node = start().await;
     let serving = node.serving.take().expect("it serves");
     let mut kept = TcpStream::connect(node.address).await.expect("it listens");
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it is open");
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it is open");
     let mut byte = [0; 1];
     kept.read_exact(&mut byte).await.expect("the connection is served");
 
@@ -126,7 +171,9 @@ async fn while_it_drains_requests_get_503_and_the_connection_closes() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(node.get("/healthz").await.status, 200, "the process lives");
 
-    kept.write_all(b"GET /v1/buses HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it is open");
+    kept.write_all(b"GET /v1/buses HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .expect("it is open");
     let mut rest = Vec::new();
     kept.read_to_end(&mut rest).await.expect("the server closes it");
     assert!(String::from_utf8_lossy(&rest).contains("503 Service Unavailable"));
@@ -151,12 +198,20 @@ async fn closing_cuts_what_does_not_end_by_itself() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_a_place() {
-    let settings = ServerSettings { listen: vec![([127, 0, 0, 1], 0).into()], connections_max: 1, ..ServerSettings::default() };
+    let settings = ServerSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        connections_max: 1,
+        ..ServerSettings::default()
+    };
     let node = start_with(settings).await;
     let first = TcpStream::connect(node.address).await.expect("it listens");
     let waiting = node.get("/healthz");
     tokio::pin!(waiting);
-    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), &mut waiting)
+            .await
+            .is_err()
+    );
     drop(first);
     assert_eq!(waiting.await.status, 200);
 }
@@ -168,11 +223,23 @@ async fn metrics_and_probes_are_there() {
     assert_eq!(node.publish(harness::event("1")).await.status, 200);
     let answer = node.get("/metrics").await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
-    for line in ["trunkline_published_events_total{bus=\"default\"} 1", "trunkline_ready 1"] {
+    assert!(
+        answer
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4"))
+    );
+    for line in [
+        "trunkline_published_events_total{bus=\"default\"} 1",
+        "trunkline_ready 1",
+    ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    for name in ["trunkline_matched_events_total", "trunkline_lag_seconds", "trunkline_journal_sync_seconds_bucket", "trunkline_parked_deliveries"] {
+    for name in [
+        "trunkline_matched_events_total",
+        "trunkline_lag_seconds",
+        "trunkline_journal_sync_seconds_bucket",
+        "trunkline_parked_deliveries",
+    ] {
         assert!(text.contains(name), "{name} is not in\n{text}");
     }
     assert_eq!(node.get("/readyz").await.json()["status"], "ready");

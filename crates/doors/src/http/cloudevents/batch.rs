@@ -2,6 +2,7 @@
 
 use super::{not_published, read_document, receipt, rejected_status, trace};
 use crate::http::{
+    State,
     answer::Answer,
     errors,
     problem::{EntryProblem, Problem},
@@ -24,13 +25,14 @@ struct Sorted {
 }
 
 pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
-    core: &Core,
+    state: &State,
     bus: &str,
     head: Parts,
     body: B,
 ) -> Result<Answer, Problem> {
     let partial = Query::of(&head.uri)?.flag("partial")?;
-    let body = read_document(&head, body).await?;
+    let core = &state.core;
+    let (body, _share) = read_document(state, &head, body).await?;
     let mut sorted = sort(event::json::decode_batch(&body)?, trace::Trace::of(&head.headers));
     drop(body);
     if !sorted.refused.is_empty() && !partial {

@@ -6,7 +6,7 @@ mod batch;
 mod receipt;
 mod trace;
 
-use super::{answer::Answer, auth::Peer, body, problem::Problem};
+use super::{State, answer::Answer, auth::Peer, body, budget::Share, problem::Problem};
 use bytes::Bytes;
 use delivery::{Core, PublishError, Rejected};
 use event::{Event, codes, http_binding, limits};
@@ -17,24 +17,24 @@ use std::time::Duration;
 const RETRY_BUSY: Duration = Duration::from_secs(1);
 
 /// Takes the events of one request, or none of them (but see `?partial=true` of batches).
-pub(super) async fn publish<B>(core: &Core, bus: &str, head: Parts, body: B, peer: Peer) -> Result<Answer, Problem>
+pub(super) async fn publish<B>(state: &State, bus: &str, head: Parts, body: B, peer: Peer) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let model = core.model();
+    let model = state.core.model();
     peer.permit(&model, &head, control::resources::Scope::Publish, bus)?;
     if !model.buses.contains_key(bus) {
         return Err(unknown_bus(bus));
     }
     match http_binding::mode(&head.headers)? {
-        http_binding::Mode::Binary => binary(core, bus, head, body).await,
-        http_binding::Mode::Structured => structured(core, bus, head, body).await,
-        http_binding::Mode::Batch => batch::publish(core, bus, head, body).await,
+        http_binding::Mode::Binary => binary(state, bus, head, body).await,
+        http_binding::Mode::Structured => structured(state, bus, head, body).await,
+        http_binding::Mode::Batch => batch::publish(state, bus, head, body).await,
     }
 }
 
 async fn binary<B: http_body::Body<Data = Bytes>>(
-    core: &Core,
+    state: &State,
     bus: &str,
     mut head: Parts,
     body: B,
@@ -43,34 +43,38 @@ async fn binary<B: http_body::Body<Data = Bytes>>(
         let rule = format!("takes more than {} bytes", limits::EVENT_DATA_BYTES_MAX);
         Problem::from(event::Invalid::new(codes::TOO_LARGE, "data", rule))
     };
-    let read = body::read(&head.headers, body, limits::EVENT_DATA_BYTES_MAX).await;
-    let body = read.map_err(|error| error.or_too_large(too_large))?;
+    let read = body::read(&state.bodies, &head.headers, body, limits::EVENT_DATA_BYTES_MAX).await;
+    let (body, _share) = read.map_err(|error| error.or_too_large(too_large))?;
     trace::adopt_in_headers(&mut head.headers);
     let event = http_binding::decode_binary(&head.headers, body)?;
-    publish_one(core, bus, event).await
+    publish_one(&state.core, bus, event).await
 }
 
 async fn structured<B: http_body::Body<Data = Bytes>>(
-    core: &Core,
+    state: &State,
     bus: &str,
     head: Parts,
     body: B,
 ) -> Result<Answer, Problem> {
-    let body = read_document(&head, body).await?;
+    let (body, _share) = read_document(state, &head, body).await?;
     let mut event = event::json::decode_structured(&body)?;
     if let Some(trace) = trace::Trace::of(&head.headers) {
         trace.adopt(&mut event)?;
     }
-    publish_one(core, bus, event).await
+    publish_one(&state.core, bus, event).await
 }
 
 /// A body in the JSON format, of one event or of many.
-async fn read_document<B: http_body::Body<Data = Bytes>>(head: &Parts, body: B) -> Result<Bytes, Problem> {
+async fn read_document<'a, B: http_body::Body<Data = Bytes>>(
+    state: &'a State,
+    head: &Parts,
+    body: B,
+) -> Result<(Bytes, Share<'a>), Problem> {
     let too_large = || {
         let detail = format!("the body takes more than {} bytes", limits::BATCH_BYTES_MAX);
         Problem::new("body_too_large", detail)
     };
-    let read = body::read(&head.headers, body, limits::BATCH_BYTES_MAX).await;
+    let read = body::read(&state.bodies, &head.headers, body, limits::BATCH_BYTES_MAX).await;
     read.map_err(|error| error.or_too_large(too_large))
 }
 
