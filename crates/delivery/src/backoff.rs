@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_thousand_failures_at_once_come_back_spread_out() {
         let policy = policy(&[0, 60], None, 60 * MINUTE);
-        let mut random = crate::clock::Random::new(30);
+        let mut random = crate::clock::Random::seeded(Some(30), 0);
         let mut buckets = std::collections::BTreeMap::<i64, u32>::new();
         for _ in 0..1_000 {
             if let Next::Again { due, .. } = next_attempt(&policy, tried(1), None, 0, random.unit()) {

@@ -4,7 +4,7 @@
 use crate::{
     Changed, Error,
     core::Inner,
-    dead,
+    dead, retention,
     lane::Input,
     lane_task::Command,
     matching::stored,
@@ -34,6 +34,8 @@ pub enum Request {
     Redrive(dead::Selected, oneshot::Sender<Result<u64, Error>>),
     /// Dead letters away.
     Discard(dead::Selected, oneshot::Sender<Result<u64, Error>>),
+    /// What retention has to remove.
+    Retain(oneshot::Sender<Result<(), Error>>),
 }
 
 /// The task's state.
@@ -56,6 +58,7 @@ impl Changes {
                 Request::Change(change, reply) => drop(reply.send(self.change(change).await)),
                 Request::Redrive(selected, reply) => drop(reply.send(dead::redrive(&self.inner, selected).await)),
                 Request::Discard(selected, reply) => drop(reply.send(dead::discard(&self.inner, selected).await)),
+                Request::Retain(reply) => drop(reply.send(retention::carry_out(&self.inner).await)),
             }
         }
     }
@@ -302,7 +305,7 @@ impl Changes {
             subscription: subscription.id,
             partition: stored(place.partition),
             position: place.position,
-            floor: 0,
+            floor: place.floor,
             follows_tail: false,
         };
         let rows = places.iter().map(|place| (stored(place.partition), row(place))).collect();

@@ -43,12 +43,7 @@ fn system_now() -> Millis {
 pub struct Random(u64);
 
 impl Random {
-    /// The same seed gives the same numbers.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Seeded with `seed` and `stream`, or by the operating system.
+    /// Seeded with `seed` and `stream`, which give the same numbers again, or by the operating system.
     pub fn seeded(seed: Option<u64>, stream: u64) -> Self {
         let seed = seed.unwrap_or_else(from_system);
         Self(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93))
@@ -87,7 +82,7 @@ mod tests {
 
     #[test]
     fn unit_numbers_fill_their_interval_evenly() {
-        let mut random = Random::new(1);
+        let mut random = Random::seeded(Some(1), 0);
         let mut buckets = [0; 10];
         for _ in 0..10_000 {
             buckets[(random.unit() * 10.0) as usize] += 1;

@@ -106,6 +106,10 @@ impl Inner {
         self.router.send(message).await.map_err(|_| Error::Closing)
     }
 
+    pub(crate) async fn request(&self, request: Request) -> Result<(), Error> {
+        self.changes.send(request).await.map_err(|_| Error::Closing)
+    }
+
     pub(crate) fn gauge(&self, bus: BusId) -> Arc<Gauge> {
         if let Some(gauge) = self.gauges.read().unwrap_or_else(PoisonError::into_inner).get(&bus) {
             return Arc::clone(gauge);
@@ -498,7 +502,7 @@ impl Core {
             return Err(Error::Closing);
         }
         let (reply, answer) = oneshot::channel();
-        self.inner.changes.send(request(reply)).await.map_err(|_| Error::Closing)?;
+        self.inner.request(request(reply)).await?;
         answer.await.map_err(|_| Error::Closing)?
     }
 }

@@ -56,8 +56,11 @@ impl Progress {
 #[derive(Debug)]
 struct Shared {
     queue: Vec<Fed>,
+    /// Records above the position, settled or not, but for those that went back to the journal.
     events: usize,
     bytes: usize,
+    /// Records that the lane has.
+    held: usize,
     limit: Limit,
     /// Whether the router waits to be told that there is room.
     router_waits: bool,
@@ -123,6 +126,7 @@ impl Inbox {
             queue: Vec::new(),
             events: 0,
             bytes: 0,
+            held: 0,
             limit: Limit::Nothing,
             router_waits: false,
             progress: HashMap::new(),
@@ -167,6 +171,7 @@ impl Inbox {
             }
             taken += 1;
             shared.events += 1;
+            shared.held += 1;
             shared.bytes += record.record.len();
             self.node.held.fetch_add(record.record.len(), Relaxed);
         }
@@ -185,7 +190,9 @@ impl Inbox {
             Limit::One => true,
             Limit::Bounded => {
                 let crowded = self.node.is_full() && shared.bytes >= SPAN_BYTES_LANE_MIN;
-                shared.events < self.bounds.span_events && shared.bytes < self.bounds.span_bytes && !crowded
+                let fits = shared.events < self.bounds.span_events && shared.bytes < self.bounds.span_bytes;
+                // A span that is full of settled records waits for one that went back: it must be let in.
+                shared.held == 0 || (fits && !crowded)
             }
         }
     }
@@ -194,6 +201,7 @@ impl Inbox {
     fn has_ample_room(&self, shared: &Shared) -> bool {
         self.has_room(shared)
             && (shared.limit == Limit::One
+                || shared.held == 0
                 || (shared.events <= self.bounds.span_events / 2 && shared.bytes <= self.bounds.span_bytes / 2))
     }
 
@@ -289,6 +297,7 @@ impl Inbox {
     fn account(&self, shared: &mut Shared, lane: &Lane, effects: Effects) {
         shared.events -= effects.released.events;
         shared.bytes -= effects.released.bytes;
+        shared.held -= effects.released.held;
         self.node.held.fetch_sub(effects.released.bytes, Relaxed);
         for partition in effects.touched {
             let progress = shared.progress.entry(partition).or_default();

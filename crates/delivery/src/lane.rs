@@ -32,7 +32,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use store::{DeliveryKey, Holdings, Millis, Operation, Parked, Partition, Revision, SubscriptionId};
+use store::{DeliveryKey, Ending, Holdings, Mark, Millis, Operation, Parked, Partition, Revision, SubscriptionId};
 
 /// What a lane goes by; replaced whole when the subscription or its connection changes.
 #[derive(Clone, Debug)]
@@ -343,9 +343,24 @@ impl Lane {
         self.windows.get(&partition).is_some_and(Window::has_marks)
     }
 
-    /// Its window in a partition.
-    pub fn window(&self, partition: Partition) -> Option<&Window> {
-        self.windows.get(&partition)
+    /// Offsets below `to` that are settled above the position; `None`: it holds some of them, so their end is open.
+    pub fn known_below(&self, partition: Partition, to: u64) -> Option<BTreeSet<u64>> {
+        match self.windows.get(&partition) {
+            None => Some(BTreeSet::new()),
+            Some(window) => (!window.holds_below(to)).then(|| window.known_below(to)),
+        }
+    }
+
+    /// Marks for what was delivered out of order, so that a good end repeats nothing.
+    pub fn marks_to_leave(&self) -> Vec<Operation> {
+        let subscription = self.config.subscription;
+        let marks = self.windows.iter().flat_map(|(partition, window)| {
+            window.unmarked().map(|offset| {
+                let key = DeliveryKey { subscription, partition: *partition, offset, replay: 0 };
+                Operation::Mark(Mark { key, ending: Ending::Delivered })
+            })
+        });
+        marks.collect()
     }
 
     /// Its state in a word, and why it does not run.

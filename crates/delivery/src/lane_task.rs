@@ -11,7 +11,7 @@ use bytes::Bytes;
 use event::{EventView, identity};
 use futures_util::FutureExt;
 use journal::EncodedRecord;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use store::{AttemptHistory, AttemptOutcome, BusId, Millis, Operation, Parked, Partition, Store, SubscriptionId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,6 +21,9 @@ use tokio::{
 
 /// What a destination may take beyond the attempt's timeout before the lane calls it a timeout.
 const TIMEOUT_SLACK: Duration = Duration::from_secs(5);
+/// How often the last write before the end is tried, and the wait between.
+const END_TRIES: u32 = 4;
+const END_WAIT: Duration = Duration::from_millis(250);
 /// Ended attempts that are taken up together.
 const FINISHED_MAX: usize = 64;
 
@@ -40,6 +43,16 @@ pub enum Command {
     Step(Input),
     /// Another destination or policy.
     Configure(Box<Config>, Result<Arc<Target>, String>),
+    /// Which offsets below `to` must not be counted as given up: those that are settled. `None`: it has some of them in its
+    /// hands.
+    Known {
+        /// Where.
+        partition: Partition,
+        /// Exclusive bound.
+        to: u64,
+        /// Where to say it.
+        reply: oneshot::Sender<Option<BTreeSet<u64>>>,
+    },
     /// End: no attempt begins any more, those in flight may finish within the time, what has to be written is written.
     Stop(Duration, oneshot::Sender<()>),
 }
@@ -49,6 +62,7 @@ impl std::fmt::Debug for Command {
         formatter.write_str(match self {
             Self::Step(_) => "Step",
             Self::Configure(..) => "Configure",
+            Self::Known { .. } => "Known",
             Self::Stop(..) => "Stop",
         })
     }
@@ -182,9 +196,7 @@ impl LaneTask {
         self.step(Input::Timer);
         loop {
             if self.is_at_rest() {
-                let done = self.stopping.take().map(|(_, done)| done);
-                done.map(|done| done.send(()));
-                return;
+                return self.end().await;
             }
             let deadline = self.lane.deadline().map(|at| self.instant(at));
             let given_up = self.stopping.as_ref().map(|(at, _)| *at);
@@ -202,7 +214,11 @@ impl LaneTask {
                     self.step(Input::Feed(fed));
                 }
                 () = sleep_until(deadline), if deadline.is_some() => self.step(Input::Timer),
-                () = sleep_until(given_up), if given_up.is_some() => self.give_up_waiting(),
+                () = sleep_until(given_up), if given_up.is_some() => {
+                    // Whether what is cut off arrived is not known, so it will be made again.
+                    self.attempts.abort_all();
+                    return self.end().await;
+                }
             }
         }
     }
@@ -217,12 +233,11 @@ impl LaneTask {
         self.stopping.is_some() && self.attempts.is_empty() && self.answers.is_empty() && self.lane.is_quiet()
     }
 
-    /// Attempts that do not end in time are cut off: whether they arrived is not known, so they will be made again. What has
-    /// to be written still is, if the store takes it.
-    fn give_up_waiting(&mut self) {
-        self.attempts.abort_all();
-        self.attempts.detach_all();
+    /// Leaves marks for what was delivered out of order, and says that it rests.
+    async fn end(mut self) {
+        apply_at_the_end(&*self.store, self.bus, self.lane.marks_to_leave()).await;
         if let Some((_, done)) = self.stopping.take() {
+            // Whoever asked may have gone.
             let _ = done.send(());
         }
     }
@@ -239,6 +254,10 @@ impl LaneTask {
                     }
                     Err(reason) => self.step(Input::Misconfigured(reason)),
                 }
+            }
+            Command::Known { partition, to, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.lane.known_below(partition, to));
             }
             Command::Stop(grace, done) => {
                 self.stopping = Some((Instant::now() + grace, done));
@@ -342,6 +361,22 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Writes what only saves repetitions, trying a few times: there is no later.
+pub async fn apply_at_the_end(store: &dyn Store, bus: BusId, operations: Vec<Operation>) {
+    if operations.is_empty() {
+        return;
+    }
+    for again in (0..END_TRIES).rev() {
+        match store.apply(bus, operations.clone()).await {
+            Ok(_) => return,
+            Err(error) if again == 0 => {
+                tracing::warn!(%error, "failed to save positions at the end; some events will be delivered again");
+            }
+            Err(_) => tokio::time::sleep(END_WAIT).await,
+        }
     }
 }
 

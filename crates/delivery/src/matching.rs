@@ -48,11 +48,6 @@ impl Rules {
         self.earlier.iter().find(speaks).map_or(&self.current, |earlier| &earlier.rule)
     }
 
-    /// Whether the rule in force speaks for everything from `offset` on.
-    pub fn is_current_from(&self, partition: Partition, offset: u64) -> bool {
-        std::ptr::eq(self.at(partition, offset), &self.current)
-    }
-
     /// Whether any of them reads a topic.
     pub fn reads(&self, topic: u32) -> bool {
         self.current.topics.contains(&topic) || self.earlier.iter().any(|earlier| earlier.rule.topics.contains(&topic))

@@ -4,7 +4,7 @@
 use crate::{
     inbox::Inbox,
     lane::Fed,
-    lane_task::LaneHandle,
+    lane_task::{LaneHandle, apply_at_the_end},
     matching::{Rules, Sieve, copy_of, stored},
     positions::{Cursor, LaneSave, Mode, Saved, plan_lane},
     scan::{Kept, Scanned, Served, scan},
@@ -74,6 +74,8 @@ pub struct Place {
     pub position: u64,
     /// The highest it has read to.
     pub frontier: u64,
+    /// No re-read goes below.
+    pub floor: u64,
 }
 
 /// What others ask of the router.
@@ -679,7 +681,7 @@ impl Router {
             let tail = self.tails.get(partition).copied().unwrap_or_default();
             let standing = reader.lane.inbox.standing(stored(*partition));
             let (position, frontier) = (cursor.position(tail, standing), cursor.frontier(tail));
-            Place { partition: *partition, position, frontier }
+            Place { partition: *partition, position, frontier, floor: cursor.floor }
         };
         reader.cursors.iter().map(place).collect()
     }
@@ -826,11 +828,7 @@ impl Router {
             self.saved(saved.ok());
         }
         let (operations, ..) = self.plan_save();
-        if !operations.is_empty()
-            && let Err(error) = self.store.apply(0, operations).await
-        {
-            tracing::warn!(%error, "failed to save positions at the end; some events will be delivered again");
-        }
+        apply_at_the_end(&*self.store, 0, operations).await;
     }
 }
 

@@ -44,19 +44,22 @@ pub enum Admission {
     Skip,
 }
 
-/// What leaves the span's accounting.
+/// What leaves the accounting of what lies above the position, and of what the lane holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Released {
-    /// Records.
+    /// Records that leave the span.
     pub events: usize,
     /// Their bytes.
     pub bytes: usize,
+    /// Records that the lane does not hold any more; they may still lie in the span.
+    pub held: usize,
 }
 
 impl std::ops::AddAssign for Released {
     fn add_assign(&mut self, other: Self) {
         self.events += other.events;
         self.bytes += other.bytes;
+        self.held += other.held;
     }
 }
 
@@ -126,11 +129,13 @@ impl Window {
 
     /// A delivery is over, or safe in the store. Returns what the moving position releases.
     pub fn settle(&mut self, offset: u64) -> Released {
+        let mut held = 0;
         if let Some(entry) = self.get_mut(offset) {
-            debug_assert_ne!(entry.slot, Slot::Settled, "a delivery is settled once");
+            debug_assert_eq!(entry.slot, Slot::Held, "a delivery is settled once, by who holds it");
             entry.slot = Slot::Settled;
+            held = 1;
         }
-        self.advance()
+        Released { held, ..self.advance() }
     }
 
     /// A delivery goes back to the journal, its count remembered. Its bytes leave the accounting: a re-read adds them again.
@@ -138,7 +143,7 @@ impl Window {
         let Some(entry) = self.get_mut(offset) else { return Released::default() };
         debug_assert_eq!(entry.slot, Slot::Held, "only what is held can go back");
         entry.slot = Slot::Returned(tried);
-        Released { events: 1, bytes: entry.bytes as usize }
+        Released { events: 1, bytes: entry.bytes as usize, held: 1 }
     }
 
     /// Everything below `to` is given up (expired or damaged): unsettled offsets that are not held any more are dropped.
@@ -150,6 +155,12 @@ impl Window {
             }
         }
         self.advance()
+    }
+
+    /// Offsets above the position that are settled and carry no mark in the store: a next start would not know of them.
+    pub fn unmarked(&self) -> impl Iterator<Item = u64> + '_ {
+        let settled = self.entries.iter().filter(|entry| entry.slot == Slot::Settled).map(|entry| entry.offset);
+        settled.filter(|offset| !self.marked.contains(offset))
     }
 
     /// Offsets below `to` that are settled above the position, or still held: not to be counted as given up.
@@ -167,7 +178,7 @@ impl Window {
     fn advance(&mut self) -> Released {
         let mut released = Released::default();
         while let Some(entry) = self.entries.front().filter(|entry| entry.slot == Slot::Settled) {
-            released += Released { events: usize::from(entry.bytes > 0), bytes: entry.bytes as usize };
+            released += Released { events: usize::from(entry.bytes > 0), bytes: entry.bytes as usize, held: 0 };
             self.done = entry.offset + 1;
             self.entries.pop_front();
         }
@@ -202,9 +213,9 @@ mod tests {
     #[test]
     fn the_position_moves_when_the_front_is_settled() {
         let mut window = window(&[3, 5, 9]);
-        assert_eq!(window.settle(5), Released::default());
+        assert_eq!(window.settle(5), Released { held: 1, ..Released::default() });
         assert_eq!(window.oldest(), Some((3, 0)));
-        assert_eq!(window.settle(3), Released { events: 2, bytes: 20 });
+        assert_eq!(window.settle(3), Released { events: 2, bytes: 20, held: 1 });
         assert_eq!(window.oldest(), Some((9, 0)));
         window.settle(9);
         assert_eq!(window.oldest(), None);
@@ -215,7 +226,7 @@ mod tests {
         let mut window = window(&[3, 5, 9]);
         window.settle(5);
         let tried = Tried { attempts: 2, first_attempt: Some(7) };
-        assert_eq!(window.give_back(3, tried), Released { events: 1, bytes: 10 });
+        assert_eq!(window.give_back(3, tried), Released { events: 1, bytes: 10, held: 1 });
         let admitted = [2, 3, 5, 9].map(|offset| window.admit(offset, 10, 0));
         assert_eq!(admitted[0], Admission::New, "an older record that was never seen");
         assert_eq!(admitted[1], Admission::Again(tried));

@@ -23,7 +23,7 @@ impl Lane {
                 }
                 Admission::Again(tried) => tried,
                 Admission::Skip => {
-                    self.effects.released += Released { events: 1, bytes: record.record.len() };
+                    self.effects.released += Released { events: 1, bytes: record.record.len(), held: 1 };
                     continue;
                 }
             };
