@@ -79,9 +79,11 @@ impl Choices {
         self.states.push(State::new());
         for level in 0..self.levels.len() {
             self.next.clear();
-            for state in std::mem::take(&mut self.states) {
-                self.extend(level, &state, fields);
+            let states = std::mem::take(&mut self.states);
+            for state in &states {
+                self.extend(level, state, fields);
             }
+            self.states = states;
             if self.next.is_empty() || self.next.len() > budget {
                 return false;
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{CompileCode, CompileError};
 use crate::json::{Fault, FaultKind};
-use crate::limits::{COMBINED_FIELDS_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX};
+use crate::limits::{COMBINED_FIELDS_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX, WILDCARD_PLACES_MAX};
 use crate::mounts::Mounts;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
@@ -101,6 +101,10 @@ struct Compiler<'p> {
     paths: HashMap<Vec<u8>, u32>,
     tests: Vec<FieldTest>,
     alternatives: Vec<Alternative>,
+    /// Fields that may still be written into alternatives.
+    combined_fields: usize,
+    /// Sets of places of wildcards that may still be looked at.
+    wildcard_places: usize,
 }
 
 impl<'p> Compiler<'p> {
@@ -110,16 +114,16 @@ impl<'p> Compiler<'p> {
             refused.position = fault.position;
             refused
         })?;
-        let alternatives = vec![Alternative::new()];
-        let (path, paths, tests) = (Vec::new(), HashMap::new(), Vec::new());
         let mut compiler = Self {
             tokens,
             mounts,
             or,
-            path,
-            paths,
-            tests,
-            alternatives,
+            path: Vec::new(),
+            paths: HashMap::new(),
+            tests: Vec::new(),
+            alternatives: vec![Alternative::new()],
+            combined_fields: COMBINED_FIELDS_MAX,
+            wildcard_places: WILDCARD_PLACES_MAX,
         };
         if compiler.next()? != Token::StartObject {
             return Err(compiler.refuse("Filter is not an object"));
@@ -189,10 +193,13 @@ impl<'p> Compiler<'p> {
                 Token::StartObject => objects += 1,
                 _ => return Err(self.refuse("Only JSON object is allowed in array of $or relationship.")),
             }
+            self.spend(before.iter().map(BTreeMap::len).sum())?;
             self.alternatives.clone_from(&before);
             self.object(Inside::Or)?;
             after.append(&mut self.alternatives);
-            self.check_combinations(&after)?;
+            if after.len() > OR_COMBINATIONS_MAX {
+                return Err(self.too_complex());
+            }
         }
         if objects < 2 {
             return Err(self.refuse("There must have at least 2 Objects in $or relationship."));
@@ -201,16 +208,23 @@ impl<'p> Compiler<'p> {
         Ok(())
     }
 
-    fn check_combinations(&self, alternatives: &[Alternative]) -> Result<(), CompileError> {
-        let fields: usize = alternatives.iter().map(BTreeMap::len).sum();
-        if alternatives.len() <= OR_COMBINATIONS_MAX && fields <= COMBINED_FIELDS_MAX {
-            return Ok(());
-        }
-        let message = format!("Rule is too complex - $or makes more than {OR_COMBINATIONS_MAX} combinations");
-        Err(CompileError {
+    /// Counts fields that are written into alternatives.
+    fn spend(&mut self, fields: usize) -> Result<(), CompileError> {
+        self.combined_fields = self
+            .combined_fields
+            .checked_sub(fields)
+            .ok_or_else(|| self.too_complex())?;
+        Ok(())
+    }
+
+    fn too_complex(&self) -> CompileError {
+        let message = format!(
+            "Rule is too complex - $or makes more than {OR_COMBINATIONS_MAX} combinations, or combinations of too many fields"
+        );
+        CompileError {
             code: CompileCode::TooComplex,
             ..self.refuse(message)
-        })
+        }
     }
 
     /// Reads the list of a field's tests, whose opening bracket is taken.
@@ -225,10 +239,8 @@ impl<'p> Compiler<'p> {
         if operators.is_empty() {
             return Err(self.refuse("Empty arrays are not allowed"));
         }
+        self.spend(self.alternatives.len())?;
         self.add_test(operators);
-        let alternatives = std::mem::take(&mut self.alternatives);
-        self.check_combinations(&alternatives)?;
-        self.alternatives = alternatives;
         Ok(())
     }
 

@@ -9,12 +9,17 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Combinations that `$or` may multiply out to: AWS's own bound.
 pub const OR_COMBINATIONS_MAX: usize = 1_000;
 
-/// Fields over all combinations of one pattern: what bounds the memory of a compiled filter.
-pub const COMBINED_FIELDS_MAX: usize = 100_000;
+/// Fields written while the combinations of one pattern are multiplied out, copies included: what bounds the time of compiling
+/// a filter and the memory of the result.
+pub const COMBINED_FIELDS_MAX: usize = 200_000;
 
 /// Positions a wildcard may be at simultaneously while it reads some text. AWS refuses what needs more, with the text
 /// "Rule is too complex"; its exact bound is not documented, and this one agrees with every case that is published.
 pub const WILDCARD_COMPLEXITY_MAX: usize = 10;
+
+/// Sets of places looked at while the wildcards of one pattern are checked for complexity. What is beyond is taken to be simple,
+/// which costs nothing, because matching is linear in any case.
+pub const WILDCARD_PLACES_MAX: usize = 10_000;
 
 /// Entries of a list of event types.
 pub const TYPES_MAX: usize = 1_000;

@@ -1,8 +1,8 @@
 //! Many filters asked at once: one scan of the document, then only the filters that some value calls for.
 //!
-//! Every alternative of a filter is registered under one thing that must be there for it to match: one of the exact values of a
-//! field, or else the presence of a field. What a scan finds calls for the filters registered under it, and these answer as they
-//! would alone; so the answer for a set is the answer for each.
+//! Every alternative of a filter is registered under one field that must be there for it to match: under the exact values, heads or
+//! tails that the field's tests ask for, or else under its presence. What a scan finds calls for the filters registered under it, and
+//! these answer as they would alone; so the answer for a set is the answer for each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use crate::operator::Operator;
 use crate::paths::{Paths, Place};
 use crate::rules::{FieldTest, Found, Rules};
 use crate::scan::scan;
+
+/// Bytes of a head or tail that filters are registered under; it bounds the look-ups that a value costs.
+const AFFIX_BYTES_MAX: usize = 32;
 
 /// An immutable set of filters, each with an id.
 #[derive(Debug, Clone)]
@@ -37,10 +40,20 @@ struct Entry<Id> {
 #[derive(Debug, Clone, Default)]
 struct Callers {
     texts: HashMap<Box<[u8]>, Vec<u32>>,
+    heads: Affixes,
+    tails: Affixes,
     /// By the bits of the value.
     numbers: HashMap<u64, Vec<u32>>,
     /// Called by any value.
     presence: Vec<u32>,
+}
+
+/// Filters by what a text begins or ends with.
+#[derive(Debug, Clone, Default)]
+struct Affixes {
+    filters: HashMap<Box<[u8]>, Vec<u32>>,
+    /// The lengths there are, ascending; a value costs as many look-ups.
+    lengths: Vec<usize>,
 }
 
 /// Collects filters for a [`Matcher`].
@@ -161,105 +174,155 @@ impl<Id: Copy + Ord> Matcher<Id> {
         let index = u32::try_from(self.entries.len()).expect("a matcher holds fewer than 2^32 filters");
         let places: Box<[Box<[Place]>]> = filter.parts().iter().map(|rules| rules.ask(&mut self.paths)).collect();
         self.callers.resize_with(self.paths.len(), Callers::default);
-        match filter
-            .parts()
-            .iter()
-            .zip(&places)
-            .max_by_key(|(rules, _)| rarity(rules))
-        {
-            Some((rules, places)) if rarity(rules) > Rarity::Always => self.register(index, rules, places),
-            _ => self.always.push(index),
+        let parts = filter.parts().iter().zip(&places);
+        let cheapest = parts.filter_map(|(rules, places)| Some((self.part_cost(rules, places)?, rules, places)));
+        match cheapest.min_by_key(|(cost, ..)| *cost) {
+            Some((_, rules, places)) => self.register(index, rules, places),
+            None => self.always.push(index),
         }
         self.entries.push(Entry { id, filter, places });
     }
 
-    /// Registers a filter under what each alternative of one of its parts needs.
+    /// Registers a filter under the cheapest field of each alternative of one of its parts.
     fn register(&mut self, index: u32, rules: &Rules, places: &[Place]) {
         for alternative in &rules.alternatives {
-            let tests = alternative.iter().map(|test| *test as usize);
-            let rarest = tests.max_by_key(|test| rarity_of_test(&rules.tests[*test]));
-            let Some(test) = rarest else { continue };
-            // A path that is mounted nowhere is absent, and so is this alternative.
+            let costs = alternative
+                .iter()
+                .map(|test| (self.test_cost(rules, places, *test), *test as usize));
+            let cheapest = costs.filter_map(|(cost, test)| Some((cost?, test))).min();
+            let Some((_, test)) = cheapest else { continue };
+            // A path that is mounted nowhere is absent, and this alternative never matches.
             if places[test] != Place::NOWHERE {
                 self.callers[places[test].index()].register(index, &rules.tests[test]);
             }
         }
     }
+
+    /// What it costs to register a filter under one of its parts; none if one of the alternatives needs no field to be there.
+    fn part_cost(&self, rules: &Rules, places: &[Place]) -> Option<usize> {
+        let of_alternative = |alternative: &[u32]| {
+            alternative
+                .iter()
+                .filter_map(|test| self.test_cost(rules, places, *test))
+                .min()
+        };
+        rules
+            .alternatives
+            .iter()
+            .map(|alternative| of_alternative(alternative))
+            .try_fold(0, |most, cost| Some(most.max(cost?)))
+    }
+
+    /// What it costs to register a filter under one of its tests; none if the field need not be there.
+    fn test_cost(&self, rules: &Rules, places: &[Place], test: u32) -> Option<usize> {
+        let (test, place) = (&rules.tests[test as usize], places[test as usize]);
+        (!test.absent).then(|| {
+            if place == Place::NOWHERE {
+                0
+            } else {
+                self.callers[place.index()].cost(test)
+            }
+        })
+    }
 }
+
+/// How often a list is called, roughly, against one for an exact value.
+const AFFIX_FREQUENCY: usize = 4;
+const PRESENCE_FREQUENCY: usize = 32;
 
 impl Callers {
     fn register(&mut self, index: u32, test: &FieldTest) {
-        if rarity_of_test(test) < Rarity::Exact {
-            push_once(&mut self.presence, index);
-            return;
-        }
         for operator in test.operators() {
-            match operator {
-                Operator::Text(text) => push_once(self.texts.entry(text.clone()).or_default(), index),
-                Operator::Number(_, Some(number)) => {
-                    push_once(self.numbers.entry(number_key(*number)).or_default(), index);
-                }
-                _ => push_once(&mut self.presence, index),
+            let list = match Key::of(operator) {
+                Some(Key::Text(text)) => self.texts.entry(text.into()).or_default(),
+                Some(Key::Number(number)) => self.numbers.entry(number).or_default(),
+                Some(Key::Head(head)) => self.heads.list(head),
+                Some(Key::Tail(tail)) => self.tails.list(tail),
+                None => &mut self.presence,
+            };
+            if list.last() != Some(&index) {
+                list.push(index);
             }
         }
     }
 
+    /// How many filters will be asked in vain, roughly, if one more is registered under this test.
+    fn cost(&self, test: &FieldTest) -> usize {
+        let length = |list: Option<&Vec<u32>>| 1 + list.map_or(0, Vec::len);
+        let of_operator = |operator: &Operator| match Key::of(operator) {
+            Some(Key::Text(text)) => length(self.texts.get(text)),
+            Some(Key::Number(number)) => length(self.numbers.get(&number)),
+            Some(Key::Head(head)) => AFFIX_FREQUENCY * length(self.heads.filters.get(head)),
+            Some(Key::Tail(tail)) => AFFIX_FREQUENCY * length(self.tails.filters.get(tail)),
+            None => PRESENCE_FREQUENCY * length(Some(&self.presence)),
+        };
+        test.operators().iter().map(of_operator).max().unwrap_or(0)
+    }
+
     fn call(&self, place: Place, found: &Found<'_, '_>, candidates: &mut Vec<u32>) {
         candidates.extend_from_slice(&self.presence);
-        if self.texts.is_empty() && self.numbers.is_empty() {
-            return;
-        }
         for field in found.fields.at(place) {
-            let called = match found.value(field) {
-                Value::Text(text) => self.texts.get(text),
-                Value::Number(_, Some(number)) => self.numbers.get(&number_key(number)),
-                _ => None,
-            };
-            candidates.extend_from_slice(called.map_or(&[][..], Vec::as_slice));
+            match found.value(field) {
+                Value::Text(text) => {
+                    candidates.extend(self.texts.get(text).into_iter().flatten());
+                    self.heads.call(candidates, |length| text.get(..length));
+                    self.tails
+                        .call(candidates, |length| text.get(text.len().checked_sub(length)?..));
+                }
+                Value::Number(_, Some(number)) => {
+                    candidates.extend(self.numbers.get(&bits(number)).into_iter().flatten())
+                }
+                _ => {}
+            }
         }
     }
 }
 
-fn push_once(list: &mut Vec<u32>, index: u32) {
-    if list.last() != Some(&index) {
-        list.push(index);
+impl Affixes {
+    fn list(&mut self, affix: &[u8]) -> &mut Vec<u32> {
+        if let Err(at) = self.lengths.binary_search(&affix.len()) {
+            self.lengths.insert(at, affix.len());
+        }
+        self.filters.entry(affix.into()).or_default()
+    }
+
+    fn call<'v>(&self, candidates: &mut Vec<u32>, affix: impl Fn(usize) -> Option<&'v [u8]>) {
+        for affix in self.lengths.iter().map_while(|length| affix(*length)) {
+            candidates.extend(self.filters.get(affix).into_iter().flatten());
+        }
     }
 }
 
-/// Equal numbers have equal keys; there is no negative zero among comparable numbers.
-fn number_key(number: f64) -> u64 {
+/// What a value must have for an operator to pass.
+enum Key<'o> {
+    Text(&'o [u8]),
+    Number(u64),
+    Head(&'o [u8]),
+    Tail(&'o [u8]),
+}
+
+impl<'o> Key<'o> {
+    fn of(operator: &'o Operator) -> Option<Self> {
+        match operator {
+            Operator::Text(text) => Some(Key::Text(text)),
+            Operator::Number(_, Some(number)) => Some(Key::Number(bits(*number))),
+            Operator::Prefix(head) => Self::head(head),
+            Operator::Suffix(tail) => Self::tail(tail),
+            Operator::Wildcard(wildcard) => Self::head(wildcard.head()).or_else(|| Self::tail(wildcard.tail())),
+            _ => None,
+        }
+    }
+
+    fn head(head: &'o [u8]) -> Option<Self> {
+        (!head.is_empty()).then(|| Key::Head(&head[..head.len().min(AFFIX_BYTES_MAX)]))
+    }
+
+    fn tail(tail: &'o [u8]) -> Option<Self> {
+        (!tail.is_empty()).then(|| Key::Tail(&tail[tail.len().saturating_sub(AFFIX_BYTES_MAX)..]))
+    }
+}
+
+/// Equal numbers have equal bits; there is no negative zero among comparable numbers.
+fn bits(number: f64) -> u64 {
     (number + 0.0).to_bits()
-}
-
-/// How rarely something calls for a filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rarity {
-    Always,
-    Presence,
-    Exact,
-}
-
-/// How rarely a part of a filter is called for: as its most frequent alternative.
-fn rarity(rules: &Rules) -> Rarity {
-    let of_alternative = |alternative: &[u32]| {
-        let tests = alternative
-            .iter()
-            .map(|test| rarity_of_test(&rules.tests[*test as usize]));
-        tests.max().unwrap_or(Rarity::Always)
-    };
-    rules
-        .alternatives
-        .iter()
-        .map(|alternative| of_alternative(alternative))
-        .min()
-        .unwrap_or(Rarity::Always)
-}
-
-fn rarity_of_test(test: &FieldTest) -> Rarity {
-    let exact = |operator: &Operator| matches!(operator, Operator::Text(_) | Operator::Number(_, Some(_)));
-    match test {
-        test if test.absent => Rarity::Always,
-        test if test.operators().iter().all(exact) => Rarity::Exact,
-        _ => Rarity::Presence,
-    }
 }

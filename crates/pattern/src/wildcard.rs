@@ -7,9 +7,6 @@ use memchr::memmem;
 
 use crate::limits::WILDCARD_COMPLEXITY_MAX;
 
-/// Sets of positions looked at before a wildcard is taken to be simple enough.
-const POSITION_SETS_MAX: usize = 2_000;
-
 /// A compiled wildcard.
 #[derive(Debug, Clone)]
 pub(crate) struct Wildcard {
@@ -24,10 +21,11 @@ pub(crate) struct Wildcard {
 }
 
 impl Wildcard {
-    /// Compiles an EventBridge wildcard: `\*` and `\\` are escapes. The refusal is AWS's text.
-    pub(crate) fn escaped(text: &[u8]) -> Result<Self, String> {
+    /// Compiles an EventBridge wildcard: `\*` and `\\` are escapes. The refusal is AWS's text. `budget` is how many sets of places
+    /// may still be looked at.
+    pub(crate) fn escaped(text: &[u8], budget: &mut usize) -> Result<Self, String> {
         let pieces = split(text)?;
-        if complexity(&pieces) > WILDCARD_COMPLEXITY_MAX {
+        if complexity(&pieces, budget) > WILDCARD_COMPLEXITY_MAX {
             return Err(
                 "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences \
                         after a wildcard character"
@@ -58,6 +56,16 @@ impl Wildcard {
             middle,
             tail,
         }
+    }
+
+    /// What every matching value begins with.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// What every matching value ends with.
+    pub(crate) fn tail(&self) -> &[u8] {
+        self.tail.as_deref().unwrap_or(&self.head)
     }
 
     pub(crate) fn text(&self) -> &[u8] {
@@ -106,19 +114,14 @@ fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(pieces)
 }
 
-/// How many places of the wildcard some text can be at simultaneously. Bounded work: what has too many sets of places to look at
-/// counts as simple, which costs nothing, because matching is linear in any case.
-fn complexity(pieces: &[Vec<u8>]) -> usize {
-    let tokens: Vec<Option<u8>> = pieces
-        .iter()
-        .enumerate()
-        .flat_map(|(index, piece)| {
-            (index > 0)
-                .then_some(None)
-                .into_iter()
-                .chain(piece.iter().copied().map(Some))
-        })
-        .collect();
+/// How many places of the wildcard some text can be at simultaneously, as far as the budget goes.
+fn complexity(pieces: &[Vec<u8>], budget: &mut usize) -> usize {
+    // One place in the head; behind it every star and every letter could be one.
+    let at_most = 1 + pieces[1..].iter().map(|piece| 1 + piece.len()).sum::<usize>();
+    if at_most <= WILDCARD_COMPLEXITY_MAX {
+        return at_most;
+    }
+    let tokens: Vec<Option<u8>> = tokens(pieces).collect();
     let mut letters: Vec<u8> = pieces.concat();
     letters.sort_unstable();
     letters.dedup();
@@ -128,17 +131,22 @@ fn complexity(pieces: &[Vec<u8>]) -> usize {
     let mut most = 0;
     while let Some(places) = queue.pop() {
         most = most.max(places.iter().filter(|place| **place < tokens.len()).count());
-        if most > WILDCARD_COMPLEXITY_MAX || seen.len() > POSITION_SETS_MAX {
+        if most > WILDCARD_COMPLEXITY_MAX || *budget == 0 {
             break;
         }
-        for letter in &letters {
-            let next = step(&tokens, &places, *letter);
-            if seen.insert(next.clone()) {
-                queue.push(next);
-            }
-        }
+        *budget -= 1;
+        let next = letters.iter().map(|letter| step(&tokens, &places, *letter));
+        queue.extend(next.filter(|next| seen.insert(next.clone())));
     }
     most
+}
+
+/// The wildcard as letters and stars.
+fn tokens(pieces: &[Vec<u8>]) -> impl Iterator<Item = Option<u8>> {
+    pieces.iter().enumerate().flat_map(|(index, piece)| {
+        let star = (index > 0).then_some(None);
+        star.into_iter().chain(piece.iter().copied().map(Some))
+    })
 }
 
 /// Where a letter leads; a star stays where it is.
@@ -166,9 +174,14 @@ fn closure(tokens: &[Option<u8>], mut places: Vec<usize>) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::WILDCARD_PLACES_MAX;
+
+    fn escaped(text: &[u8]) -> Result<Wildcard, String> {
+        Wildcard::escaped(text, &mut { WILDCARD_PLACES_MAX })
+    }
 
     fn check(wildcard: &str, value: &str, expected: bool) {
-        let wildcard = Wildcard::escaped(wildcard.as_bytes()).unwrap();
+        let wildcard = escaped(wildcard.as_bytes()).unwrap();
         assert_eq!(
             wildcard.matches(value.as_bytes()),
             expected,
@@ -199,34 +212,28 @@ mod tests {
         check(r"a\*b", "axb", false);
         check(r"\\*", r"\x", true);
         assert_eq!(
-            Wildcard::escaped(b"ab**").unwrap_err(),
+            escaped(b"ab**").unwrap_err(),
             "Consecutive wildcard characters at pos 3"
         );
-        assert_eq!(
-            Wildcard::escaped(br"a\b").unwrap_err(),
-            "Invalid escape character at pos 2"
-        );
-        assert_eq!(
-            Wildcard::escaped(br"a\").unwrap_err(),
-            "Invalid escape character at pos 2"
-        );
+        assert_eq!(escaped(br"a\b").unwrap_err(), "Invalid escape character at pos 2");
+        assert_eq!(escaped(br"a\").unwrap_err(), "Invalid escape character at pos 2");
     }
 
     #[test]
     fn what_could_be_in_too_many_places_is_refused() {
         assert!(
-            Wildcard::escaped(b"*:*:*:*:*:event-bus/*")
+            escaped(b"*:*:*:*:*:event-bus/*")
                 .unwrap_err()
                 .starts_with("Rule is too complex")
         );
-        assert!(Wildcard::escaped(b"*aaaaaaaaaa*").is_err());
+        assert!(escaped(b"*aaaaaaaaaa*").is_err());
         for simple in [
             "arn:aws:events:us-east-1:*:event-bus/*",
             "*alpha*beta*gamma*",
             "*aaa*",
             "/Users/*/dir/dir/dir/dir/dir/doc.txt",
         ] {
-            assert!(Wildcard::escaped(simple.as_bytes()).is_ok(), "{simple}");
+            assert!(escaped(simple.as_bytes()).is_ok(), "{simple}");
         }
     }
 

@@ -119,8 +119,8 @@ impl Compiler<'_> {
         Ok(text)
     }
 
-    fn wildcard(&self, text: &[u8]) -> Result<Wildcard, CompileError> {
-        Wildcard::escaped(text).map_err(|message| self.refuse(message))
+    fn wildcard(&mut self, text: &[u8]) -> Result<Wildcard, CompileError> {
+        Wildcard::escaped(text, &mut self.wildcard_places).map_err(|message| self.refuse(message))
     }
 
     /// Reads `prefix` or `suffix`: a string, or one in `equals-ignore-case`.

@@ -256,7 +256,7 @@ fn write_text(text: &str) -> String {
                 if character.is_ascii_graphic()
                     && character != '"'
                     && character != '\\'
-                    && (index > 0 || text.len() % 2 == 0) =>
+                    && (index > 0 || text.len().is_multiple_of(2)) =>
             {
                 written.push(character);
             }
