@@ -27,8 +27,8 @@ pub const TYPES_MAX: usize = 1_000;
 /// Bytes of one entry of a list of event types.
 pub const TYPE_BYTES_MAX: usize = 1_024;
 
-/// Bytes of one JSON text that is scanned: positions inside it are kept in 32 bits.
-pub const TEXT_BYTES_MAX: usize = u32::MAX as usize;
+/// Bytes of one text that is looked at; a longer one is absent. Positions are kept in 32 bits, and a document has several texts.
+pub const TEXT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Array elements considered together while one rule looks for a consistent choice of them. Only events that repeat the key
 /// of an array of objects come near it, where the exact answer may take exponential time; past it the rule does not match.
