@@ -222,7 +222,7 @@ fn undecodable(error: std::io::Error) -> BodyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_compression::tokio::write;
+    use async_compression::{Level, tokio::write};
     use http_body_util::Full;
     use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -236,7 +236,7 @@ mod tests {
         match encoding {
             "gzip" => finish(write::GzipEncoder::new(Vec::new()), data).await.into_inner(),
             "deflate" => finish(write::ZlibEncoder::new(Vec::new()), data).await.into_inner(),
-            "br" => finish(write::BrotliEncoder::new(Vec::new()), data).await.into_inner(),
+            "br" => finish(write::BrotliEncoder::with_quality(Vec::new(), Level::Fastest), data).await.into_inner(),
             "zstd" => finish(write::ZstdEncoder::new(Vec::new()), data).await.into_inner(),
             _ => data.to_vec(),
         }
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_encoding_gives_the_bytes_back() {
-        let data: Vec<u8> = (0..200_000u32).flat_map(|n| (n % 7919).to_le_bytes()).collect();
+        let data: Vec<u8> = (0..30_000u32).flat_map(|n| (n % 7919).to_le_bytes()).collect();
         for encoding in ["gzip", "deflate", "br", "zstd", "identity", "X-GZip"] {
             let compressed = compress(&encoding.to_lowercase().replace("x-", ""), &data).await;
             let read = read_encoded(encoding, compressed, 1 << 20).await;

@@ -40,7 +40,8 @@ impl Drop for InFlight<'_> {
             in_flight,
             settled,
         } = &*self.0.0;
-        if in_flight.fetch_sub(1, Ordering::AcqRel) == 1 && draining.load(Ordering::Acquire) {
+        // Sequentially consistent with `drain` and `settled`: either this sees the draining or those see the count.
+        if in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && draining.load(Ordering::SeqCst) {
             settled.notify_waiters();
         }
     }
@@ -62,7 +63,7 @@ impl Phases {
     }
 
     pub(super) fn drain(&self) {
-        self.drain.0.draining.store(true, Ordering::Release);
+        self.drain.0.draining.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn close(&self) {
@@ -73,7 +74,7 @@ impl Phases {
     pub(super) async fn settled(&self) {
         loop {
             let notified = self.drain.0.settled.notified();
-            if self.drain.0.in_flight.load(Ordering::Acquire) == 0 {
+            if self.drain.0.in_flight.load(Ordering::SeqCst) == 0 {
                 return;
             }
             notified.await;
