@@ -54,7 +54,10 @@ fn main() {
     std::fs::create_dir_all(&directory).expect("a directory");
     let raw = raw_file(&directory.join("raw"));
     println!("producers partitions flusher |  records/s   CPU µs  group    p50 µs    p99 µs |  raw records/s  ratio");
-    for producers in [1, 64, 512].into_iter().filter(|producers| only.is_none_or(|only| only == *producers)) {
+    for producers in [1, 64, 512]
+        .into_iter()
+        .filter(|producers| only.is_none_or(|only| only == *producers))
+    {
         for (partitions, flusher) in [(12, false), (12, true), (1_000, true)] {
             let row = Row {
                 producers,
@@ -148,7 +151,9 @@ async fn produce(journal: &Arc<Embedded>, row: &Row) -> Vec<Duration> {
             let mut latencies = Vec::new();
             let mut random = producer as u64 + 1;
             while !stop.load(Ordering::Relaxed) {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 let id = NUMBER.fetch_add(1, Ordering::Relaxed);
                 let append = request((random >> 33) % partitions, id, &record);
                 let began = Instant::now();
@@ -208,7 +213,12 @@ fn raw_turn(file: &File, position: &mut u64, group_records: f64, sums: &mut Sums
 }
 
 fn raw_file(path: &Path) -> File {
-    let file = OpenOptions::new().create(true).truncate(true).write(true).open(path).expect("a file");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path)
+        .expect("a file");
     let zeros = vec![0; 1 << 20];
     for position in (0..RAW_FILE_BYTES).step_by(zeros.len()) {
         file.write_all_at(&zeros, position).expect("it is written");
@@ -225,5 +235,7 @@ fn cpu_time() -> Duration {
 
 /// In microseconds, of sorted latencies.
 fn percentile(latencies: &[Duration], hundredths: usize) -> u128 {
-    latencies.get(latencies.len() * hundredths / 100).map_or(0, Duration::as_micros)
+    latencies
+        .get(latencies.len() * hundredths / 100)
+        .map_or(0, Duration::as_micros)
 }

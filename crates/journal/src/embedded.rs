@@ -7,6 +7,7 @@ mod checkpoint;
 mod clock;
 mod commit;
 mod disk;
+pub mod doctor;
 mod flush;
 mod format;
 mod frame;

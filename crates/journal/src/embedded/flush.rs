@@ -637,10 +637,9 @@ impl PartitionState {
 impl Command {
     fn reply(self) -> Reply {
         match self {
-            Self::Trim(_, _, reply)
-            | Self::Delete(_, _, reply)
-            | Self::RepairRuns(reply)
-            | Self::Checkpoint(reply) => reply,
+            Self::Trim(_, _, reply) | Self::Delete(_, _, reply) | Self::RepairRuns(reply) | Self::Checkpoint(reply) => {
+                reply
+            }
         }
     }
 

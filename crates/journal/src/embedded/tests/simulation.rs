@@ -5,8 +5,8 @@
 
 use super::{small, tier};
 use crate::{
-    Append, Appended, Deduplicate, EncodedRecord, Entry, Error, Health, Identity, Journal, Offset, PartitionId, TopicId,
-    conformance,
+    Append, Appended, Deduplicate, EncodedRecord, Entry, Error, Health, Identity, Journal, Offset, PartitionId,
+    TopicId, conformance,
     embedded::{Clock, Disk, Drive, Embedded, ManualClock, Randomness, Settings, SimulatedDisk, SyncFault},
     records,
 };
@@ -173,7 +173,11 @@ impl Story {
             assert!(!appended.duplicate, "nothing was sent twice");
             assert_eq!(appended.position.partition, entry[0].0);
             let at = (appended.position.partition, appended.position.offset);
-            assert_eq!(self.model.acknowledged.insert(at, entry[0].1), None, "an offset was reused");
+            assert_eq!(
+                self.model.acknowledged.insert(at, entry[0].1),
+                None,
+                "an offset was reused"
+            );
         }
     }
 
@@ -186,21 +190,34 @@ impl Story {
                 read_all(journal, partition, &mut found);
                 let bounds = journal.bounds(partition).unwrap();
                 let trimmed = self.model.trimmed.get(&partition).copied().unwrap_or(0);
-                assert!(bounds.start <= trimmed, "{partition:?} begins at {} after a trim to {trimmed}", bounds.start);
+                assert!(
+                    bounds.start <= trimmed,
+                    "{partition:?} begins at {} after a trim to {trimmed}",
+                    bounds.start
+                );
             }
         }
-        let in_range = |(partition, offset): &(PartitionId, Offset)| {
-            *offset >= journal.bounds(*partition).unwrap().start
-        };
-        for (at, value) in self.model.acknowledged.iter().chain(&self.model.seen).filter(|(at, _)| in_range(at)) {
+        let in_range =
+            |(partition, offset): &(PartitionId, Offset)| *offset >= journal.bounds(*partition).unwrap().start;
+        for (at, value) in self
+            .model
+            .acknowledged
+            .iter()
+            .chain(&self.model.seen)
+            .filter(|(at, _)| in_range(at))
+        {
             assert_eq!(found.get(at), Some(value), "{at:?} was acknowledged or seen");
         }
         self.no_request_is_torn(journal, &found);
         let places: BTreeSet<_> = found.values().collect();
         assert_eq!(places.len(), found.len(), "a record was stored twice");
         for (at, value) in &found {
-            let position = poll_once(journal.find(at.0.topic.bus, identity(self.model.asked[value].1).lookup, 10)).unwrap().unwrap();
-            let here = position.iter().any(|position| (position.partition, position.offset) == *at);
+            let position = poll_once(journal.find(at.0.topic.bus, identity(self.model.asked[value].1).lookup, 10))
+                .unwrap()
+                .unwrap();
+            let here = position
+                .iter()
+                .any(|position| (position.partition, position.offset) == *at);
             assert!(here, "{at:?} is found by its identity");
         }
         self.model.seen.extend(found);
@@ -267,7 +284,11 @@ fn nothing_acknowledged_is_lost_at_any_power_cut_checks_2_and_5() {
             let journal = story.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             story.verify(&journal);
             drop(journal);
-            story.disk = if story.random.below(2) == 0 { story.disk.power_cycle() } else { story.disk.kill_process() };
+            story.disk = if story.random.below(2) == 0 {
+                story.disk.power_cycle()
+            } else {
+                story.disk.kill_process()
+            };
         }
     }
 }
@@ -305,17 +326,29 @@ fn a_failed_sync_poisons_and_loses_nothing_acknowledged_checks_6_and_7() {
         let mut story = Story::new(seed);
         let journal = story.open().unwrap();
         story.work(&journal, 10);
-        let fault = if seed.is_multiple_of(2) { SyncFault::Refused } else { SyncFault::PagesDropped };
+        let fault = if seed.is_multiple_of(2) {
+            SyncFault::Refused
+        } else {
+            SyncFault::PagesDropped
+        };
         story.disk.fail_sync_after(1 + story.random.below(6), fault);
         story.work(&journal, 20);
         if matches!(journal.health(), Health::Poisoned { .. }) {
             let acknowledged = story.model.acknowledged.len();
             story.work(&journal, 5);
-            assert_eq!(story.model.acknowledged.len(), acknowledged, "nothing is acknowledged after the poison");
+            assert_eq!(
+                story.model.acknowledged.len(),
+                acknowledged,
+                "nothing is acknowledged after the poison"
+            );
             assert!(matches!(journal.append(story.request().1), Err(Error::Poisoned { .. })));
         }
         drop(journal);
-        story.disk = if seed.is_multiple_of(5) { story.disk.kill_process() } else { story.disk.power_cycle() };
+        story.disk = if seed.is_multiple_of(5) {
+            story.disk.kill_process()
+        } else {
+            story.disk.power_cycle()
+        };
         let journal = story.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         story.verify(&journal);
     }
@@ -331,12 +364,19 @@ fn a_full_volume_refuses_reads_on_and_recovers_by_itself_check_11() {
         let used = story.disk.used();
         story.disk.set_capacity(used + story.random.below(120_000));
         story.work(&journal, 60);
-        assert!(!matches!(journal.health(), Health::Poisoned { .. }), "seed {seed}: {:?}", journal.health());
+        assert!(
+            !matches!(journal.health(), Health::Poisoned { .. }),
+            "seed {seed}: {:?}",
+            journal.health()
+        );
         story.verify(&journal);
         story.disk.set_capacity(1 << 40);
         let before = story.model.acknowledged.len();
         story.work(&journal, 30);
-        assert!(story.model.acknowledged.len() > before, "seed {seed}: publishing works again");
+        assert!(
+            story.model.acknowledged.len() > before,
+            "seed {seed}: publishing works again"
+        );
         assert_eq!(journal.health(), Health::Serving);
         story.verify(&journal);
         drop(journal);
@@ -358,7 +398,10 @@ fn below_the_publish_mark_publishing_is_out_of_space_check_11() {
     while journal.step() {}
     assert!(matches!(poll_once(&mut refused), Some(Err(Error::OutOfSpace { .. }))));
     assert!(matches!(journal.health(), Health::OutOfSpace { .. }));
-    assert!(matches!(journal.append(story.request().1), Err(Error::OutOfSpace { .. })));
+    assert!(matches!(
+        journal.append(story.request().1),
+        Err(Error::OutOfSpace { .. })
+    ));
     story.verify(&journal);
     story.disk.set_capacity(1 << 40);
     assert_eq!(journal.health(), Health::Serving);
@@ -430,7 +473,11 @@ fn duplicates_are_recognised_after_power_cuts_until_the_window_is_over() {
             let again = poll_once(durable).unwrap().unwrap();
             for (again, first) in again.iter().zip(first) {
                 assert!(again.duplicate, "seed {seed}");
-                assert_eq!((again.position, again.append_time), (first.position, first.append_time), "seed {seed}");
+                assert_eq!(
+                    (again.position, again.append_time),
+                    (first.position, first.append_time),
+                    "seed {seed}"
+                );
             }
         }
         story.clock.pass(300_001);
