@@ -3,4 +3,6 @@
 mod support;
 
 mod delivering;
+mod faults;
+mod changing;
 mod simulation;

@@ -101,7 +101,11 @@ impl Simulation {
                 self.world.crash().await;
                 self.crashes += 1;
             }
-            4 => self.world.restart().await,
+            4 => {
+                println!("restart at {}", self.world.clock.now());
+                self.world.restart().await;
+                println!("restarted at {}", self.world.clock.now());
+            }
             5 => self.world.store.fail_next(store::Error::OutOfSpace),
             6..=9 => tokio::time::sleep(Duration::from_millis(self.dice.roll(20_000))).await,
             10..=12 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
@@ -145,6 +149,13 @@ impl Simulation {
     /// Guarantee 2 and check 32: everything arrived, and no crash cost more than one repetition of an event.
     fn check_counts(&self) {
         for ((subscription, id), count) in self.world.endpoint.delivered() {
+            if count > 1 + self.crashes {
+                for received in self.world.endpoint.received() {
+                    if received.subscription == subscription && received.id == id {
+                        println!("{received:?}");
+                    }
+                }
+            }
             assert!(count <= 1 + self.crashes, "{subscription} got {id} {count} times in {} crashes", self.crashes);
         }
         let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
