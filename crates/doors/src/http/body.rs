@@ -236,7 +236,9 @@ mod tests {
         match encoding {
             "gzip" => finish(write::GzipEncoder::new(Vec::new()), data).await.into_inner(),
             "deflate" => finish(write::ZlibEncoder::new(Vec::new()), data).await.into_inner(),
-            "br" => finish(write::BrotliEncoder::with_quality(Vec::new(), Level::Fastest), data).await.into_inner(),
+            "br" => finish(write::BrotliEncoder::with_quality(Vec::new(), Level::Fastest), data)
+                .await
+                .into_inner(),
             "zstd" => finish(write::ZstdEncoder::new(Vec::new()), data).await.into_inner(),
             _ => data.to_vec(),
         }
