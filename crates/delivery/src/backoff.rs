@@ -114,7 +114,12 @@ mod tests {
     }
 
     fn tried(attempts: u32) -> Progress {
-        Progress { attempts, first_attempt: 1_000, appended: 0, age_from_first_attempt: false }
+        Progress {
+            attempts,
+            first_attempt: 1_000,
+            appended: 0,
+            age_from_first_attempt: false,
+        }
     }
 
     fn waits(policy: &RetryPolicy, attempts: u32, random: f64) -> Option<u64> {
@@ -127,7 +132,10 @@ mod tests {
     #[test]
     fn element_i_is_the_wait_before_attempt_i_and_the_last_repeats() {
         let policy = policy(&[0, 4, 30, 120], None, 60 * MINUTE);
-        assert_eq!([1, 2, 3, 4, 9].map(|n| waits(&policy, n, 0.5)), [Some(4), Some(30), Some(120), Some(120), Some(120)]);
+        assert_eq!(
+            [1, 2, 3, 4, 9].map(|n| waits(&policy, n, 0.5)),
+            [Some(4), Some(30), Some(120), Some(120), Some(120)]
+        );
     }
 
     #[test]
@@ -140,16 +148,29 @@ mod tests {
     #[test]
     fn exponential_waits_grow_to_their_bound() {
         let mut policy = policy(&[], None, 60 * MINUTE);
-        policy.exponential =
-            Some(Exponential { first: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(10), jitter: 0.0 });
-        assert_eq!([1, 2, 4, 5, 4_000_000_000].map(|n| waits(&policy, n, 0.3)), [1, 2, 8, 10, 10].map(Some));
+        policy.exponential = Some(Exponential {
+            first: Duration::from_secs(1),
+            factor: 2.0,
+            max: Duration::from_secs(10),
+            jitter: 0.0,
+        });
+        assert_eq!(
+            [1, 2, 4, 5, 4_000_000_000].map(|n| waits(&policy, n, 0.3)),
+            [1, 2, 8, 10, 10].map(Some)
+        );
     }
 
     #[test]
     fn an_endpoint_that_asks_for_patience_gets_it() {
         let policy = policy(&[0, 1], None, 60 * MINUTE);
         let next = next_attempt(&policy, tried(1), Some(MINUTE), 1_000, 0.5);
-        assert_eq!(next, Next::Again { due: 61_000, wait: MINUTE });
+        assert_eq!(
+            next,
+            Next::Again {
+                due: 61_000,
+                wait: MINUTE
+            }
+        );
     }
 
     #[test]
@@ -167,7 +188,10 @@ mod tests {
         progress.first_attempt = 10_000_000;
         assert_eq!(next_attempt(&policy, progress, None, 10_000_000, 0.5), Next::TooOld);
         progress.age_from_first_attempt = true;
-        assert!(matches!(next_attempt(&policy, progress, None, 10_000_000, 0.5), Next::Again { .. }));
+        assert!(matches!(
+            next_attempt(&policy, progress, None, 10_000_000, 0.5),
+            Next::Again { .. }
+        ));
     }
 
     /// Check 30.

@@ -56,7 +56,12 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: State::Closed, in_a_row: 0, history: 0, openings: 0 }
+        Self {
+            state: State::Closed,
+            in_a_row: 0,
+            history: 0,
+            openings: 0,
+        }
     }
 }
 
@@ -98,7 +103,9 @@ impl Breaker {
             State::Closed => Turn::Stays,
             State::Open { until } => {
                 let asked = now.saturating_add(crate::backoff::millis(after.unwrap_or_default().min(OPEN_MAX)));
-                self.state = State::Open { until: until.max(asked) };
+                self.state = State::Open {
+                    until: until.max(asked),
+                };
                 Turn::Stays
             }
         }
@@ -110,11 +117,15 @@ impl Breaker {
     }
 
     fn open(&mut self, after: Option<Duration>, now: Millis, random: f64) -> Turn {
-        let doubled = OPEN_FIRST.saturating_mul(1_u32.checked_shl(self.openings).unwrap_or(u32::MAX)).min(OPEN_MAX);
+        let doubled = OPEN_FIRST
+            .saturating_mul(1_u32.checked_shl(self.openings).unwrap_or(u32::MAX))
+            .min(OPEN_MAX);
         let drawn = doubled.mul_f64(OPEN_SHARE_MIN + (1.0 - OPEN_SHARE_MIN) * random);
         let wait = drawn.max(after.unwrap_or_default().min(crate::backoff::RETRY_AFTER_MAX));
         self.openings = self.openings.saturating_add(1);
-        self.state = State::Open { until: now.saturating_add(crate::backoff::millis(wait)) };
+        self.state = State::Open {
+            until: now.saturating_add(crate::backoff::millis(wait)),
+        };
         Turn::Opened
     }
 }
@@ -144,7 +155,9 @@ mod tests {
     #[test]
     fn an_endpoint_that_fails_every_other_time_opens_it() {
         let mut breaker = Breaker::default();
-        let turns: Vec<_> = (0..10).map(|_| (breaker.succeeded(), breaker.failed(None, 0, 1.0)).1).collect();
+        let turns: Vec<_> = (0..10)
+            .map(|_| (breaker.succeeded(), breaker.failed(None, 0, 1.0)).1)
+            .collect();
         assert_eq!(turns.iter().position(|turn| *turn == Turn::Opened), Some(9));
     }
 
@@ -166,7 +179,9 @@ mod tests {
         for _ in 0..8 {
             breaker.tick(Millis::MAX);
             assert_eq!(breaker.failed(None, 0, 1.0), Turn::Opened);
-            let State::Open { until } = breaker.state() else { panic!("closed") };
+            let State::Open { until } = breaker.state() else {
+                panic!("closed")
+            };
             times.push(until / 1_000);
         }
         assert_eq!(times, [2, 4, 8, 16, 32, 60, 60, 60]);

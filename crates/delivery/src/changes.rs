@@ -4,15 +4,16 @@
 use crate::{
     Changed, Error,
     core::Inner,
-    dead, retention,
+    dead,
     lane::Input,
     lane_task::Command,
     matching::stored,
     positions::{Cursor, Mode, Saved},
     restore::{
-        Boundaries, Remembered, all_partitions, boundary_body, boundary_name, config, lane,
-        partitions_read, rules, target,
+        Boundaries, Remembered, all_partitions, boundary_body, boundary_name, config, lane, partitions_read, rules,
+        target,
     },
+    retention,
     router::{Message, Place},
     settings::{DELETED_GRACE, VERSIONS_KEPT},
 };
@@ -65,14 +66,24 @@ impl Changes {
 
     fn plan(&self, change: &Change) -> Result<Plan, Error> {
         let inner = &self.inner;
-        Ok(control::plan(&inner.model.load(), &inner.rules, &inner.sealer, change, inner.journal.now())?)
+        Ok(control::plan(
+            &inner.model.load(),
+            &inner.rules,
+            &inner.sealer,
+            change,
+            inner.journal.now(),
+        )?)
     }
 
     async fn change(&mut self, change: Change) -> Result<Changed, Error> {
         let before = self.inner.model.load_full();
         let plan = self.plan(&change)?;
         if plan.effect == Effect::Unchanged {
-            return Ok(Changed { created: false, written: false, model: before });
+            return Ok(Changed {
+                created: false,
+                written: false,
+                model: before,
+            });
         }
         // The same plan once more, for a look at what will be: only the versions are not known yet.
         let after = self.plan(&change)?.finish.at(u64::MAX);
@@ -92,7 +103,11 @@ impl Changes {
         }
         let model = self.inner.model.load_full();
         let created = before.version(change.kind, &change.bus, &change.name).is_none();
-        Ok(Changed { created: created && is_there(&model, &change), written: true, model })
+        Ok(Changed {
+            created: created && is_there(&model, &change),
+            written: true,
+            model,
+        })
     }
 
     /// One transaction, then the model is published.
@@ -115,14 +130,20 @@ impl Changes {
         let rules = rules(&self.inner.model.load(), &bus, &subscription, &self.boundaries);
         let rows = rows.into_iter().map(|row| (row.partition, row)).collect();
         let tails = self.inner.tails();
-        let remembered = Remembered { rows, ..Remembered::default() };
+        let remembered = Remembered {
+            rows,
+            ..Remembered::default()
+        };
         let reader = lane(&self.inner, &bus, &subscription, rules, remembered, &tails).await?;
         self.inner.tell_router(Message::Add(Box::new(reader))).await
     }
 
     /// Where a new subscription begins: everything acknowledged before this call lies below the durable end.
     fn first_rows(&self, bus: &Bus, subscription: &Subscription, start: Start) -> Result<Vec<LaneRow>, Error> {
-        partitions_read(bus, subscription).into_iter().map(|partition| self.first_row(subscription.id, partition, start)).collect()
+        partitions_read(bus, subscription)
+            .into_iter()
+            .map(|partition| self.first_row(subscription.id, partition, start))
+            .collect()
     }
 
     fn first_row(&self, subscription: SubscriptionId, id: PartitionId, start: Start) -> Result<LaneRow, Error> {
@@ -131,11 +152,21 @@ impl Changes {
         Ok(match start {
             Start::Now => {
                 let floor = bounds.high_water;
-                LaneRow { subscription, partition, position: floor, floor, follows_tail: true }
+                LaneRow {
+                    subscription,
+                    partition,
+                    position: floor,
+                    floor,
+                    follows_tail: true,
+                }
             }
-            Start::Earliest => {
-                LaneRow { subscription, partition, position: bounds.start, floor: 0, follows_tail: false }
-            }
+            Start::Earliest => LaneRow {
+                subscription,
+                partition,
+                position: bounds.start,
+                floor: 0,
+                follows_tail: false,
+            },
         })
     }
 
@@ -152,7 +183,11 @@ impl Changes {
         let places = self.freeze(old.id).await?;
         let applied = self.apply_version(change, plan, &bus, &old, &new, &places).await;
         if applied.is_err() {
-            let unchanged = Message::Thaw { subscription: old.id, rules: None, cursors: BTreeMap::new() };
+            let unchanged = Message::Thaw {
+                subscription: old.id,
+                rules: None,
+                cursors: BTreeMap::new(),
+            };
             self.inner.tell_router(unchanged).await?;
         }
         let cursors = applied?;
@@ -171,8 +206,10 @@ impl Changes {
         new: &Subscription,
         places: &[Place],
     ) -> Result<BTreeMap<PartitionId, Cursor>, Error> {
-        let boundary: BTreeMap<Partition, u64> =
-            places.iter().map(|place| (stored(place.partition), place.frontier)).collect();
+        let boundary: BTreeMap<Partition, u64> = places
+            .iter()
+            .map(|place| (stored(place.partition), place.frontier))
+            .collect();
         let mut operations = vec![Operation::PutDocument {
             bus: 0,
             kind: Kind::Setting,
@@ -185,7 +222,10 @@ impl Changes {
             if !boundary.contains_key(&stored(partition)) {
                 let row = self.first_row(new.id, partition, Start::Now)?;
                 operations.push(Operation::SaveLane(row));
-                cursors.insert(partition, Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows));
+                cursors.insert(
+                    partition,
+                    Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows),
+                );
             }
         }
         let forgotten = self.forgettable(old.id, places);
@@ -204,10 +244,17 @@ impl Changes {
 
     /// Versions beyond those kept for stories, which no position needs.
     fn forgettable(&self, subscription: SubscriptionId, places: &[Place]) -> Vec<u64> {
-        let kept: Vec<_> = self.boundaries.range((subscription, 0)..=(subscription, u64::MAX)).collect();
+        let kept: Vec<_> = self
+            .boundaries
+            .range((subscription, 0)..=(subscription, u64::MAX))
+            .collect();
         let surplus = kept.len().saturating_sub(VERSIONS_KEPT);
         let passed = |boundary: &BTreeMap<Partition, u64>| {
-            let below = |place: &Place| boundary.get(&stored(place.partition)).is_some_and(|at| place.position < *at);
+            let below = |place: &Place| {
+                boundary
+                    .get(&stored(place.partition))
+                    .is_some_and(|at| place.position < *at)
+            };
             !places.iter().any(below)
         };
         let old = kept.into_iter().take(surplus).filter(|(_, boundary)| passed(boundary));
@@ -229,7 +276,13 @@ impl Changes {
         let rules = rules(&self.inner.model.load(), bus, subscription, &self.boundaries);
         let ordered = subscription.spec.delivery.ordering == control::resources::Ordering::Key;
         let rules = Some((Arc::new(rules), ordered));
-        self.inner.tell_router(Message::Thaw { subscription: subscription.id, rules, cursors }).await
+        self.inner
+            .tell_router(Message::Thaw {
+                subscription: subscription.id,
+                rules,
+                cursors,
+            })
+            .await
     }
 
     fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
@@ -242,8 +295,13 @@ impl Changes {
 
     fn reconnect(&self, change: &Change) {
         let model = self.inner.model.load();
-        let Some(bus) = model.buses.get(&change.bus) else { return };
-        let concerned = bus.subscriptions.values().filter(|subscription| subscription.spec.connection == change.name);
+        let Some(bus) = model.buses.get(&change.bus) else {
+            return;
+        };
+        let concerned = bus
+            .subscriptions
+            .values()
+            .filter(|subscription| subscription.spec.connection == change.name);
         for subscription in concerned {
             if let Some(lane) = self.inner.lane(subscription.id) {
                 let config = Box::new(config(&self.inner, subscription));
@@ -288,13 +346,27 @@ impl Changes {
     fn discarded(&self, subscription: SubscriptionId, places: &[Place]) -> Vec<Operation> {
         let recorded = self.inner.settings.clock.now();
         let end = |place: &Place| {
-            self.inner.journal.bounds(place.partition).map_or(place.frontier, |bounds| bounds.high_water)
+            self.inner
+                .journal
+                .bounds(place.partition)
+                .map_or(place.frontier, |bounds| bounds.high_water)
         };
-        let open = places.iter().map(|place| (place, end(place))).filter(|(place, end)| place.position < *end);
+        let open = places
+            .iter()
+            .map(|place| (place, end(place)))
+            .filter(|(place, end)| place.position < *end);
         let range = |(place, to): (&Place, u64)| {
             let (partition, from) = (stored(place.partition), place.position);
             let reason = RangeReason::Discarded;
-            Operation::RecordRange(Range { subscription, partition, from, to, matched: None, reason, recorded })
+            Operation::RecordRange(Range {
+                subscription,
+                partition,
+                from,
+                to,
+                matched: None,
+                reason,
+                recorded,
+            })
         };
         open.map(range).collect()
     }
@@ -308,10 +380,19 @@ impl Changes {
             floor: place.floor,
             follows_tail: false,
         };
-        let rows = places.iter().map(|place| (stored(place.partition), row(place))).collect();
+        let rows = places
+            .iter()
+            .map(|place| (stored(place.partition), row(place)))
+            .collect();
         let holdings = self.inner.store.holdings().await?;
-        let holdings = holdings.into_iter().find(|(id, _)| *id == subscription.id).map(|(_, holdings)| holdings);
-        let remembered = Remembered { rows, holdings: holdings.unwrap_or_default() };
+        let holdings = holdings
+            .into_iter()
+            .find(|(id, _)| *id == subscription.id)
+            .map(|(_, holdings)| holdings);
+        let remembered = Remembered {
+            rows,
+            holdings: holdings.unwrap_or_default(),
+        };
         let reader = lane(&self.inner, bus, subscription, rules, remembered, &self.inner.tails()).await?;
         self.inner.tell_router(Message::Add(Box::new(reader))).await
     }
@@ -364,18 +445,30 @@ impl Changes {
             }
         }
         let partitions = all_partitions(model);
-        self.inner.tell_router(Message::Partitions { partitions, rules: all_rules, done }).await?;
+        self.inner
+            .tell_router(Message::Partitions {
+                partitions,
+                rules: all_rules,
+                done,
+            })
+            .await?;
         announced.await.map_err(|_| Error::Closing)
     }
 
     async fn delete_topics(&mut self, plan: Plan, after: &Model) -> Result<(), Error> {
         let left: BTreeSet<TopicId> = topics(after).map(|(topic, _)| topic).collect();
         let before = self.inner.model.load_full();
-        let gone: Vec<TopicId> = topics(&before).map(|(topic, _)| topic).filter(|topic| !left.contains(topic)).collect();
+        let gone: Vec<TopicId> = topics(&before)
+            .map(|(topic, _)| topic)
+            .filter(|topic| !left.contains(topic))
+            .collect();
         let mut operations = plan.operations;
         let places = self.inner.places().await?;
         for (subscription, places) in places {
-            let of_gone: Vec<_> = places.into_iter().filter(|place| gone.contains(&place.partition.topic)).collect();
+            let of_gone: Vec<_> = places
+                .into_iter()
+                .filter(|place| gone.contains(&place.partition.topic))
+                .collect();
             operations.extend(self.discarded(subscription, &of_gone));
         }
         operations.extend(gone.iter().map(|topic| Operation::ForgetTopic(topic.topic)));
@@ -402,7 +495,15 @@ fn find(model: &Model, change: &Change) -> Result<(Arc<Bus>, Arc<Subscription>),
 
 fn topics(model: &Model) -> impl Iterator<Item = (TopicId, u32)> + '_ {
     let of_bus = |bus: &Arc<Bus>| {
-        let topic = |topic: &Arc<control::Topic>| (TopicId { bus: bus.id, topic: topic.id }, topic.spec.partitions);
+        let topic = |topic: &Arc<control::Topic>| {
+            (
+                TopicId {
+                    bus: bus.id,
+                    topic: topic.id,
+                },
+                topic.spec.partitions,
+            )
+        };
         bus.topics.values().map(topic).collect::<Vec<_>>()
     };
     model.buses.values().flat_map(of_bus)
@@ -417,14 +518,22 @@ fn forget_version(bus: &Bus, subscription: SubscriptionId, version: u64) -> [Ope
 }
 
 fn delete_document(bus: u32, kind: Kind, name: String) -> Operation {
-    Operation::DeleteDocument { bus, kind, name, expect: Expect::Any }
+    Operation::DeleteDocument {
+        bus,
+        kind,
+        name,
+        expect: Expect::Any,
+    }
 }
 
 /// Every partition's tail position as the router has it: what a new lane is placed by.
 impl Inner {
     /// Positions of the live tail.
     pub fn tails(&self) -> BTreeMap<PartitionId, u64> {
-        all_partitions(&self.model.load()).into_iter().map(|partition| (partition, self.view.tail(partition))).collect()
+        all_partitions(&self.model.load())
+            .into_iter()
+            .map(|partition| (partition, self.view.tail(partition)))
+            .collect()
     }
 
     /// Where every lane stands.

@@ -15,12 +15,20 @@ pub struct Clock {
 impl Clock {
     /// The machine's clock, read now.
     pub fn system() -> Self {
-        Self { start: system_now(), at: Instant::now(), is_simulated: false }
+        Self {
+            start: system_now(),
+            at: Instant::now(),
+            is_simulated: false,
+        }
     }
 
     /// A clock that shows `start` now.
     pub fn simulated(start: Millis) -> Self {
-        Self { start, at: Instant::now(), is_simulated: true }
+        Self {
+            start,
+            at: Instant::now(),
+            is_simulated: true,
+        }
     }
 
     /// Now; never goes back.

@@ -87,19 +87,34 @@ pub struct Inner {
 impl Inner {
     /// A subscription's lane.
     pub(crate) fn lane(&self, subscription: SubscriptionId) -> Option<LaneHandle> {
-        self.lanes.read().unwrap_or_else(PoisonError::into_inner).get(&subscription).cloned()
+        self.lanes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&subscription)
+            .cloned()
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneHandle> {
-        self.lanes.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.lanes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn insert_lane(&self, subscription: SubscriptionId, lane: LaneHandle) {
-        self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(subscription, lane);
+        self.lanes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subscription, lane);
     }
 
     pub(crate) fn remove_lane(&self, subscription: SubscriptionId) {
-        self.lanes.write().unwrap_or_else(PoisonError::into_inner).remove(&subscription);
+        self.lanes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&subscription);
     }
 
     pub(crate) async fn tell_router(&self, message: Message) -> Result<(), Error> {
@@ -114,7 +129,13 @@ impl Inner {
         if let Some(gauge) = self.gauges.read().unwrap_or_else(PoisonError::into_inner).get(&bus) {
             return Arc::clone(gauge);
         }
-        Arc::clone(self.gauges.write().unwrap_or_else(PoisonError::into_inner).entry(bus).or_default())
+        Arc::clone(
+            self.gauges
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(bus)
+                .or_default(),
+        )
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -306,7 +327,12 @@ pub struct DeadSelection {
 
 /// The refusal that something does not exist.
 pub(crate) fn not_found(detail: String) -> Refusal {
-    Refusal { code: "resource_not_found", class: Class::NotFound, detail, pointer: None }
+    Refusal {
+        code: "resource_not_found",
+        class: Class::NotFound,
+        detail,
+        pointer: None,
+    }
 }
 
 impl Core {
@@ -339,7 +365,11 @@ impl Core {
         let tail = inner.journal.tail();
         let boundaries = boundaries(&inner.store.documents().await?);
         let start = start_router(&inner, &boundaries).await?;
-        let channels = Channels { messages, room: room_receiver, tail };
+        let channels = Channels {
+            messages,
+            room: room_receiver,
+            tail,
+        };
         inner.watch(tokio::spawn(Router::new(start).run(channels)));
         inner.watch(tokio::spawn(Changes::new(Arc::clone(&inner), boundaries).run(requests)));
         inner.watch(tokio::spawn(crate::retention::run(Arc::clone(&inner))));
@@ -352,7 +382,10 @@ impl Core {
             return Err(PublishError::Closing);
         }
         let model = self.inner.model.load();
-        let bus = model.buses.get(bus).ok_or_else(|| PublishError::UnknownBus(bus.to_owned()))?;
+        let bus = model
+            .buses
+            .get(bus)
+            .ok_or_else(|| PublishError::UnknownBus(bus.to_owned()))?;
         let gauge = self.inner.gauge(bus.id);
         let planned = intake::plan(bus, &events);
         if let Err(PublishError::Rejected(rejected)) = &planned {
@@ -365,7 +398,9 @@ impl Core {
         }
         let settings = &self.inner.settings;
         let bytes = intake::bytes_of(&append);
-        let ticket = gauge.enter(bytes, settings.intake_requests, settings.intake_bytes).ok_or(PublishError::Busy)?;
+        let ticket = gauge
+            .enter(bytes, settings.intake_requests, settings.intake_bytes)
+            .ok_or(PublishError::Busy)?;
         let published = intake::append(&*self.inner.journal, append).await;
         drop(ticket);
         if let Err(PublishError::Journal(journal::Error::Poisoned { .. })) = &published {
@@ -396,7 +431,13 @@ impl Core {
 
     /// What a change would do, and what would differ.
     pub fn preview(&self, change: Change) -> Result<(control::Effect, Vec<control::Difference>), Error> {
-        let Inner { model, rules, sealer, journal, .. } = &*self.inner;
+        let Inner {
+            model,
+            rules,
+            sealer,
+            journal,
+            ..
+        } = &*self.inner;
         Ok(control::preview(&model.load(), rules, sealer, &change, journal.now())?)
     }
 
@@ -432,7 +473,9 @@ impl Core {
         after: Option<store::DeliveryKey>,
         limit: usize,
     ) -> Result<Vec<store::Dead>, Error> {
-        dead::Selected::new(&self.inner, bus, selection)?.page(&self.inner, after, limit).await
+        dead::Selected::new(&self.inner, bus, selection)?
+            .page(&self.inner, after, limit)
+            .await
     }
 
     /// Sends dead letters out again with a new count of attempts, through parked rows; returns how many.
@@ -469,7 +512,13 @@ impl Core {
     /// overran its time, and for tests of crashes.
     pub fn abort(&self) {
         self.inner.closing.store(true, Relaxed);
-        for task in self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for task in self
+            .inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
             task.abort();
         }
         self.inner.lanes().iter().for_each(LaneHandle::abort);
@@ -511,7 +560,10 @@ async fn start_router(inner: &Arc<Inner>, boundaries: &crate::restore::Boundarie
     let model = inner.model.load_full();
     for bus in model.buses.values() {
         for topic in bus.topics.values() {
-            let id = TopicId { bus: bus.id, topic: topic.id };
+            let id = TopicId {
+                bus: bus.id,
+                topic: topic.id,
+            };
             inner.journal.create_topic(id, topic.spec.partitions).await?;
         }
     }
@@ -546,9 +598,17 @@ async fn tails(inner: &Inner, model: &Model) -> Result<BTreeMap<PartitionId, u64
     let mut tails = BTreeMap::new();
     for partition in all_partitions(model) {
         let bounds = inner.journal.bounds(partition)?;
-        let position = saved.get(&crate::matching::stored(partition)).copied().unwrap_or(bounds.start);
+        let position = saved
+            .get(&crate::matching::stored(partition))
+            .copied()
+            .unwrap_or(bounds.start);
         if position > bounds.high_water {
-            tracing::error!(?partition, position, end = bounds.high_water, "a saved position lies beyond the end");
+            tracing::error!(
+                ?partition,
+                position,
+                end = bounds.high_water,
+                "a saved position lies beyond the end"
+            );
         }
         tails.insert(partition, position.min(bounds.high_water));
     }

@@ -1,13 +1,7 @@
 //! Dead letters: listing, sending out again, discarding. Whatever is moved is moved in one transaction with its counterpart,
 //! so that no crash loses one or makes two of it.
 
-use crate::{
-    DeadSelection, Error,
-    core::Inner,
-    lane::Input,
-    lane_task::Command,
-    settings::DEAD_PAGE,
-};
+use crate::{DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, settings::DEAD_PAGE};
 use control::{Refusal, refusal::Class};
 use std::sync::atomic::Ordering::Relaxed;
 use store::{BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Operation, Parked, Partition, SubscriptionId};
@@ -32,7 +26,11 @@ impl Selected {
                 vec![bus.subscriptions.get(name).ok_or_else(missing)?.id]
             }
         };
-        Ok(Self { bus: bus.id, subscriptions, selection })
+        Ok(Self {
+            bus: bus.id,
+            subscriptions,
+            selection,
+        })
     }
 
     /// A page of them, after a key.
@@ -47,8 +45,12 @@ impl Selected {
             after,
             limit,
         };
-        let Some(key) = self.selection.key else { return Ok(inner.store.dead(query).await?) };
-        query.subscriptions.retain(|subscription| *subscription == key.subscription);
+        let Some(key) = self.selection.key else {
+            return Ok(inner.store.dead(query).await?);
+        };
+        query
+            .subscriptions
+            .retain(|subscription| *subscription == key.subscription);
         if query.subscriptions.is_empty() || after.is_some_and(|after| after >= key) {
             return Ok(Vec::new());
         }
@@ -60,18 +62,34 @@ impl Selected {
 
 /// The greatest key below another one.
 fn before(key: DeliveryKey) -> Option<DeliveryKey> {
-    let DeliveryKey { subscription, partition: Partition { topic, index }, offset, replay } = key;
+    let DeliveryKey {
+        subscription,
+        partition: Partition { topic, index },
+        offset,
+        replay,
+    } = key;
     if let Some(replay) = replay.checked_sub(1) {
         return Some(DeliveryKey { replay, ..key });
     }
-    let at = |partition, offset| DeliveryKey { subscription, partition, offset, replay: u32::MAX };
+    let at = |partition, offset| DeliveryKey {
+        subscription,
+        partition,
+        offset,
+        replay: u32::MAX,
+    };
     if let Some(offset) = offset.checked_sub(1) {
         return Some(at(key.partition, offset));
     }
     let last = i64::MAX.unsigned_abs();
     match (index.checked_sub(1), topic.checked_sub(1)) {
         (Some(index), _) => Some(at(Partition { topic, index }, last)),
-        (None, Some(topic)) => Some(at(Partition { topic, index: i32::MAX.unsigned_abs() }, last)),
+        (None, Some(topic)) => Some(at(
+            Partition {
+                topic,
+                index: i32::MAX.unsigned_abs(),
+            },
+            last,
+        )),
         (None, None) => None,
     }
 }
@@ -88,8 +106,15 @@ pub async fn redrive(inner: &Inner, selected: Selected) -> Result<u64, Error> {
         let now = inner.settings.clock.now();
         let rows: Vec<Parked> = page.into_iter().map(|dead| anew(dead.delivery, now)).collect();
         let operations = rows.iter().flat_map(|row| {
-            let mark = Mark { key: row.key, ending: Ending::Parked };
-            [Operation::Exhume(row.key), Operation::Park(row.clone()), Operation::Mark(mark)]
+            let mark = Mark {
+                key: row.key,
+                ending: Ending::Parked,
+            };
+            [
+                Operation::Exhume(row.key),
+                Operation::Park(row.clone()),
+                Operation::Mark(mark),
+            ]
         });
         inner.store.apply(selected.bus, operations.collect()).await?;
         moved += rows.len() as u64;
@@ -98,7 +123,13 @@ pub async fn redrive(inner: &Inner, selected: Selected) -> Result<u64, Error> {
 }
 
 fn anew(row: Parked, now: store::Millis) -> Parked {
-    Parked { due: now, attempts: 0, first_attempt: None, age_from_first_attempt: true, ..row }
+    Parked {
+        due: now,
+        attempts: 0,
+        first_attempt: None,
+        age_from_first_attempt: true,
+        ..row
+    }
 }
 
 fn tell_lanes(inner: &Inner, rows: Vec<Parked>) {
@@ -114,13 +145,22 @@ fn tell_lanes(inner: &Inner, rows: Vec<Parked>) {
 /// A redrive must not push a subscription over the bound of parked deliveries.
 fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
     for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
-        let Some(lane) = inner.lane(dead[0].delivery.key.subscription) else { continue };
+        let Some(lane) = inner.lane(dead[0].delivery.key.subscription) else {
+            continue;
+        };
         let parked = lane.inbox.counters.parked_now.load(Relaxed) + dead.len() as u64;
         if parked > inner.settings.lane.parked_events {
             let bound = inner.settings.lane.parked_events;
-            let detail = format!("a subscription holds at most {bound} parked deliveries; redrive again when some are done");
+            let detail =
+                format!("a subscription holds at most {bound} parked deliveries; redrive again when some are done");
             let code = "parked_limit";
-            return Err(Refusal { code, class: Class::Limit, detail, pointer: None }.into());
+            return Err(Refusal {
+                code,
+                class: Class::Limit,
+                detail,
+                pointer: None,
+            }
+            .into());
         }
     }
     Ok(())
@@ -136,13 +176,22 @@ pub async fn discard(inner: &Inner, selected: Selected) -> Result<u64, Error> {
         after = Some(last.delivery.key);
         let operations = page.iter().flat_map(|dead| {
             let key = dead.delivery.key;
-            [Operation::Exhume(key), Operation::Mark(Mark { key, ending: Ending::Discarded })]
+            [
+                Operation::Exhume(key),
+                Operation::Mark(Mark {
+                    key,
+                    ending: Ending::Discarded,
+                }),
+            ]
         });
         inner.store.apply(selected.bus, operations.collect()).await?;
         gone += page.len() as u64;
         for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
             if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {
-                let (events, bytes) = (dead.len() as u64, dead.iter().map(|dead| dead.delivery.record.len() as u64).sum());
+                let (events, bytes) = (
+                    dead.len() as u64,
+                    dead.iter().map(|dead| dead.delivery.record.len() as u64).sum(),
+                );
                 lane.inbox.counters.discarded.fetch_add(events, Relaxed);
                 lane.send(Command::Step(Input::Discarded { events, bytes }));
             }

@@ -26,7 +26,10 @@ pub struct NodeBytes {
 impl NodeBytes {
     /// None held, at most this many.
     pub fn new(most: usize) -> Self {
-        Self { held: AtomicUsize::new(0), most }
+        Self {
+            held: AtomicUsize::new(0),
+            most,
+        }
     }
 
     /// How many are held.
@@ -95,8 +98,6 @@ pub struct Standing {
     pub oldest: Option<(u64, Millis)>,
     /// Whether the store holds marks of it here.
     pub has_marks: bool,
-    /// Where it wants to be read to again from.
-    pub rewound: Option<u64>,
 }
 
 /// How a lane is doing, in figures.
@@ -158,7 +159,9 @@ impl Inbox {
     /// Hands records of one partition over, in order, as many as there is room for; returns how many were taken. If not all
     /// were, the lane will tell when there is room again.
     pub fn push(&self, fed: &mut Vec<Fed>) -> usize {
-        let Some(partition) = fed.first().map(|record| record.partition) else { return 0 };
+        let Some(partition) = fed.first().map(|record| record.partition) else {
+            return 0;
+        };
         let mut shared = self.lock();
         let mut taken = 0;
         for record in fed.iter() {
@@ -227,8 +230,10 @@ impl Inbox {
     pub fn standing(&self, partition: Partition) -> Standing {
         let shared = self.lock();
         let progress = shared.progress.get(&partition).copied().unwrap_or_default();
-        let rewound = shared.rewound.get(&partition).copied();
-        Standing { oldest: progress.position(), has_marks: progress.has_marks, rewound }
+        Standing {
+            oldest: progress.position(),
+            has_marks: progress.has_marks,
+        }
     }
 
     /// How it is doing.
@@ -255,7 +260,11 @@ impl Inbox {
     }
 
     fn take_locked(shared: &mut Shared) -> Vec<Fed> {
-        for progress in shared.progress.values_mut().filter(|progress| progress.queued.is_some()) {
+        for progress in shared
+            .progress
+            .values_mut()
+            .filter(|progress| progress.queued.is_some())
+        {
             progress.oldest = progress.position();
             progress.queued = None;
         }
@@ -279,7 +288,11 @@ impl Inbox {
         }
         shared.has_due_work = due;
         let is_closed = lane.limit() == Limit::Nothing && shared.limit == Limit::Nothing && lane.is_closed();
-        let left = if is_closed { Self::take_locked(&mut shared) } else { Vec::new() };
+        let left = if is_closed {
+            Self::take_locked(&mut shared)
+        } else {
+            Vec::new()
+        };
         let calls = shared.router_waits && (self.has_ample_room(&shared) || !shared.rewound.is_empty());
         if calls && left.is_empty() {
             shared.router_waits = false;

@@ -41,7 +41,10 @@ impl Gauge {
     pub fn enter(self: &Arc<Self>, bytes: usize, requests_max: usize, bytes_max: usize) -> Option<Ticket> {
         let requests = self.requests.fetch_add(1, Relaxed);
         let before = self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { gauge: Arc::clone(self), bytes };
+        let ticket = Ticket {
+            gauge: Arc::clone(self),
+            bytes,
+        };
         // A request larger than the bound may go alone.
         let fits = requests < requests_max && (before == 0 || before.saturating_add(bytes) <= bytes_max);
         if !fits {
@@ -79,7 +82,12 @@ pub fn plan(bus: &Bus, events: &[Event]) -> Result<Append, PublishError> {
 
 /// Encoded bytes of a request.
 pub fn bytes_of(append: &Append) -> usize {
-    append.entries.iter().flat_map(|entry| &entry.records).map(|(_, record)| record.len()).sum()
+    append
+        .entries
+        .iter()
+        .flat_map(|entry| &entry.records)
+        .map(|(_, record)| record.len())
+        .sum()
 }
 
 /// Appends and waits for the sync.
@@ -97,19 +105,27 @@ fn routes<'a>(bus: &'a Bus, event: &Event) -> Result<Destinations<'a>, (&'static
     let Some(event_type) = bus.event_types.get(event.event_type()) else {
         return match bus.spec.unknown_types {
             UnknownTypes::Accept => default_topic(bus),
-            UnknownTypes::Refuse => {
-                Err(("type_unknown", format!("type {:?} is not in the catalogue of this bus", event.event_type())))
-            }
+            UnknownTypes::Refuse => Err((
+                "type_unknown",
+                format!("type {:?} is not in the catalogue of this bus", event.event_type()),
+            )),
         };
     };
     let routes = &event_type.spec.routes;
     if routes.is_empty() {
         return default_topic(bus);
     }
-    let enabled: Destinations<'_> =
-        routes.iter().filter(|route| route.enabled).take(ROUTES_MAX).filter_map(|route| destination(bus, route)).collect();
+    let enabled: Destinations<'_> = routes
+        .iter()
+        .filter(|route| route.enabled)
+        .take(ROUTES_MAX)
+        .filter_map(|route| destination(bus, route))
+        .collect();
     match enabled.is_empty() {
-        true => Err(("type_disabled", format!("every route of type {:?} is disabled", event.event_type()))),
+        true => Err((
+            "type_disabled",
+            format!("every route of type {:?} is disabled", event.event_type()),
+        )),
         false => Ok(enabled),
     }
 }
@@ -131,13 +147,23 @@ fn entry(bus: BusId, event: &Event, destinations: &Destinations<'_>) -> Entry {
     let mut records = Vec::with_capacity(destinations.len());
     for (place, (topic, path)) in destinations.iter().enumerate() {
         if place == 1 {
-            headers.push(record_binding::COPY_HEADER, destinations[0].0.id.to_string().into_bytes());
+            headers.push(
+                record_binding::COPY_HEADER,
+                destinations[0].0.id.to_string().into_bytes(),
+            );
         }
         let key = path.and_then(|path| identity::key_at_path(event.data()?, path));
         let partition = partition(bus, topic, event, key.as_deref());
-        records.push((partition, EncodedRecord::new(key.as_deref().map(str::as_bytes), value, headers.iter())));
+        records.push((
+            partition,
+            EncodedRecord::new(key.as_deref().map(str::as_bytes), value, headers.iter()),
+        ));
     }
-    Entry { identity: Some(identity_of(event.source(), event.id())), deduplicate: Deduplicate::Yes, records }
+    Entry {
+        identity: Some(identity_of(event.source(), event.id())),
+        deduplicate: Deduplicate::Yes,
+        records,
+    }
 }
 
 fn partition(bus: BusId, topic: &Topic, event: &Event, key: Option<&str>) -> PartitionId {
@@ -146,11 +172,17 @@ fn partition(bus: BusId, topic: &Topic, event: &Event, key: Option<&str>) -> Par
         Some(key) => identity::partition_for_key(key.as_bytes(), partitions),
         None => identity::partition_for_identity(event.source(), event.id(), partitions),
     };
-    PartitionId { topic: TopicId { bus, topic: topic.id }, index }
+    PartitionId {
+        topic: TopicId { bus, topic: topic.id },
+        index,
+    }
 }
 
 fn identity_of(source: &str, id: &str) -> Identity {
-    Identity { lookup: identity::lookup_hash(id), unique: identity::unique_hash(source, id) }
+    Identity {
+        lookup: identity::lookup_hash(id),
+        unique: identity::unique_hash(source, id),
+    }
 }
 
 /// The identity of a stored record, for the journal to rebuild its indexes by: that of the event in it.

@@ -241,7 +241,13 @@ impl Lane {
     pub fn new(config: Config, restored: Restored, counters: Arc<Counters>, now: Millis) -> Self {
         let mut keys = Keys::default();
         for (hash, key) in restored.orders {
-            keys.park(OrderKey { partition: key.partition, hash }, key);
+            keys.park(
+                OrderKey {
+                    partition: key.partition,
+                    hash,
+                },
+                key,
+            );
         }
         let heads = keys.heads().collect();
         let lane = Self {
@@ -280,7 +286,11 @@ impl Lane {
     pub fn step(&mut self, input: Input, now: Millis, random: &mut Random, actions: &mut Vec<Action>) {
         match input {
             Input::Feed(fed) => self.feed(fed),
-            Input::Finished { token, started, outcome } => self.finished(token, started, outcome, now, random),
+            Input::Finished {
+                token,
+                started,
+                outcome,
+            } => self.finished(token, started, outcome, now, random),
             Input::Written(result) => self.written(result, now),
             Input::Loaded { limit, rows } => self.rows_loaded(limit, rows, now),
             Input::HeadLoaded(key, row) => self.head_loaded(key, row, now),
@@ -320,7 +330,12 @@ impl Lane {
                 State::Open { until } => earlier(Some(until)),
                 _ if self.rate_at.is_some() => earlier(self.rate_at),
                 _ => {
-                    earlier(self.waiting.first_key_value().map(|((due, _), _)| *due).filter(|_| self.has_slot()));
+                    earlier(
+                        self.waiting
+                            .first_key_value()
+                            .map(|((due, _), _)| *due)
+                            .filter(|_| self.has_slot()),
+                    );
                     earlier(self.load_deadline());
                 }
             }
@@ -356,8 +371,16 @@ impl Lane {
         let subscription = self.config.subscription;
         let marks = self.windows.iter().flat_map(|(partition, window)| {
             window.unmarked().map(|offset| {
-                let key = DeliveryKey { subscription, partition: *partition, offset, replay: 0 };
-                Operation::Mark(Mark { key, ending: Ending::Delivered })
+                let key = DeliveryKey {
+                    subscription,
+                    partition: *partition,
+                    offset,
+                    replay: 0,
+                };
+                Operation::Mark(Mark {
+                    key,
+                    ending: Ending::Delivered,
+                })
             })
         });
         marks.collect()

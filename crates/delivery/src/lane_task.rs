@@ -141,7 +141,10 @@ impl LaneHandle {
 /// An answer of the store.
 enum Answer {
     Written(Result<(), store::Error>),
-    Loaded { limit: usize, rows: Result<Vec<Parked>, store::Error> },
+    Loaded {
+        limit: usize,
+        rows: Result<Vec<Parked>, store::Error>,
+    },
     Head(store::DeliveryKey, Result<Option<Parked>, store::Error>),
 }
 
@@ -269,12 +272,32 @@ impl LaneTask {
     fn finished(&mut self, first: Option<Finished>) {
         let mut next = first;
         for _ in 0..FINISHED_MAX {
-            let Some(Finished { token, started, outcome }) = next else { break };
-            self.note(Input::Finished { token, started, outcome });
+            let Some(Finished {
+                token,
+                started,
+                outcome,
+            }) = next
+            else {
+                break;
+            };
+            self.note(Input::Finished {
+                token,
+                started,
+                outcome,
+            });
             next = self.attempts.try_join_next().and_then(Result::ok);
         }
-        if let Some(Finished { token, started, outcome }) = next {
-            self.note(Input::Finished { token, started, outcome });
+        if let Some(Finished {
+            token,
+            started,
+            outcome,
+        }) = next
+        {
+            self.note(Input::Finished {
+                token,
+                started,
+                outcome,
+            });
         }
         self.inbox.moved(self.clock.now());
         self.publish();
@@ -337,7 +360,8 @@ impl LaneTask {
 
     fn apply(&mut self, operations: Vec<Operation>) {
         let (store, bus) = (Arc::clone(&self.store), self.bus);
-        self.answers.spawn(async move { Answer::Written(store.apply(bus, operations).await.map(drop)) });
+        self.answers
+            .spawn(async move { Answer::Written(store.apply(bus, operations).await.map(drop)) });
     }
 
     fn load(&mut self, limit: usize) {
@@ -384,11 +408,17 @@ async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHistory>
     let started = clock.now();
     let begun = Instant::now();
     let (token, record) = (start.token, EncodedRecord::from_bytes(start.record.clone()));
-    let view = record.as_ref().map(|record| record.view(start.key.offset, start.appended));
+    let view = record
+        .as_ref()
+        .map(|record| record.view(start.key.offset, start.appended));
     let event = view.and_then(|view| EventView::from_record(view.headers(), view.value));
     let Some(event) = event else {
         // Only what the router took for an event gets here; a row that is none any more cannot become one.
-        return Finished { token, started, outcome: failure(Verdict::Refused, "not_an_event", "the record is no event") };
+        return Finished {
+            token,
+            started,
+            outcome: failure(Verdict::Refused, "not_an_event", "the record is no event"),
+        };
     };
     let outcome = ask(&target, &start, &event, clock).await;
     history.record(store::Attempt {
@@ -405,12 +435,21 @@ async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHistory>
         reason: reason_text(&outcome),
         answer: outcome.answer.clone(),
     });
-    Finished { token, started, outcome }
+    Finished {
+        token,
+        started,
+        outcome,
+    }
 }
 
 async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock) -> Outcome {
-    let message_id =
-        identity::webhook_id(&target.bus, event.source(), event.id(), &target.subscription, start.edits);
+    let message_id = identity::webhook_id(
+        &target.bus,
+        event.source(),
+        event.id(),
+        &target.subscription,
+        start.edits,
+    );
     let attempt = Attempt {
         event,
         message_id: &message_id,
@@ -430,7 +469,13 @@ async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock
 }
 
 fn failure(verdict: Verdict, reason: &str, detail: &str) -> Outcome {
-    Outcome { verdict, status: None, reason: reason.to_owned(), detail: detail.to_owned(), answer: Bytes::new() }
+    Outcome {
+        verdict,
+        status: None,
+        reason: reason.to_owned(),
+        detail: detail.to_owned(),
+        answer: Bytes::new(),
+    }
 }
 
 fn attempt_outcome(verdict: Verdict) -> AttemptOutcome {

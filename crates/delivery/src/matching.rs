@@ -44,8 +44,16 @@ pub struct Earlier {
 impl Rules {
     /// The rule for an offset.
     pub fn at(&self, partition: Partition, offset: u64) -> &Rule {
-        let speaks = |earlier: &&Earlier| earlier.boundary.get(&partition).is_some_and(|boundary| offset < *boundary);
-        self.earlier.iter().find(speaks).map_or(&self.current, |earlier| &earlier.rule)
+        let speaks = |earlier: &&Earlier| {
+            earlier
+                .boundary
+                .get(&partition)
+                .is_some_and(|boundary| offset < *boundary)
+        };
+        self.earlier
+            .iter()
+            .find(speaks)
+            .map_or(&self.current, |earlier| &earlier.rule)
     }
 
     /// Whether any of them reads a topic.
@@ -56,7 +64,10 @@ impl Rules {
 
 /// The store's name of a partition.
 pub fn stored(partition: PartitionId) -> Partition {
-    Partition { topic: partition.topic.topic, index: partition.index }
+    Partition {
+        topic: partition.topic.topic,
+        index: partition.index,
+    }
 }
 
 /// The primary topic of a copy on a secondary one.
@@ -86,7 +97,9 @@ impl Sieve {
         self.matched.clear();
         if !matcher.is_empty() {
             let (scratch, matched) = (&mut self.scratch, &mut self.matched);
-            with_document(event, appended, &mut self.time, |document| matcher.matches(document, scratch, matched));
+            with_document(event, appended, &mut self.time, |document| {
+                matcher.matches(document, scratch, matched)
+            });
         }
         &self.matched
     }
@@ -95,7 +108,9 @@ impl Sieve {
     pub fn matches_one(&mut self, filter: &Filter, event: &EventView<'_>, appended: Millis) -> bool {
         let scratch = &mut self.scratch;
         filter.is_everything()
-            || with_document(event, appended, &mut self.time, |document| filter.matches_with(document, scratch))
+            || with_document(event, appended, &mut self.time, |document| {
+                filter.matches_with(document, scratch)
+            })
     }
 }
 
@@ -115,8 +130,11 @@ fn with_document<T>(
     ask: impl FnOnce(&Document<'_>) -> T,
 ) -> T {
     let cut = event.time().map(cut_to_the_second);
-    let extensions: SmallVec<[String; 4]> =
-        event.extensions().iter().map(|extension| [paths::ATTRIBUTES, extension.name].concat()).collect();
+    let extensions: SmallVec<[String; 4]> = event
+        .extensions()
+        .iter()
+        .map(|extension| [paths::ATTRIBUTES, extension.name].concat())
+        .collect();
     let time = match &cut {
         Some(cut) => cut.as_str(),
         None => write_time(appended, written),
@@ -127,8 +145,14 @@ fn with_document<T>(
         .text(paths::ID, event.id())
         .text(paths::AWS_TIME, time)
         .text(paths::AWS_VERSION, AWS_VERSION)
-        .text(paths::AWS_ACCOUNT, event.extension("awsaccount").unwrap_or(AWS_ACCOUNT_DEFAULT))
-        .text(paths::AWS_REGION, event.extension("awsregion").unwrap_or(AWS_REGION_DEFAULT))
+        .text(
+            paths::AWS_ACCOUNT,
+            event.extension("awsaccount").unwrap_or(AWS_ACCOUNT_DEFAULT),
+        )
+        .text(
+            paths::AWS_REGION,
+            event.extension("awsregion").unwrap_or(AWS_REGION_DEFAULT),
+        )
         .json_list(paths::AWS_RESOURCES, event.extension("awsresources").unwrap_or("[]"));
     let optional = [
         ("/attr/subject", event.subject()),
@@ -149,7 +173,9 @@ fn with_document<T>(
 
 /// RFC 3339 without the fraction of a second.
 fn cut_to_the_second(time: &str) -> String {
-    let Some((whole, rest)) = time.split_once('.') else { return time.to_owned() };
+    let Some((whole, rest)) = time.split_once('.') else {
+        return time.to_owned();
+    };
     let zone = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
     [whole, zone].concat()
 }
@@ -179,7 +205,10 @@ mod tests {
             ("account", control_paths::AWS_ACCOUNT),
             ("resources", control_paths::AWS_RESOURCES),
         ];
-        let mounts = names.iter().fold(Mounts::builder(), |mounts, (name, path)| mounts.mount(name, path)).build();
+        let mounts = names
+            .iter()
+            .fold(Mounts::builder(), |mounts, (name, path)| mounts.mount(name, path))
+            .build();
         let filter = Filter::eventbridge(pattern.as_bytes(), &mounts).unwrap();
         let found = Sieve::default().matches_one(&filter, &event.view(), 1_700_000_000_123);
         assert_eq!(found, expected, "{pattern}");
@@ -189,20 +218,31 @@ mod tests {
     fn event(time: Option<&str>) -> Event {
         let builder = Event::builder("1", "/s", "order").data(event::Data::json(r#"{"status": "paid"}"#));
         let builder = builder.extension("awsresources", r#"["arn:1"]"#);
-        time.into_iter().fold(builder, event::EventBuilder::time).build().unwrap()
+        time.into_iter()
+            .fold(builder, event::EventBuilder::time)
+            .build()
+            .unwrap()
     }
 
     #[test]
     fn eventbridge_patterns_see_an_event_from_any_door() {
         let event = event(None);
-        check(r#"{"detail": {"status": ["paid"]}, "detail-type": ["order"]}"#, &event, true);
+        check(
+            r#"{"detail": {"status": ["paid"]}, "detail-type": ["order"]}"#,
+            &event,
+            true,
+        );
         check(r#"{"detail": {"status": ["open"]}}"#, &event, false);
         check(r#"{"resources": ["arn:1"], "account": ["000000000000"]}"#, &event, true);
     }
 
     #[test]
     fn time_is_cut_to_the_second_and_the_append_time_where_there_is_none() {
-        check(r#"{"time": ["2026-01-02T03:04:05Z"]}"#, &event(Some("2026-01-02T03:04:05.678Z")), true);
+        check(
+            r#"{"time": ["2026-01-02T03:04:05Z"]}"#,
+            &event(Some("2026-01-02T03:04:05.678Z")),
+            true,
+        );
         check(r#"{"time": ["2023-11-14T22:13:20Z"]}"#, &event(None), true);
     }
 
@@ -210,9 +250,19 @@ mod tests {
     fn an_earlier_rule_speaks_below_its_boundary_only() {
         let _ = TopicSpec::default();
         let partition = Partition { topic: 1, index: 0 };
-        let rule = |version| Rule { version, filter: Arc::new(Filter::everything()), topics: BTreeSet::from([1]) };
-        let earlier = |version, offset| Earlier { rule: rule(version), boundary: BTreeMap::from([(partition, offset)]) };
-        let rules = Rules { current: rule(3), earlier: vec![earlier(1, 10), earlier(2, 20)] };
+        let rule = |version| Rule {
+            version,
+            filter: Arc::new(Filter::everything()),
+            topics: BTreeSet::from([1]),
+        };
+        let earlier = |version, offset| Earlier {
+            rule: rule(version),
+            boundary: BTreeMap::from([(partition, offset)]),
+        };
+        let rules = Rules {
+            current: rule(3),
+            earlier: vec![earlier(1, 10), earlier(2, 20)],
+        };
         let speaks = [9, 10, 19, 20].map(|offset| rules.at(partition, offset).version);
         assert_eq!(speaks, [1, 2, 2, 3]);
         assert_eq!(rules.at(Partition { index: 1, ..partition }, 0).version, 3);

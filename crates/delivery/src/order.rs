@@ -36,7 +36,10 @@ pub struct Keys<T> {
 
 impl<T> Default for Keys<T> {
     fn default() -> Self {
-        Self { busy: HashMap::new(), parked: HashMap::new() }
+        Self {
+            busy: HashMap::new(),
+            parked: HashMap::new(),
+        }
     }
 }
 
@@ -44,7 +47,11 @@ impl<T> Keys<T> {
     /// A delivery read from the journal comes in; `hold` makes what waits from it.
     pub fn enter(&mut self, key: OrderKey, offset: u64, delivery: T) -> (Turn, Option<T>) {
         if let Some(first) = self.first_parked(key) {
-            let turn = if offset < first.offset { Turn::Settled } else { Turn::Park };
+            let turn = if offset < first.offset {
+                Turn::Settled
+            } else {
+                Turn::Park
+            };
             return (turn, Some(delivery));
         }
         match self.busy.get_mut(&key) {
@@ -120,10 +127,18 @@ mod tests {
     use super::*;
 
     const PARTITION: Partition = Partition { topic: 1, index: 0 };
-    const KEY: OrderKey = OrderKey { partition: PARTITION, hash: 7 };
+    const KEY: OrderKey = OrderKey {
+        partition: PARTITION,
+        hash: 7,
+    };
 
     fn delivery(offset: u64) -> DeliveryKey {
-        DeliveryKey { subscription: 1, partition: PARTITION, offset, replay: 0 }
+        DeliveryKey {
+            subscription: 1,
+            partition: PARTITION,
+            offset,
+            replay: 0,
+        }
     }
 
     #[test]

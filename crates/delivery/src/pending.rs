@@ -49,7 +49,10 @@ pub struct Pending {
 impl Pending {
     /// A parked row, loaded.
     pub fn from_parked(row: Parked) -> Self {
-        let order = row.order.map(|hash| OrderKey { partition: row.key.partition, hash });
+        let order = row.order.map(|hash| OrderKey {
+            partition: row.key.partition,
+            hash,
+        });
         Self {
             key: row.key,
             record: row.record,
@@ -86,11 +89,21 @@ impl Pending {
         let names = EncodedRecord::from_bytes(self.record.clone()).and_then(|record| {
             let view = record.view(self.key.offset, self.appended);
             let event = EventView::from_record(view.headers(), view.value)?;
-            Some((event.event_type().to_owned(), event.id().to_owned(), event.source().to_owned()))
+            Some((
+                event.event_type().to_owned(),
+                event.id().to_owned(),
+                event.source().to_owned(),
+            ))
         });
         let (event_type, event_id, event_source) = names.unwrap_or_default();
         let delivery = self.to_parked(now, reason);
-        Dead { delivery, event_type, event_id, event_source, detail: detail.to_owned() }
+        Dead {
+            delivery,
+            event_type,
+            event_id,
+            event_source,
+            detail: detail.to_owned(),
+        }
     }
 
     /// What the retry policy wants to know.

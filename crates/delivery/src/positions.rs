@@ -44,7 +44,14 @@ pub enum Saved {
 impl Cursor {
     /// A place that reads from `read` on, saved like that.
     pub fn new(mode: Mode, read: u64, floor: u64, saved: Saved) -> Self {
-        Self { mode, read, frontier: read, floor, saved, cleared: 0 }
+        Self {
+            mode,
+            read,
+            frontier: read,
+            floor,
+            saved,
+            cleared: 0,
+        }
     }
 
     /// Where it has read to, with the tail at `tail`.
@@ -55,11 +62,10 @@ impl Cursor {
         }
     }
 
-    /// Everything below is settled or marked.
+    /// Everything below is settled or marked: the lane was given everything below its frontier, so it knows what is not.
     pub fn position(&self, tail: u64, standing: Standing) -> u64 {
-        let unsettled = standing.oldest.map(|(offset, _)| offset);
-        let reached = self.reached(tail);
-        [unsettled, standing.rewound].into_iter().flatten().fold(reached, u64::min)
+        let frontier = self.frontier(tail);
+        standing.oldest.map_or(frontier, |(offset, _)| offset.min(frontier))
     }
 
     /// The highest it has ever read to, with the tail at `tail`.
@@ -105,14 +111,29 @@ pub fn plan_lane(
     if saved != cursor.saved {
         let follows_tail = saved == Saved::Follows;
         let floor = cursor.floor;
-        operations.push(Operation::SaveLane(LaneRow { subscription, partition, position, floor, follows_tail }));
+        operations.push(Operation::SaveLane(LaneRow {
+            subscription,
+            partition,
+            position,
+            floor,
+            follows_tail,
+        }));
     }
     let cleared = (standing.has_marks && cursor.cleared < position).then_some(position);
     if let Some(below) = cleared {
-        operations.push(Operation::ClearMarks { subscription, partition, below });
+        operations.push(Operation::ClearMarks {
+            subscription,
+            partition,
+            below,
+        });
     }
     let changes = saved != cursor.saved || cleared.is_some();
-    changes.then_some(LaneSave { subscription, partition, saved, cleared })
+    changes.then_some(LaneSave {
+        subscription,
+        partition,
+        saved,
+        cleared,
+    })
 }
 
 #[cfg(test)]
@@ -122,7 +143,10 @@ mod tests {
     const PARTITION: Partition = Partition { topic: 1, index: 0 };
 
     fn standing(oldest: Option<u64>) -> Standing {
-        Standing { oldest: oldest.map(|offset| (offset, 0)), has_marks: false, rewound: None }
+        Standing {
+            oldest: oldest.map(|offset| (offset, 0)),
+            has_marks: false,
+        }
     }
 
     fn check(mode: Mode, read: u64, oldest: Option<u64>, before: Saved, expected: Option<Saved>) {
@@ -157,7 +181,10 @@ mod tests {
     fn marks_go_when_the_saved_position_has_passed_them() {
         let cursor = Cursor::new(Mode::Following, 0, 0, Saved::Follows);
         let mut operations = Vec::new();
-        let marked = Standing { has_marks: true, ..standing(None) };
+        let marked = Standing {
+            has_marks: true,
+            ..standing(None)
+        };
         let save = plan_lane(1, PARTITION, &cursor, 100, marked, &mut operations);
         assert_eq!(save.and_then(|save| save.cleared), Some(100));
         assert!(matches!(operations[..], [Operation::ClearMarks { below: 100, .. }]));

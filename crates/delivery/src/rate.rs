@@ -23,7 +23,12 @@ impl Bucket {
             f64::from(rate.count.max(1)) / (rate.per.as_secs_f64() * 1_000.0).max(1.0)
         });
         let most = (per_milli * 1_000.0 * BURST_SECONDS).max(1.0);
-        Self { per_milli, most, tokens: most, filled: now }
+        Self {
+            per_milli,
+            most,
+            tokens: most,
+            filled: now,
+        }
     }
 
     /// Takes one token if there is one; else says when there will be.
@@ -49,7 +54,13 @@ mod tests {
     use std::time::Duration;
 
     fn bucket(count: u32, per: u64) -> Bucket {
-        Bucket::new(Some(Rate { count, per: Duration::from_secs(per) }), 0)
+        Bucket::new(
+            Some(Rate {
+                count,
+                per: Duration::from_secs(per),
+            }),
+            0,
+        )
     }
 
     #[test]

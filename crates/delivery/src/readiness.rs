@@ -33,7 +33,10 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
     }
     let stuck = |lane: &LaneHandle| lane.inbox.doing().stuck_since.is_some_and(|since| now - since > after);
     match inner.lanes().iter().find(|lane| stuck(lane)) {
-        Some(lane) => Err(format!("subscription {} has due work and makes no progress", lane.inbox.subscription)),
+        Some(lane) => Err(format!(
+            "subscription {} has due work and makes no progress",
+            lane.inbox.subscription
+        )),
         None => Ok(()),
     }
 }
@@ -41,8 +44,11 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
 /// How the subscriptions of a bus are doing.
 pub fn status(inner: &Inner, bus: &str) -> Vec<(String, SubscriptionStatus)> {
     let model = inner.model.load();
-    let Some(bus) = model.buses.get(bus) else { return Vec::new() };
-    let of = |subscription: &Arc<Subscription>| Some((subscription.name.clone(), one(inner, bus, subscription)?.status));
+    let Some(bus) = model.buses.get(bus) else {
+        return Vec::new();
+    };
+    let of =
+        |subscription: &Arc<Subscription>| Some((subscription.name.clone(), one(inner, bus, subscription)?.status));
     bus.subscriptions.values().filter_map(of).collect()
 }
 
@@ -50,7 +56,10 @@ pub fn status(inner: &Inner, bus: &str) -> Vec<(String, SubscriptionStatus)> {
 pub fn metrics(inner: &Inner) -> Metrics {
     let model = inner.model.load();
     let subscriptions = model.buses.values().flat_map(|bus| {
-        bus.subscriptions.values().filter_map(|subscription| one(inner, bus, subscription)).collect::<Vec<_>>()
+        bus.subscriptions
+            .values()
+            .filter_map(|subscription| one(inner, bus, subscription))
+            .collect::<Vec<_>>()
     });
     Metrics {
         buses: model.buses.values().map(|bus| bus_metrics(inner, bus)).collect(),
@@ -81,13 +90,19 @@ fn one(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Option<Subscrip
     let doing = lane.inbox.doing();
     let lag = lag(inner, bus, subscription, &lane);
     let counters = &lane.inbox.counters;
-    let state = if doing.state == "running" && lag.is_behind { "catching-up" } else { doing.state };
+    let state = if doing.state == "running" && lag.is_behind {
+        "catching-up"
+    } else {
+        doing.state
+    };
     let status = SubscriptionStatus {
         id: subscription.id,
         state,
         reason: doing.reason.clone(),
         lag_events: lag.events,
-        lag_seconds: lag.oldest.map_or(0.0, |oldest| (inner.journal.now() - oldest).max(0) as f64 / 1_000.0),
+        lag_seconds: lag
+            .oldest
+            .map_or(0.0, |oldest| (inner.journal.now() - oldest).max(0) as f64 / 1_000.0),
         in_flight: counters.in_flight.load(Relaxed),
         parked: counters.parked_now.load(Relaxed),
         dead: counters.dead_now.load(Relaxed),
@@ -118,7 +133,10 @@ fn lag(inner: &Inner, bus: &Bus, subscription: &Subscription, lane: &LaneHandle)
         let Some((position, appended)) = position(inner, subscription, lane, partition, &mut lag.is_behind) else {
             continue;
         };
-        let end = inner.journal.bounds(partition).map_or(position, |bounds| bounds.high_water);
+        let end = inner
+            .journal
+            .bounds(partition)
+            .map_or(position, |bounds| bounds.high_water);
         lag.events += end.saturating_sub(position);
         if let Some(appended) = appended.filter(|_| position < end) {
             lag.oldest = Some(lag.oldest.map_or(appended, |oldest| oldest.min(appended)));
@@ -144,5 +162,8 @@ fn position(
         None => (inner.view.tail(partition), None),
     };
     let unsettled = standing.oldest.map(|(offset, appended)| (offset, Some(appended)));
-    [unsettled, Some(reading)].into_iter().flatten().min_by_key(|(offset, _)| *offset)
+    [unsettled, Some(reading)]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(offset, _)| *offset)
 }

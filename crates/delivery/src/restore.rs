@@ -1,9 +1,9 @@
 //! From documents and rows to running lanes: what a start and a new subscription share. It saves nothing.
 
 use crate::{
+    clock::Random,
     core::Inner,
     inbox::Inbox,
-    clock::Random,
     lane::{Config, Lane, Restored},
     lane_task::{LaneHandle, Spawn, Target},
     matching::{Earlier, Rule, Rules, stored},
@@ -41,8 +41,13 @@ pub fn boundary_name(subscription: SubscriptionId, version: Revision) -> String 
 
 /// The body of a boundary's document.
 pub fn boundary_body(boundary: &BTreeMap<Partition, u64>) -> bytes::Bytes {
-    let offsets = boundary.iter().map(|(partition, offset)| (partition.topic, partition.index, *offset)).collect();
-    serde_json::to_vec(&StoredBoundary { format: 1, offsets }).expect("plain numbers become JSON").into()
+    let offsets = boundary
+        .iter()
+        .map(|(partition, offset)| (partition.topic, partition.index, *offset))
+        .collect();
+    serde_json::to_vec(&StoredBoundary { format: 1, offsets })
+        .expect("plain numbers become JSON")
+        .into()
 }
 
 /// The boundaries among all documents.
@@ -54,30 +59,47 @@ pub fn boundaries(documents: &[Document]) -> Boundaries {
 fn boundary(document: &Document) -> Option<((SubscriptionId, Revision), BTreeMap<Partition, u64>)> {
     let (subscription, version) = document.name.strip_prefix(BOUNDARY)?.split_once('/')?;
     let stored: StoredBoundary = serde_json::from_slice(&document.body).ok()?;
-    let offsets = stored.offsets.into_iter().map(|(topic, index, offset)| (Partition { topic, index }, offset));
+    let offsets = stored
+        .offsets
+        .into_iter()
+        .map(|(topic, index, offset)| (Partition { topic, index }, offset));
     Some(((subscription.parse().ok()?, version.parse().ok()?), offsets.collect()))
 }
 
 /// All partitions of a topic.
 pub fn partitions_of(bus: &Bus, topic: &Topic) -> impl Iterator<Item = PartitionId> + use<> {
-    let id = TopicId { bus: bus.id, topic: topic.id };
+    let id = TopicId {
+        bus: bus.id,
+        topic: topic.id,
+    };
     (0..topic.spec.partitions).map(move |index| PartitionId { topic: id, index })
 }
 
 /// All partitions of the model.
 pub fn all_partitions(model: &Model) -> BTreeSet<PartitionId> {
-    let of_bus = |bus: &Arc<Bus>| bus.topics.values().flat_map(|topic| partitions_of(bus, topic)).collect::<Vec<_>>();
+    let of_bus = |bus: &Arc<Bus>| {
+        bus.topics
+            .values()
+            .flat_map(|topic| partitions_of(bus, topic))
+            .collect::<Vec<_>>()
+    };
     model.buses.values().flat_map(of_bus).collect()
 }
 
 /// All partitions that a subscription's version in force reads.
 pub fn partitions_read(bus: &Bus, subscription: &Subscription) -> Vec<PartitionId> {
-    bus.topics_of(&subscription.spec).flat_map(|topic| partitions_of(bus, topic)).collect()
+    bus.topics_of(&subscription.spec)
+        .flat_map(|topic| partitions_of(bus, topic))
+        .collect()
 }
 
 fn rule(bus: &Bus, subscription: &Subscription) -> Rule {
     let topics = bus.topics_of(&subscription.spec).map(|topic| topic.id).collect();
-    Rule { version: subscription.version, filter: Arc::clone(&subscription.filter), topics }
+    Rule {
+        version: subscription.version,
+        filter: Arc::clone(&subscription.filter),
+        topics,
+    }
 }
 
 /// A subscription's rules.
@@ -85,9 +107,15 @@ pub fn rules(model: &Model, bus: &Bus, subscription: &Subscription, boundaries: 
     let id = subscription.id;
     let kept = model.versions.range((id, 0)..=(id, Revision::MAX));
     let earlier = kept.filter_map(|(key, kept)| {
-        Some(Earlier { rule: rule(bus, kept), boundary: boundaries.get(key)?.clone() })
+        Some(Earlier {
+            rule: rule(bus, kept),
+            boundary: boundaries.get(key)?.clone(),
+        })
     });
-    Rules { current: rule(bus, subscription), earlier: earlier.collect() }
+    Rules {
+        current: rule(bus, subscription),
+        earlier: earlier.collect(),
+    }
 }
 
 /// What a lane goes by.
@@ -104,9 +132,18 @@ pub fn config(inner: &Inner, subscription: &Subscription) -> Config {
 /// Where a lane delivers to, or why nowhere.
 pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
     let name = &subscription.spec.connection;
-    let connection = bus.connections.get(name).ok_or_else(|| format!("connection {name:?} does not exist"))?;
-    let spec = inner.sealer.open_connection(connection).map_err(|error| format!("failed to {error}"))?;
-    let connection = control::Connection { spec, ..(**connection).clone() };
+    let connection = bus
+        .connections
+        .get(name)
+        .ok_or_else(|| format!("connection {name:?} does not exist"))?;
+    let spec = inner
+        .sealer
+        .open_connection(connection)
+        .map_err(|error| format!("failed to {error}"))?;
+    let connection = control::Connection {
+        spec,
+        ..(**connection).clone()
+    };
     Ok(Arc::new(Target {
         destination: (inner.destinations)(&connection, subscription)?,
         bus: bus.name.clone(),
@@ -141,7 +178,12 @@ pub async fn lane(
         Arc::clone(&inner.node_bytes),
         inner.room.clone(),
     ));
-    let lane = Lane::new(config(inner, subscription), restored, Arc::clone(&inbox.counters), inner.settings.clock.now());
+    let lane = Lane::new(
+        config(inner, subscription),
+        restored,
+        Arc::clone(&inbox.counters),
+        inner.settings.clock.now(),
+    );
     inbox.restore(&lane, cursors.keys().map(|partition| stored(*partition)));
     let handle = LaneHandle::spawn(Spawn {
         bus: bus.id,
@@ -169,7 +211,11 @@ fn cursors(
             None => Cursor::new(Mode::Following, 0, 0, Saved::Follows),
             Some(row) if row.follows_tail => Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows),
             Some(row) => {
-                let mode = if row.position >= *tail { Mode::Following } else { Mode::Behind };
+                let mode = if row.position >= *tail {
+                    Mode::Following
+                } else {
+                    Mode::Behind
+                };
                 Cursor::new(mode, row.position, row.floor, Saved::Own(row.position))
             }
         };
@@ -186,15 +232,32 @@ async fn restored(
     holdings: Holdings,
 ) -> Result<Restored, store::Error> {
     let mut marked: HashMap<Partition, BTreeSet<u64>> = HashMap::new();
-    for mark in inner.store.marks(subscription.id).await?.into_iter().filter(|mark| mark.key.replay == 0) {
+    for mark in inner
+        .store
+        .marks(subscription.id)
+        .await?
+        .into_iter()
+        .filter(|mark| mark.key.replay == 0)
+    {
         marked.entry(mark.key.partition).or_default().insert(mark.key.offset);
     }
-    let orders = if holdings.parked > 0 { inner.store.parked_orders(subscription.id).await? } else { Vec::new() };
+    let orders = if holdings.parked > 0 {
+        inner.store.parked_orders(subscription.id).await?
+    } else {
+        Vec::new()
+    };
     let window = |(partition, cursor): (&PartitionId, &Cursor)| {
         let position = cursor.reached(tails.get(partition).copied().unwrap_or_default());
         let partition = stored(*partition);
-        (partition, Window::new(position, marked.remove(&partition).unwrap_or_default()))
+        (
+            partition,
+            Window::new(position, marked.remove(&partition).unwrap_or_default()),
+        )
     };
     let windows = cursors.iter().map(window).collect();
-    Ok(Restored { windows, holdings, orders })
+    Ok(Restored {
+        windows,
+        holdings,
+        orders,
+    })
 }

@@ -53,7 +53,9 @@ struct Kept {
 /// whole topic with it.
 fn plan_topic(retention: &Retention, partitions: &[Held], now: Millis) -> (Vec<Trim>, Vec<Kept>) {
     let due = due(retention, partitions, now);
-    let hold = retention.hold_in_effect().map(|hold| now.saturating_sub(crate::backoff::millis(hold)));
+    let hold = retention
+        .hold_in_effect()
+        .map(|hold| now.saturating_sub(crate::backoff::millis(hold)));
     let (mut trims, mut kept) = (Vec::new(), Vec::new());
     for (held, due) in partitions.iter().zip(due) {
         let mut to = None;
@@ -61,10 +63,17 @@ fn plan_topic(retention: &Retention, partitions: &[Held], now: Millis) -> (Vec<T
         for segment in &held.segments[..due] {
             let is_needed = segment.next > held.needed_from;
             open = open && (!is_needed || hold.is_some_and(|oldest| segment.newest < oldest));
-            let trim = Trim { partition: held.partition, to: segment.next };
+            let trim = Trim {
+                partition: held.partition,
+                to: segment.next,
+            };
             match open {
                 true => to = Some(trim),
-                false => kept.push(Kept { trim, newest: segment.newest, bytes: segment.bytes }),
+                false => kept.push(Kept {
+                    trim,
+                    newest: segment.newest,
+                    bytes: segment.bytes,
+                }),
             }
         }
         trims.extend(to);
@@ -76,17 +85,28 @@ fn plan_topic(retention: &Retention, partitions: &[Held], now: Millis) -> (Vec<T
 fn due(retention: &Retention, partitions: &[Held], now: Millis) -> Vec<usize> {
     let oldest = retention.age.map(|age| now.saturating_sub(crate::backoff::millis(age)));
     let is_old = |segment: &&SegmentInfo| oldest.is_some_and(|oldest| segment.newest < oldest);
-    let mut due: Vec<usize> =
-        partitions.iter().map(|held| held.segments.iter().take_while(is_old).count()).collect();
+    let mut due: Vec<usize> = partitions
+        .iter()
+        .map(|held| held.segments.iter().take_while(is_old).count())
+        .collect();
     let Some(most) = retention.bytes else { return due };
     let left = |due: &[usize]| -> u64 {
-        partitions.iter().zip(due).flat_map(|(held, due)| &held.segments[*due..]).map(|segment| segment.bytes).sum()
+        partitions
+            .iter()
+            .zip(due)
+            .flat_map(|(held, due)| &held.segments[*due..])
+            .map(|segment| segment.bytes)
+            .sum()
     };
     while left(&due) > most {
-        let next = partitions.iter().zip(&due).enumerate().filter_map(|(index, (held, due))| {
-            let segment = held.segments.get(*due).filter(|segment| !segment.active)?;
-            Some((segment.newest, index))
-        });
+        let next = partitions
+            .iter()
+            .zip(&due)
+            .enumerate()
+            .filter_map(|(index, (held, due))| {
+                let segment = held.segments.get(*due).filter(|segment| !segment.active)?;
+                Some((segment.newest, index))
+            });
         let Some((_, index)) = next.min() else { break };
         due[index] += 1;
     }
@@ -103,9 +123,16 @@ fn give_up_for_space(mut kept: Vec<Kept>, disk: DiskSpace) -> Vec<Trim> {
         for segment in &kept {
             *by_bus.entry(segment.trim.partition.topic.bus).or_default() += segment.bytes;
         }
-        let Some((bus, _)) = by_bus.into_iter().max_by_key(|(bus, bytes)| (*bytes, *bus)) else { break };
-        let of_bus = kept.iter().enumerate().filter(|(_, segment)| segment.trim.partition.topic.bus == bus);
-        let Some((index, _)) = of_bus.min_by_key(|(_, segment)| (segment.newest, segment.trim.to)) else { break };
+        let Some((bus, _)) = by_bus.into_iter().max_by_key(|(bus, bytes)| (*bytes, *bus)) else {
+            break;
+        };
+        let of_bus = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, segment)| segment.trim.partition.topic.bus == bus);
+        let Some((index, _)) = of_bus.min_by_key(|(_, segment)| (segment.newest, segment.trim.to)) else {
+            break;
+        };
         let segment = kept.remove(index);
         free = free.saturating_add(segment.bytes);
         trims.insert(segment.trim.partition, segment.trim);
@@ -135,8 +162,9 @@ pub async fn carry_out(inner: &Inner) -> Result<(), Error> {
     let model = inner.model.load_full();
     for bus in model.buses.values() {
         for topic in bus.topics.values() {
-            let partitions: Vec<Held> =
-                partitions_of(bus, topic).filter_map(|partition| held(inner, &places, partition)).collect();
+            let partitions: Vec<Held> = partitions_of(bus, topic)
+                .filter_map(|partition| held(inner, &places, partition))
+                .collect();
             let (topic_trims, topic_kept) = plan_topic(&topic.spec.retention, &partitions, now);
             trims.extend(topic_trims);
             kept.extend(topic_kept);
@@ -153,27 +181,47 @@ fn held(inner: &Inner, places: &HashMap<SubscriptionId, Vec<Place>>, partition: 
     let segments = inner.journal.segments(partition).ok()?;
     let of_partition = places.values().flatten().filter(|place| place.partition == partition);
     let needed_from = of_partition.map(|place| place.position).min().unwrap_or(u64::MAX);
-    Some(Held { partition, segments, needed_from })
+    Some(Held {
+        partition,
+        segments,
+        needed_from,
+    })
 }
 
 async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
     let places = inner.places().await?;
     let loses = |places: &Vec<Place>| {
-        places.iter().any(|place| place.partition == trim.partition && place.position < trim.to)
+        places
+            .iter()
+            .any(|place| place.partition == trim.partition && place.position < trim.to)
     };
-    for subscription in places.iter().filter(|(_, places)| loses(places)).map(|(subscription, _)| *subscription) {
+    for subscription in places
+        .iter()
+        .filter(|(_, places)| loses(places))
+        .map(|(subscription, _)| *subscription)
+    {
         let (reply, frozen) = oneshot::channel();
         inner.tell_router(Message::Freeze(subscription, reply)).await?;
         let places = frozen.await.map_err(|_| Error::Closing)?;
         let given_up = give_up(inner, subscription, &places, trim).await;
-        let thaw = Message::Thaw { subscription, rules: None, cursors: BTreeMap::new() };
+        let thaw = Message::Thaw {
+            subscription,
+            rules: None,
+            cursors: BTreeMap::new(),
+        };
         inner.tell_router(thaw).await?;
         if !given_up? {
             return Ok(());
         }
     }
     let (done, skipped) = oneshot::channel();
-    inner.tell_router(Message::Skip { partition: trim.partition, to: trim.to, done }).await?;
+    inner
+        .tell_router(Message::Skip {
+            partition: trim.partition,
+            to: trim.to,
+            done,
+        })
+        .await?;
     skipped.await.map_err(|_| Error::Closing)?;
     inner.journal.trim(trim.partition, trim.to).await?;
     tracing::info!(partition = ?trim.partition, to = trim.to, "removed what retention had to");
@@ -182,13 +230,19 @@ async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
 
 /// Counts and records what a subscription loses; false: it has some of it in its hands, so the trim must wait.
 async fn give_up(inner: &Inner, subscription: SubscriptionId, places: &[Place], trim: Trim) -> Result<bool, Error> {
-    let Some(place) = places.iter().find(|place| place.partition == trim.partition) else { return Ok(true) };
-    let (Some(lane), Some(rules)) = (inner.lane(subscription), inner.view.rules(subscription)) else { return Ok(true) };
+    let Some(place) = places.iter().find(|place| place.partition == trim.partition) else {
+        return Ok(true);
+    };
+    let (Some(lane), Some(rules)) = (inner.lane(subscription), inner.view.rules(subscription)) else {
+        return Ok(true);
+    };
     let partition = stored(trim.partition);
     if place.position >= trim.to {
         return Ok(true);
     }
-    let Some(known) = known(&lane, partition, trim.to).await else { return Ok(false) };
+    let Some(known) = known(&lane, partition, trim.to).await else {
+        return Ok(false);
+    };
     let matched = count(inner, &rules, place.position.max(place.floor), trim, &known).await?;
     let position = trim.to;
     let range = Range {
@@ -200,11 +254,23 @@ async fn give_up(inner: &Inner, subscription: SubscriptionId, places: &[Place], 
         reason: RangeReason::Expired,
         recorded: inner.settings.clock.now(),
     };
-    let row = LaneRow { subscription, partition, position, floor: place.floor, follows_tail: false };
+    let row = LaneRow {
+        subscription,
+        partition,
+        position,
+        floor: place.floor,
+        follows_tail: false,
+    };
     let operations = vec![Operation::RecordRange(range), Operation::SaveLane(row)];
     inner.store.apply(trim.partition.topic.bus, operations).await?;
     lane.inbox.counters.given_up.fetch_add(matched, Relaxed);
-    tracing::error!(subscription, ?partition, to = trim.to, matched, "events expired before they were delivered");
+    tracing::error!(
+        subscription,
+        ?partition,
+        to = trim.to,
+        matched,
+        "events expired before they were delivered"
+    );
     Ok(true)
 }
 
@@ -215,13 +281,7 @@ async fn known(lane: &LaneHandle, partition: store::Partition, to: u64) -> Optio
 }
 
 /// Events that a subscription wants and has not settled, in a range that goes.
-async fn count(
-    inner: &Inner,
-    rules: &Rules,
-    from: u64,
-    trim: Trim,
-    known: &BTreeSet<u64>,
-) -> Result<u64, Error> {
+async fn count(inner: &Inner, rules: &Rules, from: u64, trim: Trim, known: &BTreeSet<u64>) -> Result<u64, Error> {
     let (mut at, mut matched) = (from, 0);
     let mut sieve = Sieve::default();
     while at < trim.to {
@@ -268,7 +328,10 @@ mod tests {
     const NOW: Millis = 100 * 3_600_000;
 
     fn partition(bus: u32) -> PartitionId {
-        PartitionId { topic: TopicId { bus, topic: bus }, index: 0 }
+        PartitionId {
+            topic: TopicId { bus, topic: bus },
+            index: 0,
+        }
     }
 
     /// Segments of ten records, by age in hours, the last one active.
@@ -280,11 +343,19 @@ mod tests {
             newest: NOW - age * 3_600_000,
             active: index + 1 == ages.len(),
         };
-        Held { partition: partition(bus), segments: ages.iter().enumerate().map(segment).collect(), needed_from }
+        Held {
+            partition: partition(bus),
+            segments: ages.iter().enumerate().map(segment).collect(),
+            needed_from,
+        }
     }
 
     fn retention(age: Option<u32>, bytes: Option<u64>, hold: u32) -> Retention {
-        Retention { age: age.map(|hours| HOUR * hours), bytes, hold: Some(HOUR * hold) }
+        Retention {
+            age: age.map(|hours| HOUR * hours),
+            bytes,
+            hold: Some(HOUR * hold),
+        }
     }
 
     fn goes(retention: &Retention, held: Held) -> Option<u64> {
@@ -293,15 +364,27 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_age_goes_also_from_an_active_segment() {
-        assert_eq!(goes(&retention(Some(5), None, 50), held(1, &[9, 6, 4], u64::MAX)), Some(20));
-        assert_eq!(goes(&retention(Some(5), None, 50), held(1, &[9, 8, 7], u64::MAX)), Some(30));
+        assert_eq!(
+            goes(&retention(Some(5), None, 50), held(1, &[9, 6, 4], u64::MAX)),
+            Some(20)
+        );
+        assert_eq!(
+            goes(&retention(Some(5), None, 50), held(1, &[9, 8, 7], u64::MAX)),
+            Some(30)
+        );
         assert_eq!(goes(&retention(None, None, 50), held(1, &[90], u64::MAX)), None);
     }
 
     #[test]
     fn what_is_beyond_the_bytes_goes_oldest_first_and_never_the_active_one() {
-        assert_eq!(goes(&retention(None, Some(250), 50), held(1, &[9, 6, 4], u64::MAX)), Some(10));
-        assert_eq!(goes(&retention(None, Some(1), 50), held(1, &[9, 6, 4], u64::MAX)), Some(20));
+        assert_eq!(
+            goes(&retention(None, Some(250), 50), held(1, &[9, 6, 4], u64::MAX)),
+            Some(10)
+        );
+        assert_eq!(
+            goes(&retention(None, Some(1), 50), held(1, &[9, 6, 4], u64::MAX)),
+            Some(20)
+        );
     }
 
     #[test]
@@ -322,8 +405,26 @@ mod tests {
         });
         let disk = |free| DiskSpace { total: 10_000, free };
         assert!(give_up_for_space(kept.clone(), disk(1_500)).is_empty());
-        assert_eq!(give_up_for_space(kept.clone(), disk(1_450)), [Trim { partition: partition(2), to: 10 }]);
+        assert_eq!(
+            give_up_for_space(kept.clone(), disk(1_450)),
+            [Trim {
+                partition: partition(2),
+                to: 10
+            }]
+        );
         let both = give_up_for_space(kept, disk(1_250));
-        assert_eq!(both, [Trim { partition: partition(1), to: 10 }, Trim { partition: partition(2), to: 20 }]);
+        assert_eq!(
+            both,
+            [
+                Trim {
+                    partition: partition(1),
+                    to: 10
+                },
+                Trim {
+                    partition: partition(2),
+                    to: 20
+                }
+            ]
+        );
     }
 }

@@ -53,7 +53,14 @@ pub struct Reader {
 impl Reader {
     /// A reader with its places.
     pub fn new(lane: LaneHandle, rules: Arc<Rules>, ordered: bool, cursors: BTreeMap<PartitionId, Cursor>) -> Self {
-        Self { lane, rules, ordered, cursors, frozen: false, batch: Vec::new() }
+        Self {
+            lane,
+            rules,
+            ordered,
+            cursors,
+            frozen: false,
+            batch: Vec::new(),
+        }
     }
 
     fn inbox(&self) -> &Arc<Inbox> {
@@ -139,25 +146,44 @@ pub struct View {
 impl View {
     /// The live tail's place in a partition.
     pub fn tail(&self, partition: PartitionId) -> u64 {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied().unwrap_or_default()
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&partition)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Where a lane reads if it is behind, and the append time there.
     pub fn behind(&self, subscription: SubscriptionId, partition: PartitionId) -> Option<(u64, Millis)> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner).get(&(subscription, partition)).copied()
+        self.behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(subscription, partition))
+            .copied()
     }
 
     /// The rules that a lane is read by.
     pub fn rules(&self, subscription: SubscriptionId) -> Option<Arc<Rules>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(&subscription).cloned()
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&subscription)
+            .cloned()
     }
 
     fn set_rules(&self, subscription: SubscriptionId, rules: &Arc<Rules>) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(subscription, Arc::clone(rules));
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(subscription, Arc::clone(rules));
     }
 
     fn set_tail(&self, partition: PartitionId, tail: u64) {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, tail);
+        self.tails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(partition, tail);
     }
 
     fn set_behind(&self, subscription: SubscriptionId, partition: PartitionId, place: Option<(u64, Millis)>) {
@@ -169,8 +195,14 @@ impl View {
     }
 
     fn forget(&self, subscription: SubscriptionId) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).remove(&subscription);
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _), _| *other != subscription);
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&subscription);
+        self.behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(other, _), _| *other != subscription);
     }
 }
 
@@ -246,7 +278,11 @@ impl Router {
             view: start.view,
             readers: HashMap::new(),
             matchers: HashMap::new(),
-            saved_tails: start.tails.iter().map(|(partition, tail)| (*partition, *tail)).collect(),
+            saved_tails: start
+                .tails
+                .iter()
+                .map(|(partition, tail)| (*partition, *tail))
+                .collect(),
             changed: start.tails.keys().copied().collect(),
             tails: start.tails,
             again: None,
@@ -273,7 +309,11 @@ impl Router {
 
     /// Serves until it is told to end.
     pub async fn run(mut self, channels: Channels) {
-        let Channels { mut messages, mut room, mut tail } = channels;
+        let Channels {
+            mut messages,
+            mut room,
+            mut tail,
+        } = channels;
         let mut tail_open = true;
         loop {
             self.schedule();
@@ -315,14 +355,25 @@ impl Router {
                 self.freezes.push((subscription, reply));
                 self.answer_freezes();
             }
-            Message::Thaw { subscription, rules, cursors } => self.thaw(subscription, rules, cursors),
+            Message::Thaw {
+                subscription,
+                rules,
+                cursors,
+            } => self.thaw(subscription, rules, cursors),
             Message::Remove(subscription) => self.remove(subscription),
-            Message::Partitions { partitions, rules, done } => {
+            Message::Partitions {
+                partitions,
+                rules,
+                done,
+            } => {
                 self.partitions(partitions, rules);
                 let _ = done.send(());
             }
             Message::Places(reply) => {
-                let places = self.readers.keys().map(|subscription| (*subscription, self.places(*subscription)));
+                let places = self
+                    .readers
+                    .keys()
+                    .map(|subscription| (*subscription, self.places(*subscription)));
                 let _ = reply.send(places.collect());
             }
             Message::Skip { partition, to, done } => {
@@ -338,7 +389,8 @@ impl Router {
         let subscription = reader.inbox().subscription;
         for (partition, cursor) in &reader.cursors {
             if cursor.mode == Mode::Behind {
-                self.view.set_behind(subscription, *partition, Some((cursor.read, self.settings.clock.now())));
+                self.view
+                    .set_behind(subscription, *partition, Some((cursor.read, self.settings.clock.now())));
             }
         }
         self.hungry.insert(subscription);
@@ -358,10 +410,16 @@ impl Router {
     fn compile(&mut self) {
         let topics: BTreeSet<u32> = self.tails.keys().map(|partition| partition.topic.topic).collect();
         let matcher = |topic: u32| {
-            let wanting = self.readers.iter().filter(|(_, reader)| reader.rules.current.topics.contains(&topic));
+            let wanting = self
+                .readers
+                .iter()
+                .filter(|(_, reader)| reader.rules.current.topics.contains(&topic));
             Matcher::build(wanting.map(|(id, reader)| (*id, Arc::clone(&reader.rules.current.filter))))
         };
-        self.matchers = topics.into_iter().map(|topic| (topic, Arc::new(matcher(topic)))).collect();
+        self.matchers = topics
+            .into_iter()
+            .map(|topic| (topic, Arc::new(matcher(topic))))
+            .collect();
     }
 
     fn mark_changed(&mut self, partitions: Vec<PartitionId>) {
@@ -383,8 +441,12 @@ impl Router {
 
     /// Reads one chunk at the tail.
     async fn advance(&mut self) {
-        let Some(partition) = self.changed.pop_front() else { return };
-        let Some(from) = self.tails.get(&partition).copied() else { return };
+        let Some(partition) = self.changed.pop_front() else {
+            return;
+        };
+        let Some(from) = self.tails.get(&partition).copied() else {
+            return;
+        };
         if !self.is_followed(partition) {
             // Nobody listens here: scans will read it, once for all.
             let end = self.journal.bounds(partition).map_or(from, |bounds| bounds.high_water);
@@ -406,7 +468,10 @@ impl Router {
 
     fn is_followed(&self, partition: PartitionId) -> bool {
         let follows = |reader: &Reader| {
-            reader.cursors.get(&partition).is_some_and(|cursor| cursor.mode == Mode::Following)
+            reader
+                .cursors
+                .get(&partition)
+                .is_some_and(|cursor| cursor.mode == Mode::Following)
         };
         self.readers.values().any(follows)
     }
@@ -414,7 +479,11 @@ impl Router {
     fn reached(&mut self, partition: PartitionId, tail: u64, is_end: bool) {
         let before = self.tails.insert(partition, tail).unwrap_or_default();
         self.view.set_tail(partition, tail);
-        let now = if is_end && self.changed.is_empty() { 0 } else { self.settings.clock.now().unsigned_abs() };
+        let now = if is_end && self.changed.is_empty() {
+            0
+        } else {
+            self.settings.clock.now().unsigned_abs()
+        };
         self.view.stuck_since.store(now, Relaxed);
         self.read_since_save += tail.saturating_sub(before);
         if tail != before {
@@ -424,16 +493,22 @@ impl Router {
     }
 
     fn route(&mut self, partition: PartitionId, from: u64, chunk: &Chunk) {
-        let Some(matcher) = self.matchers.get(&partition.topic.topic) else { return };
+        let Some(matcher) = self.matchers.get(&partition.topic.topic) else {
+            return;
+        };
         let mut looked_at = 0;
         for batch in &chunk.batches {
             for record in journal::records(batch).filter(|record| record.offset >= from) {
                 looked_at += 1;
-                let Some(event) = EventView::from_record(record.headers(), record.value) else { continue };
+                let Some(event) = EventView::from_record(record.headers(), record.value) else {
+                    continue;
+                };
                 let matched = self.sieve.matches(matcher, &event, batch.append_time);
                 let mut kept = Kept::default();
                 for subscription in matched {
-                    let Some(reader) = self.readers.get_mut(subscription) else { continue };
+                    let Some(reader) = self.readers.get_mut(subscription) else {
+                        continue;
+                    };
                     let wants = |cursor: &Cursor| cursor.mode == Mode::Following && record.offset >= cursor.read;
                     if !reader.cursors.get(&partition).is_some_and(wants) {
                         continue;
@@ -457,7 +532,9 @@ impl Router {
     /// Gives each lane what matched; one without room leaves the tail.
     fn hand_over(&mut self, partition: PartitionId) {
         for subscription in std::mem::take(&mut self.touched) {
-            let Some(reader) = self.readers.get_mut(&subscription) else { continue };
+            let Some(reader) = self.readers.get_mut(&subscription) else {
+                continue;
+            };
             let mut batch = std::mem::take(&mut reader.batch);
             reader.lane.inbox.push(&mut batch);
             if let Some(refused) = batch.first() {
@@ -492,18 +569,36 @@ impl Router {
         let recorded = self.settings.clock.now();
         let mut operations = Vec::new();
         for (subscription, reader) in &self.readers {
-            let Some(cursor) = reader.cursors.get(&partition).filter(|cursor| cursor.mode != Mode::Scanning) else {
+            let Some(cursor) = reader
+                .cursors
+                .get(&partition)
+                .filter(|cursor| cursor.mode != Mode::Scanning)
+            else {
                 continue;
             };
             let from = cursor.reached(tail);
             if from < to && reader.rules.reads(partition.topic.topic) {
                 let partition = stored(partition);
-                let range = Range { subscription: *subscription, partition, from, to, matched: None, reason, recorded };
+                let range = Range {
+                    subscription: *subscription,
+                    partition,
+                    from,
+                    to,
+                    matched: None,
+                    reason,
+                    recorded,
+                };
                 operations.push(Operation::RecordRange(range));
             }
         }
         let bus = partition.topic.bus;
-        tracing::error!(?partition, to, ?reason, lanes = operations.len(), "records cannot be read any more");
+        tracing::error!(
+            ?partition,
+            to,
+            ?reason,
+            lanes = operations.len(),
+            "records cannot be read any more"
+        );
         if let Err(error) = self.store.apply(bus, operations).await {
             tracing::warn!(%error, "failed to record a range; trying again");
             let again = self.again.get_or_insert_with(|| (Instant::now() + AGAIN, Vec::new()));
@@ -540,13 +635,19 @@ impl Router {
 
     /// Takes up where a lane wants to be read to again.
     fn rewind(&mut self, subscription: SubscriptionId) {
-        let Some(reader) = self.readers.get_mut(&subscription) else { return };
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
         let inbox = Arc::clone(reader.inbox());
         for partition in inbox.rewound() {
             let found = reader.cursors.iter_mut().find(|(id, _)| stored(**id) == partition);
-            let Some((id, cursor)) = found.filter(|(_, cursor)| cursor.mode != Mode::Scanning) else { continue };
+            let Some((id, cursor)) = found.filter(|(_, cursor)| cursor.mode != Mode::Scanning) else {
+                continue;
+            };
             let tail = self.tails.get(id).copied().unwrap_or_default();
-            let Some(from) = inbox.take_rewound(partition) else { continue };
+            let Some(from) = inbox.take_rewound(partition) else {
+                continue;
+            };
             cursor.frontier = cursor.frontier(tail);
             cursor.read = cursor.reached(tail).min(from).max(cursor.floor);
             cursor.mode = Mode::Behind;
@@ -559,7 +660,9 @@ impl Router {
     /// Starts as many scans as may run.
     fn schedule(&mut self) {
         while !self.closing && self.scans.len() < self.settings.catch_up_scans {
-            let Some((partition, served)) = self.next_scan() else { break };
+            let Some((partition, served)) = self.next_scan() else {
+                break;
+            };
             self.scans.spawn(scan(Arc::clone(&self.journal), partition, served));
         }
         self.view.scans.store(self.scans.len() as u64, Relaxed);
@@ -568,9 +671,16 @@ impl Router {
     /// The next hungry lane in turn, with everybody who can be served by the same chunk.
     fn next_scan(&mut self) -> Option<(PartitionId, Vec<Served>)> {
         while !self.hungry.is_empty() {
-            let next = self.hungry.range(self.last_fed + 1..).next().or_else(|| self.hungry.first()).copied()?;
+            let next = self
+                .hungry
+                .range(self.last_fed + 1..)
+                .next()
+                .or_else(|| self.hungry.first())
+                .copied()?;
             self.last_fed = next;
-            let served = self.partition_to_scan(next).map(|partition| (partition, self.serve_with(partition)));
+            let served = self
+                .partition_to_scan(next)
+                .map(|partition| (partition, self.serve_with(partition)));
             match served {
                 Some((partition, lanes)) if !lanes.is_empty() => return Some((partition, lanes)),
                 _ => self.hungry.remove(&next),
@@ -583,19 +693,28 @@ impl Router {
         let reader = self.readers.get(&subscription).filter(|reader| !reader.frozen)?;
         let behind = reader.cursors.iter().filter(|(_, cursor)| cursor.mode == Mode::Behind);
         // The one that is furthest behind by what it has read, so that all partitions move.
-        let partition = behind.min_by_key(|(_, cursor)| cursor.read).map(|(partition, _)| *partition)?;
+        let partition = behind
+            .min_by_key(|(_, cursor)| cursor.read)
+            .map(|(partition, _)| *partition)?;
         reader.inbox().wants_more().then_some(partition)
     }
 
     fn serve_with(&mut self, partition: PartitionId) -> Vec<Served> {
         let mut served = Vec::new();
         for (subscription, reader) in &mut self.readers {
-            let Some(cursor) = reader.cursors.get_mut(&partition) else { continue };
+            let Some(cursor) = reader.cursors.get_mut(&partition) else {
+                continue;
+            };
             let takes_part = cursor.mode == Mode::Behind && !reader.frozen && self.hungry.contains(subscription);
             if !takes_part || !reader.lane.inbox.wants_more() {
                 continue;
             }
+            let tail = self.tails.get(&partition).copied().unwrap_or_default();
             cursor.mode = Mode::Scanning;
+            // What it went back for may be settled by now.
+            cursor.read = cursor
+                .read
+                .max(cursor.position(tail, reader.lane.inbox.standing(stored(partition))));
             served.push(Served {
                 subscription: *subscription,
                 inbox: Arc::clone(&reader.lane.inbox),
@@ -608,16 +727,32 @@ impl Router {
     }
 
     async fn scanned(&mut self, scanned: Option<Scanned>) {
-        let Some(Scanned { partition, lanes, last_append_time, error }) = scanned else { return };
+        let Some(Scanned {
+            partition,
+            lanes,
+            last_append_time,
+            error,
+        }) = scanned
+        else {
+            return;
+        };
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
         let mut lowest = u64::MAX;
         for lane in lanes {
-            let Some(reader) = self.readers.get_mut(&lane.subscription) else { continue };
-            let Some(cursor) = reader.cursors.get_mut(&partition) else { continue };
+            let Some(reader) = self.readers.get_mut(&lane.subscription) else {
+                continue;
+            };
+            let Some(cursor) = reader.cursors.get_mut(&partition) else {
+                continue;
+            };
             lowest = lowest.min(lane.read);
             cursor.read = lane.read;
             cursor.frontier = cursor.frontier.max(lane.read);
-            cursor.mode = if lane.read >= tail && !reader.frozen { Mode::Following } else { Mode::Behind };
+            cursor.mode = if lane.read >= tail && !reader.frozen {
+                Mode::Following
+            } else {
+                Mode::Behind
+            };
             let appended = last_append_time.unwrap_or_else(|| self.settings.clock.now());
             let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, appended));
             self.view.set_behind(lane.subscription, partition, behind);
@@ -635,7 +770,12 @@ impl Router {
     async fn scan_failed(&mut self, partition: PartitionId, from: u64, error: journal::Error) {
         match error {
             journal::Error::OutOfRange { high_water, .. } if from > high_water => {
-                tracing::error!(?partition, from, high_water, "a position lies beyond the end of its partition");
+                tracing::error!(
+                    ?partition,
+                    from,
+                    high_water,
+                    "a position lies beyond the end of its partition"
+                );
                 self.restart_at_end(partition, high_water);
             }
             error => self.unreadable(partition, from, error).await,
@@ -654,7 +794,9 @@ impl Router {
     // Changes.
 
     fn freeze(&mut self, subscription: SubscriptionId) {
-        let Some(reader) = self.readers.get_mut(&subscription) else { return };
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
         reader.frozen = true;
         for (partition, cursor) in &mut reader.cursors {
             let tail = self.tails.get(partition).copied().unwrap_or_default();
@@ -676,12 +818,19 @@ impl Router {
     }
 
     fn places(&self, subscription: SubscriptionId) -> Vec<Place> {
-        let Some(reader) = self.readers.get(&subscription) else { return Vec::new() };
+        let Some(reader) = self.readers.get(&subscription) else {
+            return Vec::new();
+        };
         let place = |(partition, cursor): (&PartitionId, &Cursor)| {
             let tail = self.tails.get(partition).copied().unwrap_or_default();
             let standing = reader.lane.inbox.standing(stored(*partition));
             let (position, frontier) = (cursor.position(tail, standing), cursor.frontier(tail));
-            Place { partition: *partition, position, frontier, floor: cursor.floor }
+            Place {
+                partition: *partition,
+                position,
+                frontier,
+                floor: cursor.floor,
+            }
         };
         reader.cursors.iter().map(place).collect()
     }
@@ -692,7 +841,9 @@ impl Router {
         rules: Option<(Arc<Rules>, bool)>,
         cursors: BTreeMap<PartitionId, Cursor>,
     ) {
-        let Some(reader) = self.readers.get_mut(&subscription) else { return };
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
         reader.frozen = false;
         if let Some((rules, ordered)) = rules {
             self.view.set_rules(subscription, &rules);
@@ -728,7 +879,10 @@ impl Router {
         for reader in self.readers.values_mut() {
             reader.cursors.retain(|partition, _| partitions.contains(partition));
             let topics = &reader.rules.current.topics;
-            for partition in partitions.iter().filter(|partition| topics.contains(&partition.topic.topic)) {
+            for partition in partitions
+                .iter()
+                .filter(|partition| topics.contains(&partition.topic.topic))
+            {
                 let new = Cursor::new(Mode::Following, 0, 0, Saved::Follows);
                 reader.cursors.entry(*partition).or_insert(new);
             }
@@ -774,7 +928,10 @@ impl Router {
         let (mut operations, mut tails, mut lanes) = (Vec::new(), Vec::new(), Vec::new());
         for (partition, tail) in &self.tails {
             if self.saved_tails.get(partition) != Some(tail) {
-                operations.push(Operation::SaveTail { partition: stored(*partition), position: *tail });
+                operations.push(Operation::SaveTail {
+                    partition: stored(*partition),
+                    position: *tail,
+                });
                 tails.push((*partition, *tail));
             }
         }
@@ -795,7 +952,9 @@ impl Router {
     }
 
     fn saved(&mut self, done: Option<SaveDone>) {
-        let Some(SaveDone { tails, lanes, result }) = done else { return };
+        let Some(SaveDone { tails, lanes, result }) = done else {
+            return;
+        };
         if let Err(error) = result {
             tracing::warn!(%error, "failed to save positions; trying again");
             self.save_at = Some(Instant::now() + AGAIN);
@@ -804,13 +963,20 @@ impl Router {
         self.saved_tails.extend(tails);
         let mut cleared: HashMap<SubscriptionId, Vec<(Partition, u64)>> = HashMap::new();
         for save in lanes {
-            let Some(reader) = self.readers.get_mut(&save.subscription) else { continue };
+            let Some(reader) = self.readers.get_mut(&save.subscription) else {
+                continue;
+            };
             let mut cursors = reader.cursors.iter_mut();
-            let Some((_, cursor)) = cursors.find(|(id, _)| stored(**id) == save.partition) else { continue };
+            let Some((_, cursor)) = cursors.find(|(id, _)| stored(**id) == save.partition) else {
+                continue;
+            };
             cursor.saved = save.saved;
             if let Some(below) = save.cleared {
                 cursor.cleared = below;
-                cleared.entry(save.subscription).or_default().push((save.partition, below));
+                cleared
+                    .entry(save.subscription)
+                    .or_default()
+                    .push((save.partition, below));
             }
         }
         for (subscription, positions) in cleared {
@@ -835,7 +1001,12 @@ impl Router {
 fn leave_tail(reader: &mut Reader, partition: PartitionId, read: u64) {
     if let Some(cursor) = reader.cursors.get_mut(&partition) {
         // What lies between was handed over or not wanted; the frontier is what the tail has reached.
-        *cursor = Cursor { mode: Mode::Behind, read, frontier: cursor.frontier.max(read), ..*cursor };
+        *cursor = Cursor {
+            mode: Mode::Behind,
+            read,
+            frontier: cursor.frontier.max(read),
+            ..*cursor
+        };
     }
 }
 

@@ -52,25 +52,35 @@ pub async fn scan(journal: Arc<dyn Journal>, partition: PartitionId, mut lanes: 
         }
         Err(error) => (None, Some(error)),
     };
-    Scanned { partition, lanes, last_append_time, error }
+    Scanned {
+        partition,
+        lanes,
+        last_append_time,
+        error,
+    }
 }
 
 fn serve(partition: PartitionId, chunk: &Chunk, lanes: &mut [Served]) {
     let mut sieve = Sieve::default();
     let mut fed: Vec<Vec<Fed>> = lanes.iter().map(|_| Vec::new()).collect();
-    let first = chunk.start.max(lanes.iter().map(|lane| lane.read).min().unwrap_or_default());
+    let first = chunk
+        .start
+        .max(lanes.iter().map(|lane| lane.read).min().unwrap_or_default());
     for batch in &chunk.batches {
         for record in journal::records(batch).filter(|record| record.offset >= first) {
-            let Some(event) = EventView::from_record(record.headers(), record.value) else { continue };
+            let Some(event) = EventView::from_record(record.headers(), record.value) else {
+                continue;
+            };
             let mut kept = Kept::default();
-            for (lane, fed) in lanes.iter().zip(&mut fed).filter(|(lane, _)| record.offset >= lane.read) {
+            for (lane, fed) in lanes
+                .iter()
+                .zip(&mut fed)
+                .filter(|(lane, _)| record.offset >= lane.read)
+            {
                 let rule = lane.rules.at(stored(partition), record.offset);
                 let reads = rule.topics.contains(&partition.topic.topic);
                 let is_seen_elsewhere = || copy_of(&record).is_some_and(|primary| rule.topics.contains(&primary));
-                if reads
-                    && sieve.matches_one(&rule.filter, &event, batch.append_time)
-                    && !is_seen_elsewhere()
-                {
+                if reads && sieve.matches_one(&rule.filter, &event, batch.append_time) && !is_seen_elsewhere() {
                     fed.push(kept.fed(partition, &record, batch.append_time, rule.version, lane.ordered));
                 }
             }
@@ -98,7 +108,9 @@ impl Kept {
         version: store::Revision,
         ordered: bool,
     ) -> Fed {
-        let (bytes, hash) = self.0.get_or_insert_with(|| (Bytes::copy_from_slice(record.body), None));
+        let (bytes, hash) = self
+            .0
+            .get_or_insert_with(|| (Bytes::copy_from_slice(record.body), None));
         if ordered && hash.is_none() {
             *hash = record.key.map(key_hash);
         }
@@ -115,5 +127,10 @@ impl Kept {
 
 /// Persisted in parked rows: the first 8 bytes, big-endian, of SHA-256 over the key.
 fn key_hash(key: &[u8]) -> u64 {
-    u64::from_be_bytes(*digest(&SHA256, key).as_ref().first_chunk().expect("SHA-256 has 32 bytes"))
+    u64::from_be_bytes(
+        *digest(&SHA256, key)
+            .as_ref()
+            .first_chunk()
+            .expect("SHA-256 has 32 bytes"),
+    )
 }

@@ -49,16 +49,28 @@ pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> R
     if by_source.len() > 1 {
         return Err(Error::Ambiguous(by_source.into_keys().collect()));
     }
-    let Some((source, mut copies)) = by_source.pop_first() else { return Ok(None) };
+    let Some((source, mut copies)) = by_source.pop_first() else {
+        return Ok(None);
+    };
     copies.sort_by_key(|copy| (!copy.is_primary, std::cmp::Reverse(copy.position)));
-    let Some(event) = event(&copies[0]) else { return Ok(None) };
+    let Some(event) = event(&copies[0]) else {
+        return Ok(None);
+    };
     let known = known(inner, bus, id, &source, &copies).await?;
     let mut subscriptions = Vec::new();
     for subscription in bus.subscriptions.values() {
         subscriptions.extend(one(inner, bus, subscription, &copies, &known).await?);
     }
-    let stored = copies.iter().map(|copy| (topic_name(bus, copy.position.partition), copy.position)).collect();
-    Ok(Some(Story { event, stored, append_time: copies[0].appended, subscriptions }))
+    let stored = copies
+        .iter()
+        .map(|copy| (topic_name(bus, copy.position.partition), copy.position))
+        .collect();
+    Ok(Some(Story {
+        event,
+        stored,
+        append_time: copies[0].appended,
+        subscriptions,
+    }))
 }
 
 fn topic_name(bus: &Bus, partition: PartitionId) -> String {
@@ -76,14 +88,31 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
     let mut by_source: BTreeMap<String, Vec<Copy>> = BTreeMap::new();
     for position in inner.journal.find(bus.id, identity::lookup_hash(id), FOUND_MAX).await? {
         // A record that was trimmed since, or lies in a damaged range, is not kept any more.
-        let Ok(chunk) = inner.journal.read(position.partition, position.offset, READ_BYTES).await else { continue };
+        let Ok(chunk) = inner
+            .journal
+            .read(position.partition, position.offset, READ_BYTES)
+            .await
+        else {
+            continue;
+        };
         for batch in &chunk.batches {
-            let Some(record) = journal::records(batch).find(|record| record.offset == position.offset) else { continue };
-            let Some(event) = EventView::from_record(record.headers(), record.value) else { continue };
-            let Some(kept) = EncodedRecord::from_bytes(bytes::Bytes::copy_from_slice(record.body)) else { continue };
+            let Some(record) = journal::records(batch).find(|record| record.offset == position.offset) else {
+                continue;
+            };
+            let Some(event) = EventView::from_record(record.headers(), record.value) else {
+                continue;
+            };
+            let Some(kept) = EncodedRecord::from_bytes(bytes::Bytes::copy_from_slice(record.body)) else {
+                continue;
+            };
             if event.id() == id {
                 let is_primary = copy_of(&record).is_none();
-                let copy = Copy { position, appended: batch.append_time, is_primary, record: kept };
+                let copy = Copy {
+                    position,
+                    appended: batch.append_time,
+                    is_primary,
+                    record: kept,
+                };
                 by_source.entry(event.source().to_owned()).or_default().push(copy);
             }
         }
@@ -94,14 +123,40 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
 async fn known(inner: &Inner, bus: &Bus, id: &str, source: &str, copies: &[Copy]) -> Result<Known, Error> {
     let mut parked = Vec::new();
     for copy in copies {
-        parked.extend(inner.store.parked_at(stored(copy.position.partition), copy.position.offset).await?);
+        parked.extend(
+            inner
+                .store
+                .parked_at(stored(copy.position.partition), copy.position.offset)
+                .await?,
+        );
     }
     let ids: Vec<_> = bus.subscriptions.values().map(|subscription| subscription.id).collect();
-    let query = DeadQuery { subscriptions: ids.clone(), event_id: Some(id.to_owned()), limit: FOUND_MAX * ids.len(), ..DeadQuery::default() };
-    let dead = if ids.is_empty() { Vec::new() } else { inner.store.dead(query).await? };
+    let query = DeadQuery {
+        subscriptions: ids.clone(),
+        event_id: Some(id.to_owned()),
+        limit: FOUND_MAX * ids.len(),
+        ..DeadQuery::default()
+    };
+    let dead = if ids.is_empty() {
+        Vec::new()
+    } else {
+        inner.store.dead(query).await?
+    };
     let appended = copies.iter().map(|copy| copy.appended).min().unwrap_or_default();
-    let attempts = inner.attempts.find(event_hash(source, id), appended.saturating_sub(CLOCKS_APART), Millis::MAX).await?;
-    Ok(Known { parked, dead, attempts, places: inner.places().await? })
+    let attempts = inner
+        .attempts
+        .find(
+            event_hash(source, id),
+            appended.saturating_sub(CLOCKS_APART),
+            Millis::MAX,
+        )
+        .await?;
+    Ok(Known {
+        parked,
+        dead,
+        attempts,
+        places: inner.places().await?,
+    })
 }
 
 /// The journal's clock and the lanes' may differ by so much.
@@ -115,21 +170,27 @@ async fn one(
     copies: &[Copy],
     known: &Known,
 ) -> Result<Option<SubscriptionStory>, Error> {
-    let Some((copy, version)) = copy_for(inner, bus, subscription, copies) else { return Ok(None) };
+    let Some((copy, version)) = copy_for(inner, bus, subscription, copies) else {
+        return Ok(None);
+    };
     let at = |position: Position| stored(position.partition);
     let (partition, offset) = (at(copy.position), copy.position.offset);
     let view = copy.record.view(offset, copy.appended);
     let attempts: Vec<_> = known
         .attempts
         .iter()
-        .filter(|attempt| attempt.subscription == subscription.id && attempt.partition == partition && attempt.offset == offset)
+        .filter(|attempt| {
+            attempt.subscription == subscription.id && attempt.partition == partition && attempt.offset == offset
+        })
         .cloned()
         .collect();
     let version_subscription = inner.model.load().subscription_version(subscription, version);
     let reason = EventView::from_record(view.headers(), view.value)
         .and_then(|event| why_not(&version_subscription.filter, &event, copy.appended));
     let floor = inner.store.lanes().await?.into_iter();
-    let floor = floor.filter(|row| row.subscription == subscription.id && row.partition == partition).map(|row| row.floor);
+    let floor = floor
+        .filter(|row| row.subscription == subscription.id && row.partition == partition)
+        .map(|row| row.floor);
     let starts_after = floor.max().is_some_and(|floor| offset < floor);
     let matched = match reason {
         Some(reason) => Err(reason),
@@ -141,7 +202,13 @@ async fn one(
         Ok(()) => state(inner, subscription.id, copy.position, known, &attempts).await?,
     };
     let subscription = subscription.name.clone();
-    Ok(Some(SubscriptionStory { subscription, version, matched, state, attempts }))
+    Ok(Some(SubscriptionStory {
+        subscription,
+        version,
+        matched,
+        state,
+        attempts,
+    }))
 }
 
 /// The record that a subscription sees: the primary one if it reads its topic, else its first copy.
@@ -155,8 +222,9 @@ fn copy_for<'a>(
     let rules = inner.view.rules(subscription.id);
     let copy = copies.iter().find(|copy| {
         let topic = copy.position.partition.topic.topic;
-        let rule: Option<&Rule> =
-            rules.as_ref().map(|rules| rules.at(stored(copy.position.partition), copy.position.offset));
+        let rule: Option<&Rule> = rules
+            .as_ref()
+            .map(|rules| rules.at(stored(copy.position.partition), copy.position.offset));
         rule.map_or_else(|| topics.contains(&topic), |rule| rule.topics.contains(&topic))
     })?;
     let version = rules.as_ref().map_or(subscription.version, |rules| {
@@ -191,11 +259,16 @@ async fn state(
         });
     }
     let marks = inner.store.marks(subscription).await?;
-    let mark = marks.iter().find(|mark| mark.key.partition == partition && mark.key.offset == offset);
+    let mark = marks
+        .iter()
+        .find(|mark| mark.key.partition == partition && mark.key.offset == offset);
     if mark.is_some_and(|mark| mark.ending == Ending::Discarded) {
         return Ok(DeliveryState::Discarded);
     }
-    if attempts.iter().any(|attempt| attempt.outcome == store::AttemptOutcome::Delivered) {
+    if attempts
+        .iter()
+        .any(|attempt| attempt.outcome == store::AttemptOutcome::Delivered)
+    {
         return Ok(DeliveryState::Delivered);
     }
     let places = known.places.get(&subscription);

@@ -76,7 +76,11 @@ pub struct Window {
 impl Window {
     /// A window that begins at `position`, with the marks that the store holds above it.
     pub fn new(position: u64, marked: BTreeSet<u64>) -> Self {
-        Self { done: position, entries: VecDeque::new(), marked }
+        Self {
+            done: position,
+            entries: VecDeque::new(),
+            marked,
+        }
     }
 
     /// The oldest unsettled record, if any, and when it was appended: the lane's position in this partition is this, else
@@ -111,13 +115,25 @@ impl Window {
             return Admission::Skip;
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Err(at) = self.find(offset) else { return self.admit_again(offset) };
-        self.entries.insert(at, Entry { offset, appended, bytes, slot: Slot::Held });
+        let Err(at) = self.find(offset) else {
+            return self.admit_again(offset);
+        };
+        self.entries.insert(
+            at,
+            Entry {
+                offset,
+                appended,
+                bytes,
+                slot: Slot::Held,
+            },
+        );
         Admission::New
     }
 
     fn admit_again(&mut self, offset: u64) -> Admission {
-        let Some(entry) = self.get_mut(offset) else { return Admission::Skip };
+        let Some(entry) = self.get_mut(offset) else {
+            return Admission::Skip;
+        };
         match entry.slot {
             Slot::Returned(tried) => {
                 entry.slot = Slot::Held;
@@ -140,10 +156,16 @@ impl Window {
 
     /// A delivery goes back to the journal, its count remembered. Its bytes leave the accounting: a re-read adds them again.
     pub fn give_back(&mut self, offset: u64, tried: Tried) -> Released {
-        let Some(entry) = self.get_mut(offset) else { return Released::default() };
+        let Some(entry) = self.get_mut(offset) else {
+            return Released::default();
+        };
         debug_assert_eq!(entry.slot, Slot::Held, "only what is held can go back");
         entry.slot = Slot::Returned(tried);
-        Released { events: 1, bytes: entry.bytes as usize, held: 1 }
+        Released {
+            events: 1,
+            bytes: entry.bytes as usize,
+            held: 1,
+        }
     }
 
     /// Everything below `to` is given up (expired or damaged): unsettled offsets that are not held any more are dropped.
@@ -151,7 +173,11 @@ impl Window {
         for entry in self.entries.iter_mut().filter(|entry| entry.offset < to) {
             if matches!(entry.slot, Slot::Returned(_)) {
                 // Its bytes left the accounting when it went back; they must not leave it twice.
-                *entry = Entry { bytes: 0, slot: Slot::Settled, ..*entry };
+                *entry = Entry {
+                    bytes: 0,
+                    slot: Slot::Settled,
+                    ..*entry
+                };
             }
         }
         self.advance()
@@ -159,26 +185,39 @@ impl Window {
 
     /// Offsets above the position that are settled and carry no mark in the store: a next start would not know of them.
     pub fn unmarked(&self) -> impl Iterator<Item = u64> + '_ {
-        let settled = self.entries.iter().filter(|entry| entry.slot == Slot::Settled).map(|entry| entry.offset);
+        let settled = self
+            .entries
+            .iter()
+            .filter(|entry| entry.slot == Slot::Settled)
+            .map(|entry| entry.offset);
         settled.filter(|offset| !self.marked.contains(offset))
     }
 
     /// Offsets below `to` that are settled above the position, or still held: not to be counted as given up.
     pub fn known_below(&self, to: u64) -> BTreeSet<u64> {
         let inside = self.entries.iter().take_while(|entry| entry.offset < to);
-        let known = inside.filter(|entry| !matches!(entry.slot, Slot::Returned(_))).map(|entry| entry.offset);
+        let known = inside
+            .filter(|entry| !matches!(entry.slot, Slot::Returned(_)))
+            .map(|entry| entry.offset);
         known.chain(self.marked.range(..to).copied()).collect()
     }
 
     /// Whether the lane holds a record below `to`.
     pub fn holds_below(&self, to: u64) -> bool {
-        self.entries.iter().take_while(|entry| entry.offset < to).any(|entry| entry.slot == Slot::Held)
+        self.entries
+            .iter()
+            .take_while(|entry| entry.offset < to)
+            .any(|entry| entry.slot == Slot::Held)
     }
 
     fn advance(&mut self) -> Released {
         let mut released = Released::default();
         while let Some(entry) = self.entries.front().filter(|entry| entry.slot == Slot::Settled) {
-            released += Released { events: usize::from(entry.bytes > 0), bytes: entry.bytes as usize, held: 0 };
+            released += Released {
+                events: usize::from(entry.bytes > 0),
+                bytes: entry.bytes as usize,
+                held: 0,
+            };
             self.done = entry.offset + 1;
             self.entries.pop_front();
         }
@@ -213,9 +252,22 @@ mod tests {
     #[test]
     fn the_position_moves_when_the_front_is_settled() {
         let mut window = window(&[3, 5, 9]);
-        assert_eq!(window.settle(5), Released { held: 1, ..Released::default() });
+        assert_eq!(
+            window.settle(5),
+            Released {
+                held: 1,
+                ..Released::default()
+            }
+        );
         assert_eq!(window.oldest(), Some((3, 0)));
-        assert_eq!(window.settle(3), Released { events: 2, bytes: 20, held: 1 });
+        assert_eq!(
+            window.settle(3),
+            Released {
+                events: 2,
+                bytes: 20,
+                held: 1
+            }
+        );
         assert_eq!(window.oldest(), Some((9, 0)));
         window.settle(9);
         assert_eq!(window.oldest(), None);
@@ -225,8 +277,18 @@ mod tests {
     fn a_re_read_brings_back_only_what_was_given_back() {
         let mut window = window(&[3, 5, 9]);
         window.settle(5);
-        let tried = Tried { attempts: 2, first_attempt: Some(7) };
-        assert_eq!(window.give_back(3, tried), Released { events: 1, bytes: 10, held: 1 });
+        let tried = Tried {
+            attempts: 2,
+            first_attempt: Some(7),
+        };
+        assert_eq!(
+            window.give_back(3, tried),
+            Released {
+                events: 1,
+                bytes: 10,
+                held: 1
+            }
+        );
         let admitted = [2, 3, 5, 9].map(|offset| window.admit(offset, 10, 0));
         assert_eq!(admitted[0], Admission::New, "an older record that was never seen");
         assert_eq!(admitted[1], Admission::Again(tried));

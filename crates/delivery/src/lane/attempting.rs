@@ -60,7 +60,7 @@ impl Lane {
     /// Retries first, because they hold the position; then parked and new ones in turn.
     fn source(&self, now: Millis) -> Option<Source> {
         let waited = self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now);
-        let parked_turn = self.token % 2 == 0 || self.ready.is_empty();
+        let parked_turn = self.token.is_multiple_of(2) || self.ready.is_empty();
         match (waited, self.ready_parked.is_empty(), self.ready.is_empty()) {
             (true, ..) => Some(Source::Waiting),
             (_, false, _) if parked_turn => Some(Source::Parked),
@@ -96,15 +96,10 @@ impl Lane {
         self.in_flight.insert(self.token, pending);
     }
 
-    pub(super) fn finished(
-        &mut self,
-        token: u64,
-        started: Millis,
-        outcome: Outcome,
-        now: Millis,
-        random: &mut Random,
-    ) {
-        let Some(mut pending) = self.in_flight.remove(&token) else { return };
+    pub(super) fn finished(&mut self, token: u64, started: Millis, outcome: Outcome, now: Millis, random: &mut Random) {
+        let Some(mut pending) = self.in_flight.remove(&token) else {
+            return;
+        };
         pending.attempts = pending.attempts.saturating_add(1);
         pending.first_attempt.get_or_insert(started);
         if outcome.verdict != Verdict::Delivered {
@@ -156,7 +151,13 @@ impl Lane {
     ) {
         let was_probe = self.breaker.state() == State::HalfOpen;
         let turn = self.breaker.failed(after, now, random.unit());
-        match next_attempt(&self.config.policy.retry, pending.progress(now), after, now, random.unit()) {
+        match next_attempt(
+            &self.config.policy.retry,
+            pending.progress(now),
+            after,
+            now,
+            random.unit(),
+        ) {
             Next::AttemptsExhausted => self.give_up_on(pending, outcome, "attempts are used up", now),
             Next::TooOld => self.give_up_on(pending, outcome, "it would be too old", now),
             Next::Again { due, .. } if was_probe => self.park(pending, due, &outcome.reason),
@@ -189,7 +190,10 @@ impl Lane {
             return self.park(pending, now, reason);
         }
         if let Some(order) = pending.order {
-            self.keys.stop(order).into_iter().for_each(|behind| self.give_back(behind));
+            self.keys
+                .stop(order)
+                .into_iter()
+                .for_each(|behind| self.give_back(behind));
         }
         self.give_back(pending);
     }

@@ -23,7 +23,11 @@ impl Lane {
                 }
                 Admission::Again(tried) => tried,
                 Admission::Skip => {
-                    self.effects.released += Released { events: 1, bytes: record.record.len(), held: 1 };
+                    self.effects.released += Released {
+                        events: 1,
+                        bytes: record.record.len(),
+                        held: 1,
+                    };
                     continue;
                 }
             };
@@ -36,8 +40,12 @@ impl Lane {
     }
 
     fn pending(&self, fed: Fed, tried: Tried) -> Pending {
-        let key =
-            DeliveryKey { subscription: self.config.subscription, partition: fed.partition, offset: fed.offset, replay: 0 };
+        let key = DeliveryKey {
+            subscription: self.config.subscription,
+            partition: fed.partition,
+            offset: fed.offset,
+            replay: 0,
+        };
         let ordered = self.config.policy.ordering == Ordering::Key;
         let hash = fed.key_hash.filter(|_| ordered);
         Pending {
@@ -48,14 +56,19 @@ impl Lane {
             attempts: tried.attempts,
             first_attempt: tried.first_attempt,
             age_from_first_attempt: fed.appended < self.config.created,
-            order: hash.map(|hash| OrderKey { partition: fed.partition, hash }),
+            order: hash.map(|hash| OrderKey {
+                partition: fed.partition,
+                hash,
+            }),
             edits: 0,
             origin: Origin::Journal,
         }
     }
 
     fn enter(&mut self, pending: Pending) {
-        let Some(order) = pending.order else { return self.ready.push_back(pending) };
+        let Some(order) = pending.order else {
+            return self.ready.push_back(pending);
+        };
         let offset = pending.key.offset;
         match self.keys.enter(order, offset, pending) {
             (Turn::Now, Some(pending)) => self.ready.push_back(pending),
@@ -75,11 +88,24 @@ impl Lane {
 
     /// Lets a delivery go without an end: the journal or its parked row still has it.
     pub(super) fn give_back(&mut self, pending: Pending) {
-        let Pending { key, attempts, first_attempt, .. } = pending;
+        let Pending {
+            key,
+            attempts,
+            first_attempt,
+            ..
+        } = pending;
         match pending.origin {
             Origin::Journal => {
-                let Some(window) = self.windows.get_mut(&key.partition) else { return };
-                self.effects.released += window.give_back(key.offset, Tried { attempts, first_attempt });
+                let Some(window) = self.windows.get_mut(&key.partition) else {
+                    return;
+                };
+                self.effects.released += window.give_back(
+                    key.offset,
+                    Tried {
+                        attempts,
+                        first_attempt,
+                    },
+                );
                 self.effects.touched.insert(key.partition);
                 let from = self.effects.rewound.entry(key.partition).or_insert(key.offset);
                 *from = key.offset.min(*from);
@@ -103,11 +129,17 @@ impl Lane {
         let leaders: Vec<_> = waiting.chain(ready).chain(parked).collect();
         for pending in leaders {
             if let Some(order) = pending.order {
-                self.keys.stop(order).into_iter().for_each(|behind| self.give_back(behind));
+                self.keys
+                    .stop(order)
+                    .into_iter()
+                    .for_each(|behind| self.give_back(behind));
             }
             self.give_back(pending);
         }
-        self.keys.drain_waiting().into_iter().for_each(|behind| self.give_back(behind));
+        self.keys
+            .drain_waiting()
+            .into_iter()
+            .for_each(|behind| self.give_back(behind));
         self.rate_at = None;
     }
 

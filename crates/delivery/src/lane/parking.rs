@@ -50,8 +50,14 @@ impl Lane {
             self.keys.park(order, pending.key);
         }
         self.loaded.insert(pending.key);
-        self.writes.push_back(Write { operations, done: Done::Parked { due }, pending });
-        behind.into_iter().for_each(|pending| self.park(pending, NEVER, "behind_its_key"));
+        self.writes.push_back(Write {
+            operations,
+            done: Done::Parked { due },
+            pending,
+        });
+        behind
+            .into_iter()
+            .for_each(|pending| self.park(pending, NEVER, "behind_its_key"));
     }
 
     /// Makes a dead letter; at the bound the lane stops and the delivery goes back.
@@ -74,12 +80,19 @@ impl Lane {
         if pending.is_live() {
             self.next_of_key(&pending);
         }
-        self.writes.push_back(Write { operations, done: Done::Buried, pending });
+        self.writes.push_back(Write {
+            operations,
+            done: Done::Buried,
+            pending,
+        });
     }
 
     fn let_go(&mut self, pending: Pending) {
         if let Some(order) = pending.order {
-            self.keys.stop(order).into_iter().for_each(|behind| self.give_back(behind));
+            self.keys
+                .stop(order)
+                .into_iter()
+                .for_each(|behind| self.give_back(behind));
         }
         self.give_back(pending);
     }
@@ -90,7 +103,11 @@ impl Lane {
         if self.is_marked(pending.key) {
             operations.push(mark(pending.key, Ending::Delivered));
         }
-        self.writes.push_back(Write { operations, done: Done::Unparked, pending });
+        self.writes.push_back(Write {
+            operations,
+            done: Done::Unparked,
+            pending,
+        });
     }
 
     fn is_parked_full(&self, more: u64) -> bool {
@@ -106,7 +123,11 @@ impl Lane {
     }
 
     fn is_marked(&self, key: DeliveryKey) -> bool {
-        key.replay == 0 && self.windows.get(&key.partition).is_some_and(|window| window.is_marked(key.offset))
+        key.replay == 0
+            && self
+                .windows
+                .get(&key.partition)
+                .is_some_and(|window| window.is_marked(key.offset))
     }
 
     /// Begins a transaction with what has gathered, unless one is under way.
@@ -123,7 +144,11 @@ impl Lane {
             self.writing.push(write);
         }
         if !self.writing.is_empty() {
-            let operations = self.writing.iter().flat_map(|write| write.operations.iter().cloned()).collect();
+            let operations = self
+                .writing
+                .iter()
+                .flat_map(|write| write.operations.iter().cloned())
+                .collect();
             self.actions.push(Action::Apply(operations));
         }
     }
@@ -134,7 +159,10 @@ impl Lane {
             Ok(()) => writing.into_iter().for_each(|write| self.done(write)),
             Err(_) => {
                 // Nothing was changed, and nothing is forgotten: the same operations are tried again, in order.
-                writing.into_iter().rev().for_each(|write| self.writes.push_front(write));
+                writing
+                    .into_iter()
+                    .rev()
+                    .for_each(|write| self.writes.push_front(write));
                 self.write_again = Some(now + STORE_AGAIN_MILLIS);
             }
         }
@@ -173,7 +201,10 @@ impl Lane {
         self.holdings.parked_bytes = self.holdings.parked_bytes.saturating_sub(pending.bytes());
         self.reopen_with_room();
         let Some(order) = pending.order else { return };
-        self.keys.stop(order).into_iter().for_each(|behind| self.give_back(behind));
+        self.keys
+            .stop(order)
+            .into_iter()
+            .for_each(|behind| self.give_back(behind));
         if let Some(next) = self.keys.unpark(order, pending.key)
             && !self.loaded.contains(&next)
         {
@@ -204,7 +235,11 @@ impl Lane {
 
     /// When rows are to be asked for, if nothing else happens before.
     pub(super) fn load_deadline(&self) -> Option<Millis> {
-        let due = if self.heads.is_empty() { self.parked_due } else { Some(0) };
+        let due = if self.heads.is_empty() {
+            self.parked_due
+        } else {
+            Some(0)
+        };
         let wanted = due.filter(|_| !self.loading && self.wants_parked())?;
         Some(self.load_again.map_or(wanted, |at| at.max(wanted)))
     }
@@ -224,7 +259,9 @@ impl Lane {
         if self.parked_due.is_some_and(|due| due <= now) {
             self.loading = true;
             self.parked_due = None;
-            self.actions.push(Action::LoadParked { limit: self.loaded.len() + PARKED_PAGE });
+            self.actions.push(Action::LoadParked {
+                limit: self.loaded.len() + PARKED_PAGE,
+            });
         }
     }
 
@@ -282,7 +319,11 @@ impl Lane {
     fn block(&mut self, pending: Pending, order: OrderKey) {
         self.keys.park(order, pending.key);
         let operations = vec![Operation::Park(pending.to_parked(NEVER, "behind_its_key"))];
-        self.writes.push_back(Write { operations, done: Done::Parked { due: NEVER }, pending });
+        self.writes.push_back(Write {
+            operations,
+            done: Done::Parked { due: NEVER },
+            pending,
+        });
     }
 
     pub(super) fn redriven(&mut self, rows: &[Parked]) {
@@ -292,7 +333,13 @@ impl Lane {
             self.holdings.parked_bytes += bytes;
             self.discarded(1, bytes);
             if let Some(hash) = row.order {
-                self.keys.park(OrderKey { partition: row.key.partition, hash }, row.key);
+                self.keys.park(
+                    OrderKey {
+                        partition: row.key.partition,
+                        hash,
+                    },
+                    row.key,
+                );
             }
             self.expect_parked(row.due);
         }

@@ -11,11 +11,20 @@ use store::{RangeReason, Store as _};
 async fn a_new_version_applies_from_where_the_lane_has_read_to_and_the_old_one_below() {
     let mut world = World::new().await;
     world.subscribe("some", json!({"types": ["a"]})).await;
-    world.endpoint.script(|_| Reply { delay: Duration::from_secs(30), ..ok() });
+    world.endpoint.script(|_| Reply {
+        delay: Duration::from_secs(30),
+        ..ok()
+    });
     world.publish_event(event("a1", "a", json!({}))).await;
     world.publish_event(event("b1", "b", json!({}))).await;
     world.settle().await;
-    world.put(ResourceKind::Subscription, "some", subscription(json!({"types": ["b"]}))).await;
+    world
+        .put(
+            ResourceKind::Subscription,
+            "some",
+            subscription(json!({"types": ["b"]})),
+        )
+        .await;
     world.publish_event(event("a2", "a", json!({}))).await;
     world.publish_event(event("b2", "b", json!({}))).await;
     world.settle().await;
@@ -28,7 +37,11 @@ async fn a_new_version_applies_from_where_the_lane_has_read_to_and_the_old_one_b
     ids.sort();
     assert_eq!(ids, ["a1", "b2"]);
     let story = world.core.story("default", "a1", None).await.unwrap().unwrap();
-    assert_eq!(story.subscriptions[0].matched, Ok(()), "the version that was in force tells");
+    assert_eq!(
+        story.subscriptions[0].matched,
+        Ok(()),
+        "the version that was in force tells"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +50,10 @@ async fn a_deleted_subscription_gets_nothing_any_more_and_what_it_lacks_is_recor
     world.subscribe("gone", json!({})).await;
     world.subscribe("stays", json!({})).await;
     world.endpoint.script(|received| match received.subscription.as_str() {
-        "gone" => Reply { delay: Duration::from_secs(10), ..ok() },
+        "gone" => Reply {
+            delay: Duration::from_secs(10),
+            ..ok()
+        },
         _ => ok(),
     });
     let id = world.status("gone").id;
@@ -81,7 +97,13 @@ async fn a_whole_bus_subscription_sees_each_event_once_and_new_topics_too() {
     world.subscribe("whole", json!({})).await;
     world.put(ResourceKind::Topic, "a", json!({"partitions": 2})).await;
     world.put(ResourceKind::Topic, "b", json!({"partitions": 2})).await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "a"}, {"topic": "b"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "a"}, {"topic": "b"}]}),
+        )
+        .await;
     world.subscribe("only-b", json!({"topics": ["b"]})).await;
     world.publish("1").await;
     world.delivered("whole", 1).await;
@@ -90,25 +112,51 @@ async fn a_whole_bus_subscription_sees_each_event_once_and_new_topics_too() {
     assert_eq!(world.endpoint.delivered_ids("whole"), ["1"]);
     assert_eq!(world.endpoint.delivered_ids("only-b"), ["1"]);
     let story = world.core.story("default", "1", None).await.unwrap().unwrap();
-    assert_eq!(story.stored.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        story.stored.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn types_without_an_enabled_route_and_unknown_ones_are_refused_where_the_bus_says_so() {
     let world = World::new().await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "events", "enabled": false}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "events", "enabled": false}]}),
+        )
+        .await;
     let refused = |result: Result<_, PublishError>| match result {
         Err(PublishError::Rejected(rejected)) => rejected.iter().map(|one| (one.index, one.code)).collect::<Vec<_>>(),
         other => panic!("{:?}", other.map(|_: Vec<delivery::Published>| ())),
     };
     let events = vec![event("1", "other", json!({})), event("2", "order", json!({}))];
-    assert_eq!(refused(world.core.publish("default", events).await), [(1, "type_disabled")]);
+    assert_eq!(
+        refused(world.core.publish("default", events).await),
+        [(1, "type_disabled")]
+    );
     let mut body = serde_json::Map::new();
     body.insert("unknown_types".to_owned(), json!("refuse"));
     world.put(ResourceKind::Bus, "default", body.into()).await;
-    assert_eq!(refused(world.core.publish("default", vec![event("1", "other", json!({}))]).await), [(0, "type_unknown")]);
-    assert!(world.core.story("default", "1", None).await.unwrap().is_none(), "none was kept");
-    assert!(matches!(world.core.publish("nowhere", vec![]).await, Err(PublishError::UnknownBus(_))));
+    assert_eq!(
+        refused(
+            world
+                .core
+                .publish("default", vec![event("1", "other", json!({}))])
+                .await
+        ),
+        [(0, "type_unknown")]
+    );
+    assert!(
+        world.core.story("default", "1", None).await.unwrap().is_none(),
+        "none was kept"
+    );
+    assert!(matches!(
+        world.core.publish("nowhere", vec![]).await,
+        Err(PublishError::UnknownBus(_))
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +165,10 @@ async fn a_duplicate_is_answered_with_the_first_ones_place_and_delivered_once() 
     world.subscribe("all", json!({})).await;
     let first = world.publish("1").await;
     let second = world.publish("1").await;
-    assert_eq!((first.position, first.duplicate, second.position, second.duplicate), (second.position, false, first.position, true));
+    assert_eq!(
+        (first.position, first.duplicate, second.position, second.duplicate),
+        (second.position, false, first.position, true)
+    );
     world.settle().await;
     assert_eq!(world.endpoint.delivered_ids("all"), ["1"]);
 }
@@ -126,11 +177,23 @@ async fn a_duplicate_is_answered_with_the_first_ones_place_and_delivered_once() 
 async fn a_deleted_topic_takes_its_records_with_it() {
     let world = World::new().await;
     world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "orders"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "orders"}]}),
+        )
+        .await;
     world.subscribe("whole", json!({})).await;
     world.publish("1").await;
     world.delivered("whole", 1).await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "events"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "events"}]}),
+        )
+        .await;
     world.delete(ResourceKind::Topic, "orders").await;
     assert!(world.core.story("default", "1", None).await.unwrap().is_none());
     world.publish("2").await;

@@ -14,7 +14,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_down_for_an_hour_parks_next_to_nothing_and_then_gets_everything() {
     let world = World::new().await;
-    world.subscribe("all", json!({"delivery": {"retry": {"schedule": ["0s", "5s", "30s", "2m"]}}})).await;
+    world
+        .subscribe(
+            "all",
+            json!({"delivery": {"retry": {"schedule": ["0s", "5s", "30s", "2m"]}}}),
+        )
+        .await;
     world.endpoint.script(|_| fails());
     for id in 0..300 {
         world.publish(&id.to_string()).await;
@@ -23,23 +28,38 @@ async fn an_endpoint_that_is_down_for_an_hour_parks_next_to_nothing_and_then_get
     tokio::time::sleep(HOUR).await;
     let status = world.status("all");
     assert_eq!(status.state, "backing-off");
-    assert!(status.parked < 120, "one for each failed probe at most: {}", status.parked);
+    assert!(
+        status.parked < 120,
+        "one for each failed probe at most: {}",
+        status.parked
+    );
     let attempts = world.endpoint.received().len();
     assert!(attempts < 200, "a breaker spares the endpoint: {attempts}");
     world.endpoint.script(|_| ok());
-    world.until("everything", |world| world.endpoint.delivered().len() == 300).await;
+    world
+        .until("everything", |world| world.endpoint.delivered().len() == 300)
+        .await;
     assert!(world.endpoint.delivered().values().all(|count| *count == 1));
-    assert_eq!(world.core.readiness(), Ok(()), "a failing endpoint never fails readiness");
+    assert_eq!(
+        world.core.readiness(),
+        Ok(()),
+        "a failing endpoint never fails readiness"
+    );
 }
 
 /// Check 29.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_asks_for_patience_gets_it() {
     let world = World::new().await;
-    world.subscribe("all", json!({"delivery": {"retry": {"schedule": ["0s", "1s"]}}})).await;
+    world
+        .subscribe("all", json!({"delivery": {"retry": {"schedule": ["0s", "1s"]}}}))
+        .await;
     let after = Some(Duration::from_secs(120));
     world.endpoint.script(move |received| match received.number {
-        1 => Reply { verdict: Verdict::Retry { after }, ..ok() },
+        1 => Reply {
+            verdict: Verdict::Retry { after },
+            ..ok()
+        },
         _ => ok(),
     });
     world.publish("1").await;
@@ -53,16 +73,27 @@ async fn an_endpoint_that_asks_for_patience_gets_it() {
 async fn an_endpoint_that_is_gone_pauses_the_lane_and_keeps_the_event() {
     let world = World::new().await;
     world.subscribe("all", json!({})).await;
-    world.endpoint.script(|_| Reply { verdict: Verdict::Gone, ..ok() });
+    world.endpoint.script(|_| Reply {
+        verdict: Verdict::Gone,
+        ..ok()
+    });
     world.publish("1").await;
-    world.until("the pause", |world| world.status("all").state == "paused-gone").await;
+    world
+        .until("the pause", |world| world.status("all").state == "paused-gone")
+        .await;
     world.publish("2").await;
     tokio::time::sleep(HOUR).await;
     assert_eq!(world.endpoint.received().len(), 1);
     world.endpoint.script(|_| ok());
     world.core.resume("default", "all").await.unwrap();
     world.delivered("all", 2).await;
-    let number = world.endpoint.received().iter().filter(|received| received.id == "1").map(|received| received.number).max();
+    let number = world
+        .endpoint
+        .received()
+        .iter()
+        .filter(|received| received.id == "1")
+        .map(|received| received.number)
+        .max();
     assert_eq!(number, Some(2), "its attempts are remembered");
 }
 
@@ -72,18 +103,42 @@ async fn used_attempts_and_age_make_dead_letters_with_reason_and_count() {
     let world = World::new().await;
     let policy = json!({"delivery": {"retry": {"schedule": ["0s", "1s"], "attempts": 3}}});
     world.subscribe("attempts", policy).await;
-    world.subscribe("age", json!({"delivery": {"retry": {"schedule": ["0s", "20s"], "age": "1m"}}})).await;
+    world
+        .subscribe(
+            "age",
+            json!({"delivery": {"retry": {"schedule": ["0s", "20s"], "age": "1m"}}}),
+        )
+        .await;
     world.endpoint.script(|_| fails());
     world.publish("1").await;
-    world.until("both deaths", |world| world.status("attempts").dead + world.status("age").dead == 2).await;
-    let dead = world.core.dead_letters("default", DeadSelection::default(), None, 10).await.unwrap();
-    assert!(dead.iter().all(|dead| dead.delivery.reason == "http_503" && dead.event_id == "1"));
-    assert_eq!(dead.iter().map(|dead| dead.delivery.attempts).max(), Some(dead[1].delivery.attempts).max(Some(3)));
+    world
+        .until("both deaths", |world| {
+            world.status("attempts").dead + world.status("age").dead == 2
+        })
+        .await;
+    let dead = world
+        .core
+        .dead_letters("default", DeadSelection::default(), None, 10)
+        .await
+        .unwrap();
+    assert!(
+        dead.iter()
+            .all(|dead| dead.delivery.reason == "http_503" && dead.event_id == "1")
+    );
+    assert_eq!(
+        dead.iter().map(|dead| dead.delivery.attempts).max(),
+        Some(dead[1].delivery.attempts).max(Some(3))
+    );
     let before = world.endpoint.received().len();
     tokio::time::sleep(HOUR).await;
     assert_eq!(world.endpoint.received().len(), before);
     let story = world.core.story("default", "1", None).await.unwrap().unwrap();
-    assert!(story.subscriptions.iter().all(|one| one.state == DeliveryState::DeadLettered));
+    assert!(
+        story
+            .subscriptions
+            .iter()
+            .all(|one| one.state == DeliveryState::DeadLettered)
+    );
 }
 
 /// Check 31: memory bounded, and nobody waits for somebody else's endpoint.
@@ -100,7 +155,9 @@ async fn an_endpoint_that_never_answers_costs_nobody_anything_and_memory_stays_b
     let mut most = 0;
     for id in 0..200 {
         let before = world.clock.now();
-        world.publish_event(event(&id.to_string(), "order", json!({"text": text}))).await;
+        world
+            .publish_event(event(&id.to_string(), "order", json!({"text": text})))
+            .await;
         world.delivered("healthy", id + 1).await;
         assert!(world.clock.now() - before <= 20);
         most = most.max(world.core.metrics().lanes_bytes);
@@ -112,17 +169,30 @@ async fn an_endpoint_that_never_answers_costs_nobody_anything_and_memory_stays_b
 #[tokio::test(start_paused = true)]
 async fn at_the_bound_of_parked_deliveries_the_lane_stops_and_nothing_is_lost() {
     let world = World::with(|settings| settings.lane.parked_events = 3).await;
-    world.subscribe("all", json!({"delivery": {"concurrency": 1, "retry": {"schedule": ["0s", "1m"]}}})).await;
+    world
+        .subscribe(
+            "all",
+            json!({"delivery": {"concurrency": 1, "retry": {"schedule": ["0s", "1m"]}}}),
+        )
+        .await;
     // One in three fails: too few to open the breaker.
     world.endpoint.script(|received| {
-        if received.number == 1 && received.id.parse::<u32>().unwrap() % 3 == 0 { fails() } else { ok() }
+        if received.number == 1 && received.id.parse::<u32>().unwrap() % 3 == 0 {
+            fails()
+        } else {
+            ok()
+        }
     });
     for id in 0..30 {
         world.publish(&id.to_string()).await;
     }
-    world.until("the stop", |world| world.status("all").state == "stopped").await;
+    world
+        .until("the stop", |world| world.status("all").state == "stopped")
+        .await;
     assert_eq!(world.status("all").parked, 3);
-    world.until("everything", |world| world.endpoint.delivered().len() == 30).await;
+    world
+        .until("everything", |world| world.endpoint.delivered().len() == 30)
+        .await;
     world.until("emptiness", |world| world.status("all").parked == 0).await;
     assert_eq!(world.status("all").state, "running");
 }
@@ -131,14 +201,22 @@ async fn at_the_bound_of_parked_deliveries_the_lane_stops_and_nothing_is_lost() 
 async fn at_the_bound_of_dead_letters_the_lane_stops_until_there_is_room() {
     let world = World::with(|settings| settings.lane.dead_events = 2).await;
     world.subscribe("all", json!({"delivery": {"concurrency": 1}})).await;
-    world.endpoint.script(|_| Reply { verdict: Verdict::Refused, ..ok() });
+    world.endpoint.script(|_| Reply {
+        verdict: Verdict::Refused,
+        ..ok()
+    });
     for id in 0..5 {
         world.publish(&id.to_string()).await;
     }
-    world.until("the stop", |world| world.status("all").state == "stopped").await;
+    world
+        .until("the stop", |world| world.status("all").state == "stopped")
+        .await;
     assert_eq!(world.status("all").dead, 2);
     world.endpoint.script(|_| ok());
-    assert_eq!(world.core.discard("default", DeadSelection::default()).await.unwrap(), 2);
+    assert_eq!(
+        world.core.discard("default", DeadSelection::default()).await.unwrap(),
+        2
+    );
     world.delivered("all", 3).await;
     world.settle().await;
     assert_eq!(world.endpoint.delivered().len(), 3);
@@ -148,33 +226,71 @@ async fn at_the_bound_of_dead_letters_the_lane_stops_until_there_is_room() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_key_parks_the_rest_of_itself_only_and_keeps_its_order() {
     let world = World::new().await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "events", "key": "key"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "events", "key": "key"}]}),
+        )
+        .await;
     let retry = json!({"schedule": ["0s", "20s"]});
-    world.subscribe("ordered", json!({"delivery": {"ordering": "key", "retry": retry}})).await;
-    world.endpoint.script(|received| if received.id == "a0" && received.number < 3 { fails() } else { ok() });
+    world
+        .subscribe("ordered", json!({"delivery": {"ordering": "key", "retry": retry}}))
+        .await;
+    world.endpoint.script(|received| {
+        if received.id == "a0" && received.number < 3 {
+            fails()
+        } else {
+            ok()
+        }
+    });
     for id in 0..4 {
         for key in ["a", "b"] {
-            world.publish_event(event(&format!("{key}{id}"), "order", json!({"key": key}))).await;
+            world
+                .publish_event(event(&format!("{key}{id}"), "order", json!({"key": key})))
+                .await;
         }
     }
-    world.until("parking", |world| world.status("ordered").parked == 4).await;
+    world
+        .until("parking", |world| world.status("ordered").parked == 4)
+        .await;
     assert_eq!(world.endpoint.delivered_ids("ordered"), ["b0", "b1", "b2", "b3"]);
     world.delivered("ordered", 8).await;
     assert_eq!(world.endpoint.delivered_ids("ordered")[4..], ["a0", "a1", "a2", "a3"]);
-    world.until("emptiness", |world| world.status("ordered").parked == 0).await;
+    world
+        .until("emptiness", |world| world.status("ordered").parked == 0)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn parked_keys_survive_a_crash_in_order() {
     let mut world = World::new().await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "events", "key": "key"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "events", "key": "key"}]}),
+        )
+        .await;
     let retry = json!({"schedule": ["0s", "1m"]});
-    world.subscribe("ordered", json!({"delivery": {"ordering": "key", "retry": retry}})).await;
-    world.endpoint.script(|received| if received.number == 1 && received.id == "0" { fails() } else { ok() });
+    world
+        .subscribe("ordered", json!({"delivery": {"ordering": "key", "retry": retry}}))
+        .await;
+    world.endpoint.script(|received| {
+        if received.number == 1 && received.id == "0" {
+            fails()
+        } else {
+            ok()
+        }
+    });
     for id in 0..4 {
-        world.publish_event(event(&id.to_string(), "order", json!({"key": "k"}))).await;
+        world
+            .publish_event(event(&id.to_string(), "order", json!({"key": "k"})))
+            .await;
     }
-    world.until("parking", |world| world.status("ordered").parked == 4).await;
+    world
+        .until("parking", |world| world.status("ordered").parked == 4)
+        .await;
     world.crash().await;
     world.delivered("ordered", 4).await;
     world.settle().await;
@@ -191,7 +307,10 @@ async fn a_rate_is_kept_and_a_lane_behind_it_loses_nothing() {
     world.delivered("slow", 100).await;
     let received = world.endpoint.received();
     let taken = received[99].at - received[0].at;
-    assert!((8_900..=12_000).contains(&taken), "{taken} ms for a burst of ten and ninety more");
+    assert!(
+        (8_900..=12_000).contains(&taken),
+        "{taken} ms for a burst of ten and ninety more"
+    );
     assert_eq!(world.endpoint.delivered().len(), 100);
 }
 
@@ -199,23 +318,51 @@ async fn a_rate_is_kept_and_a_lane_behind_it_loses_nothing() {
 async fn what_retention_takes_from_a_subscription_is_counted_and_recorded_first() {
     let world = World::with(|settings| settings.retention_interval = Duration::from_secs(60)).await;
     let retention = json!({"age": "1h", "hold": "2h"});
-    world.put(ResourceKind::Topic, "orders", json!({"partitions": 1, "retention": retention})).await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "orders"}]})).await;
-    world.subscribe("paused", json!({"enabled": false, "types": ["order"], "delivery": {"retry": {"age": "1h"}}})).await;
-    world.subscribe("all", json!({"delivery": {"retry": {"age": "1h"}}})).await;
+    world
+        .put(
+            ResourceKind::Topic,
+            "orders",
+            json!({"partitions": 1, "retention": retention}),
+        )
+        .await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "orders"}]}),
+        )
+        .await;
+    world
+        .subscribe(
+            "paused",
+            json!({"enabled": false, "types": ["order"], "delivery": {"retry": {"age": "1h"}}}),
+        )
+        .await;
+    world
+        .subscribe("all", json!({"delivery": {"retry": {"age": "1h"}}}))
+        .await;
     for id in 0..5 {
         world.publish(&id.to_string()).await;
     }
     world.delivered("all", 5).await;
     tokio::time::sleep(HOUR + HOUR / 2).await;
-    assert!(world.store.ranges(world.status("paused").id).await.unwrap().is_empty(), "it is held");
+    assert!(
+        world.store.ranges(world.status("paused").id).await.unwrap().is_empty(),
+        "it is held"
+    );
     tokio::time::sleep(HOUR).await;
     let ranges = world.store.ranges(world.status("paused").id).await.unwrap();
     assert_eq!(ranges.len(), 1, "{ranges:?}");
     assert_eq!((ranges[0].reason, ranges[0].matched), (RangeReason::Expired, Some(5)));
     assert_eq!(world.status("paused").counters.given_up, 5);
     assert!(world.store.ranges(world.status("all").id).await.unwrap().is_empty());
-    world.put(ResourceKind::Subscription, "paused", subscription(json!({"types": ["order"], "delivery": {"retry": {"age": "1h"}}}))).await;
+    world
+        .put(
+            ResourceKind::Subscription,
+            "paused",
+            subscription(json!({"types": ["order"], "delivery": {"retry": {"age": "1h"}}})),
+        )
+        .await;
     world.publish("new").await;
     world.delivered("paused", 1).await;
     assert_eq!(world.endpoint.delivered_ids("paused"), ["new"]);
@@ -225,12 +372,24 @@ async fn what_retention_takes_from_a_subscription_is_counted_and_recorded_first(
 async fn a_damaged_range_is_recorded_and_everything_else_serves() {
     let world = World::new().await;
     world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
-    world.put(ResourceKind::EventType, "order", json!({"routes": [{"topic": "orders"}]})).await;
+    world
+        .put(
+            ResourceKind::EventType,
+            "order",
+            json!({"routes": [{"topic": "orders"}]}),
+        )
+        .await;
     for id in 0..10 {
         world.publish(&id.to_string()).await;
     }
     let topic = world.core.model().buses["default"].topics["orders"].id;
-    let partition = PartitionId { topic: TopicId { bus: world.core.model().buses["default"].id, topic }, index: 0 };
+    let partition = PartitionId {
+        topic: TopicId {
+            bus: world.core.model().buses["default"].id,
+            topic,
+        },
+        index: 0,
+    };
     assert_eq!(world.journal.bounds(partition).unwrap().high_water, 10);
     world.journal.inject_damage(partition, 3, 6, "a test");
     world.subscribe("late", json!({"start": "earliest"})).await;
@@ -238,7 +397,13 @@ async fn a_damaged_range_is_recorded_and_everything_else_serves() {
     world.settle().await;
     assert_eq!(world.endpoint.delivered().len(), 7);
     let ranges = world.store.ranges(world.status("late").id).await.unwrap();
-    assert_eq!(ranges.iter().map(|range| (range.from, range.to, range.reason)).collect::<Vec<_>>(), [(3, 6, RangeReason::Damaged)]);
+    assert_eq!(
+        ranges
+            .iter()
+            .map(|range| (range.from, range.to, range.reason))
+            .collect::<Vec<_>>(),
+        [(3, 6, RangeReason::Damaged)]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,6 +428,10 @@ async fn delivered_events_cost_no_row() {
     }
     world.delivered("all", 500).await;
     world.settle().await;
-    assert!(world.store.applies() - before <= 5, "{} transactions", world.store.applies() - before);
+    assert!(
+        world.store.applies() - before <= 5,
+        "{} transactions",
+        world.store.applies() - before
+    );
     assert!(world.store.lanes().await.unwrap().iter().all(|row| row.follows_tail));
 }

@@ -1,8 +1,10 @@
 //! The delivery core on journal and store in memory, with an endpoint that answers as told and with paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 mod support;
 
+mod changing;
 mod delivering;
 mod faults;
-mod changing;
 mod simulation;

@@ -37,12 +37,20 @@ struct Weather {
     slow: u64,
 }
 
-const FAIR: Weather = Weather { failing: 0, refusing: 0, slow: 5 };
+const FAIR: Weather = Weather {
+    failing: 0,
+    refusing: 0,
+    slow: 5,
+};
 
 fn weather(dice: &mut Dice) -> Weather {
     match dice.roll(6) {
         0 => Weather { failing: 1_000, ..FAIR },
-        1 => Weather { failing: 300, slow: 400, ..FAIR },
+        1 => Weather {
+            failing: 300,
+            slow: 400,
+            ..FAIR
+        },
         2 => Weather { refusing: 50, ..FAIR },
         3 => Weather { slow: 3_000, ..FAIR },
         _ => FAIR,
@@ -53,7 +61,9 @@ fn answer(weather: Weather, dice: &mut Dice, _: &Received) -> Reply {
     let delay = Duration::from_millis(dice.roll(weather.slow.max(1)));
     let verdict = match dice.roll(1_000) {
         roll if roll < weather.failing => match dice.roll(4) {
-            0 => Verdict::Retry { after: Some(Duration::from_secs(dice.roll(20))) },
+            0 => Verdict::Retry {
+                after: Some(Duration::from_secs(dice.roll(20))),
+            },
             _ => Verdict::Retry { after: None },
         },
         roll if roll < weather.failing + weather.refusing => Verdict::Refused,
@@ -85,13 +95,26 @@ impl Simulation {
         });
         world.put(ResourceKind::Topic, "orders", json!({"partitions": 3})).await;
         let routes = json!([{"topic": "orders", "key": "key"}, {"topic": "events"}]);
-        world.put(ResourceKind::EventType, "order", json!({"routes": routes})).await;
+        world
+            .put(ResourceKind::EventType, "order", json!({"routes": routes}))
+            .await;
         let retry = json!({"schedule": ["0s", "1s", "2s", "15s", "30s"], "age": "24h"});
-        world.subscribe("plain", json!({"topics": ["orders"], "delivery": {"retry": retry, "concurrency": 8}})).await;
+        world
+            .subscribe(
+                "plain",
+                json!({"topics": ["orders"], "delivery": {"retry": retry, "concurrency": 8}}),
+            )
+            .await;
         let ordered = json!({"topics": ["orders"], "delivery": {"retry": retry, "ordering": "key", "concurrency": 8}});
         world.subscribe("ordered", ordered).await;
         world.subscribe("whole", json!({"delivery": {"retry": retry}})).await;
-        Self { world, dice: Dice(seed), weather, published: Vec::new(), crashes: 0 }
+        Self {
+            world,
+            dice: Dice(seed),
+            weather,
+            published: Vec::new(),
+            crashes: 0,
+        }
     }
 
     async fn act(&mut self) {
@@ -101,11 +124,7 @@ impl Simulation {
                 self.world.crash().await;
                 self.crashes += 1;
             }
-            4 => {
-                println!("restart at {}", self.world.clock.now());
-                self.world.restart().await;
-                println!("restarted at {}", self.world.clock.now());
-            }
+            4 => self.world.restart().await,
             5 => self.world.store.fail_next(store::Error::OutOfSpace),
             6..=9 => tokio::time::sleep(Duration::from_millis(self.dice.roll(20_000))).await,
             10..=12 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
@@ -117,7 +136,9 @@ impl Simulation {
         for _ in 0..=self.dice.roll(5) {
             let key = self.dice.roll(KEYS);
             let id = self.published.len().to_string();
-            self.world.publish_event(event(&id, "order", json!({"key": format!("k{key}")}))).await;
+            self.world
+                .publish_event(event(&id, "order", json!({"key": format!("k{key}")})))
+                .await;
             self.published.push((id, key));
         }
     }
@@ -128,14 +149,21 @@ impl Simulation {
         let expected = self.published.len() * 3;
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_secs(30)).await;
-            self.world.core.redrive("default", DeadSelection::default()).await.unwrap();
+            self.world
+                .core
+                .redrive("default", DeadSelection::default())
+                .await
+                .unwrap();
             if self.world.endpoint.delivered().len() == expected && self.is_empty() {
                 return;
             }
         }
         let delivered = self.world.endpoint.delivered();
         for name in ["plain", "ordered", "whole"] {
-            let missing = self.published.iter().filter(|(id, _)| !delivered.contains_key(&(name.to_owned(), id.clone())));
+            let missing = self
+                .published
+                .iter()
+                .filter(|(id, _)| !delivered.contains_key(&(name.to_owned(), id.clone())));
             println!("{name} lacks {:?}", missing.collect::<Vec<_>>());
         }
         panic!("something is missing: {:#?}", self.world.core.status("default"));
@@ -143,24 +171,25 @@ impl Simulation {
 
     fn is_empty(&self) -> bool {
         let status = self.world.core.status("default");
-        status.iter().all(|(_, status)| status.parked == 0 && status.dead == 0 && status.lag_events == 0)
+        status
+            .iter()
+            .all(|(_, status)| status.parked == 0 && status.dead == 0 && status.lag_events == 0)
     }
 
     /// Guarantee 2 and check 32: everything arrived, and no crash cost more than one repetition of an event.
     fn check_counts(&self) {
         for ((subscription, id), count) in self.world.endpoint.delivered() {
-            if count > 1 + self.crashes {
-                for received in self.world.endpoint.received() {
-                    if received.subscription == subscription && received.id == id {
-                        println!("{received:?}");
-                    }
-                }
-            }
-            assert!(count <= 1 + self.crashes, "{subscription} got {id} {count} times in {} crashes", self.crashes);
+            assert!(
+                count <= 1 + self.crashes,
+                "{subscription} got {id} {count} times in {} crashes",
+                self.crashes
+            );
         }
         let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
         for received in self.world.endpoint.received() {
-            ids.entry((received.subscription, received.id)).or_default().insert(received.message_id);
+            ids.entry((received.subscription, received.id))
+                .or_default()
+                .insert(received.message_id);
         }
         assert!(ids.values().all(|ids| ids.len() == 1), "an event keeps its message id");
     }
@@ -182,7 +211,10 @@ impl Simulation {
             let number: usize = id.parse().unwrap();
             let key = self.published[number].1;
             let before = last.insert(key, number);
-            assert!(before.is_none_or(|before| before < number), "key {key}: {number} came after {before:?}");
+            assert!(
+                before.is_none_or(|before| before < number),
+                "key {key}: {number} came after {before:?}"
+            );
         }
     }
 }
@@ -202,8 +234,14 @@ async fn simulate(seed: u64, steps: u32) {
 /// Checks 26, 27, 28 and 32, and guarantee 2: whatever fails in between, every event is accounted for.
 #[tokio::test(start_paused = true)]
 async fn every_event_is_accounted_for_under_faults() {
-    let seeds = std::env::var("DELIVERY_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(8);
-    let first = std::env::var("DELIVERY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seeds = std::env::var("DELIVERY_SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok())
+        .unwrap_or(8);
+    let first = std::env::var("DELIVERY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
     for seed in first..first + seeds {
         simulate(seed, 150).await;
     }

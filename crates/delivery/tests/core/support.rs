@@ -38,11 +38,17 @@ pub struct Reply {
 }
 
 pub fn ok() -> Reply {
-    Reply { delay: Duration::from_millis(1), verdict: Verdict::Delivered }
+    Reply {
+        delay: Duration::from_millis(1),
+        verdict: Verdict::Delivered,
+    }
 }
 
 pub fn fails() -> Reply {
-    Reply { verdict: Verdict::Retry { after: None }, ..ok() }
+    Reply {
+        verdict: Verdict::Retry { after: None },
+        ..ok()
+    }
 }
 
 type Script = Box<dyn FnMut(&Received) -> Reply + Send>;
@@ -67,7 +73,11 @@ impl Endpoint {
     /// How often each event was delivered, by subscription and id.
     pub fn delivered(&self) -> BTreeMap<(String, String), u32> {
         let mut delivered = BTreeMap::new();
-        for received in self.received().into_iter().filter(|received| received.verdict == Verdict::Delivered) {
+        for received in self
+            .received()
+            .into_iter()
+            .filter(|received| received.verdict == Verdict::Delivered)
+        {
             *delivered.entry((received.subscription, received.id)).or_default() += 1;
         }
         delivered
@@ -76,7 +86,10 @@ impl Endpoint {
     pub fn delivered_ids(&self, subscription: &str) -> Vec<String> {
         let received = self.received().into_iter();
         let delivered = received.filter(|received| received.verdict == Verdict::Delivered);
-        delivered.filter(|received| received.subscription == subscription).map(|received| received.id).collect()
+        delivered
+            .filter(|received| received.subscription == subscription)
+            .map(|received| received.id)
+            .collect()
     }
 }
 
@@ -131,14 +144,34 @@ impl World {
     pub async fn with(tune: impl FnOnce(&mut Settings)) -> Self {
         let clock = Clock::simulated(START);
         let now = Arc::new(move || clock.now());
-        let journal = Journal::new(MemorySettings { now, identify: Some(delivery::identify), ..MemorySettings::default() });
-        let mut settings = Settings { clock, seed: Some(7), ..Settings::default() };
+        let journal = Journal::new(MemorySettings {
+            now,
+            identify: Some(delivery::identify),
+            ..MemorySettings::default()
+        });
+        let mut settings = Settings {
+            clock,
+            seed: Some(7),
+            ..Settings::default()
+        };
         tune(&mut settings);
-        let endpoint = Endpoint { received: Arc::default(), script: Arc::new(Mutex::new(Box::new(|_| ok()))), clock };
+        let endpoint = Endpoint {
+            received: Arc::default(),
+            script: Arc::new(Mutex::new(Box::new(|_| ok()))),
+            clock,
+        };
         let store = Store::new();
         let directory = tempfile::tempdir().unwrap();
         let core = start(&journal, &store, &endpoint, &settings, directory.path()).await;
-        Self { journal, store, endpoint, clock, core, settings, directory }
+        Self {
+            journal,
+            store,
+            endpoint,
+            clock,
+            core,
+            settings,
+            directory,
+        }
     }
 
     /// Kills the core and starts it again on what was durable.
@@ -168,14 +201,32 @@ impl World {
         self.change(kind, name, Action::Delete).await.unwrap();
     }
 
-    async fn change(&self, kind: ResourceKind, name: &str, action: Action) -> Result<delivery::Changed, delivery::Error> {
+    async fn change(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        action: Action,
+    ) -> Result<delivery::Changed, delivery::Error> {
         let (bus, name) = ("default".to_owned(), name.to_owned());
-        self.core.change(Change { bus, kind, name, action, precondition: Precondition::Any }).await
+        self.core
+            .change(Change {
+                bus,
+                kind,
+                name,
+                action,
+                precondition: Precondition::Any,
+            })
+            .await
     }
 
     /// A subscription to the endpoint; `more` is merged into its document.
     pub async fn subscribe(&self, name: &str, more: Value) {
-        self.put(ResourceKind::Connection, "endpoint", json!({"provider": "webhook", "config": {"url": "https://example.com/"}})).await;
+        self.put(
+            ResourceKind::Connection,
+            "endpoint",
+            json!({"provider": "webhook", "config": {"url": "https://example.com/"}}),
+        )
+        .await;
         self.put(ResourceKind::Subscription, name, subscription(more)).await;
     }
 
@@ -188,7 +239,11 @@ impl World {
     }
 
     pub fn status(&self, subscription: &str) -> delivery::SubscriptionStatus {
-        let status = self.core.status("default").into_iter().find(|(name, _)| name == subscription);
+        let status = self
+            .core
+            .status("default")
+            .into_iter()
+            .find(|(name, _)| name == subscription);
         status.unwrap().1
     }
 
@@ -204,7 +259,10 @@ impl World {
     }
 
     pub async fn delivered(&self, subscription: &str, count: usize) {
-        self.until("delivery", |world| world.endpoint.delivered_ids(subscription).len() >= count).await;
+        self.until("delivery", |world| {
+            world.endpoint.delivered_ids(subscription).len() >= count
+        })
+        .await;
     }
 
     /// Lets everything that is under way come to rest.
@@ -220,7 +278,10 @@ pub fn subscription(more: Value) -> Value {
 }
 
 pub fn event(id: &str, event_type: &str, data: Value) -> Event {
-    Event::builder(id, "/shop", event_type).data(event::Data::json(data.to_string())).build().unwrap()
+    Event::builder(id, "/shop", event_type)
+        .data(event::Data::json(data.to_string()))
+        .build()
+        .unwrap()
 }
 
 async fn start(
