@@ -113,6 +113,7 @@ impl Embedded {
         let step = committer.step();
         if step == Step::Blocked {
             self.shared.inbox.state().checkpoint = true;
+            return flusher.step().is_ok();
         }
         let inbox = self.shared.inbox.state();
         let due = inbox.bytes >= self.shared.settings.flush_bytes || inbox.checkpoint || inbox.prepare || inbox.retry;
@@ -226,6 +227,7 @@ impl Embedded {
         move || {
             shared.status.close();
             shared.queue.close();
+            shared.inbox.wake();
             let ended = match &mut *lock(&drivers) {
                 Drivers::Threads(threads) => threads.take().map_or(Ok(()), |threads| threads.end(&shared)),
                 Drivers::Steps(machines) => end_steps(&shared, machines),
@@ -247,7 +249,8 @@ fn end_steps(shared: &Shared, machines: &mut (Committer, Flusher)) -> Result<(),
             Step::Done => {}
             Step::Blocked => {
                 shared.inbox.state().checkpoint = true;
-                machines.1.step()?;
+                // If that fails, the next step gives the group up.
+                drop(machines.1.step());
             }
         }
     }

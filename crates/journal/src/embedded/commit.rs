@@ -98,8 +98,8 @@ impl Committer {
     /// Commits one group of what waits.
     pub fn step(&mut self) -> Step {
         let assembled = match self.pending.take() {
-            Some(assembled) => match self.shared.status.poisoned() {
-                Some(poisoned) => return self.refuse(assembled, &poisoned),
+            Some(assembled) => match self.given_up() {
+                Some(error) => return self.refuse(assembled, &error),
                 None => assembled,
             },
             None => match self.take_and_assemble() {
@@ -127,14 +127,33 @@ impl Committer {
         Some(assembled)
     }
 
+    /// Why a group that is blocked will never be written.
+    fn given_up(&self) -> Option<Error> {
+        let closing_on_full = self.shared.status.is_closed() && self.shared.status.is_out_of_space();
+        let closed = closing_on_full.then_some(Error::Closed);
+        self.shared.status.poisoned().or(closed)
+    }
+
     /// Why nothing can be committed now.
     fn refusal(&self) -> Option<Error> {
         if let Some(poisoned) = self.shared.status.poisoned() {
             return Some(poisoned);
         }
-        let (free, needed) = self.shared.check_space().err()?;
+        let (free, needed) = match self.shared.check_space() {
+            Ok(()) if self.flusher_is_stuck() => {
+                let free = self.shared.space().free;
+                (free, free.saturating_add(1))
+            }
+            checked => checked.err()?,
+        };
         self.shared.status.set_out_of_space(Some((free, needed)));
         Some(Error::OutOfSpace { free, needed })
+    }
+
+    /// The volume has no room for the segments, and no more may wait for them in memory.
+    fn flusher_is_stuck(&self) -> bool {
+        self.shared.status.is_out_of_space()
+            && self.shared.inbox.state().bytes > self.shared.settings.unflushed_bytes_max
     }
 
     fn assemble(&mut self, taken: &mut Vec<Request>, bytes: usize) -> Assembled {
@@ -143,8 +162,8 @@ impl Committer {
         let mut assembled = Assembled::nothing();
         assembled.append_time = append_time;
         let mut outcomes = Vec::with_capacity(taken.len());
-        for place in 0..taken.len() {
-            outcomes.push(self.place_request(&taken[place], place as u32, &mut assembled));
+        for (request, place) in taken.iter().zip(0..) {
+            outcomes.push(self.place_request(request, place, &mut assembled));
         }
         if assembled.records > 0 {
             self.seal(taken, bytes, &mut assembled);
@@ -578,9 +597,10 @@ fn wait_for_flusher(shared: &Shared) {
     let max = shared.settings.unflushed_bytes_max;
     if shared.inbox.state().bytes > max {
         shared.inbox.wake();
-        shared
-            .inbox
-            .wait(|inbox| inbox.bytes <= max || inbox.ended || shared.status.poisoned().is_some());
+        shared.inbox.wait(|inbox| {
+            let stuck = shared.status.is_out_of_space() || shared.status.poisoned().is_some();
+            inbox.bytes <= max || inbox.ended || stuck
+        });
     }
 }
 
@@ -588,8 +608,10 @@ fn wait_for_checkpoint(shared: &Shared) {
     shared.status.set_behind(true);
     shared.inbox.state().checkpoint = true;
     shared.inbox.wake();
-    shared
-        .inbox
-        .wait(|inbox| !inbox.checkpoint || inbox.ended || shared.status.poisoned().is_some());
+    shared.inbox.wait(|inbox| {
+        let closing_on_full = shared.status.is_closed() && shared.status.is_out_of_space();
+        let given_up = closing_on_full || shared.status.poisoned().is_some();
+        !inbox.checkpoint || inbox.ended || given_up
+    });
     shared.status.set_behind(false);
 }

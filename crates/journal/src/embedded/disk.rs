@@ -256,7 +256,7 @@ impl Disk {
     /// The whole content of a file.
     pub fn read(&self, path: &Path) -> Outcome<Vec<u8>> {
         let file = self.open_to_read(path)?;
-        let mut bytes = vec![0; usize::try_from(file.len()?).expect("files that are read whole fit memory")];
+        let mut bytes = vec![0; usize::try_from(file.size()?).expect("files that are read whole fit memory")];
         file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
@@ -333,7 +333,7 @@ impl File {
     }
 
     /// Its size.
-    pub fn len(&self) -> Outcome<u64> {
+    pub fn size(&self) -> Outcome<u64> {
         match &self.inner {
             Inner::Real(file) => file.metadata().map(|metadata| metadata.len()),
             Inner::Simulated(file) => file.len(),

@@ -232,7 +232,7 @@ fn examine_segment(
     }
     let end = match listed {
         Some(end) => end,
-        None => file.len()?,
+        None => file.size()?,
     };
     let mut walk = Walk::from_front(&file, base, end);
     loop {

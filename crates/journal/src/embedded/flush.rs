@@ -151,17 +151,17 @@ impl Flusher {
             repair |= matches!(command, Command::RepairRuns(_));
             replies.push(self.carry_out(command)?);
         }
-        if let Err(failure) = flushed {
-            if !failure.is_out_of_space() || !self.changed {
-                return Err(failure);
-            }
+        if let Err(failure) = flushed
+            && !(failure.is_out_of_space() && self.changed)
+        {
+            return Err(failure);
         }
         if repair {
             self.repair_runs()?;
         }
         let due = self.bytes_since_checkpoint >= self.shared.settings.checkpoint_bytes;
         if due || wanted || self.changed || repair {
-            self.checkpoint()?;
+            self.checkpoint_with_reserve()?;
         } else {
             self.spill_identities()?;
         }
@@ -383,6 +383,20 @@ impl Flusher {
         self.changed = true;
     }
 
+    /// A checkpoint is what frees space after a trim: on a full volume a spare write-ahead file is given up for it.
+    fn checkpoint_with_reserve(&mut self) -> Outcome<()> {
+        match self.checkpoint() {
+            Err(failure) if failure.is_out_of_space() && self.changed => {
+                if self.shared.write_ahead.give_back()? {
+                    self.checkpoint()
+                } else {
+                    Err(failure)
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Publishes where everything stands, then lets go of what it no longer lists.
     pub fn checkpoint(&mut self) -> Outcome<()> {
         self.write_run()?;
@@ -460,19 +474,22 @@ impl Flusher {
         let mut kept = runs.runs.clone();
         let merged = kept.pop_if(|last| last.count < small).and_then(|last| {
             let all = last.read_all(&self.disk).ok();
-            // An unreadable one is left behind and found missing by the next repair.
+            // What an unreadable one held is written anew below.
             all.map(|all| (last, all))
         });
+        let mut replaced = None;
         if let Some((last, all)) = merged {
-            self.obsolete.push(self.shared.layout.run(last.number));
+            replaced = Some(self.shared.layout.run(last.number));
             identities.extend(all);
             covered.extend(&last.covered);
         }
         let run = self.create_run(identities, join(covered))?;
         kept.push(Arc::new(run));
+        let unreadable = replaced.is_none() && kept.len() <= runs.runs.len();
+        self.obsolete.extend(replaced);
         self.set_runs(kept, through);
         self.shared.recent.drop_through(through);
-        Ok(())
+        if unreadable { self.repair_runs() } else { Ok(()) }
     }
 
     fn create_run(&mut self, identities: Vec<Identified>, covered: Vec<Covered>) -> Outcome<Run> {

@@ -96,6 +96,10 @@ pub fn read(shared: &Shared, partition: &Partition, from: Offset, max_bytes: usi
             let place = segment.map(|segment| Place::new(segment, segment.sparse.before_offset(from)));
             (place, state.bounds())
         };
+        if from < bounds.start {
+            // It was trimmed since memory was asked, which says so.
+            continue;
+        }
         let Some(place) = place else {
             // Between the segments and the tail there is nothing, unless something is lost.
             let to = partition

@@ -231,7 +231,7 @@ enum Cut {
 
 fn cut_segment(disk: &Disk, layout: &Layout, id: PartitionId, last: &SegmentState) -> Outcome<Cut> {
     let file = disk.open(&layout.segment(id, last.base))?;
-    let len = file.len()?;
+    let len = file.size()?;
     if len > last.bytes {
         file.set_len(last.bytes)?;
     }
@@ -349,7 +349,7 @@ fn rebuild_segment(disk: &Disk, path: &std::path::Path, base: Offset, cut: Optio
         sealed: false,
         sparse: SparseIndex::default(),
     };
-    let len = file.len()?;
+    let len = file.size()?;
     let mut walk = Walk::from_front(&file, base, len);
     loop {
         match walk.next() {

@@ -115,7 +115,7 @@ fn log_torn_tail(found: &Found, needed_from: u64, end: Option<&End>) -> Result<(
 fn check_headerless(found: &Found, newest: u64, needed_from: u64) -> Result<(), Error> {
     for file in &found.headerless {
         let mut position = PAGE;
-        let len = file.len()?;
+        let len = file.size()?;
         let mut page = vec![0; PAGE as usize];
         while position < len {
             let count = file.read_at(&mut page, position)?;
@@ -153,7 +153,7 @@ impl<'a> FrameReader<'a> {
         Ok(Self {
             file,
             epoch,
-            len: file.len()?,
+            len: file.size()?,
             position: PAGE,
             window: Bytes::new(),
             window_at: 0,

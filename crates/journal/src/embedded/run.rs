@@ -202,7 +202,7 @@ impl Run {
         let mut bytes = vec![0; ranges * RANGE_LEN + 4];
         file.read_exact_at(&mut bytes, HEAD_LEN as u64)?;
         run.covered = decode_ranges(&bytes).ok_or(RunError::Damaged)?;
-        if file.len()? < run.pages_at() + run.pages() * PAGE_LEN as u64 {
+        if file.size()? < run.pages_at() + run.pages() * PAGE_LEN as u64 {
             return Err(RunError::Damaged);
         }
         Ok(run)

@@ -90,7 +90,7 @@ pub enum Randomness {
 
 impl Randomness {
     /// The next 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         match self {
             Self::System => {
                 let random = ring::rand::generate::<[u8; 8]>(&ring::rand::SystemRandom::new());

@@ -380,6 +380,11 @@ impl Status {
         self.is_troubled() && lock(&self.reason).out_of_space.is_some()
     }
 
+    /// Whether it is shut down, or on the way.
+    pub fn is_closed(&self) -> bool {
+        self.is_troubled() && lock(&self.reason).closed
+    }
+
     /// Why it is poisoned, if it is.
     pub fn poisoned(&self) -> Option<Error> {
         if !self.is_troubled() {

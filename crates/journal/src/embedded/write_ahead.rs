@@ -17,7 +17,14 @@ use super::{
     frame::Epoch,
     settings::{Randomness, Settings},
 };
-use std::{collections::VecDeque, path::PathBuf, sync::Mutex};
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 const MAGIC: &[u8; 8] = b"TLAHEAD1";
 const EPOCH_LEN: usize = 36;
@@ -87,6 +94,8 @@ pub struct WriteAheadSet {
     files_max: u64,
     spare_max: u64,
     state: Mutex<State>,
+    /// Files that a recovery needs, readable while the state is locked for long.
+    in_use: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -123,6 +132,7 @@ impl WriteAheadSet {
                 next_number,
                 next_slot,
             }),
+            in_use: AtomicU64::new(0),
         }
     }
 
@@ -132,8 +142,12 @@ impl WriteAheadSet {
 
     /// Bytes of files whose frames a recovery needs.
     pub fn bytes_in_use(&self) -> u64 {
-        let state = self.state();
-        (state.filled.len() as u64 + u64::from(state.current.is_some())) * self.file_bytes
+        self.in_use.load(Ordering::Relaxed) * self.file_bytes
+    }
+
+    fn count_in_use(&self, state: &State) {
+        let files = state.filled.len() as u64 + u64::from(state.current.is_some());
+        self.in_use.store(files, Ordering::Relaxed);
     }
 
     /// Size of each file.
@@ -158,6 +172,7 @@ impl WriteAheadSet {
                 .push_back((current.file.clone(), current.epoch.number, last_sequence));
         }
         state.current = Some(next.epoch.number);
+        self.count_in_use(&state);
         Ok(next)
     }
 
@@ -171,7 +186,7 @@ impl WriteAheadSet {
         let header = EpochHeader {
             epoch: Epoch {
                 number: state.next_number,
-                salt: state.randomness.next(),
+                salt: state.randomness.draw(),
             },
             sequence_floor,
         };
@@ -219,6 +234,17 @@ impl WriteAheadSet {
             .unwrap_or(state.next_number - state.ready.len() as u64)
     }
 
+    /// Removes a file that nothing needs, for its space; false if there is none.
+    pub fn give_back(&self) -> Outcome<bool> {
+        let mut state = self.state();
+        let spare = state.stale.pop_front();
+        let Some(file) = spare.or_else(|| state.ready.pop_back().map(|ready| ready.file)) else {
+            return Ok(false);
+        };
+        self.disk.remove(file.path())?;
+        Ok(true)
+    }
+
     /// Lets the files go whose frames are all checkpointed, and removes those that are too many.
     pub fn recycle(&self, sequence: u64) -> Outcome<()> {
         let mut state = self.state();
@@ -226,6 +252,7 @@ impl WriteAheadSet {
             let (file, _, _) = state.filled.pop_front().expect("there is a front");
             state.stale.push_back(file);
         }
+        self.count_in_use(&state);
         while state.stale.len() as u64 > self.spare_max {
             let file = state.stale.pop_front().expect("it holds more than the spares");
             self.disk.remove(file.path())?;

@@ -20,6 +20,7 @@ use std::{
 const TOPIC: TopicId = TopicId { bus: 1, topic: 1 };
 const PARTITIONS: u32 = 2;
 
+type Files = Vec<(PathBuf, Vec<u8>)>;
 type Content = BTreeMap<(PartitionId, Offset), Vec<u8>>;
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -263,7 +264,7 @@ fn a_missing_segment_is_a_damaged_range_check_9() {
 }
 
 /// The write-ahead file in use, where its frames end, and everything else, after some frames without a checkpoint.
-fn unsynced_tail() -> (Vec<(PathBuf, Vec<u8>)>, PathBuf, Vec<usize>, Content) {
+fn unsynced_tail() -> (Files, PathBuf, Vec<usize>, Content) {
     let disk = SimulatedDisk::new(1);
     let journal = open(&disk).unwrap();
     let content = (0..6).map(|number| append(&journal, number)).collect();
