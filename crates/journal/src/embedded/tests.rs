@@ -28,8 +28,8 @@ fn small(directory: impl Into<PathBuf>) -> Settings {
 /// Large enough for the suite's largest requests.
 fn middling(directory: impl Into<PathBuf>) -> Settings {
     Settings {
-        write_ahead_file_bytes: 80 << 20,
-        write_ahead_bytes_max: 320 << 20,
+        write_ahead_file_bytes: 24 << 20,
+        write_ahead_bytes_max: 192 << 20,
         checkpoint_bytes: 16 << 20,
         flush_bytes: 64 << 10,
         tail_bytes: 16 << 10,
@@ -61,4 +61,25 @@ async fn the_engine_on_a_real_disk_keeps_the_contract() {
     let settings = middling(&data);
     let wipe = move || drop(std::fs::remove_dir_all(&data));
     conformance::run(&harness(settings, Box::new(wipe))).await;
+}
+
+/// What needs a sync that does not return can only be seen on a disk that holds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_visible_before_its_sync_returns() {
+    let disk = SimulatedDisk::new(1);
+    let settings = Settings {
+        disk: Disk::Simulated(disk.clone()),
+        ..small("data")
+    };
+    let (wiped, held) = (Disk::Simulated(disk.clone()), disk);
+    let wipe = move || {
+        wiped
+            .remove_directory(std::path::Path::new("data"))
+            .expect("it is removed")
+    };
+    let mut harness = harness(settings, Box::new(wipe));
+    harness.hold_sync = Some(Box::new(move |hold| held.hold_syncs(hold)));
+    conformance::run_one(&harness, "an_accepted_append_is_invisible_until_it_is_durable").await;
+    conformance::run_one(&harness, "a_duplicate_waits_for_the_first_to_be_durable").await;
+    conformance::run_one(&harness, "an_abandoned_append_is_kept").await;
 }

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
 };
 
 const PAGE: usize = 4096;
@@ -17,6 +17,7 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    held: Arc<(Mutex<bool>, Condvar)>,
     /// The power cycle that this handle belongs to: an older one gets errors only.
     cycle: u64,
 }
@@ -97,6 +98,7 @@ impl SimulatedDisk {
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            held: Arc::default(),
             cycle: 0,
         }
     }
@@ -132,6 +134,17 @@ impl SimulatedDisk {
         self.lock_state().syncs_until_fault = Some((count, fault));
     }
 
+    /// Keeps file syncs from returning, until they are let go again.
+    pub fn hold_syncs(&self, hold: bool) {
+        *self.held.0.lock().expect("no holder of this lock panics") = hold;
+        self.held.1.notify_all();
+    }
+
+    fn wait_while_held(&self) {
+        let held = self.held.0.lock().expect("no holder of this lock panics");
+        drop(self.held.1.wait_while(held, |held| *held));
+    }
+
     /// Whether the power is cut.
     pub fn is_dead(&self) -> bool {
         self.lock_state().dead
@@ -158,6 +171,7 @@ impl SimulatedDisk {
         state.syncs_until_fault = None;
         Self {
             state: self.state.clone(),
+            held: self.held.clone(),
             cycle: state.cycle,
         }
     }
@@ -391,6 +405,7 @@ impl SimulatedFile {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
+        self.disk.wait_while_held();
         let (mut state, cut) = self.disk.changing()?;
         if let Some((count, fault)) = state.syncs_until_fault {
             state.syncs_until_fault = (count > 1).then_some((count - 1, fault));
