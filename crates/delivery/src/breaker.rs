@@ -102,7 +102,9 @@ impl Breaker {
             State::HalfOpen => self.open(after, now, random),
             State::Closed => Turn::Stays,
             State::Open { until } => {
-                let asked = now.saturating_add(crate::backoff::millis(after.unwrap_or_default().min(OPEN_MAX)));
+                let asked = now.saturating_add(crate::backoff::millis(
+                    after.unwrap_or_default().min(crate::backoff::RETRY_AFTER_MAX),
+                ));
                 self.state = State::Open {
                     until: until.max(asked),
                 };

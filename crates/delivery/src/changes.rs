@@ -322,6 +322,7 @@ impl Changes {
         self.inner.tell_router(Message::Remove(id)).await?;
         self.inner.remove_lane(id);
         let mut operations = self.discarded(id, &places);
+        operations.extend(self.discarded_parked(id, &places).await?);
         operations.push(Operation::ForgetSubscription(id));
         for (_, version) in self.boundaries.range((id, 0)..=(id, u64::MAX)).map(|(key, _)| *key) {
             operations.push(delete_document(0, Kind::Setting, boundary_name(id, version)));
@@ -369,6 +370,31 @@ impl Changes {
             })
         };
         open.map(range).collect()
+    }
+
+    /// Parked deliveries that go with their subscription, by number: below its positions nothing else was unsettled.
+    async fn discarded_parked(
+        &self,
+        subscription: SubscriptionId,
+        places: &[Place],
+    ) -> Result<Option<Operation>, Error> {
+        let holdings = self.inner.store.holdings().await?;
+        let parked = holdings
+            .into_iter()
+            .find(|(id, _)| *id == subscription)
+            .map_or(0, |(_, held)| held.parked);
+        let Some(place) = places.iter().max_by_key(|place| place.position).filter(|_| parked > 0) else {
+            return Ok(None);
+        };
+        Ok(Some(Operation::RecordRange(Range {
+            subscription,
+            partition: stored(place.partition),
+            from: place.floor,
+            to: place.position,
+            matched: Some(parked),
+            reason: RangeReason::Discarded,
+            recorded: self.inner.settings.clock.now(),
+        })))
     }
 
     async fn revive(&self, bus: &Bus, subscription: &Subscription, places: &[Place]) -> Result<(), Error> {

@@ -399,12 +399,12 @@ impl Lane {
         }
     }
 
-    /// Whether it has deliveries that could be attempted now and its breaker is closed: if it makes no progress then, it is
-    /// stuck.
+    /// Whether it has something to do that does not wait for its endpoint: if that makes no progress, the lane is stuck, or
+    /// the store is out of reach.
     pub fn has_due_work(&self) -> bool {
-        let blocked = !self.may_attempt_parked() || self.breaker.state() != State::Closed || self.rate_at.is_some();
-        let work = !self.ready.is_empty() || !self.ready_parked.is_empty() || !self.in_flight.is_empty();
-        (!blocked && work) || !self.writing.is_empty()
+        let may_start = self.may_attempt_parked() && self.has_slot() && self.rate_at.is_none();
+        let waits = !self.ready.is_empty() || !self.ready_parked.is_empty();
+        (may_start && waits) || !self.writing.is_empty() || !self.writes.is_empty()
     }
 
     /// Whether nothing is in flight and nothing is on its way to the store.

@@ -308,8 +308,9 @@ impl LaneTask {
             Some(Answer::Written(result)) => {
                 if let Err(error) = &result {
                     tracing::warn!(%error, subscription = self.subscription, "failed to write deliveries; trying again");
+                } else {
+                    self.inbox.moved(self.clock.now());
                 }
-                self.inbox.moved(self.clock.now());
                 self.step(Input::Written(result));
             }
             Some(Answer::Loaded { limit, rows }) => self.step(Input::Loaded { limit, rows }),

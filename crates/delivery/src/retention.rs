@@ -188,63 +188,68 @@ fn held(inner: &Inner, places: &HashMap<SubscriptionId, Vec<Place>>, partition: 
     })
 }
 
+/// Lanes that lose something are frozen until it is recorded and skipped, so that none reads what goes.
 async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
     let places = inner.places().await?;
-    let loses = |places: &Vec<Place>| {
-        places
-            .iter()
-            .any(|place| place.partition == trim.partition && place.position < trim.to)
-    };
-    for subscription in places
-        .iter()
-        .filter(|(_, places)| loses(places))
-        .map(|(subscription, _)| *subscription)
-    {
-        let (reply, frozen) = oneshot::channel();
-        inner.tell_router(Message::Freeze(subscription, reply)).await?;
-        let places = frozen.await.map_err(|_| Error::Closing)?;
-        let given_up = give_up(inner, subscription, &places, trim).await;
+    let loses = |place: &Place| place.partition == trim.partition && place.position < trim.to;
+    let losers = places.into_iter().filter(|(_, places)| places.iter().any(loses));
+    let losers: Vec<_> = losers.map(|(subscription, _)| subscription).collect();
+    let given_up = give_up_all(inner, &losers, trim).await;
+    for subscription in losers {
+        let (rules, cursors) = (None, BTreeMap::new());
         let thaw = Message::Thaw {
             subscription,
-            rules: None,
-            cursors: BTreeMap::new(),
+            rules,
+            cursors,
         };
         inner.tell_router(thaw).await?;
-        if !given_up? {
-            return Ok(());
-        }
     }
-    let (done, skipped) = oneshot::channel();
-    inner
-        .tell_router(Message::Skip {
-            partition: trim.partition,
-            to: trim.to,
-            done,
-        })
-        .await?;
-    skipped.await.map_err(|_| Error::Closing)?;
-    inner.journal.trim(trim.partition, trim.to).await?;
-    tracing::info!(partition = ?trim.partition, to = trim.to, "removed what retention had to");
+    if given_up? {
+        inner.journal.trim(trim.partition, trim.to).await?;
+        tracing::info!(partition = ?trim.partition, to = trim.to, "removed what retention had to");
+    }
     Ok(())
 }
 
-/// Counts and records what a subscription loses; false: it has some of it in its hands, so the trim must wait.
-async fn give_up(inner: &Inner, subscription: SubscriptionId, places: &[Place], trim: Trim) -> Result<bool, Error> {
-    let Some(place) = places.iter().find(|place| place.partition == trim.partition) else {
-        return Ok(true);
-    };
-    let (Some(lane), Some(rules)) = (inner.lane(subscription), inner.view.rules(subscription)) else {
-        return Ok(true);
-    };
-    let partition = stored(trim.partition);
-    if place.position >= trim.to {
-        return Ok(true);
+async fn give_up_all(inner: &Inner, losers: &[SubscriptionId], trim: Trim) -> Result<bool, Error> {
+    let mut losses = Vec::new();
+    for subscription in losers {
+        let (reply, frozen) = oneshot::channel();
+        inner.tell_router(Message::Freeze(*subscription, reply)).await?;
+        let places = frozen.await.map_err(|_| Error::Closing)?;
+        let place = places.into_iter().find(|place| place.partition == trim.partition);
+        let (Some(place), Some(lane)) = (place, inner.lane(*subscription)) else {
+            continue;
+        };
+        // One that has some of it in its hands makes the trim wait, before anything is recorded for anybody.
+        let Some(known) = known(&lane, stored(trim.partition), trim.to).await else {
+            return Ok(false);
+        };
+        losses.push((lane, place, known));
     }
-    let Some(known) = known(&lane, partition, trim.to).await else {
-        return Ok(false);
+    for (lane, place, known) in losses.iter().filter(|(_, place, _)| place.position < trim.to) {
+        give_up(inner, lane, place, trim, known).await?;
+    }
+    let (done, skipped) = oneshot::channel();
+    let Trim { partition, to } = trim;
+    inner.tell_router(Message::Skip { partition, to, done }).await?;
+    skipped.await.map_err(|_| Error::Closing)?;
+    Ok(true)
+}
+
+/// Counts and records what a subscription loses.
+async fn give_up(
+    inner: &Inner,
+    lane: &LaneHandle,
+    place: &Place,
+    trim: Trim,
+    known: &BTreeSet<u64>,
+) -> Result<(), Error> {
+    let (subscription, partition) = (lane.inbox.subscription, stored(trim.partition));
+    let Some(rules) = inner.view.rules(subscription) else {
+        return Ok(());
     };
-    let matched = count(inner, &rules, place.position.max(place.floor), trim, &known).await?;
-    let position = trim.to;
+    let matched = count(inner, &rules, place.position.max(place.floor), trim, known).await?;
     let range = Range {
         subscription,
         partition,
@@ -257,7 +262,7 @@ async fn give_up(inner: &Inner, subscription: SubscriptionId, places: &[Place], 
     let row = LaneRow {
         subscription,
         partition,
-        position,
+        position: trim.to,
         floor: place.floor,
         follows_tail: false,
     };
@@ -271,7 +276,7 @@ async fn give_up(inner: &Inner, subscription: SubscriptionId, places: &[Place], 
         matched,
         "events expired before they were delivered"
     );
-    Ok(true)
+    Ok(())
 }
 
 async fn known(lane: &LaneHandle, partition: store::Partition, to: u64) -> Option<BTreeSet<u64>> {

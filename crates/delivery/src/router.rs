@@ -377,7 +377,7 @@ impl Router {
                 let _ = reply.send(places.collect());
             }
             Message::Skip { partition, to, done } => {
-                self.skip(partition, to);
+                self.skip(partition, 0, to);
                 let _ = done.send(());
             }
             Message::Shutdown => self.closing = true,
@@ -550,9 +550,12 @@ impl Router {
 
     async fn unreadable(&mut self, partition: PartitionId, from: u64, error: journal::Error) {
         match error {
-            journal::Error::Damaged(damage) => self.give_up(partition, damage.to, RangeReason::Damaged).await,
+            journal::Error::Damaged(damage) => {
+                self.give_up(partition, damage.from, damage.to, RangeReason::Damaged)
+                    .await
+            }
             journal::Error::OutOfRange { start, .. } if start > from => {
-                self.give_up(partition, start, RangeReason::Expired).await;
+                self.give_up(partition, 0, start, RangeReason::Expired).await;
             }
             journal::Error::UnknownPartition(_) | journal::Error::Closed => {}
             error => {
@@ -563,8 +566,9 @@ impl Router {
         }
     }
 
-    /// Nothing below `to` can be read any more: records a range for every lane that had not read it, and goes on behind it.
-    async fn give_up(&mut self, partition: PartitionId, to: u64, reason: RangeReason) {
+    /// Nothing from `first` to `to` can be read any more: records a range for every lane that comes there, which goes on behind
+    /// it. A lane that is further behind reads on to it first.
+    async fn give_up(&mut self, partition: PartitionId, first: u64, to: u64, reason: RangeReason) {
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
         let recorded = self.settings.clock.now();
         let mut operations = Vec::new();
@@ -577,7 +581,7 @@ impl Router {
                 continue;
             };
             let from = cursor.reached(tail);
-            if from < to && reader.rules.reads(partition.topic.topic) {
+            if (first..to).contains(&from) && reader.rules.reads(partition.topic.topic) {
                 let partition = stored(partition);
                 let range = Range {
                     subscription: *subscription,
@@ -604,22 +608,26 @@ impl Router {
             let again = self.again.get_or_insert_with(|| (Instant::now() + AGAIN, Vec::new()));
             return again.1.push(partition);
         }
-        self.skip(partition, to);
+        self.skip(partition, first, to);
         self.mark_changed(vec![partition]);
     }
 
-    fn skip(&mut self, partition: PartitionId, to: u64) {
+    fn skip(&mut self, partition: PartitionId, first: u64, to: u64) {
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
         for reader in self.readers.values_mut() {
-            if let Some(cursor) = reader.cursors.get_mut(&partition)
-                && cursor.mode != Mode::Scanning
-            {
+            let Some(cursor) = reader.cursors.get_mut(&partition) else {
+                continue;
+            };
+            let comes_there = (first..to).contains(&cursor.reached(tail));
+            if comes_there && cursor.mode != Mode::Scanning {
                 cursor.read = cursor.read.max(to);
                 cursor.frontier = cursor.frontier.max(to);
+            }
+            if comes_there || first == 0 {
                 reader.lane.gave_up(stored(partition), to);
             }
         }
-        if tail < to {
+        if (first..to).contains(&tail) {
             self.tails.insert(partition, to);
             self.view.set_tail(partition, to);
         }
@@ -734,7 +742,7 @@ impl Router {
             error,
         }) = scanned
         else {
-            return;
+            return self.scan_broke();
         };
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
         let mut lowest = u64::MAX;
@@ -764,6 +772,23 @@ impl Router {
         }
         self.save_interval = self.settings.save_interval;
         self.will_save();
+        self.answer_freezes();
+    }
+
+    /// A scan that broke off tells nothing: once none is under way, nobody is being scanned for.
+    fn scan_broke(&mut self) {
+        tracing::error!("a catch-up scan broke off");
+        if !self.scans.is_empty() {
+            return;
+        }
+        for (subscription, reader) in &mut self.readers {
+            let scanning = reader
+                .cursors
+                .values_mut()
+                .filter(|cursor| cursor.mode == Mode::Scanning);
+            scanning.for_each(|cursor| cursor.mode = Mode::Behind);
+            self.hungry.insert(*subscription);
+        }
         self.answer_freezes();
     }
 

@@ -27,8 +27,10 @@ pub const CATCH_UP_SCANS_MAX: usize = 4;
 /// Bytes asked of the journal in one read: large enough that a read's fixed cost vanishes, small enough that a lane's turn
 /// comes soon.
 pub const CHUNK_BYTES: usize = 1 << 20;
-/// Parked rows loaded at once by a lane.
-pub const PARKED_PAGE: usize = 64;
+/// Parked rows loaded at once by a lane, each at most a little over 1 MiB.
+pub const PARKED_PAGE: usize = 32;
+/// Parked rows loaded for a probe.
+pub const PARKED_PROBES: usize = 2;
 /// Operations of one lane in one transaction: bounds what a store has to hold while it commits.
 pub const LANE_OPERATIONS_MAX: usize = 2_000;
 /// Requests of one bus that may wait for their sync.

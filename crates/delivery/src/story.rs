@@ -15,7 +15,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
-use store::{Dead, DeadQuery, Ending, Millis, Parked, RangeReason, SubscriptionId};
+use store::{Dead, DeadQuery, Ending, Millis, Parked, Partition, RangeReason, SubscriptionId};
 
 /// Records of one id that are looked at: copies on eight topics, and some sources besides.
 const FOUND_MAX: usize = 64;
@@ -36,6 +36,8 @@ struct Known {
     dead: Vec<Dead>,
     attempts: Vec<store::Attempt>,
     places: HashMap<SubscriptionId, Vec<Place>>,
+    /// Where `start: now` put each lane, by partition.
+    floors: HashMap<(SubscriptionId, Partition), u64>,
 }
 
 /// Tells it; `None`: no such event is kept.
@@ -151,11 +153,14 @@ async fn known(inner: &Inner, bus: &Bus, id: &str, source: &str, copies: &[Copy]
             Millis::MAX,
         )
         .await?;
+    let rows = inner.store.lanes().await?.into_iter();
+    let floors = rows.map(|row| ((row.subscription, row.partition), row.floor)).collect();
     Ok(Known {
         parked,
         dead,
         attempts,
         places: inner.places().await?,
+        floors,
     })
 }
 
@@ -187,11 +192,10 @@ async fn one(
     let version_subscription = inner.model.load().subscription_version(subscription, version);
     let reason = EventView::from_record(view.headers(), view.value)
         .and_then(|event| why_not(&version_subscription.filter, &event, copy.appended));
-    let floor = inner.store.lanes().await?.into_iter();
-    let floor = floor
-        .filter(|row| row.subscription == subscription.id && row.partition == partition)
-        .map(|row| row.floor);
-    let starts_after = floor.max().is_some_and(|floor| offset < floor);
+    let starts_after = known
+        .floors
+        .get(&(subscription.id, partition))
+        .is_some_and(|floor| offset < *floor);
     let matched = match reason {
         Some(reason) => Err(reason),
         None if starts_after => Err("the subscription starts after this event".to_owned()),

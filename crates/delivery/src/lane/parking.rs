@@ -2,9 +2,10 @@
 
 use super::{Action, Halt, Lane};
 use crate::{
+    breaker::State,
     order::OrderKey,
     pending::{NEVER, Pending},
-    settings::{LANE_OPERATIONS_MAX, PARKED_PAGE},
+    settings::{LANE_OPERATIONS_MAX, PARKED_PAGE, PARKED_PROBES},
 };
 use std::sync::atomic::Ordering::Relaxed;
 use store::{DeliveryKey, Ending, Mark, Millis, Operation, Parked};
@@ -259,9 +260,12 @@ impl Lane {
         if self.parked_due.is_some_and(|due| due <= now) {
             self.loading = true;
             self.parked_due = None;
-            self.actions.push(Action::LoadParked {
-                limit: self.loaded.len() + PARKED_PAGE,
-            });
+            let page = match self.breaker.state() {
+                State::Closed => PARKED_PAGE,
+                State::HalfOpen | State::Open { .. } => PARKED_PROBES,
+            };
+            let limit = self.loaded.len() + page;
+            self.actions.push(Action::LoadParked { limit });
         }
     }
 
