@@ -8,8 +8,9 @@ use crate::{
     lane_task::LaneHandle,
     metrics::Metrics,
     restore::{Remembered, all_partitions, boundaries, lane, rules},
-    router::{Channels, Message, Router, Start, View},
+    router::{Channels, Message, Router, Start},
     settings::Settings,
+    view::View,
 };
 use arc_swap::ArcSwap;
 use control::{Change, Model, Refusal, refusal::Class};

@@ -460,7 +460,7 @@ async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock
         timeout: target.timeout,
         replay: None,
     };
-    let made = AssertUnwindSafe(target.destination.attempt(attempt)).catch_unwind();
+    let made = AssertUnwindSafe(async { target.destination.attempt(attempt).await }).catch_unwind();
     let retry = Verdict::Retry { after: None };
     match timeout(target.timeout + TIMEOUT_SLACK, made).await {
         Ok(Ok(outcome)) => outcome,

@@ -29,6 +29,7 @@ mod matching;
 mod positions;
 mod router;
 mod scan;
+mod view;
 
 mod changes;
 mod dead;

@@ -8,3 +8,4 @@ mod changing;
 mod delivering;
 mod faults;
 mod simulation;
+mod speed;

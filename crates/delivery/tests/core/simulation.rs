@@ -237,7 +237,7 @@ async fn every_event_is_accounted_for_under_faults() {
     let seeds = std::env::var("DELIVERY_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(8);
+        .unwrap_or(5);
     let first = std::env::var("DELIVERY_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())

@@ -12,7 +12,10 @@ use journal::{Memory as Journal, MemorySettings};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use store::{AttemptHistory, Memory as Store, Store as _};
@@ -59,9 +62,21 @@ pub struct Endpoint {
     received: Arc<Mutex<Vec<Received>>>,
     script: Arc<Mutex<Script>>,
     clock: Clock,
+    counted: Arc<AtomicUsize>,
+    counts_only: Arc<AtomicBool>,
 }
 
 impl Endpoint {
+    /// From now on it delivers at once, and counts from 0.
+    pub fn count_only(&self) {
+        self.counted.store(0, Relaxed);
+        self.counts_only.store(true, Relaxed);
+    }
+
+    pub fn counted(&self) -> usize {
+        self.counted.load(Relaxed)
+    }
+
     pub fn script(&self, script: impl FnMut(&Received) -> Reply + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
@@ -95,6 +110,10 @@ impl Endpoint {
 
 impl Destination for Endpoint {
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome> {
+        if self.counts_only.load(Relaxed) {
+            self.counted.fetch_add(1, Relaxed);
+            return Box::pin(std::future::ready(outcome(Verdict::Delivered)));
+        }
         let mut received = Received {
             subscription: attempt.subscription.to_owned(),
             id: attempt.event.id().to_owned(),
@@ -109,20 +128,25 @@ impl Destination for Endpoint {
             tokio::time::sleep(reply.delay).await;
             // The endpoint has done its part when it answers, whether or not anybody hears it.
             self.received.lock().unwrap().push(received);
-            let (status, reason) = match reply.verdict {
-                Verdict::Delivered => (200, ""),
-                Verdict::Refused => (422, "http_422"),
-                Verdict::Retry { .. } => (503, "http_503"),
-                Verdict::Gone => (410, "http_410"),
-            };
-            Outcome {
-                verdict: reply.verdict,
-                status: Some(status),
-                reason: reason.to_owned(),
-                detail: String::new(),
-                answer: Bytes::new(),
-            }
+            outcome(reply.verdict)
         })
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    let (status, reason) = match verdict {
+        Verdict::Delivered => (200, ""),
+        Verdict::Refused => (422, "http_422"),
+        Verdict::Retry { .. } => (503, "http_503"),
+        Verdict::Gone => (410, "http_410"),
+    };
+    let (reason, detail, answer) = (reason.to_owned(), String::new(), Bytes::new());
+    Outcome {
+        verdict,
+        status: Some(status),
+        reason,
+        detail,
+        answer,
     }
 }
 
@@ -159,6 +183,8 @@ impl World {
             received: Arc::default(),
             script: Arc::new(Mutex::new(Box::new(|_| ok()))),
             clock,
+            counted: Arc::default(),
+            counts_only: Arc::default(),
         };
         let store = Store::new();
         let directory = tempfile::tempdir().unwrap();
