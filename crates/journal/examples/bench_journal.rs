@@ -67,7 +67,51 @@ fn main() {
             print_row(&row, &measure(&row, &directory, &raw, turns));
         }
     }
+    if only.is_none() {
+        print_recovery(&directory);
+    }
     drop(std::fs::remove_dir_all(&directory));
+}
+
+/// Opens a copy of a directory with 1 GiB of frames that no checkpoint covers.
+fn print_recovery(directory: &Path) {
+    let (data, copy) = (directory.join("data"), directory.join("copy"));
+    let topic = TopicId { bus: 1, topic: 1 };
+    let mut settings = settings(&data, false);
+    settings.write_ahead_bytes_max = 4 << 30;
+    let journal = Embedded::open(settings, &[(topic, 12)]).expect("it opens");
+    let record = EncodedRecord::new(None, Some(&[7; RECORD_BYTES]), std::iter::empty());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    for place in 0..1_024 {
+        let mut append = Append::default();
+        for entry in 0..1_024 {
+            append
+                .entries
+                .append(&mut request(entry % 12, place << 32 | entry, &record).entries);
+        }
+        let durable = journal.append(append).expect("it is taken");
+        runtime.block_on(durable).expect("it is durable");
+    }
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(&data)
+        .arg(&copy)
+        .status()
+        .expect("it is copied");
+    assert!(copied.success());
+    drop(journal);
+    let began = Instant::now();
+    let journal = Embedded::open(Settings::new(&copy, |_, _| None), &[(topic, 12)]).expect("it recovers");
+    println!(
+        "recovery of 1 GiB behind the checkpoint: {:.2} s",
+        began.elapsed().as_secs_f64()
+    );
+    drop(journal);
+    let began = Instant::now();
+    drop(Embedded::open(Settings::new(&copy, |_, _| None), &[(topic, 12)]).expect("it opens"));
+    println!("the next start and shutdown: {:.3} s", began.elapsed().as_secs_f64());
 }
 
 fn print_row(row: &Row, sums: &Sums) {

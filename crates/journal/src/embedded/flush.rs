@@ -1,25 +1,24 @@
 //! The flusher: moves durable groups into segments, carries out trims and deletions, takes checkpoints, recycles
 //! write-ahead files. A state machine: [`Flusher::step`] does what there is to do; [`run`] drives it.
 
+mod runs;
+mod segments;
+
+pub use runs::identified;
+
 use super::{
     checkpoint::{Checkpoint, CheckpointPartition},
     disk::{Disk, File, Outcome},
-    index::Mark,
-    partition::{Partition, PartitionState, SegmentState, Slot},
-    run::{Covered, Identified, Run, RunError},
-    segment::{self, ENTRY_LEN, FRONT_LEN},
-    shared::{Command, Group, InboxState, Runs, Shared},
+    partition::{Partition, Slot},
+    shared::{Command, Group, InboxState, Shared},
 };
 use crate::{AppendTime, Error, Offset, PartitionId, TopicId};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 use tokio::sync::oneshot;
-
-/// Runs below this share of a full one are merged into the next, so that restarts do not leave many small ones.
-const SMALL_RUN_SHARE: u64 = 4;
 
 /// The one writer of segments, runs and checkpoints.
 #[derive(Debug)]
@@ -213,120 +212,6 @@ impl Flusher {
         }
     }
 
-    fn flush_partition(
-        &mut self,
-        partition: &Partition,
-        groups: &[Arc<Group>],
-        places: &[(Slot, u32, u32)],
-    ) -> Outcome<()> {
-        let flushed = partition.state().flushed;
-        let mut batches = places
-            .iter()
-            .map(|(_, group, batch)| {
-                (
-                    &groups[*group as usize],
-                    groups[*group as usize].batches[*batch as usize],
-                )
-            })
-            .filter(|(_, batch)| batch.next > flushed)
-            .peekable();
-        while batches.peek().is_some() {
-            let mut segment = self.segment_to_grow(partition, batches.peek().map_or(0, |(_, batch)| batch.base))?;
-            let begin = segment.bytes;
-            let mut out = Vec::new();
-            while let Some((group, batch)) = batches.next_if(|_| segment.bytes < self.shared.settings.segment_bytes) {
-                segment.sparse.add(Mark {
-                    offset: batch.base,
-                    append_time: group.append_time,
-                    position: segment.bytes,
-                });
-                segment::put_entry(&mut out, group.append_time, &group.bytes[batch.range()]);
-                segment.bytes += (ENTRY_LEN + batch.len as usize) as u64;
-                segment.next = batch.next;
-                segment.newest = group.append_time;
-            }
-            let active = self.active.get_mut(&partition.slot).expect("it was opened");
-            active.dirty = true;
-            active.file.write_all_at(&out, begin)?;
-            partition.state().grown(segment);
-        }
-        Ok(())
-    }
-
-    /// The growing segment, opened; a new one where there is none or it is full.
-    fn segment_to_grow(&mut self, partition: &Partition, base: Offset) -> Outcome<SegmentState> {
-        let last = partition.state().segments.back().cloned();
-        if let Some(last) = last.filter(|last| !last.sealed) {
-            if last.bytes < self.shared.settings.segment_bytes {
-                self.open_active(partition, &last)?;
-                return Ok(last);
-            }
-            self.close_segment(partition, last)?;
-        }
-        self.create_segment(partition, base)
-    }
-
-    fn open_active(&mut self, partition: &Partition, last: &SegmentState) -> Outcome<()> {
-        if !self.active.contains_key(&partition.slot) {
-            let file = self.disk.open(&self.shared.layout.segment(partition.id, last.base))?;
-            self.active.insert(partition.slot, Active { file, dirty: false });
-        }
-        Ok(())
-    }
-
-    /// Closes a segment: its index is written, and the next batch goes into another.
-    fn close_segment(&mut self, partition: &Partition, mut last: SegmentState) -> Outcome<()> {
-        self.open_active(partition, &last)?;
-        let active = &self.active[&partition.slot];
-        if last.sparse.first_position() != Some(FRONT_LEN) {
-            // This process did not write all of it.
-            last.sparse = segment::rebuild_index(&active.file, last.base, last.bytes)?;
-        }
-        let index = self.disk.create(&self.shared.layout.index(partition.id, last.base))?;
-        index.write_all_at(&last.sparse.encode(partition.id, last.base), 0)?;
-        self.directories.insert(self.shared.layout.partition(partition.id));
-        let active = self.active.remove(&partition.slot).expect("it was opened");
-        if active.dirty {
-            self.closed.push(active.file);
-        }
-        self.closed.push(index);
-        let mut state = partition.state();
-        let segment = state
-            .segments
-            .back_mut()
-            .expect("it is there until this thread removes it");
-        segment.sealed = true;
-        segment.sparse = Default::default();
-        Ok(())
-    }
-
-    fn create_segment(&mut self, partition: &Partition, base: Offset) -> Outcome<SegmentState> {
-        let layout = &self.shared.layout;
-        let directory = layout.partition(partition.id);
-        if partition.state().segments.is_empty() {
-            self.disk.create_directory(&directory)?;
-            self.directories.insert(layout.topics());
-            self.directories.insert(layout.topic(partition.id.topic));
-        }
-        self.directories.insert(directory);
-        let path = layout.segment(partition.id, base);
-        // It may have been emptied by a trim a moment ago.
-        self.obsolete.retain(|obsolete| *obsolete != path);
-        let file = self.disk.create(&path)?;
-        file.write_all_at(&segment::encode_front(partition.id, base), 0)?;
-        let segment = SegmentState {
-            base,
-            next: base,
-            bytes: FRONT_LEN,
-            newest: AppendTime::MIN,
-            sealed: false,
-            sparse: Default::default(),
-        };
-        self.active.insert(partition.slot, Active { file, dirty: true });
-        partition.state().segments.push_back(segment.clone());
-        Ok(segment)
-    }
-
     fn carry_out(&mut self, command: Command) -> Outcome<Reply> {
         match command {
             Command::Trim(slot, start, reply) => {
@@ -417,20 +302,6 @@ impl Flusher {
         self.shared.write_ahead.recycle(self.checkpointed_through)
     }
 
-    fn sync_segments(&mut self) -> Outcome<()> {
-        for file in self.closed.drain(..) {
-            file.sync_all()?;
-        }
-        for active in self.active.values_mut().filter(|active| active.dirty) {
-            active.file.sync_data()?;
-            active.dirty = false;
-        }
-        for directory in std::mem::take(&mut self.directories) {
-            self.disk.sync_directory(&directory)?;
-        }
-        Ok(())
-    }
-
     fn assemble_checkpoint(&self) -> Checkpoint {
         let partitions = self.shared.registry.all();
         let stored = partitions.iter().map(|partition| {
@@ -451,179 +322,6 @@ impl Flusher {
         }
     }
 
-    /// Moves the identities of all flushed records into a run if there are many.
-    pub fn spill_identities(&mut self) -> Outcome<()> {
-        let many = self.shared.settings.run_identities;
-        if self.shared.recent.count_through(self.flushed_through) >= many {
-            self.write_run()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Moves the identities of all flushed records into a run.
-    fn write_run(&mut self) -> Outcome<()> {
-        let through = self.flushed_through;
-        let runs = self.shared.runs();
-        let mut covered = self.newly_covered();
-        let mut identities = self.shared.recent.through(through);
-        if covered.is_empty() {
-            return Ok(());
-        }
-        let small = self.shared.settings.run_identities as u64 / SMALL_RUN_SHARE;
-        let mut kept = runs.runs.clone();
-        let merged = kept.pop_if(|last| last.count < small).and_then(|last| {
-            let all = last.read_all(&self.disk).ok();
-            // What an unreadable one held is written anew below.
-            all.map(|all| (last, all))
-        });
-        let mut replaced = None;
-        if let Some((last, all)) = merged {
-            replaced = Some(self.shared.layout.run(last.number));
-            identities.extend(all);
-            covered.extend(&last.covered);
-        }
-        let run = self.create_run(identities, join(covered))?;
-        kept.push(Arc::new(run));
-        let unreadable = replaced.is_none() && kept.len() <= runs.runs.len();
-        self.obsolete.extend(replaced);
-        self.set_runs(kept, through);
-        self.shared.recent.drop_through(through);
-        if unreadable { self.repair_runs() } else { Ok(()) }
-    }
-
-    fn create_run(&mut self, identities: Vec<Identified>, covered: Vec<Covered>) -> Outcome<Run> {
-        let run = Run::write(&self.disk, &self.shared.layout, self.next_run, identities, covered)?;
-        self.next_run += 1;
-        self.directories.insert(self.shared.layout.identities());
-        for range in &run.covered {
-            let to = self.covered.entry(range.partition).or_default();
-            *to = range.to.max(*to);
-        }
-        Ok(run)
-    }
-
-    fn set_runs(&self, runs: Vec<Arc<Run>>, through: u64) {
-        let mut shared = self.shared.runs.write().unwrap_or_else(PoisonError::into_inner);
-        *shared = Arc::new(Runs { runs, through });
-    }
-
-    /// What was flushed since the last run.
-    fn newly_covered(&self) -> Vec<Covered> {
-        let all = self.shared.registry.all();
-        let ranges = all.iter().map(|partition| {
-            let state = partition.state();
-            Covered {
-                partition: partition.id,
-                from: self.covered.get(&partition.id).copied().unwrap_or(0),
-                to: state.flushed,
-            }
-        });
-        ranges.filter(|range| range.from < range.to).collect()
-    }
-
-    /// Lets go of runs all of whose records were trimmed or deleted.
-    fn drop_runs(&mut self) {
-        let runs = self.shared.runs();
-        let registry = &self.shared.registry;
-        let live = |range: &Covered| {
-            registry
-                .get(range.partition)
-                .is_ok_and(|at| at.state().start < range.to)
-        };
-        let (kept, gone): (Vec<_>, Vec<_>) = runs.runs.iter().cloned().partition(|run| run.covered.iter().any(live));
-        if !gone.is_empty() {
-            self.obsolete
-                .extend(gone.iter().map(|run| self.shared.layout.run(run.number)));
-            self.set_runs(kept, runs.through);
-        }
-    }
-
-    /// Writes the identities of records that no good run covers into new runs, from their segments.
-    pub fn repair_runs(&mut self) -> Outcome<()> {
-        let runs = self.shared.runs();
-        let (good, bad): (Vec<_>, Vec<_>) = runs.runs.iter().cloned().partition(|run| self.is_good(run));
-        self.obsolete
-            .extend(bad.iter().map(|run| self.shared.layout.run(run.number)));
-        let mut kept = good;
-        let mut identities = Vec::new();
-        let mut covered = Vec::new();
-        for missing in self.uncovered(&kept) {
-            identities.extend(self.identify(missing)?);
-            covered.push(missing);
-            if identities.len() >= self.shared.settings.run_identities {
-                let run = self.create_run(std::mem::take(&mut identities), join(std::mem::take(&mut covered)))?;
-                kept.push(Arc::new(run));
-            }
-        }
-        if !covered.is_empty() {
-            kept.push(Arc::new(self.create_run(identities, join(covered))?));
-        }
-        self.set_runs(kept, runs.through);
-        Ok(())
-    }
-
-    fn is_good(&self, run: &Run) -> bool {
-        let read = Run::open(&self.disk, &self.shared.layout, run.number)
-            .and_then(|run| Ok((run.filter(&self.disk)?, run.read_all(&self.disk)?)));
-        !matches!(read, Err(RunError::Damaged))
-    }
-
-    /// What runs should cover and these do not.
-    fn uncovered(&self, runs: &[Arc<Run>]) -> Vec<Covered> {
-        let mut by_partition: BTreeMap<PartitionId, Vec<Covered>> = BTreeMap::new();
-        for range in runs.iter().flat_map(|run| &run.covered) {
-            by_partition.entry(range.partition).or_default().push(*range);
-        }
-        let mut missing = Vec::new();
-        for partition in self.shared.registry.all() {
-            let state = partition.state();
-            let to = self.covered.get(&partition.id).copied().unwrap_or(0).min(state.flushed);
-            let mut from = state.segments.front().map_or(to, |segment| segment.base);
-            let mut ranges = by_partition.remove(&partition.id).unwrap_or_default();
-            ranges.sort_unstable();
-            ranges.push(Covered {
-                partition: partition.id,
-                from: to,
-                to,
-            });
-            for range in ranges {
-                if range.from > from {
-                    missing.push(Covered {
-                        partition: partition.id,
-                        from,
-                        to: range.from,
-                    });
-                }
-                from = from.max(range.to);
-            }
-        }
-        missing
-    }
-
-    fn identify(&self, range: Covered) -> Outcome<Vec<Identified>> {
-        let Ok(partition) = self.shared.registry.get(range.partition) else {
-            return Ok(Vec::new());
-        };
-        let segments: VecDeque<SegmentState> = partition.state().segments.clone();
-        let mut identities = Vec::new();
-        for segment in segments
-            .iter()
-            .filter(|segment| segment.base < range.to && segment.next > range.from)
-        {
-            let path = self.shared.layout.segment(partition.id, segment.base);
-            let file = self.disk.open_to_read(&path)?;
-            let mut walk = segment::Walk::from_front(&file, segment.base, segment.bytes);
-            // Damage is noted by whoever reads it; what lies behind is not found by identity then.
-            while let Ok(Some(entry)) = walk.next() {
-                let identify = self.shared.settings.identify;
-                identities.extend(identified(identify, partition.id, &entry.batch, &[]));
-            }
-        }
-        identities.retain(|identified| (range.from..range.to).contains(&identified.offset));
-        Ok(identities)
-    }
-
     /// Notes that frames up to `sequence` need no flush.
     pub fn skip_to(&mut self, sequence: u64, append_time: AppendTime) {
         self.flushed_through = self.flushed_through.max(sequence);
@@ -641,16 +339,6 @@ impl Flusher {
     }
 }
 
-impl PartitionState {
-    /// A segment grew: its batches are no longer held in memory.
-    fn grown(&mut self, segment: SegmentState) {
-        self.flushed = segment.next;
-        let held = self.tail.partition_point(|batch| batch.next <= self.flushed);
-        self.tail.drain(..held);
-        *self.segments.back_mut().expect("it was there when it grew") = segment;
-    }
-}
-
 impl Command {
     fn reply(self) -> Reply {
         match self {
@@ -663,39 +351,6 @@ impl Command {
     fn needs_all(&self) -> bool {
         matches!(self, Self::Trim(..) | Self::RepairRuns(_))
     }
-}
-
-/// The identities of a batch's records.
-pub fn identified(
-    identify: crate::Identify,
-    partition: PartitionId,
-    batch: &crate::StoredBatch,
-    copies: &[u32],
-) -> Vec<Identified> {
-    let records = (0..).zip(crate::records(batch));
-    let identities = records.filter_map(|(place, record): (u32, _)| {
-        Some(Identified {
-            partition,
-            offset: record.offset,
-            append_time: batch.append_time,
-            identity: identify(partition.topic, &record)?,
-            primary: !copies.contains(&place),
-        })
-    });
-    identities.collect()
-}
-
-/// Adjoining ranges become one.
-fn join(mut covered: Vec<Covered>) -> Vec<Covered> {
-    covered.sort_unstable();
-    let mut joined: Vec<Covered> = Vec::with_capacity(covered.len());
-    for range in covered {
-        match joined.last_mut() {
-            Some(last) if last.partition == range.partition && last.to >= range.from => last.to = last.to.max(range.to),
-            _ => joined.push(range),
-        }
-    }
-    joined
 }
 
 /// The oldest groups beyond what stays in memory, once there is enough to flush.
