@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use connector::{Guard, Roots, SendError, Settings, Timeouts};
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use serde_json::Value;
 use std::time::Duration;
@@ -26,16 +26,6 @@ pub struct Client {
     server: String,
     bus: String,
     authorization: Option<HeaderValue>,
-}
-
-/// A server's answer that is not a refusal.
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body; null when it is empty.
-    pub body: Value,
 }
 
 impl Client {
@@ -83,11 +73,6 @@ impl Client {
         &self.bus
     }
 
-    /// The server's base URL.
-    pub fn server(&self) -> &str {
-        &self.server
-    }
-
     /// Reads a resource.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::GET, path, None).await
@@ -109,18 +94,9 @@ impl Client {
         }
     }
 
-    /// Sends a request and returns the answer's body.
+    /// Sends a request and returns the answer's body, null when it is empty; a refusal becomes a failure with its exit code
+    /// and advice.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Value, Failure> {
-        Ok(self.send_full(method, path, body).await?.body)
-    }
-
-    /// Sends a request; a refusal becomes a failure with its exit code and advice.
-    pub async fn send_full(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<(&str, Vec<u8>)>,
-    ) -> Result<Answer, Failure> {
         let request = self.request(method, path, body)?;
         let timeouts = Timeouts {
             first_byte: TIMEOUT,
@@ -134,19 +110,12 @@ impl Client {
                 "the answer is larger than this command reads",
             ));
         }
-        let body = match answer.body.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&answer.body).unwrap_or(Value::Null),
-        };
-        let status = answer.status.as_u16();
+        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         if answer.status.is_success() {
-            return Ok(Answer {
-                status,
-                headers: answer.headers,
-                body,
-            });
+            Ok(body)
+        } else {
+            Err(refusal(answer.status.as_u16(), &body))
         }
-        Err(refusal(status, &body))
     }
 
     fn request(

@@ -7,6 +7,7 @@ use crate::{
     exit::{Code, Failure},
     wiring::{self, Running},
 };
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,6 +23,7 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
     let usage = |message| Failure::new(Code::Usage, message);
     let config = config::load(&arguments.overrides, std::env::vars()).map_err(usage)?;
     diagnostics::start(&config.log)?;
+    raise_file_limit();
     let mut signals = Signals::new()?;
     let running = wiring::start(&config).await?;
     announce(&config, &running);
@@ -37,6 +39,15 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
             Failure::new(Code::Poisoned, format!("the journal is poisoned: {reason}"))
                 .hint("nothing acknowledged is lost; look at the disk, then start again"),
         ),
+    }
+}
+
+/// Takes as many file descriptors as the system lets it: connections and segments need more than the usual soft limit.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 
