@@ -2,6 +2,7 @@
 
 use crate::support::{
     eventually,
+    process::resident_bytes,
     receiver::{Receiver, Reply},
     server::Server,
 };
@@ -13,26 +14,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A server with one subscription `sink` to the receiver; `extra` is laid over the subscription.
 async fn served(directory: &std::path::Path, receiver: &Receiver, extra: Value) -> Server {
     let server = Server::start(directory);
-    subscribe(&server, "sink", receiver, extra).await;
+    server.subscribe("sink", receiver, extra).await;
     server
-}
-
-async fn subscribe(server: &Server, name: &str, receiver: &Receiver, extra: Value) {
-    let connection = json!({"provider": "webhook", "config": {"url": receiver.url("/")}});
-    server
-        .put(&format!("/v1/buses/default/connections/{name}"), connection)
-        .await;
-    let mut subscription = json!({"connection": name});
-    for (field, value) in extra.as_object().expect("an object") {
-        subscription[field] = value.clone();
-    }
-    server
-        .put(&format!("/v1/buses/default/subscriptions/{name}"), subscription)
-        .await;
-}
-
-async fn status(server: &Server, name: &str) -> Value {
-    server.get(&format!("/v1/buses/default/subscriptions/{name}")).await["status"].clone()
 }
 
 /// Check 35.
@@ -83,7 +66,7 @@ async fn a_receiver_that_was_down_gets_everything_when_it_is_back() {
             .await;
     }
     eventually("the breaker opens", LIMIT, async || {
-        (status(&server, "sink").await["state"] == "backing-off").then_some(())
+        (server.status("sink").await["state"] == "backing-off").then_some(())
     })
     .await;
     receiver.decide(|_| Reply::Status(204));
@@ -229,7 +212,7 @@ async fn gone_pauses_the_lane_and_a_resume_goes_on_where_it_stopped() {
         server.publish("a.type", id, json!({})).await;
     }
     eventually("the lane pauses", LIMIT, async || {
-        (status(&server, "sink").await["state"] == "paused-gone").then_some(())
+        (server.status("sink").await["state"] == "paused-gone").then_some(())
     })
     .await;
     receiver.decide(|_| Reply::Status(200));
@@ -254,7 +237,7 @@ async fn a_paused_subscription_resumes_from_where_it_stopped_also_after_a_restar
     server.publish("a.type", "meanwhile", json!({})).await;
     assert_eq!(server.stop(), Some(0));
     let server = Server::start(directory.path());
-    assert_eq!(status(&server, "sink").await["state"], "paused");
+    assert_eq!(server.status("sink").await["state"], "paused");
     assert_eq!(receiver.taken(), 1);
     server.run(&["subscription", "resume", "sink"]);
     let taken = receiver.took(2).await;
@@ -268,8 +251,10 @@ async fn a_subscription_starts_now_or_at_the_earliest_record() {
     let (now, earliest) = (Receiver::healthy().await, Receiver::healthy().await);
     let server = Server::start(directory.path());
     server.publish("a.type", "old", json!({})).await;
-    subscribe(&server, "now", &now, json!({})).await;
-    subscribe(&server, "earliest", &earliest, json!({"start": "earliest"})).await;
+    server.subscribe("now", &now, json!({})).await;
+    server
+        .subscribe("earliest", &earliest, json!({"start": "earliest"}))
+        .await;
     server.publish("a.type", "new", json!({})).await;
     let taken = earliest.took(2).await;
     let ids: Vec<_> = taken.iter().map(|delivery| delivery.header("ce-id")).collect();
@@ -289,8 +274,8 @@ async fn a_silent_and_an_endless_receiver_cost_the_healthy_one_nothing() {
         Receiver::start(|_| Reply::Silence).await,
         Receiver::start(|_| Reply::EndlessBody).await,
     );
-    subscribe(&server, "silent", &silent, json!({})).await;
-    subscribe(&server, "endless", &endless, json!({})).await;
+    server.subscribe("silent", &silent, json!({})).await;
+    server.subscribe("endless", &endless, json!({})).await;
     let filler = "x".repeat(20_000);
     for number in 0..2_000 {
         server
@@ -304,15 +289,6 @@ async fn a_silent_and_an_endless_receiver_cost_the_healthy_one_nothing() {
         "{} MiB resident with 40 MB waiting for each of two stuck receivers",
         resident >> 20
     );
-}
-
-fn resident_bytes(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("a line");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
 }
 
 #[tokio::test]
@@ -331,13 +307,13 @@ async fn a_story_tells_where_who_and_every_attempt() {
     .await;
     let retry = json!({"delivery": {"retry": {"schedule": ["0s", "10ms"]}}});
     let server = served(directory.path(), &receiver, retry).await;
-    subscribe(
-        &server,
-        "picky",
-        &receiver,
-        json!({"filter": {"eventbridge": {"detail": {"status": ["paid"]}}}}),
-    )
-    .await;
+    server
+        .subscribe(
+            "picky",
+            &receiver,
+            json!({"filter": {"eventbridge": {"detail": {"status": ["paid"]}}}}),
+        )
+        .await;
     let published = server.publish("order.placed", "42", json!({"status": "open"})).await;
     receiver.took(1).await;
     let story = eventually("both attempts are told", LIMIT, async || {

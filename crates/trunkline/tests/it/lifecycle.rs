@@ -33,7 +33,7 @@ async fn terminating_under_load_loses_nothing_acknowledged_and_ends_in_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let receiver = Receiver::start(|_| Reply::Slow(20)).await;
     let server = Arc::new(Server::start(directory.path()));
-    declare(&server, &receiver).await;
+    server.subscribe("sink", &receiver, json!({})).await;
     let publishers: Vec<_> = (0..8)
         .map(|number| tokio::spawn(publish(number, server.clone())))
         .collect();
@@ -93,14 +93,6 @@ async fn publish(publisher: u64, server: Arc<Server>) -> Vec<String> {
         }
     }
     acknowledged
-}
-
-async fn declare(server: &Server, receiver: &Receiver) {
-    let connection = json!({"provider": "webhook", "config": {"url": receiver.url("/")}});
-    server.put("/v1/buses/default/connections/sink", connection).await;
-    server
-        .put("/v1/buses/default/subscriptions/sink", json!({"connection": "sink"}))
-        .await;
 }
 
 #[tokio::test]

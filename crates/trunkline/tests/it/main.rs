@@ -6,6 +6,15 @@
 mod support;
 
 mod crash_loop;
+mod dedup;
 mod delivery;
+mod disk_full;
+mod documentation;
+mod failed_sync;
+mod idle;
 mod lifecycle;
+mod neighbours;
+mod observability;
+mod recovery;
 mod sdk;
+mod strace;

@@ -1,7 +1,10 @@
-//! What the tests share: the real binary on a free port, a receiver with faults on request, and the command line.
+//! What the tests share: the real binary on a free port, a receiver with faults on request, the
+//! command line, small volumes, and what the system says about a process.
 
+pub mod process;
 pub mod receiver;
 pub mod server;
+pub mod volume;
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +26,22 @@ pub fn setting(name: &str, default: u64) -> u64 {
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
+}
+
+/// Whether what a test needs is missing, and leaving it out is in order: only in the quick tier.
+pub fn left_out(missing: &str) -> bool {
+    assert!(
+        std::env::var_os("TRUNKLINE_QUICK").is_some(),
+        "{missing}; `cargo xtask test --quick` leaves this test out"
+    );
+    println!("left out of the quick tier: {missing}");
+    true
+}
+
+/// The value that `hundredths` of the samples do not exceed.
+pub fn percentile(samples: &mut [Duration], hundredths: usize) -> Duration {
+    samples.sort_unstable();
+    samples[(samples.len() * hundredths / 100).min(samples.len() - 1)]
 }
 
 /// A small seeded generator (splitmix64): the same seed gives the same run.

@@ -120,6 +120,14 @@ impl Receiver {
             .count()
     }
 
+    /// Waits until this many arrived, taken or not.
+    pub async fn saw(&self, count: usize) {
+        super::eventually(&format!("{count} deliveries"), Duration::from_secs(60), async || {
+            (self.state.deliveries.lock().expect("no holder panics").len() >= count).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until this many were taken.
     pub async fn took(&self, count: usize) -> Vec<Delivery> {
         super::eventually(

@@ -1,6 +1,7 @@
 //! The real binary, started on a free port with a data directory of the test's, and killed with it.
 
-use serde_json::Value;
+use super::receiver::Receiver;
+use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -58,8 +59,20 @@ impl Server {
 
     /// Starts it; what it printed when it does not come up.
     pub fn try_start(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Server, String> {
-        let mut command = Command::new(BINARY);
+        Server::try_start_under(&[], data_dir, arguments, environment)
+    }
+
+    /// Starts it under another program, such as a tracer, that leaves it a child of this process.
+    pub fn try_start_under(
+        program: &[&str],
+        data_dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Server, String> {
+        let mut words = program.iter().copied().chain([BINARY]);
+        let mut command = Command::new(words.next().expect("the binary at least"));
         command
+            .args(words)
             .arg("serve")
             .arg("--data-dir")
             .arg(data_dir)
@@ -228,6 +241,24 @@ impl Server {
             .await;
         assert!(answer.status < 300, "publish {id}: {} {}", answer.status, answer.json());
         answer.json()
+    }
+
+    /// Subscribes the receiver by a connection and a subscription of this name; `extra` is laid over the subscription.
+    pub async fn subscribe(&self, name: &str, receiver: &Receiver, extra: Value) {
+        let connection = json!({"provider": "webhook", "config": {"url": receiver.url("/")}});
+        self.put(&format!("/v1/buses/default/connections/{name}"), connection)
+            .await;
+        let mut subscription = json!({"connection": name});
+        for (field, value) in extra.as_object().expect("an object") {
+            subscription[field] = value.clone();
+        }
+        self.put(&format!("/v1/buses/default/subscriptions/{name}"), subscription)
+            .await;
+    }
+
+    /// How a subscription is doing.
+    pub async fn status(&self, name: &str) -> Value {
+        self.get(&format!("/v1/buses/default/subscriptions/{name}")).await["status"].clone()
     }
 
     /// Runs a command of the binary against this server.
