@@ -69,9 +69,9 @@ async fn publishing() {
     let bus = Bus::start();
     let mut bare_rates = Vec::new();
     for round in 0..ROUNDS as u64 {
-        bare_rates.push(load(bare.address, REQUESTS, |number| single(round, number)).await);
-        singles.push(load(bus.address, REQUESTS, |number| single(round, number)).await);
-        batches.push(load(bus.address, REQUESTS / BATCH, |number| batch(round, number)).await * BATCH as f64);
+        bare_rates.push(load(bare.address, REQUESTS, move |number| single(round, number)).await);
+        singles.push(load(bus.address, REQUESTS, move |number| single(round, number)).await);
+        batches.push(load(bus.address, REQUESTS / BATCH, move |number| batch(round, number)).await * BATCH as f64);
     }
     let (bare, single, batch) = (median(bare_rates), median(singles), median(batches));
     println!("publish, 1 KiB binary CloudEvents, {CONNECTIONS} connections");
