@@ -5,103 +5,86 @@ use crate::{
     run::{Outcome, cargo, run},
     services,
 };
+use std::process::Command;
 
-/// A harness: its name, and the cargo arguments and environment that turn a test up.
+/// A harness: which tests it runs, and how.
 struct Harness {
     name: &'static str,
-    arguments: &'static [&'static str],
-    environment: &'static [(&'static str, &'static str)],
+    package: &'static str,
+    /// What the tests' names contain.
+    tests: &'static str,
+    how: How,
+}
+
+/// How a harness's tests are run.
+enum How {
+    /// The tests of `cargo xtask test`, turned up by this variable.
+    Longer(&'static str, &'static str),
+    /// Tests that only run here, because they judge times or take minutes: built for release, one after the other.
+    Alone,
 }
 
 const HARNESSES: &[Harness] = &[
     Harness {
         name: "crash-loop",
-        arguments: &[
-            "test",
-            "--package",
-            "trunkline",
-            "--test",
-            "it",
-            "--",
-            "crash_loop",
-            "--nocapture",
-        ],
-        environment: &[("TRUNKLINE_CRASHES", "500")],
+        package: "trunkline",
+        tests: "crash_loop",
+        how: How::Longer("TRUNKLINE_CRASHES", "500"),
     },
     Harness {
         name: "disk",
-        arguments: &["test", "--package", "journal", "--", "simulated", "--nocapture"],
-        environment: &[("TRUNKLINE_SEEDS", "2000")],
+        package: "journal",
+        tests: "simulated",
+        how: How::Longer("TRUNKLINE_SEEDS", "2000"),
     },
     Harness {
         name: "delivery",
-        arguments: &["test", "--package", "delivery", "--", "simulation", "--nocapture"],
-        environment: &[("TRUNKLINE_SEEDS", "2000")],
+        package: "delivery",
+        tests: "simulation",
+        how: How::Longer("TRUNKLINE_SEEDS", "2000"),
     },
     Harness {
         name: "strace",
-        arguments: &[
-            "test",
-            "--package",
-            "trunkline",
-            "--test",
-            "it",
-            "--",
-            "--ignored",
-            "strace",
-            "--nocapture",
-        ],
-        environment: &[],
+        package: "trunkline",
+        tests: "strace",
+        how: How::Alone,
     },
     Harness {
         name: "neighbours",
-        arguments: &[
-            "test",
-            "--release",
-            "--package",
-            "trunkline",
-            "--test",
-            "it",
-            "--",
-            "--ignored",
-            "neighbours",
-            "--nocapture",
-        ],
-        environment: &[],
+        package: "trunkline",
+        tests: "neighbours",
+        how: How::Alone,
     },
     Harness {
         name: "recovery",
-        arguments: &[
-            "test",
-            "--release",
-            "--package",
-            "trunkline",
-            "--test",
-            "it",
-            "--",
-            "--ignored",
-            "recovery",
-            "--nocapture",
-        ],
-        environment: &[],
+        package: "trunkline",
+        tests: "recovery",
+        how: How::Alone,
     },
     Harness {
         name: "idle",
-        arguments: &[
-            "test",
-            "--release",
-            "--package",
-            "trunkline",
-            "--test",
-            "it",
-            "--",
-            "--ignored",
-            "idle",
-            "--nocapture",
-        ],
-        environment: &[],
+        package: "trunkline",
+        tests: "idle",
+        how: How::Alone,
     },
 ];
+
+impl Harness {
+    fn command(&self) -> Command {
+        let mut command = cargo();
+        command.args(["test", "--package", self.package]);
+        match self.how {
+            How::Longer(variable, value) => command.env(variable, value).args(["--", self.tests, "--nocapture"]),
+            How::Alone => command.args(["--release", "--test", "it", "--", self.tests]).args([
+                "--ignored",
+                "--nocapture",
+                "--test-threads",
+                "1",
+            ]),
+        };
+        command
+    }
+}
 
 /// `cargo xtask prove [name…]`.
 pub fn prove(names: &[String]) -> Outcome {
@@ -118,11 +101,7 @@ pub fn prove(names: &[String]) -> Outcome {
         .filter(|harness| names.is_empty() || names.iter().any(|name| name == harness.name));
     for harness in chosen {
         println!("== {}", harness.name);
-        let mut command = cargo();
-        command
-            .args(harness.arguments)
-            .envs(harness.environment.iter().copied());
-        run(command.env("TRUNKLINE_PYTHON", services::python()))?;
+        run(harness.command().env("TRUNKLINE_PYTHON", services::python()))?;
     }
     Ok(())
 }

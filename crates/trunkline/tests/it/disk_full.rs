@@ -75,7 +75,7 @@ async fn below_the_mark_publishing_is_refused_while_deliveries_go_on_and_it_resu
     }
 
     // Three of a hundred are free: the publish mark is five.
-    let ballast = volume.fill(VOLUME_MIB * 3 / 100 << 20);
+    let ballast = volume.fill((VOLUME_MIB << 20) * 3 / 100);
     assert_refused_for_space(&offer(&server, "refused", 100).await);
     assert_eq!(
         server.send("GET", "/readyz", &[], "").await.status,

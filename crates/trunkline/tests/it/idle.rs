@@ -8,8 +8,10 @@ use crate::support::{
 use serde_json::json;
 use std::time::Duration;
 
-/// What an idle server may hold.
-const RESIDENT_MAX: u64 = 40 << 20;
+/// What a server may hold that has done nothing yet.
+const RESIDENT_FRESH_MAX: u64 = 40 << 20;
+/// And after some work: unflushed records and the allocator's spare pages are kept.
+const RESIDENT_USED_MAX: u64 = 64 << 20;
 /// How long the processor time is watched.
 const WATCHED: Duration = Duration::from_secs(10);
 /// Ticks of 10 ms in that time.
@@ -24,7 +26,7 @@ async fn an_idle_server_is_small_and_does_nothing() {
     for name in ["one", "two", "three"] {
         server.subscribe(name, &receiver, json!({})).await;
     }
-    watch(&server, "fresh").await;
+    watch(&server, "fresh", RESIDENT_FRESH_MAX).await;
     for number in 0..1_000 {
         server
             .publish("a.type", &number.to_string(), json!({"n": number}))
@@ -33,10 +35,10 @@ async fn an_idle_server_is_small_and_does_nothing() {
     receiver.took(3_000).await;
     // Positions are saved a second after the last delivery.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    watch(&server, "after 1,000 events to 3 subscriptions").await;
+    watch(&server, "after 1,000 events to 3 subscriptions", RESIDENT_USED_MAX).await;
 }
 
-async fn watch(server: &Server, when: &str) {
+async fn watch(server: &Server, when: &str, resident_max: u64) {
     let before = cpu_ticks(server.pid());
     tokio::time::sleep(WATCHED).await;
     let ticks = cpu_ticks(server.pid()) - before;
@@ -45,6 +47,6 @@ async fn watch(server: &Server, when: &str) {
         "idle, {when}: {:.1} MiB resident, {ticks} ticks of 10 ms in {WATCHED:?}",
         resident as f64 / f64::from(1 << 20)
     );
-    assert!(resident < RESIDENT_MAX, "{resident} bytes resident");
+    assert!(resident < resident_max, "{resident} bytes resident");
     assert!(ticks <= TICKS_MAX, "{ticks} ticks");
 }

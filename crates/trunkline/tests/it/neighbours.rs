@@ -28,8 +28,8 @@ async fn neighbours_that_are_silent_or_endless_leave_the_healthy_one_its_pace() 
     let server = Arc::new(Server::start(directory.path()));
     let clock = Clock::default();
     let healthy = clock.receiver().await;
-    let silent = Receiver::start(|_| Reply::Silence).await;
-    let endless = Receiver::start(|_| Reply::EndlessBody).await;
+    let silent = Receiver::start_apart(|_| Reply::Silence).await;
+    let endless = Receiver::start_apart(|_| Reply::EndlessBody).await;
     server.subscribe("healthy", &healthy, json!({})).await;
     let rate = setting("TRUNKLINE_RATE", 200);
     let mut alone = Vec::new();
@@ -56,7 +56,7 @@ async fn neighbours_of_a_slow_one_among_a_hundred_keep_their_pace() {
         let receiver = clock.receiver().await;
         server.subscribe(&format!("other-{number}"), &receiver, json!({})).await;
     }
-    let slow = Receiver::start(|_| Reply::Slow(30_000)).await;
+    let slow = Receiver::start_apart(|_| Reply::Slow(30_000)).await;
     let patient = json!({"delivery": {"timeout": "60s"}});
     let rate = setting("TRUNKLINE_FAN_RATE", 10);
     let mut alone = Vec::new();

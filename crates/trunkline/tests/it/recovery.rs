@@ -5,7 +5,7 @@
 //! of a real data directory is written by the engine itself, with a later checkpoint, and left as by a crash; the server
 //! then recovers it with its own settings.
 
-use crate::support::{server::Server, setting};
+use crate::support::{percentile, server::Server, setting};
 use journal::{
     Append, Deduplicate, Embedded, EncodedRecord, Entry, Identity, Journal, PartitionId, TopicId,
     embedded::{Drive, Settings},
@@ -24,6 +24,8 @@ const PARTITIONS: u32 = 12;
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// What ten gibibytes of sealed segments may add to a start.
 const SEALED_MAX: Duration = Duration::from_secs(1);
+/// Starts whose median counts: the disk may still be busy with what was just written.
+const STARTS: usize = 5;
 /// Bytes that one request appends.
 const REQUEST_BYTES: u64 = 4 * MIB;
 
@@ -89,15 +91,21 @@ fn recovery_over_ten_gibibytes_of_sealed_segments_adds_little() {
     let journal = Embedded::open(settings(directory.path()), &[(TOPIC, PARTITIONS)]).expect("it opens");
     let last = fill(&journal, bytes, 9_000);
     drop(journal);
-    let (server, took) = timed_start(directory.path());
+    let mut starts: Vec<_> = (0..STARTS)
+        .map(|_| {
+            let (server, took) = timed_start(directory.path());
+            assert_is_there(server, &last);
+            took
+        })
+        .collect();
+    let took = percentile(&mut starts, 50);
     println!(
-        "recovery: start over {} MiB of segments in {took:?} ({empty:?} when empty)",
+        "recovery: {STARTS} starts over {} MiB of segments in {starts:?} ({empty:?} when empty)",
         bytes / MIB
     );
-    assert_is_there(server, &last);
     assert!(
         took.saturating_sub(empty) < SEALED_MAX,
-        "it took {took:?}, {empty:?} when empty"
+        "the median is {took:?}, {empty:?} when empty"
     );
 }
 

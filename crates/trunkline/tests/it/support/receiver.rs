@@ -38,8 +38,6 @@ pub struct Delivery {
     pub headers: HashMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
-    /// The path it was sent to.
-    pub path: String,
     /// Whether the reply told the sender that it was taken.
     pub taken: bool,
     /// When it arrived.
@@ -87,6 +85,20 @@ impl Receiver {
             }
         });
         receiver
+    }
+
+    /// The same on a thread of its own, so that what it costs itself costs the test nothing.
+    pub async fn start_apart(decide: impl FnMut(&Delivery) -> Reply + Send + 'static) -> Receiver {
+        let (started, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let receiver = Receiver::start(decide).await;
+                assert!(started.send(receiver).is_ok(), "the test waits for it");
+                std::future::pending::<()>().await;
+            });
+        });
+        receiver.await.expect("it starts")
     }
 
     /// One that takes everything.
@@ -178,10 +190,8 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
                 .write_all(b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n")
                 .await
                 .ok()?;
-            while stream.write_all(b"400\r\n").await.is_ok() {
-                stream.write_all(&[b'x'; 1024]).await.ok()?;
-                stream.write_all(b"\r\n").await.ok()?;
-            }
+            let chunk = [b"10000\r\n", &[b'x'; 0x10000][..], b"\r\n"].concat();
+            while stream.write_all(&chunk).await.is_ok() {}
             return None;
         }
     };
@@ -200,7 +210,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<De
     };
     let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
     let mut lines = head.split("\r\n");
-    let path = lines.next()?.split(' ').nth(1)?.to_string();
+    lines.next()?;
     let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_string()))
@@ -218,7 +228,6 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<De
     Some(Delivery {
         headers,
         body,
-        path,
         taken: false,
         at: std::time::Instant::now(),
     })

@@ -4,7 +4,7 @@ use super::receiver::Receiver;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
 };
@@ -19,8 +19,6 @@ pub struct Server {
     child: Child,
     /// Base URLs, in the order of `--listen`.
     pub urls: Vec<String>,
-    /// Where its data lives.
-    pub data_dir: PathBuf,
     /// Standard error so far, collected by a thread.
     log: std::sync::Arc<std::sync::Mutex<String>>,
     http: connector::Client,
@@ -101,7 +99,6 @@ impl Server {
                 Ok(Server {
                     child,
                     urls,
-                    data_dir: data_dir.to_path_buf(),
                     log,
                     http,
                     key: None,
