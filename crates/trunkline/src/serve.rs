@@ -8,7 +8,7 @@ use crate::{
     wiring::{self, Running},
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long deliveries in flight may go on after the journal was poisoned: nothing new can be kept.
@@ -17,7 +17,7 @@ const POISONED_DRAIN: Duration = Duration::from_secs(10);
 /// Runs the bus until it is told to stop.
 pub async fn run(arguments: Serve) -> Result<(), Failure> {
     if arguments.print_config {
-        print!("{}", config::DEFAULTS);
+        let _ = std::io::stdout().lock().write_all(config::DEFAULTS.as_bytes());
         return Ok(());
     }
     let usage = |message| Failure::new(Code::Usage, message);
@@ -72,18 +72,24 @@ pub fn refuse_exposure(config: &Config, has_keys: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says where it listens, what is unusual, and what to type next. An empty line ends the addresses.
+/// Says where it listens, what is unusual, and what to type next. An empty line ends the addresses. Nobody may be reading
+/// any more: that is no reason to stop.
 fn announce(config: &Config, running: &Running) {
+    let _ = std::io::stdout().lock().write_all(greeting(config, running).as_bytes());
+}
+
+fn greeting(config: &Config, running: &Running) -> String {
     let scheme = if config.has_tls() { "https" } else { "http" };
-    for address in running.addresses() {
-        println!("listening on {scheme}://{address}");
-    }
-    println!();
-    println!("data in {}", config.data_dir.display());
+    let mut text: String = running
+        .addresses()
+        .iter()
+        .map(|address| format!("listening on {scheme}://{address}\n"))
+        .collect();
+    text.push_str(&format!("\ndata in {}\n", config.data_dir.display()));
     if !running.has_keys() {
-        println!("no keys: only this machine may use it (`trunkline key create` makes the first)");
+        text.push_str("no keys: only this machine may use it (`trunkline key create` makes the first)\n");
         if config.allow_networks == AllowNetworks::Word("automatic".into()) {
-            println!("no keys: deliveries to 127.0.0.0/8 and ::1 are allowed (--allow-network says otherwise)");
+            text.push_str("no keys: deliveries to 127.0.0.0/8 and ::1 are allowed (--allow-network says otherwise)\n");
         }
     }
     let server = running
@@ -96,8 +102,9 @@ fn announce(config: &Config, running: &Running) {
     } else {
         format!(" --server {server}")
     };
-    println!("next, in another terminal:");
-    println!("  trunkline publish{option} --type com.example.hello --data '{{\"greeting\":\"hello\"}}'");
+    let data = "'{\"greeting\":\"hello\"}'";
+    let next = format!("  trunkline publish{option} --type com.example.hello --data {data}\n");
+    text + "next, in another terminal:\n" + &next
 }
 
 /// Why it ends.
