@@ -11,6 +11,8 @@ pub mod doctor;
 mod flush;
 mod format;
 mod frame;
+#[cfg(any(test, feature = "conformance"))]
+pub mod fuzzing;
 mod identities;
 mod index;
 mod partition;
@@ -27,7 +29,7 @@ mod write_ahead;
 mod tests;
 
 pub use clock::{Clock, ManualClock};
-pub use disk::{Disk, Failure, File, Outcome, SimulatedDisk, SimulatedFile, SyncFault};
+pub use disk::{Disk, Failure, Fault, File, Operation, Outcome, SimulatedDisk, SimulatedFile, SyncFault};
 pub use settings::{
     BATCH_BYTES, Drive, FRAME_BYTES_MAX, GROUP_BYTES, PARTITIONS_MAX, REQUEST_BYTES_MAX, Randomness, Settings,
 };

@@ -133,7 +133,8 @@ pub fn finish(out: &mut Vec<u8>, epoch: Epoch, header: FrameHeader) {
     out.resize(out.len().next_multiple_of(PAGE as usize), 0);
 }
 
-fn checksum(frame: &[u8], salt: u64) -> u32 {
+/// Over salt, header and body.
+pub fn checksum(frame: &[u8], salt: u64) -> u32 {
     let crc = crc32c::crc32c(&salt.to_le_bytes());
     let crc = crc32c::crc32c_append(crc, &frame[..CRC_AT]);
     crc32c::crc32c_append(crc, &frame[HEADER_LEN..])
