@@ -192,13 +192,13 @@ impl Committer {
         frame::finish(&mut assembled.frame, file.epoch, header);
         debug_assert_eq!(assembled.frame.len() as u64, len, "the frame's size was foreseen");
         let began = Instant::now();
-        let written = file
-            .file
-            .write_all_at(&assembled.frame, at)
-            .and_then(|()| file.file.sync_data());
-        if let Err(failure) = written {
-            // What is on the disk now is unknown: no later write may build on it, not even after a full volume.
-            self.shared.poison(&failure);
+        let written = file.file.write_all_at(&assembled.frame, at);
+        if let Err(failure) = written.and_then(|()| file.file.sync_data()) {
+            // After a write that the volume had no room for, nothing was synced, and the next frame goes to the same place.
+            // After anything else it is unknown what the disk holds: no later write may build on it.
+            if !failure.is_shortage() {
+                self.shared.poison(&failure);
+            }
             return Err(Unavailable::Failed(failure));
         }
         self.shared.counters.synced(began.elapsed());
@@ -227,7 +227,7 @@ impl Committer {
     fn fail(&mut self, assembled: Assembled, failure: &Failure) -> Step {
         let error = match self.shared.status.poisoned() {
             Some(poisoned) => poisoned,
-            None if failure.is_out_of_space() => {
+            None if failure.is_shortage() => {
                 let free = self.shared.space().free;
                 let needed = self.shared.write_ahead.file_bytes();
                 self.shared.status.set_out_of_space(Some((free, needed)));

@@ -4,6 +4,7 @@
 mod simulated;
 
 use crate::{DiskSpace, Error};
+use rustix::io::Errno;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
@@ -11,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-pub use simulated::{SimulatedDisk, SimulatedFile, SyncFault};
+pub use simulated::{Fault, Operation, SimulatedDisk, SimulatedFile, SyncFault};
 
 /// Only the server's user reads its data.
 const FILE_MODE: u32 = 0o600;
@@ -61,13 +62,29 @@ impl Failure {
         }
     }
 
-    /// Whether the volume, or the quota, is full, and trying again is safe.
-    pub fn is_out_of_space(&self) -> bool {
-        let full = matches!(
+    /// Whether the system is short of something now (room on the volume or in the quota, open files, memory), and trying
+    /// again is safe.
+    pub fn is_shortage(&self) -> bool {
+        let short = matches!(
             self.error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
         );
-        full && !self.sync
+        let descriptors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        let few_descriptors = self
+            .error
+            .raw_os_error()
+            .is_some_and(|code| descriptors.contains(&code));
+        (short || few_descriptors) && !self.sync
+    }
+
+    /// The same failure of a file that holds nothing that was acknowledged: then a sync may be tried again like a write.
+    pub fn of_nothing_acknowledged(self) -> Self {
+        Self { sync: false, ..self }
+    }
+
+    /// Whether the medium, or the file system's own checksums, refuse what is to be read: trying again does not help.
+    pub fn is_unreadable(&self) -> bool {
+        is_unreadable(&self.error)
     }
 
     /// Whether the file or directory does not exist.
@@ -215,7 +232,7 @@ impl Disk {
     /// Makes the names in a directory durable.
     pub fn sync_directory(&self, path: &Path) -> Outcome<()> {
         match self {
-            Self::Real => fs::File::open(path).and_then(|directory| directory.sync_all()),
+            Self::Real => fs::File::open(path).named("open directory", path)?.sync_all(),
             Self::Simulated(disk) => disk.sync_directory(path),
         }
         .named("sync directory", path)
@@ -304,8 +321,35 @@ impl File {
         Ok(())
     }
 
-    /// Reads up to `bytes.len()` bytes; fewer only at the end of the file.
+    /// Reads up to `bytes.len()` bytes; fewer only at the end of the file. Pages that the medium cannot give are read as
+    /// zeros: all that is read here is behind a checksum, which then tells the damage like any other.
     pub fn read_at(&self, bytes: &mut [u8], position: u64) -> Outcome<usize> {
+        match self.try_read_at(bytes, position) {
+            Err(failure) if failure.is_unreadable() => {
+                tracing::error!(%failure, position, "the disk cannot read; what can be read around it is");
+                self.read_around(bytes, position)
+            }
+            read => read,
+        }
+    }
+
+    fn read_around(&self, bytes: &mut [u8], position: u64) -> Outcome<usize> {
+        let left = usize::try_from(self.size()?.saturating_sub(position)).unwrap_or(usize::MAX);
+        let end = bytes.len().min(left);
+        let mut at = 0;
+        while at < end {
+            let page_end = (position + at as u64 + 1).next_multiple_of(super::format::PAGE) - position;
+            let page_end = usize::try_from(page_end).unwrap_or(usize::MAX).min(end);
+            match self.try_read_at(&mut bytes[at..page_end], position + at as u64) {
+                Err(failure) if failure.is_unreadable() => bytes[at..page_end].fill(0),
+                read => drop(read?),
+            }
+            at = page_end;
+        }
+        Ok(end)
+    }
+
+    fn try_read_at(&self, bytes: &mut [u8], position: u64) -> Outcome<usize> {
         let mut filled = 0;
         while filled < bytes.len() {
             let at = position + filled as u64;
@@ -379,6 +423,11 @@ impl File {
         }
         Ok(())
     }
+}
+
+fn is_unreadable(error: &io::Error) -> bool {
+    let codes = [Errno::IO, Errno::BADMSG].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 fn ignore_not_found(removed: io::Result<()>) -> io::Result<()> {

@@ -25,8 +25,10 @@ use tokio::sync::oneshot;
 pub struct Flusher {
     shared: Arc<Shared>,
     disk: Disk,
-    /// Growing segments that were opened.
+    /// Growing segments that are open.
     active: HashMap<Slot, Active>,
+    /// How often one was asked for.
+    uses: u64,
     /// Closed segments that are not synced yet.
     closed: Vec<File>,
     /// Directories with names that are not synced yet.
@@ -51,6 +53,8 @@ pub struct Flusher {
 struct Active {
     file: File,
     dirty: bool,
+    /// When it was last grown, in the flusher's own count.
+    used: u64,
 }
 
 /// What a recovery hands to the flusher.
@@ -82,6 +86,7 @@ impl Flusher {
             disk: shared.settings.disk.clone(),
             shared,
             active: HashMap::new(),
+            uses: 0,
             closed: Vec::new(),
             directories: BTreeSet::new(),
             obsolete: inherited.obsolete,
@@ -109,9 +114,9 @@ impl Flusher {
         let done = self.work(&mut replies);
         let answer = match done {
             Ok(()) => Ok(()),
-            Err(failure) if failure.is_out_of_space() => {
+            Err(failure) if failure.is_shortage() => {
                 let free = self.shared.space().free;
-                tracing::warn!(%failure, "the volume is full; flushing is tried again when there is space");
+                tracing::warn!(%failure, "the volume or the process is at a limit; flushing is tried again");
                 self.shared
                     .status
                     .set_out_of_space(Some((free, free.saturating_add(1))));
@@ -151,7 +156,7 @@ impl Flusher {
             replies.push(self.carry_out(command)?);
         }
         if let Err(failure) = flushed
-            && !(failure.is_out_of_space() && self.changed)
+            && !(failure.is_shortage() && self.changed)
         {
             return Err(failure);
         }
@@ -174,7 +179,7 @@ impl Flusher {
     fn prepare_write_ahead(&self) -> Outcome<()> {
         match self.shared.write_ahead.prepare(self.flushed_through) {
             // The commit will meet it too, if it still is so when it needs the file.
-            Err(failure) if failure.is_out_of_space() => Ok(()),
+            Err(failure) if failure.is_shortage() => Ok(()),
             other => other,
         }
     }
@@ -251,7 +256,7 @@ impl Flusher {
         if none_left && emptied && start > 0 {
             // An empty segment keeps the next offset even if the checkpoint is lost.
             match self.create_segment(partition, start) {
-                Err(failure) if failure.is_out_of_space() => {}
+                Err(failure) if failure.is_shortage() => {}
                 created => drop(created?),
             }
         }
@@ -271,7 +276,7 @@ impl Flusher {
     /// A checkpoint is what frees space after a trim: on a full volume a spare write-ahead file is given up for it.
     fn checkpoint_with_reserve(&mut self) -> Outcome<()> {
         match self.checkpoint() {
-            Err(failure) if failure.is_out_of_space() && self.changed => {
+            Err(failure) if failure.is_shortage() && self.changed => {
                 if self.shared.write_ahead.give_back()? {
                     self.checkpoint()
                 } else {

@@ -21,7 +21,10 @@ const PARTITION: PartitionId = PartitionId {
     topic: TopicId { bus: 1, topic: 2 },
     index: 3,
 };
-const EPOCH: Epoch = Epoch { number: 3, salt: 0xa1a2 };
+const EPOCH: Epoch = Epoch {
+    number: 3,
+    salt: 0xa1a2,
+};
 /// The segment's base offset, and the sequence before the first frame.
 const BASE: u64 = 40;
 /// An identity run is read only with this many pages, blocks and ranges: their numbers are trusted once the checksum holds.
@@ -74,7 +77,10 @@ fn replayed(frames: Vec<u8>) -> usize {
     let found = write_ahead::find(&disk, &layout()).expect("the disk is sound");
     let (mut count, mut last) = (0, None);
     let outcome = replay::frames(&found, None, 0, |frame| {
-        assert!(last.is_none_or(|last: u64| last + 1 == frame.header.sequence), "no frame is passed over");
+        assert!(
+            last.is_none_or(|last: u64| last + 1 == frame.header.sequence),
+            "no frame is passed over"
+        );
         last = Some(frame.header.sequence);
         count += 1;
         let mut end = HEADER_LEN;
@@ -93,8 +99,12 @@ fn summed_frames(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for start in (0..bytes.len()).step_by(PAGE as usize) {
         let page = &mut bytes[start..];
-        let Some((header, _)) = FrameHeader::peek_any(page) else { continue };
-        let Some(frame) = page.get_mut(..HEADER_LEN + header.body_len) else { continue };
+        let Some((header, _)) = FrameHeader::peek_any(page) else {
+            continue;
+        };
+        let Some(frame) = page.get_mut(..HEADER_LEN + header.body_len) else {
+            continue;
+        };
         frame[32..40].copy_from_slice(&EPOCH.number.to_le_bytes());
         let crc = frame::checksum(frame, EPOCH.salt);
         set_u32(frame, HEADER_LEN - 4, crc);
@@ -179,7 +189,9 @@ fn summed_entries(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let mut at = FRONT_LEN as usize;
     while let Some(len) = u32_at(&bytes, at + 8) {
-        let Some(entry) = bytes.get_mut(at..at + ENTRY_LEN + len as usize) else { break };
+        let Some(entry) = bytes.get_mut(at..at + ENTRY_LEN + len as usize) else {
+            break;
+        };
         let (head, batch) = entry.split_at_mut(ENTRY_LEN);
         if batch.len() > BATCH_CRC + 4 {
             let crc = crc32c::crc32c(&batch[BATCH_CRC + 4..]);
@@ -283,7 +295,11 @@ fn run_counts(bytes: &[u8]) -> Option<u64> {
     let count = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
     let (ranges, blocks) = (u32_at(bytes, 32)?, u32_at(bytes, 36)?);
     unseal(bytes.get(..44)?)?;
-    Some(count.saturating_add(u64::from(ranges)).saturating_add(u64::from(blocks)))
+    Some(
+        count
+            .saturating_add(u64::from(ranges))
+            .saturating_add(u64::from(blocks)),
+    )
 }
 
 /// Gives the head, the ranges, every filter block and every page the checksum they should have.
@@ -297,7 +313,9 @@ fn summed_run(bytes: &[u8]) -> Vec<u8> {
     let pieces = [HEAD_LEN, (ranges as usize).saturating_mul(28).saturating_add(4)];
     let blocks = std::iter::repeat_n(64, blocks as usize);
     for len in pieces.into_iter().chain(blocks).chain(std::iter::repeat(PAGE as usize)) {
-        let Some(piece) = bytes.get_mut(at..at.saturating_add(len)) else { break };
+        let Some(piece) = bytes.get_mut(at..at.saturating_add(len)) else {
+            break;
+        };
         let crc = crc32c::crc32c(&piece[..len - 4]);
         set_u32(piece, len - 4, crc);
         at += len;

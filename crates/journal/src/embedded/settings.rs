@@ -10,6 +10,10 @@ const MIB: u64 = 1 << 20;
 /// Partitions on one node. Beyond it a checkpoint's many small syncs would take seconds (ADR 1).
 pub const PARTITIONS_MAX: usize = 2_000;
 
+/// Growing segments that are kept open however few files the process may open: a quarter of the least that any system
+/// gives.
+const OPEN_SEGMENTS_MIN: usize = 64;
+
 /// Encoded records of one request: it has to lie in one frame.
 pub const REQUEST_BYTES_MAX: usize = 64 << 20;
 
@@ -52,6 +56,9 @@ pub struct Settings {
     pub unflushed_bytes_max: u64,
     /// A segment is closed at this size. Default 64 MiB.
     pub segment_bytes: u64,
+    /// Growing segments that are kept open. Default: a quarter of the files that the process may have open, 64 at least;
+    /// with fewer than there are partitions, one that is put away is synced first, which costs throughput.
+    pub open_segments_max: usize,
     /// Encoded bytes that may wait for the commit thread; one request always may. Default 64 MiB.
     pub queue_bytes_max: usize,
     /// Requests that may wait for the commit thread. Default 16,384.
@@ -123,6 +130,7 @@ impl Settings {
             tail_bytes: 4 * MIB,
             unflushed_bytes_max: 64 * MIB,
             segment_bytes: 64 * MIB,
+            open_segments_max: open_segments_max(),
             queue_bytes_max: REQUEST_BYTES_MAX,
             queue_count_max: 16_384,
             deduplication_window: Duration::from_secs(300),
@@ -153,6 +161,13 @@ impl Settings {
     pub(super) fn group_bytes(&self) -> usize {
         GROUP_BYTES.min(self.request_bytes_max() / 2)
     }
+}
+
+/// A quarter of what the process may have open: connections need the rest.
+fn open_segments_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(PARTITIONS_MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    (limit / 4).clamp(OPEN_SEGMENTS_MIN, PARTITIONS_MAX)
 }
 
 const _: () = assert!(

@@ -1,6 +1,7 @@
 //! The engine against the contract's suite, a lying disk, and damaged files.
 
 mod damage;
+mod faults;
 mod simulation;
 mod tier;
 

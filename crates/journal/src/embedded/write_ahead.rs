@@ -12,7 +12,7 @@
 //! ```
 
 use super::{
-    disk::{Disk, File, Outcome},
+    disk::{Disk, Failure, File, Outcome},
     format::{Fields, Layout, PAGE, PutFields, unseal},
     frame::Epoch,
     settings::{Randomness, Settings},
@@ -82,7 +82,7 @@ pub enum Unavailable {
     /// The set is at its cap until a checkpoint.
     Full,
     /// The disk refused.
-    Failed(super::disk::Failure),
+    Failed(Failure),
 }
 
 /// The set of files, shared by the commit, which uses them, and the flusher, which recycles them.
@@ -160,12 +160,12 @@ impl WriteAheadSet {
         if self.bytes_in_use() >= self.files_max * self.file_bytes {
             return Err(Unavailable::Full);
         }
-        self.prepare(last_sequence).map_err(Unavailable::Failed)?;
         let mut state = self.state();
-        let next = state
-            .ready
-            .pop_front()
-            .expect("one was prepared, and only this thread takes them");
+        // Under one lock: the flusher may give spare files back at any moment.
+        let next = match state.ready.pop_front() {
+            Some(ready) => ready,
+            None => self.make(&mut state, last_sequence).map_err(Unavailable::Failed)?,
+        };
         if let Some(current) = current {
             state
                 .filled
@@ -180,9 +180,15 @@ impl WriteAheadSet {
     pub fn prepare(&self, sequence_floor: u64) -> Outcome<()> {
         // The lock is held throughout: a commit that needs a file has to wait for one either way.
         let mut state = self.state();
-        if !state.ready.is_empty() {
-            return Ok(());
+        if state.ready.is_empty() {
+            let ready = self.make(&mut state, sequence_floor)?;
+            state.ready.push_back(ready);
         }
+        Ok(())
+    }
+
+    /// A file with a new epoch: a stale one if there is one, else another.
+    fn make(&self, state: &mut State, sequence_floor: u64) -> Outcome<EpochFile> {
         let header = EpochHeader {
             epoch: Epoch {
                 number: state.next_number,
@@ -190,22 +196,36 @@ impl WriteAheadSet {
             },
             sequence_floor,
         };
-        let stale = state.stale.pop_front();
-        let file = match &stale {
+        let file = match self.whole_stale(state)? {
             Some(file) => {
                 file.write_all_at(&header.encode(), 0)?;
-                file.sync_data()?;
-                file.clone()
+                file.sync_data().map_err(Failure::of_nothing_acknowledged)?;
+                state.stale.pop_front();
+                file
             }
-            None => self.create(state.next_slot, header)?,
+            None => {
+                let file = self.create(state.next_slot, header)?;
+                state.next_slot += 1;
+                file
+            }
         };
-        state.next_slot += u64::from(stale.is_none());
         state.next_number += 1;
-        state.ready.push_back(EpochFile {
+        Ok(EpochFile {
             file,
             epoch: header.epoch,
-        });
-        Ok(())
+        })
+    }
+
+    /// The first stale file that has its size; shorter ones, which a crash during their making left, are removed.
+    fn whole_stale(&self, state: &mut State) -> Outcome<Option<File>> {
+        while let Some(file) = state.stale.front() {
+            if file.size()? == self.file_bytes {
+                return Ok(Some(file.clone()));
+            }
+            self.disk.remove(file.path())?;
+            state.stale.pop_front();
+        }
+        Ok(None)
     }
 
     fn create(&self, slot: u64, header: EpochHeader) -> Outcome<File> {
@@ -214,7 +234,7 @@ impl WriteAheadSet {
         let filled = file
             .preallocate(self.file_bytes)
             .and_then(|()| file.write_all_at(&header.encode(), 0))
-            .and_then(|()| file.sync_all());
+            .and_then(|()| file.sync_all().map_err(Failure::of_nothing_acknowledged));
         if let Err(failure) = filled {
             // What was taken from a full volume is given back.
             self.disk.remove(&path)?;

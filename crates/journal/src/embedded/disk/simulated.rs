@@ -7,7 +7,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 const PAGE: usize = 4096;
@@ -18,6 +21,8 @@ const SECTOR: usize = 512;
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
     held: Arc<(Mutex<bool>, Condvar)>,
+    /// How many files are open.
+    handles: Arc<AtomicU64>,
     /// The power cycle that this handle belongs to: an older one gets errors only.
     cycle: u64,
 }
@@ -27,6 +32,48 @@ pub struct SimulatedDisk {
 pub struct SimulatedFile {
     disk: SimulatedDisk,
     node: usize,
+    handle: Arc<Handle>,
+}
+
+/// Counts as one open file as long as it lives.
+#[derive(Debug)]
+struct Handle {
+    path: PathBuf,
+    open: Arc<AtomicU64>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a [`Fault`] hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Opening a file that exists.
+    Open,
+    /// Creating a file.
+    Create,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Removing a file or a directory.
+    Remove,
+}
+
+/// One kind of operation on some files goes wrong until it is told otherwise.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Which operation.
+    pub operation: Operation,
+    /// A part of the names of the files.
+    pub name: &'static str,
+    /// The bytes of the file that cannot be read; everything else fails whatever it is.
+    pub bytes: std::ops::Range<u64>,
+    /// What the system says; `None` is a bug: a panic in the caller.
+    pub code: Option<i32>,
 }
 
 /// How a sync fails.
@@ -54,6 +101,8 @@ struct State {
     power_cut_at: Option<u64>,
     dead: bool,
     syncs_until_fault: Option<(u64, SyncFault)>,
+    fault: Option<Fault>,
+    handles_max: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +144,13 @@ impl SimulatedDisk {
             power_cut_at: None,
             dead: false,
             syncs_until_fault: None,
+            fault: None,
+            handles_max: u64::MAX,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
             held: Arc::default(),
+            handles: Arc::default(),
             cycle: 0,
         }
     }
@@ -132,6 +184,49 @@ impl SimulatedDisk {
     /// Makes the `count`th file sync from now fail (1 is the next one).
     pub fn fail_sync_after(&self, count: u64, fault: SyncFault) {
         self.lock_state().syncs_until_fault = Some((count, fault));
+    }
+
+    /// Makes operations fail from now on, or no more.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.lock_state().fault = fault;
+    }
+
+    /// Refuses to open more files than this at a time.
+    pub fn set_handles_max(&self, handles: u64) {
+        self.lock_state().handles_max = handles;
+    }
+
+    /// How many files are open.
+    pub fn handles(&self) -> u64 {
+        self.handles.load(Ordering::SeqCst)
+    }
+
+    fn meet_fault(&self, operation: Operation, path: &Path, bytes: std::ops::Range<u64>) -> io::Result<()> {
+        let fault = self.lock_state().fault.clone();
+        let hit = fault.filter(|fault| {
+            let named = fault.operation == operation && path.display().to_string().contains(fault.name);
+            named && (operation != Operation::Read || fault.bytes.start < bytes.end && bytes.start < fault.bytes.end)
+        });
+        match hit {
+            None => Ok(()),
+            Some(Fault { code: Some(code), .. }) => Err(io::Error::from_raw_os_error(code)),
+            Some(fault) => panic!("a fault on purpose: {fault:?}"),
+        }
+    }
+
+    fn file(&self, state: &State, path: &Path, node: usize) -> io::Result<SimulatedFile> {
+        if self.handles() >= state.handles_max {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
+        }
+        self.handles.fetch_add(1, Ordering::SeqCst);
+        Ok(SimulatedFile {
+            disk: self.clone(),
+            node,
+            handle: Arc::new(Handle {
+                path: path.into(),
+                open: self.handles.clone(),
+            }),
+        })
     }
 
     /// Keeps file syncs from returning, until they are let go again.
@@ -169,9 +264,11 @@ impl SimulatedDisk {
         state.dead = false;
         state.power_cut_at = None;
         state.syncs_until_fault = None;
+        state.fault = None;
         Self {
             state: self.state.clone(),
             held: self.held.clone(),
+            handles: self.handles.clone(),
             cycle: state.cycle,
         }
     }
@@ -261,19 +358,26 @@ impl SimulatedDisk {
     }
 
     pub(super) fn open(&self, path: &Path) -> io::Result<SimulatedFile> {
-        match self.living()?.names.get(path) {
-            Some(Entry::File(node)) => Ok(SimulatedFile {
-                disk: self.clone(),
-                node: *node,
-            }),
+        self.meet_fault(Operation::Open, path, 0..0)?;
+        let state = self.living()?;
+        match state.names.get(path).copied() {
+            Some(Entry::File(node)) => self.file(&state, path, node),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     pub(super) fn create(&self, path: &Path) -> io::Result<SimulatedFile> {
-        if let Ok(file) = self.open(path) {
-            file.set_len(0)?;
-            return Ok(file);
+        self.meet_fault(Operation::Create, path, 0..0)?;
+        match self.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => {
+                let file = opened?;
+                file.set_len(0)?;
+                return Ok(file);
+            }
+        }
+        if self.handles() >= self.lock_state().handles_max {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
         }
         self.change(|state| {
             if path.parent().is_none_or(|parent| !state.names.contains_key(parent)) {
@@ -309,6 +413,7 @@ impl SimulatedDisk {
     }
 
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        self.meet_fault(Operation::Remove, path, 0..0)?;
         self.change(|state| {
             state.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
             state.pending.push(Change::Remove(path.into()));
@@ -354,6 +459,7 @@ impl SimulatedDisk {
 
 impl SimulatedFile {
     pub(super) fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        self.disk.meet_fault(Operation::Write, &self.handle.path, 0..0)?;
         let (mut state, cut) = self.disk.changing()?;
         let position = usize::try_from(position).expect("simulated files fit memory");
         let mut count = bytes.len();
@@ -379,6 +485,8 @@ impl SimulatedFile {
     }
 
     pub(super) fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        let range = position..position + bytes.len() as u64;
+        self.disk.meet_fault(Operation::Read, &self.handle.path, range)?;
         let state = self.disk.living()?;
         let content = &state.nodes[self.node].current;
         let position = usize::try_from(position)

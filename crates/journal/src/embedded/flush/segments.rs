@@ -4,7 +4,7 @@ use super::{Active, Flusher};
 use crate::{
     AppendTime, Offset,
     embedded::{
-        disk::Outcome,
+        disk::{File, Outcome},
         index::Mark,
         partition::{Partition, PartitionState, SegmentState, Slot},
         segment::{self, ENTRY_LEN, FRONT_LEN},
@@ -68,11 +68,42 @@ impl Flusher {
     }
 
     fn open_active(&mut self, partition: &Partition, last: &SegmentState) -> Outcome<()> {
-        if !self.active.contains_key(&partition.slot) {
-            let file = self.disk.open(&self.shared.layout.segment(partition.id, last.base))?;
-            self.active.insert(partition.slot, Active { file, dirty: false });
+        self.uses += 1;
+        if let Some(active) = self.active.get_mut(&partition.slot) {
+            active.used = self.uses;
+            return Ok(());
+        }
+        self.make_room()?;
+        let file = self.disk.open(&self.shared.layout.segment(partition.id, last.base))?;
+        self.set_active(partition.slot, file, false);
+        Ok(())
+    }
+
+    fn set_active(&mut self, slot: Slot, file: File, dirty: bool) {
+        let used = self.uses;
+        self.active.insert(slot, Active { file, dirty, used });
+    }
+
+    /// Puts the open segment away that was not grown for longest, if there are too many. It is synced before: a file that is
+    /// opened again may not learn of a write that failed meanwhile.
+    fn make_room(&mut self) -> Outcome<()> {
+        while self.active.len() >= self.shared.settings.open_segments_max.max(1) {
+            let oldest = self.active.iter().min_by_key(|(_, active)| active.used);
+            let slot = *oldest.expect("there is one").0;
+            let active = self.active.remove(&slot).expect("it was there");
+            if active.dirty {
+                active.file.sync_data()?;
+            }
+        }
+        // Closed files wait for their sync no longer than they may be many.
+        if self.closed.len() >= self.shared.settings.open_segments_max {
+            self.sync_closed()?;
         }
         Ok(())
+    }
+
+    fn sync_closed(&mut self) -> Outcome<()> {
+        self.closed.drain(..).try_for_each(|file| file.sync_all())
     }
 
     /// Closes a segment: its index is written, and the next batch goes into another.
@@ -113,6 +144,7 @@ impl Flusher {
         let path = layout.segment(partition.id, base);
         // It may have been emptied by a trim a moment ago.
         self.obsolete.retain(|obsolete| *obsolete != path);
+        self.make_room()?;
         let file = self.disk.create(&path)?;
         file.write_all_at(&segment::encode_front(partition.id, base), 0)?;
         let segment = SegmentState {
@@ -123,15 +155,14 @@ impl Flusher {
             sealed: false,
             sparse: Default::default(),
         };
-        self.active.insert(partition.slot, Active { file, dirty: true });
+        self.uses += 1;
+        self.set_active(partition.slot, file, true);
         partition.state().segments.push_back(segment.clone());
         Ok(segment)
     }
 
     pub(super) fn sync_segments(&mut self) -> Outcome<()> {
-        for file in self.closed.drain(..) {
-            file.sync_all()?;
-        }
+        self.sync_closed()?;
         for active in self.active.values_mut().filter(|active| active.dirty) {
             active.file.sync_data()?;
             active.dirty = false;

@@ -17,13 +17,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-const TOPIC: TopicId = TopicId { bus: 1, topic: 1 };
+pub(super) const TOPIC: TopicId = TopicId { bus: 1, topic: 1 };
 const PARTITIONS: u32 = 2;
 
 type Files = Vec<(PathBuf, Vec<u8>)>;
 type Content = BTreeMap<(PartitionId, Offset), Vec<u8>>;
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("it should be done"),

@@ -1,0 +1,91 @@
+//! What the system refuses, and bugs: too few open files, a medium that cannot be read, files that cannot be removed, a
+//! panic in a thread.
+
+use super::{
+    damage::{TOPIC, now},
+    small,
+};
+use crate::{
+    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, PartitionId, conformance,
+    embedded::{Clock, Disk, Drive, Embedded, ManualClock, Randomness, Settings, SimulatedDisk},
+};
+
+const PARTITIONS: u32 = 300;
+
+fn settings(disk: &SimulatedDisk) -> Settings {
+    Settings {
+        clock: Clock::Manual(ManualClock::new(1_700_000_000_000)),
+        disk: Disk::Simulated(disk.clone()),
+        randomness: Randomness::Seeded(1),
+        drive: Drive::Steps,
+        open_segments_max: 64,
+        ..small("data")
+    }
+}
+
+fn open(disk: &SimulatedDisk) -> Embedded {
+    Embedded::open(settings(disk), &[(TOPIC, PARTITIONS)]).unwrap()
+}
+
+/// A request of one record.
+fn request(index: u32, number: u64) -> Append {
+    let partition = PartitionId { topic: TOPIC, index };
+    let id = number.to_be_bytes();
+    let record = EncodedRecord::new(None, Some(&[7; 400]), [("id", Some(id.as_slice()))].into_iter());
+    Append {
+        entries: vec![Entry {
+            identity: conformance::identify(TOPIC, &record.view(0, 0)),
+            deduplicate: Deduplicate::Yes,
+            records: vec![(partition, record)],
+        }],
+    }
+}
+
+fn append(journal: &Embedded, index: u32, number: u64) -> Result<u64, Error> {
+    let durable = journal.append(request(index, number))?;
+    while journal.step() {}
+    Ok(now(durable)?[0].position.offset)
+}
+
+#[test]
+fn more_partitions_than_open_files_are_no_trouble() {
+    let disk = SimulatedDisk::new(1);
+    disk.set_handles_max(90);
+    let journal = open(&disk);
+    for number in 0..u64::from(PARTITIONS) * 3 {
+        append(&journal, number as u32 % PARTITIONS, number).unwrap();
+    }
+    now(journal.checkpoint()).unwrap();
+    assert_eq!(journal.health(), Health::Serving);
+    drop(journal);
+    let journal = open(&disk.power_cycle());
+    for index in 0..PARTITIONS {
+        let partition = PartitionId { topic: TOPIC, index };
+        assert_eq!(now(journal.read(partition, 0, 10_000)).unwrap().next, 3);
+    }
+}
+
+#[test]
+fn running_out_of_open_files_refuses_and_is_over_when_there_are_some_again() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    let mut refused = 0;
+    for number in 0..600 {
+        if number == 100 {
+            disk.set_handles_max(disk.handles());
+        }
+        refused += usize::from(append(&journal, number as u32 % PARTITIONS, number).is_err());
+        assert!(
+            !matches!(journal.health(), Health::Poisoned { .. }),
+            "{:?}",
+            journal.health()
+        );
+    }
+    assert!(refused > 0);
+    disk.set_handles_max(u64::MAX);
+    // The first asks whether it is over, the second finds that it is.
+    drop(append(&journal, 1, 1_000));
+    append(&journal, 1, 1_001).unwrap();
+    now(journal.checkpoint()).unwrap();
+    assert_eq!(journal.health(), Health::Serving);
+}
