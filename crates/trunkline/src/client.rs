@@ -155,11 +155,12 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         detail => detail.to_string(),
     };
     for entry in problem["errors"].as_array().into_iter().flatten().take(10) {
-        message.push_str(&format!(
-            "\n  entry {}: {}",
-            entry["index"],
-            entry["detail"].as_str().unwrap_or_default()
-        ));
+        let attribute = entry["attribute"]
+            .as_str()
+            .map(|name| format!("{name}: "))
+            .unwrap_or_default();
+        let detail = entry["detail"].as_str().unwrap_or_default();
+        message.push_str(&format!("\n  entry {}: {attribute}{detail}", entry["index"]));
     }
     let code = match status {
         401 | 403 => Code::Forbidden,
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn a_problem_becomes_a_sentence_a_code_and_advice() {
         let problem = json!({"detail": "2 events were refused", "code": "events_invalid",
-            "errors": [{"index": 1, "detail": "source: must not be empty"}]});
+            "errors": [{"index": 1, "attribute": "source", "detail": "must not be empty"}]});
         let failure = refusal(422, &problem);
         assert_eq!(failure.code, Code::Refused);
         assert_eq!(
