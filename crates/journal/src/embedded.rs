@@ -107,6 +107,9 @@ impl Embedded {
 
     /// With [`Drive::Steps`]: commits one group of what waits, and does what that makes due. False if nothing waited.
     pub fn step(&self) -> bool {
+        if self.shared.settings.drive == Drive::Threads {
+            return false;
+        }
         let mut drivers = lock(&self.drivers);
         let Drivers::Steps(machines) = &mut *drivers else {
             return false;
@@ -129,6 +132,10 @@ impl Embedded {
 
     /// Moves the flusher, if the caller drives it.
     fn step_flusher(&self) {
+        if self.shared.settings.drive == Drive::Threads {
+            // A shutdown may hold the lock for long.
+            return;
+        }
         if let Drivers::Steps(machines) = &mut *lock(&self.drivers) {
             drop(machines.1.step());
         }
@@ -144,7 +151,7 @@ impl Embedded {
             self.step_flusher();
         }
         Box::pin(async move {
-            sent?;
+            sent.map_err(|_| self.ended())?;
             answered.await.unwrap_or_else(|_| Err(self.ended()))
         })
     }
@@ -345,8 +352,14 @@ impl Journal for Embedded {
         );
         let (answer, answered) = oneshot::channel();
         let request = self.request(append, answer)?;
-        self.shared.queue.push(request, &self.shared.settings)?;
-        Ok(Box::pin(async move { answered.await.unwrap_or(Err(Error::Closed)) }))
+        self.shared
+            .queue
+            .push(request, &self.shared.settings)
+            .map_err(|error| self.shared.status.poisoned().unwrap_or(error))?;
+        let shared = self.shared.clone();
+        Ok(Box::pin(async move {
+            answered.await.unwrap_or_else(|_| Err(shared.status.unanswered()))
+        }))
     }
 
     fn read(&self, partition: PartitionId, from: Offset, max_bytes: usize) -> BoxFuture<'_, Result<Chunk, Error>> {

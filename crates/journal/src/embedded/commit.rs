@@ -9,7 +9,7 @@ use super::{
     frame::{self, FrameHeader},
     identities::{Deduplication, First},
     partition::{Partition, Slot, TailBatch},
-    shared::{Group, Request, Shared},
+    shared::{Ending, Group, Request, Shared},
     write_ahead::{EpochFile, Unavailable},
 };
 use crate::{AppendTime, Appended, Error, Offset};
@@ -45,6 +45,8 @@ pub type Answers = Vec<(Request, Result<Vec<Appended>, Error>)>;
 pub struct Committer {
     shared: Arc<Shared>,
     slots: Vec<Option<SlotState>>,
+    /// How many deletions `slots` knows of.
+    deletions: u64,
     identities: Deduplication,
     /// Newest sequence written.
     sequence: u64,
@@ -71,6 +73,7 @@ impl Committer {
         Self {
             shared,
             slots: Vec::new(),
+            deletions: 0,
             identities,
             sequence,
             file: None,
@@ -108,9 +111,23 @@ impl Committer {
             self.taken = taken;
             return Some(Assembled::nothing());
         }
+        self.forget_deleted();
         let assembled = self.assemble(&mut taken, bytes);
         self.taken = taken;
         Some(assembled)
+    }
+
+    /// Lets go of partitions whose topics were deleted since.
+    fn forget_deleted(&mut self) {
+        let deletions = self.shared.registry.deletions();
+        if deletions != self.deletions {
+            self.deletions = deletions;
+            let is_deleted = |slot: &mut Option<SlotState>| slot.as_ref().is_some_and(|at| at.partition.is_deleted());
+            self.slots
+                .iter_mut()
+                .filter_map(|slot| is_deleted(slot).then_some(slot))
+                .for_each(|slot| *slot = None);
+        }
     }
 
     /// Why a group that is blocked will never be written.
@@ -270,6 +287,10 @@ impl Committer {
         for batch in &assembled.batches {
             let slot = self.slots[batch.slot as usize].as_ref().expect("it was loaded");
             let mut state = slot.partition.state();
+            if slot.partition.is_deleted() {
+                // Nobody would ever take it out again.
+                continue;
+            }
             state.tail.push_back(TailBatch {
                 base: batch.base,
                 next: batch.next,
@@ -343,6 +364,7 @@ pub fn give(answers: Answers) {
 /// Drives a committer until the queue is closed and empty, or the journal is poisoned.
 pub fn run(mut committer: Committer) {
     let shared = committer.shared.clone();
+    let _ending = Ending::new(&shared, "the commit");
     loop {
         match committer.step() {
             Step::Idle => {

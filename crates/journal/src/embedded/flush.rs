@@ -10,7 +10,7 @@ use super::{
     checkpoint::{Checkpoint, CheckpointPartition},
     disk::{Disk, File, Outcome},
     partition::{Partition, Slot},
-    shared::{Command, Group, InboxState, Shared},
+    shared::{Command, Ending, Group, InboxState, Shared},
 };
 use crate::{AppendTime, Error, Offset, PartitionId, TopicId};
 use std::{
@@ -375,6 +375,7 @@ fn overdue(inbox: &InboxState, shared: &Shared) -> Vec<Arc<Group>> {
 /// Drives a flusher until the commit has ended and everything is checkpointed, or the journal is poisoned.
 pub fn run(mut flusher: Flusher) -> Result<(), Error> {
     let shared = flusher.shared.clone();
+    let _ending = Ending::new(&shared, "the flusher");
     let flush_bytes = shared.settings.flush_bytes;
     let last = loop {
         shared.inbox.wait(|inbox| {
@@ -392,11 +393,6 @@ pub fn run(mut flusher: Flusher) -> Result<(), Error> {
             break done;
         }
     };
-    let mut inbox = shared.inbox.state();
-    inbox.ended = true;
-    // Whoever asked and got no answer learns it by the closed channel.
-    inbox.commands.clear();
-    drop(inbox);
-    shared.inbox.wake();
+    shared.inbox.end();
     last
 }

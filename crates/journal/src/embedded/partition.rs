@@ -89,7 +89,16 @@ impl Partition {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its topic was deleted.
+    /// Forgets everything; from here on nothing is added.
+    fn delete(&self) {
+        let mut state = self.state();
+        self.deleted.store(true, Ordering::Release);
+        state.tail.clear();
+        state.segments.clear();
+        state.damage.clear();
+    }
+
+    /// Whether its topic was deleted. It changes under the lock of the state.
     pub fn is_deleted(&self) -> bool {
         self.deleted.load(Ordering::Acquire)
     }
@@ -206,6 +215,7 @@ pub struct Registry {
 struct Inner {
     by_id: HashMap<PartitionId, Arc<Partition>>,
     by_slot: Vec<Option<Arc<Partition>>>,
+    deletions: u64,
 }
 
 impl Registry {
@@ -264,6 +274,11 @@ impl Registry {
             .insert(id, state);
     }
 
+    /// How many topics were forgotten so far.
+    pub fn deletions(&self) -> u64 {
+        self.read().deletions
+    }
+
     /// Forgets a topic; gives the slots of what it had.
     pub fn remove(&self, topic: TopicId) -> Vec<Slot> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
@@ -273,8 +288,9 @@ impl Registry {
             .filter(|partition| partition.id.topic == topic)
             .cloned()
             .collect();
+        inner.deletions += 1;
         for partition in &gone {
-            partition.deleted.store(true, Ordering::Release);
+            partition.delete();
             inner.by_id.remove(&partition.id);
             inner.by_slot[partition.slot as usize] = None;
         }

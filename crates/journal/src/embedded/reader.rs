@@ -48,6 +48,9 @@ pub enum Lookup<T> {
 /// Answers a read from memory if it can.
 pub fn read_memory(partition: &Partition, from: Offset, max_bytes: usize) -> Result<Lookup<Chunk>, Error> {
     let state = partition.state();
+    if partition.is_deleted() {
+        return Err(Error::UnknownPartition(partition.id));
+    }
     let Bounds { start, high_water } = state.bounds();
     if from < start || from > high_water {
         return Err(Error::OutOfRange {
@@ -101,6 +104,9 @@ pub fn read(shared: &Shared, partition: &Partition, from: Offset, max_bytes: usi
             continue;
         }
         let Some(place) = place else {
+            if partition.is_deleted() {
+                continue;
+            }
             // Between the segments and the tail there is nothing, unless something is lost.
             let to = partition
                 .state()

@@ -101,6 +101,33 @@ impl Shared {
     }
 }
 
+/// Held by a thread of the engine. When it ends by a panic, which is a bug, the journal is poisoned and whoever waits for
+/// the thread is told, instead of waiting for ever.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    shared: &'a Shared,
+    thread: &'static str,
+}
+
+impl<'a> Ending<'a> {
+    /// To be dropped last.
+    pub fn new(shared: &'a Shared, thread: &'static str) -> Self {
+        Self { shared, thread }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = format!("{} panicked", self.thread);
+            tracing::error!(reason, "the journal is poisoned by a bug");
+            self.shared.status.poison(reason);
+            self.shared.queue.abandon();
+            self.shared.inbox.end();
+        }
+    }
+}
+
 /// Takes a lock; a panic elsewhere leaves these states as good as they were.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -196,6 +223,17 @@ impl Queue {
     pub fn close(&self) {
         lock(&self.state).closed = true;
         self.wake();
+    }
+
+    /// Refuses everything from here on, and lets go of what waits.
+    pub fn abandon(&self) {
+        self.close();
+        let mut state = lock(&self.state);
+        let waiting = std::mem::take(&mut state.requests);
+        state.bytes = 0;
+        // Whoever waits learns it by the closed channel.
+        drop(state);
+        drop(waiting);
     }
 
     /// Lets a waiting commit look again.
@@ -299,6 +337,15 @@ impl Inbox {
         self.changed.notify_all();
     }
 
+    /// The flusher ends: whoever asked and got no answer learns it by the closed channel.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.commands.clear();
+        drop(state);
+        self.wake();
+    }
+
     /// Waits until `ready` says so.
     pub fn wait(&self, mut ready: impl FnMut(&InboxState) -> bool) {
         let mut state = self.state();
@@ -392,6 +439,15 @@ impl Status {
         }
         let reason = lock(&self.reason).poisoned.clone()?;
         Some(Error::Poisoned { reason })
+    }
+
+    /// What one learns whose request was dropped without an answer, which only a thread that panicked does.
+    pub fn unanswered(&self) -> Error {
+        let closed = self.is_closed().then_some(Error::Closed);
+        let reason = "the commit ended without an answer";
+        self.poisoned()
+            .or(closed)
+            .unwrap_or_else(|| Error::Poisoned { reason: reason.into() })
     }
 
     /// As the contract says it.

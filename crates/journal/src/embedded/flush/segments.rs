@@ -46,7 +46,7 @@ impl Flusher {
                 segment.next = batch.next;
                 segment.newest = group.append_time;
             }
-            let active = self.active.get_mut(&partition.slot).expect("it was opened");
+            let active = self.active.get_mut(&partition.slot).expect("it was opened just now");
             active.dirty = true;
             active.file.write_all_at(&out, begin)?;
             partition.state().grown(segment);
@@ -122,13 +122,11 @@ impl Flusher {
             self.closed.push(active.file);
         }
         self.closed.push(index);
-        let mut state = partition.state();
-        let segment = state
-            .segments
-            .back_mut()
-            .expect("it is there until this thread removes it");
-        segment.sealed = true;
-        segment.sparse = Default::default();
+        // It is there until this thread removes it, or the topic is deleted.
+        if let Some(segment) = partition.state().segments.back_mut() {
+            segment.sealed = true;
+            segment.sparse = Default::default();
+        }
         Ok(())
     }
 
@@ -157,7 +155,10 @@ impl Flusher {
         };
         self.uses += 1;
         self.set_active(partition.slot, file, true);
-        partition.state().segments.push_back(segment.clone());
+        let mut state = partition.state();
+        if !partition.is_deleted() {
+            state.segments.push_back(segment.clone());
+        }
         Ok(segment)
     }
 
@@ -175,11 +176,15 @@ impl Flusher {
 }
 
 impl PartitionState {
-    /// A segment grew: its batches are no longer held in memory.
-    fn grown(&mut self, segment: SegmentState) {
-        self.flushed = segment.next;
+    /// A segment grew, unless its topic was deleted meanwhile: its batches are no longer held in memory.
+    fn grown(&mut self, mut segment: SegmentState) {
+        let Some(last) = self.segments.back_mut() else { return };
+        // A reader may have completed the index since the flusher took its copy.
+        segment.sparse.put_in_front(std::mem::take(&mut last.sparse));
+        *last = segment;
+        let last = self.segments.back().expect("it was replaced");
+        self.flushed = last.next;
         let held = self.tail.partition_point(|batch| batch.next <= self.flushed);
         self.tail.drain(..held);
-        *self.segments.back_mut().expect("it was there when it grew") = segment;
     }
 }

@@ -6,9 +6,10 @@ use super::{
     small,
 };
 use crate::{
-    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, PartitionId, conformance,
-    embedded::{Clock, Disk, Drive, Embedded, ManualClock, Randomness, Settings, SimulatedDisk},
+    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, PartitionId, TopicId, conformance,
+    embedded::{Clock, Disk, Drive, Embedded, Fault, ManualClock, Operation, Randomness, Settings, SimulatedDisk},
 };
+use std::sync::Arc;
 
 const PARTITIONS: u32 = 300;
 
@@ -88,4 +89,82 @@ fn running_out_of_open_files_refuses_and_is_over_when_there_are_some_again() {
     append(&journal, 1, 1_001).unwrap();
     now(journal.checkpoint()).unwrap();
     assert_eq!(journal.health(), Health::Serving);
+}
+
+/// A journal with threads of its own on a disk where this goes wrong from here on.
+fn with_threads(fault: Fault) -> (Embedded, SimulatedDisk) {
+    let disk = SimulatedDisk::new(1);
+    let settings = Settings {
+        drive: Drive::Threads,
+        ..settings(&disk)
+    };
+    let journal = Embedded::open(settings, &[(TOPIC, PARTITIONS)]).unwrap();
+    disk.set_fault(Some(fault));
+    (journal, disk)
+}
+
+fn bug(operation: Operation, name: &'static str) -> Fault {
+    Fault {
+        operation,
+        name,
+        bytes: 0..u64::MAX,
+        code: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_commit_tells_all_who_wait_and_ends_serving() {
+    let (journal, _disk) = with_threads(bug(Operation::Write, ".frames"));
+    let durable: Vec<_> = (0..50)
+        .filter_map(|number| journal.append(request(1, number)).ok())
+        .collect();
+    for durable in durable {
+        assert!(matches!(durable.await, Err(Error::Poisoned { .. })));
+    }
+    assert!(matches!(journal.append(request(1, 99)), Err(Error::Poisoned { .. })));
+    assert!(matches!(journal.health(), Health::Poisoned { .. }));
+    assert!(matches!(journal.checkpoint().await, Err(Error::Poisoned { .. })));
+    assert!(journal.shutdown().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_flusher_tells_all_who_wait_and_ends_serving() {
+    let (journal, _disk) = with_threads(bug(Operation::Write, ".segment"));
+    for number in 0.. {
+        let Ok(durable) = journal.append(request(1, number)) else {
+            break;
+        };
+        if durable.await.is_err() {
+            break;
+        }
+    }
+    assert!(matches!(journal.health(), Health::Poisoned { .. }));
+    assert!(matches!(journal.checkpoint().await, Err(Error::Poisoned { .. })));
+    assert!(journal.shutdown().await.is_err());
+}
+
+#[test]
+fn a_deleted_topic_leaves_nothing_in_memory() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    let mut forgotten = Vec::new();
+    for topic in 100..150 {
+        let topic = TopicId { bus: 1, topic };
+        now(journal.create_topic(topic, 1)).unwrap();
+        let partition = PartitionId { topic, index: 0 };
+        let mut append = request(0, u64::from(topic.topic));
+        append.entries[0].records[0].0 = partition;
+        let durable = journal.append(append).unwrap();
+        while journal.step() {}
+        now(durable).unwrap();
+        forgotten.push(Arc::downgrade(&journal.shared.registry.get(partition).unwrap()));
+        now(journal.delete_topic(topic)).unwrap();
+    }
+    append(&journal, 0, 1).unwrap();
+    now(journal.checkpoint()).unwrap();
+    let left = forgotten
+        .iter()
+        .filter(|partition| partition.upgrade().is_some())
+        .count();
+    assert_eq!(left, 0, "partitions and the frames that their tails share");
 }
