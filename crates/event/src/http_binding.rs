@@ -27,7 +27,7 @@ pub fn mode(headers: &HeaderMap) -> Result<Mode, Invalid> {
     let Some(media_type) = MediaType::parse(value) else {
         return Err(unsupported("the Content-Type header is not a media type (RFC 2046)"));
     };
-    if !is_cloudevents(&media_type) {
+    if !media_type.is_cloudevents() {
         return Ok(Mode::Binary);
     }
     let mode = match () {
@@ -56,13 +56,7 @@ pub fn is_event(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(MediaType::parse);
-    headers.contains_key("ce-specversion") || structured.is_some_and(|media_type| is_cloudevents(&media_type))
-}
-
-fn is_cloudevents(media_type: &MediaType<'_>) -> bool {
-    const PREFIX: &str = "cloudevents";
-    let sub = media_type.sub.get(..PREFIX.len());
-    media_type.main.eq_ignore_ascii_case("application") && sub.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    headers.contains_key("ce-specversion") || structured.is_some_and(|media_type| media_type.is_cloudevents())
 }
 
 fn unsupported(rule: &str) -> Invalid {

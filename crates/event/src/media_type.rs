@@ -49,6 +49,13 @@ impl<'a> MediaType<'a> {
         self.sub.eq_ignore_ascii_case("json") || has_suffix(self.sub, "+json")
     }
 
+    /// Whether it is that of a CloudEvents format, known or not.
+    pub fn is_cloudevents(&self) -> bool {
+        const PREFIX: &str = "cloudevents";
+        let sub = self.sub.get(..PREFIX.len());
+        self.main.eq_ignore_ascii_case("application") && sub.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    }
+
     /// Each parameter; `None` for one whose syntax is broken.
     fn parameters(&self) -> impl Iterator<Item = Option<(&'a str, &'a str)>> {
         let mut rest = self.parameters;

@@ -1,6 +1,8 @@
 //! The rules of CloudEvents 1.0 on single values, each as a function from a value to the rule it breaks. They allocate
 //! nothing and know no event.
 
+use crate::media_type::MediaType;
+
 /// A rule: `Err` says in words what is wrong with the value.
 pub(crate) type Rule = fn(&str) -> Result<(), &'static str>;
 
@@ -98,9 +100,16 @@ fn days_in(year: u32, month: u32) -> u32 {
     }
 }
 
-/// RFC 2046 media type.
+/// RFC 2046 media type, without space around it (HTTP would take it away), and none of a CloudEvents format: in binary mode,
+/// also that of a stored record, an event under such a type would be taken for its data.
 pub(crate) fn media_type(value: &str) -> Result<(), &'static str> {
-    match crate::media_type::MediaType::parse(value) {
+    match MediaType::parse(value) {
+        Some(_) if value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']) => {
+            Err("must be a media type (RFC 2046) without space around it")
+        }
+        Some(media_type) if media_type.is_cloudevents() => {
+            Err("must not be that of a CloudEvents format, because binary mode would take the data for the event")
+        }
         Some(_) => Ok(()),
         None => Err("must be a media type (RFC 2046), such as application/json"),
     }
@@ -242,6 +251,23 @@ mod tests {
                 "id",
                 "specversion",
                 "a\n",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_type_of_the_data_is_a_media_type_and_no_events() {
+        accepts(
+            media_type,
+            &["a/b", "text/plain; charset=utf-8", "text/cloudevents+json", "application/x"],
+        );
+        refuses(media_type, &["", "json", " a/b", "a/b\t", "a/b; "]);
+        refuses(
+            media_type,
+            &[
+                "application/cloudevents+json",
+                "Application/CloudEvents-batch+json; a=b",
+                "application/cloudevents ;a=b",
             ],
         );
     }
