@@ -14,7 +14,7 @@ use crate::{
         target,
     },
     retention,
-    router::{Message, Place},
+    router::{Message, Place, Reader},
     settings::{DELETED_GRACE, VERSIONS_KEPT},
 };
 use control::{Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind, resources::Start};
@@ -25,6 +25,9 @@ use std::{
 };
 use store::{Expect, Kind, LaneRow, Operation, Partition, Range, RangeReason, SubscriptionId};
 use tokio::sync::{mpsc, oneshot};
+
+/// Looks at durable ends until two agree; each takes microseconds, and ends move with each sync.
+const LOOKS_MAX: usize = 1_000;
 
 /// What is asked of the task.
 #[derive(Debug)]
@@ -135,7 +138,13 @@ impl Changes {
             ..Remembered::default()
         };
         let reader = lane(&self.inner, &bus, &subscription, rules, remembered, &tails).await?;
-        self.inner.tell_router(Message::Add(Box::new(reader))).await
+        self.add(reader).await
+    }
+
+    async fn add(&self, reader: Reader) -> Result<(), Error> {
+        let (done, added) = oneshot::channel();
+        self.inner.tell_router(Message::Add(Box::new(reader), done)).await?;
+        added.await.map_err(|_| Error::Closing)
     }
 
     /// Where a new subscription begins: everything acknowledged before this call lies below the durable end.
@@ -148,26 +157,11 @@ impl Changes {
 
     fn first_row(&self, subscription: SubscriptionId, id: PartitionId, start: Start) -> Result<LaneRow, Error> {
         let bounds = self.inner.journal.bounds(id)?;
-        let partition = stored(id);
-        Ok(match start {
-            Start::Now => {
-                let floor = bounds.high_water;
-                LaneRow {
-                    subscription,
-                    partition,
-                    position: floor,
-                    floor,
-                    follows_tail: true,
-                }
-            }
-            Start::Earliest => LaneRow {
-                subscription,
-                partition,
-                position: bounds.start,
-                floor: 0,
-                follows_tail: false,
-            },
-        })
+        let (position, floor) = match start {
+            Start::Now => (bounds.high_water, bounds.high_water),
+            Start::Earliest => (bounds.start, 0),
+        };
+        Ok(first_row_at(subscription, stored(id), position, floor))
     }
 
     async fn replace(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
@@ -206,9 +200,21 @@ impl Changes {
         new: &Subscription,
         places: &[Place],
     ) -> Result<BTreeMap<PartitionId, Cursor>, Error> {
+        let before: Vec<PartitionId> = places.iter().map(|place| place.partition).collect();
+        let added: Vec<PartitionId> = partitions_read(bus, new)
+            .into_iter()
+            .filter(|partition| !before.contains(partition))
+            .collect();
+        let ends = self.ends(before.iter().chain(&added).copied())?;
+        let moves = topics_read(bus, old) != topics_read(bus, new);
+        // An event and its copies belong to one version: where topics come or go, the old one speaks for all that is durable.
+        let boundary_of = |place: &Place| match moves {
+            true => place.frontier.max(ends[&place.partition]),
+            false => place.frontier,
+        };
         let boundary: BTreeMap<Partition, u64> = places
             .iter()
-            .map(|place| (stored(place.partition), place.frontier))
+            .map(|place| (stored(place.partition), boundary_of(place)))
             .collect();
         let mut operations = vec![Operation::PutDocument {
             bus: 0,
@@ -218,15 +224,11 @@ impl Changes {
             body: boundary_body(&boundary),
         }];
         let mut cursors = BTreeMap::new();
-        for partition in partitions_read(bus, new) {
-            if !boundary.contains_key(&stored(partition)) {
-                let row = self.first_row(new.id, partition, Start::Now)?;
-                operations.push(Operation::SaveLane(row));
-                cursors.insert(
-                    partition,
-                    Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows),
-                );
-            }
+        for partition in added {
+            let floor = ends[&partition];
+            let row = first_row_at(new.id, stored(partition), floor, floor);
+            operations.push(Operation::SaveLane(row));
+            cursors.insert(partition, Cursor::new(Mode::Behind, floor, floor, Saved::Own(floor)));
         }
         let forgotten = self.forgettable(old.id, places);
         for version in &forgotten {
@@ -240,6 +242,24 @@ impl Changes {
             self.inner.model.store(Arc::new(model));
         }
         Ok(cursors)
+    }
+
+    /// Durable ends of several partitions as they were at one moment: ends only grow, so what two looks agree on held between
+    /// them. Under a load that never lets two agree, the last look is taken.
+    fn ends(&self, partitions: impl Iterator<Item = PartitionId> + Clone) -> Result<BTreeMap<PartitionId, u64>, Error> {
+        let look = || -> Result<BTreeMap<PartitionId, u64>, Error> {
+            let end = |partition| Ok((partition, self.inner.journal.bounds(partition)?.high_water));
+            partitions.clone().map(end).collect()
+        };
+        let mut ends = look()?;
+        for _ in 0..LOOKS_MAX {
+            let again = look()?;
+            if again == ends {
+                break;
+            }
+            ends = again;
+        }
+        Ok(ends)
     }
 
     /// Versions beyond those kept for stories, which no position needs.
@@ -274,8 +294,7 @@ impl Changes {
         cursors: BTreeMap<PartitionId, Cursor>,
     ) -> Result<(), Error> {
         let rules = rules(&self.inner.model.load(), bus, subscription, &self.boundaries);
-        let ordered = subscription.spec.delivery.ordering == control::resources::Ordering::Key;
-        let rules = Some((Arc::new(rules), ordered));
+        let rules = Some(Arc::new(rules));
         self.inner
             .tell_router(Message::Thaw {
                 subscription: subscription.id,
@@ -419,8 +438,13 @@ impl Changes {
             rows,
             holdings: holdings.unwrap_or_default(),
         };
-        let reader = lane(&self.inner, bus, subscription, rules, remembered, &self.inner.tails()).await?;
-        self.inner.tell_router(Message::Add(Box::new(reader))).await
+        let mut reader = lane(&self.inner, bus, subscription, rules, remembered, &self.inner.tails()).await?;
+        // These rows were never written.
+        reader
+            .cursors
+            .values_mut()
+            .for_each(|cursor| cursor.saved = Saved::Unknown);
+        self.add(reader).await
     }
 
     // Topics.
@@ -505,6 +529,21 @@ impl Changes {
         self.unmake(gone).await;
         Ok(())
     }
+}
+
+/// A row of its own from the start: whatever the tail position says after a crash, it reads on there.
+fn first_row_at(subscription: SubscriptionId, partition: Partition, position: u64, floor: u64) -> LaneRow {
+    LaneRow {
+        subscription,
+        partition,
+        position,
+        floor,
+        follows_tail: false,
+    }
+}
+
+fn topics_read(bus: &Bus, subscription: &Subscription) -> BTreeSet<u32> {
+    bus.topics_of(&subscription.spec).map(|topic| topic.id).collect()
 }
 
 fn is_there(model: &Model, change: &Change) -> bool {

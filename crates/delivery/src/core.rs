@@ -24,7 +24,7 @@ use std::{
     },
     time::Duration,
 };
-use store::{AttemptHistory, BusId, Holdings, LaneRow, Millis, Partition, Store, SubscriptionId};
+use store::{AttemptHistory, BusId, Holdings, LaneRow, Millis, Operation, Partition, Store, SubscriptionId};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
@@ -82,7 +82,9 @@ pub struct Inner {
     changes: mpsc::Sender<Request>,
     closing: AtomicBool,
     poisoned: Notify,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
+    /// Held while the core shuts down; whether it has.
+    ended: tokio::sync::Mutex<bool>,
 }
 
 impl Inner {
@@ -143,8 +145,17 @@ impl Inner {
         self.closing.load(Relaxed)
     }
 
-    fn watch(&self, task: JoinHandle<()>) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    fn watch(&self, name: &'static str, task: JoinHandle<()>) {
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((name, task));
+    }
+
+    /// A task that is over, although none ends before the core does.
+    pub(crate) fn ended_task(&self) -> Option<&'static str> {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().find(|(_, task)| task.is_finished()).map(|(name, _)| *name)
     }
 }
 
@@ -362,6 +373,7 @@ impl Core {
             closing: AtomicBool::new(false),
             poisoned: Notify::new(),
             tasks: Mutex::default(),
+            ended: tokio::sync::Mutex::new(false),
         });
         let tail = inner.journal.tail();
         let boundaries = boundaries(&inner.store.documents().await?);
@@ -371,9 +383,10 @@ impl Core {
             room: room_receiver,
             tail,
         };
-        inner.watch(tokio::spawn(Router::new(start).run(channels)));
-        inner.watch(tokio::spawn(Changes::new(Arc::clone(&inner), boundaries).run(requests)));
-        inner.watch(tokio::spawn(crate::retention::run(Arc::clone(&inner))));
+        inner.watch("the router", tokio::spawn(Router::new(start).run(channels)));
+        let changes = Changes::new(Arc::clone(&inner), boundaries);
+        inner.watch("changes", tokio::spawn(changes.run(requests)));
+        inner.watch("retention", tokio::spawn(crate::retention::run(Arc::clone(&inner))));
         Ok(Core { inner })
     }
 
@@ -513,7 +526,7 @@ impl Core {
     /// overran its time, and for tests of crashes.
     pub fn abort(&self) {
         self.inner.closing.store(true, Relaxed);
-        for task in self
+        for (_, task) in self
             .inner
             .tasks
             .lock()
@@ -526,9 +539,11 @@ impl Core {
     }
 
     /// Stops reading, lets deliveries in flight finish until `deadline`, saves positions, ends the tasks. The journal and the
-    /// store are shut down by the wiring afterwards. Idempotent.
+    /// store are shut down by the wiring afterwards. Idempotent: a second call waits for the first.
     pub async fn shutdown(&self, deadline: Duration) {
-        if self.inner.closing.swap(true, Relaxed) {
+        self.inner.closing.store(true, Relaxed);
+        let mut ended = self.inner.ended.lock().await;
+        if *ended {
             return;
         }
         // Each of these may have ended already; then there is nothing to wait for.
@@ -540,11 +555,12 @@ impl Core {
             let _ = saved.await;
         }
         let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
+        for (_, task) in tasks {
             task.abort();
             let _ = task.await;
         }
         self.inner.attempts.shutdown().await;
+        *ended = true;
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request) -> Result<T, Error> {
@@ -596,7 +612,7 @@ async fn start_router(inner: &Arc<Inner>, boundaries: &crate::restore::Boundarie
 /// Saved tail positions, within what the journal holds.
 async fn tails(inner: &Inner, model: &Model) -> Result<BTreeMap<PartitionId, u64>, Error> {
     let saved: HashMap<Partition, u64> = inner.store.tails().await?.into_iter().collect();
-    let mut tails = BTreeMap::new();
+    let (mut tails, mut repairs) = (BTreeMap::new(), Vec::new());
     for partition in all_partitions(model) {
         let bounds = inner.journal.bounds(partition)?;
         let position = saved
@@ -608,10 +624,15 @@ async fn tails(inner: &Inner, model: &Model) -> Result<BTreeMap<PartitionId, u64
                 ?partition,
                 position,
                 end = bounds.high_water,
-                "a saved position lies beyond the end"
+                "a saved position lies beyond the end of the journal; it was put back to it"
             );
+            let (partition, position) = (crate::matching::stored(partition), bounds.high_water);
+            repairs.push(Operation::SaveTail { partition, position });
         }
         tails.insert(partition, position.min(bounds.high_water));
+    }
+    if !repairs.is_empty() {
+        inner.store.apply(0, repairs).await?;
     }
     Ok(tails)
 }

@@ -1,7 +1,7 @@
 //! Dead letters: listing, sending out again, discarding. Whatever is moved is moved in one transaction with its counterpart,
 //! so that no crash loses one or makes two of it.
 
-use crate::{DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, settings::DEAD_PAGE};
+use crate::{DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, pending::NEVER, settings::DEAD_PAGE};
 use control::{Refusal, refusal::Class};
 use std::sync::atomic::Ordering::Relaxed;
 use store::{BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Operation, Parked, Partition, SubscriptionId};
@@ -122,9 +122,10 @@ pub async fn redrive(inner: &Inner, selected: Selected) -> Result<u64, Error> {
     }
 }
 
+/// What is ordered waits for its key's turn; the lane says when that is.
 fn anew(row: Parked, now: store::Millis) -> Parked {
     Parked {
-        due: now,
+        due: if row.order.is_some() { NEVER } else { now },
         attempts: 0,
         first_attempt: None,
         age_from_first_attempt: true,

@@ -7,7 +7,7 @@ use crate::{
     settings::{LaneBounds, SPAN_BYTES_LANE_MIN},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -65,6 +65,8 @@ struct Shared {
     /// Records that the lane has.
     held: usize,
     limit: Limit,
+    /// What it would skip, while it takes one record: a probe has to be something to deliver.
+    skipped: HashMap<Partition, HashSet<u64>>,
     /// Whether the router waits to be told that there is room.
     router_waits: bool,
     progress: HashMap<Partition, Progress>,
@@ -129,6 +131,7 @@ impl Inbox {
             bytes: 0,
             held: 0,
             limit: Limit::Nothing,
+            skipped: HashMap::new(),
             router_waits: false,
             progress: HashMap::new(),
             rewound: BTreeMap::new(),
@@ -163,6 +166,11 @@ impl Inbox {
             return 0;
         };
         let mut shared = self.lock();
+        if shared.limit == Limit::One
+            && let Some(skipped) = shared.skipped.get(&partition)
+        {
+            fed.retain(|record| !skipped.contains(&record.offset));
+        }
         let mut taken = 0;
         for record in fed.iter() {
             if shared.rewound.contains_key(&partition) || !self.has_room(&shared) {
@@ -276,11 +284,20 @@ impl Inbox {
     pub fn publish(&self, lane: &Lane, effects: Effects, now: Millis) -> Vec<Fed> {
         let mut shared = self.lock();
         self.account(&mut shared, lane, effects);
+        let before = shared.limit;
         shared.limit = match lane.limit() {
             // The one that it asked for is on its way.
             Limit::One if !shared.queue.is_empty() => Limit::Nothing,
             limit => limit,
         };
+        match shared.limit {
+            Limit::One if before != Limit::One => {
+                let skipped = |partition| (partition, lane.skipped(partition).collect());
+                shared.skipped = lane.partitions().map(skipped).collect();
+            }
+            Limit::One => {}
+            Limit::Nothing | Limit::Bounded => shared.skipped.clear(),
+        }
         (shared.state, shared.reason) = lane.state();
         let due = lane.has_due_work();
         if !due || !shared.has_due_work {

@@ -62,8 +62,6 @@ pub struct Fed {
     pub version: Revision,
     /// The record, shared with the other lanes that it matched for.
     pub record: Bytes,
-    /// Hash of its key, if it has one and somebody asks.
-    pub key_hash: Option<u64>,
 }
 
 /// What happens to a lane.
@@ -91,10 +89,8 @@ pub enum Input {
     },
     /// The last [`Action::LoadHead`] ended.
     HeadLoaded(DeliveryKey, Result<Option<Parked>, store::Error>),
-    /// The subscription or its connection changed.
-    Configure(Box<Config>),
-    /// Its destination cannot be made, and why.
-    Misconfigured(String),
+    /// The subscription or its connection changed; whether its destination can be made, or why not.
+    Configure(Box<Config>, Result<(), String>),
     /// A person lets it go on after a 410 or a bound.
     Resume,
     /// Dead letters became parked rows.
@@ -112,6 +108,8 @@ pub enum Input {
     GaveUp {
         /// Where.
         partition: Partition,
+        /// Its first offset.
+        from: u64,
         /// Offset after its last.
         to: u64,
     },
@@ -167,15 +165,15 @@ pub enum Limit {
     Bounded,
 }
 
-/// Why a lane does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a lane does not go on; a later one is the stronger one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Halt {
-    /// The endpoint said 410.
-    Gone,
     /// Too much is parked; parked deliveries go on.
     ParkedFull,
     /// Too many dead letters.
     DeadFull,
+    /// The endpoint said 410.
+    Gone,
     /// Its destination cannot be made.
     Misconfigured(String),
 }
@@ -203,13 +201,15 @@ pub struct Lane {
     ready_parked: VecDeque<Pending>,
     waiting: BTreeMap<(Millis, u64), Pending>,
     in_flight: HashMap<u64, Pending>,
+    /// The order by key came or went: attempts from before end first.
+    reordering: bool,
     token: u64,
     /// Parked rows that are in memory or on their way to the store.
     loaded: HashSet<DeliveryKey>,
     /// Rows that were written while a load was under way: what it brings of them is old.
     stale: HashSet<DeliveryKey>,
     /// Blocked rows whose key's turn has come.
-    heads: VecDeque<DeliveryKey>,
+    heads: BTreeSet<DeliveryKey>,
     loading: bool,
     /// When a parked row that is not in memory may be due.
     parked_due: Option<Millis>,
@@ -261,6 +261,7 @@ impl Lane {
             ready_parked: VecDeque::new(),
             waiting: BTreeMap::new(),
             in_flight: HashMap::new(),
+            reordering: false,
             token: 0,
             loaded: HashSet::new(),
             stale: HashSet::new(),
@@ -294,13 +295,12 @@ impl Lane {
             Input::Written(result) => self.written(result, now),
             Input::Loaded { limit, rows } => self.rows_loaded(limit, rows, now),
             Input::HeadLoaded(key, row) => self.head_loaded(key, row, now),
-            Input::Configure(config) => self.configure(*config, now),
-            Input::Misconfigured(reason) => self.halt(Halt::Misconfigured(reason)),
+            Input::Configure(config, made) => self.configure(*config, made, now),
             Input::Resume => self.resume(),
             Input::Redriven(rows) => self.redriven(&rows),
             Input::Discarded { events, bytes } => self.discarded(events, bytes),
             Input::Saved(positions) => self.saved(&positions),
-            Input::GaveUp { partition, to } => self.gave_up(partition, to),
+            Input::GaveUp { partition, from, to } => self.gave_up(partition, from, to),
             Input::Stop => self.stop(),
             Input::Timer => {}
         }
@@ -366,6 +366,16 @@ impl Lane {
         }
     }
 
+    /// Offsets in a partition that it would skip if they were given to it.
+    pub fn skipped(&self, partition: Partition) -> impl Iterator<Item = u64> + '_ {
+        self.windows.get(&partition).into_iter().flat_map(Window::skipped)
+    }
+
+    /// The partitions that it has read in.
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
+        self.windows.keys().copied()
+    }
+
     /// Marks for what was delivered out of order, so that a good end repeats nothing.
     pub fn marks_to_leave(&self) -> Vec<Operation> {
         let subscription = self.config.subscription;
@@ -423,7 +433,8 @@ impl Lane {
 
     /// Whether what comes in now is kept in memory.
     fn accepts(&self) -> bool {
-        self.may_run() && self.halt.is_none() && !matches!(self.breaker.state(), State::Open { .. })
+        let is_open = matches!(self.breaker.state(), State::Open { .. });
+        self.may_run() && self.halt.is_none() && !self.reordering && !is_open
     }
 
     /// A full store of parked rows stops reading, not the parked deliveries.
@@ -431,7 +442,7 @@ impl Lane {
         self.may_run() && matches!(self.halt, None | Some(Halt::ParkedFull))
     }
 
-    fn configure(&mut self, config: Config, now: Millis) {
+    fn configure(&mut self, config: Config, made: Result<(), String>, now: Millis) {
         if config.policy.rate != self.config.policy.rate {
             self.bucket = Bucket::new(config.policy.rate, now);
             self.rate_at = None;
@@ -441,18 +452,28 @@ impl Lane {
         if matches!(self.halt, Some(Halt::Gone | Halt::Misconfigured(_))) {
             self.halt = None;
         }
+        // Somebody changed something: that may have helped.
+        self.breaker = Breaker::default();
+        self.reordering |= reorders && !self.in_flight.is_empty();
         if reorders || !self.config.enabled {
             self.return_all();
         }
+        if let Err(reason) = made {
+            self.halt(Halt::Misconfigured(reason));
+        }
     }
 
+    /// A weaker reason does not replace a stronger one.
     fn halt(&mut self, halt: Halt) {
-        self.halt = Some(halt);
+        self.halt = self.halt.take().max(Some(halt));
         self.return_all();
     }
 
+    /// A destination that cannot be made cannot be resumed: its document has to change.
     fn resume(&mut self) {
-        self.halt = None;
+        if !matches!(self.halt, Some(Halt::Misconfigured(_))) {
+            self.halt = None;
+        }
         self.breaker = Breaker::default();
     }
 

@@ -27,6 +27,9 @@ const END_WAIT: Duration = Duration::from_millis(250);
 /// Ended attempts that are taken up together.
 const FINISHED_MAX: usize = 64;
 
+/// About the endpoint, which said nothing of when to come back.
+const RETRY: Verdict = Verdict::Retry { after: None };
+
 /// What others hold of a lane.
 #[derive(Clone, Debug)]
 pub struct LaneHandle {
@@ -88,6 +91,8 @@ pub struct Spawn {
     pub lane: Lane,
     /// What it shares with the router.
     pub inbox: Arc<Inbox>,
+    /// What it goes by.
+    pub config: Box<Config>,
     /// Where it delivers to, or why nowhere.
     pub target: Result<Arc<Target>, String>,
     /// Where rows are kept.
@@ -114,6 +119,11 @@ impl LaneHandle {
         self.task.abort();
     }
 
+    /// Whether its task is over.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Asks something; a lane that has ended does not mind.
     pub fn send(&self, command: Command) {
         let _ = self.commands.send(command);
@@ -124,9 +134,9 @@ impl LaneHandle {
         self.send(Command::Step(Input::Saved(positions)));
     }
 
-    /// Everything below is given up.
-    pub fn gave_up(&self, partition: Partition, to: u64) {
-        self.send(Command::Step(Input::GaveUp { partition, to }));
+    /// A range is given up.
+    pub fn gave_up(&self, partition: Partition, from: u64, to: u64) {
+        self.send(Command::Step(Input::GaveUp { partition, from, to }));
     }
 
     /// Ends it; resolves when it has come to rest.
@@ -188,10 +198,7 @@ impl LaneTask {
             actions: Vec::new(),
             stopping: None,
         };
-        match spawn.target {
-            Ok(target) => task.target = Some(target),
-            Err(reason) => task.note(Input::Misconfigured(reason)),
-        }
+        task.configure(spawn.config, spawn.target);
         task
     }
 
@@ -249,14 +256,8 @@ impl LaneTask {
         match command {
             Command::Step(input) => self.step(input),
             Command::Configure(config, target) => {
-                self.note(Input::Configure(config));
-                match target {
-                    Ok(target) => {
-                        self.target = Some(target);
-                        self.step(Input::Timer);
-                    }
-                    Err(reason) => self.step(Input::Misconfigured(reason)),
-                }
+                self.configure(config, target);
+                self.publish();
             }
             Command::Known { partition, to, reply } => {
                 // Whoever asked may have gone.
@@ -267,6 +268,13 @@ impl LaneTask {
                 self.step(Input::Stop);
             }
         }
+    }
+
+    /// The target first: the step may begin attempts.
+    fn configure(&mut self, config: Box<Config>, target: Result<Arc<Target>, String>) {
+        let made = target.as_ref().map(drop).map_err(Clone::clone);
+        self.target = target.ok();
+        self.note(Input::Configure(config, made));
     }
 
     fn finished(&mut self, first: Option<Finished>) {
@@ -354,21 +362,38 @@ impl LaneTask {
     }
 
     fn attempt(&mut self, start: Start) {
-        let Some(target) = self.target.clone() else { return };
-        let history = Arc::clone(&self.history);
-        self.attempts.spawn(attempt(target, start, history, self.clock));
+        let (token, started, clock) = (start.token, self.clock.now(), self.clock);
+        let (target, history) = (self.target.clone(), Arc::clone(&self.history));
+        // Whatever happens in there, its slot is given back.
+        let made = AssertUnwindSafe(async move {
+            match target {
+                Some(target) => attempt(target, start, history, clock).await,
+                None => Finished {
+                    token,
+                    started,
+                    outcome: failure(RETRY, "misconfigured", "the destination cannot be made"),
+                },
+            }
+        });
+        self.attempts.spawn(made.catch_unwind().map(move |finished| {
+            finished.unwrap_or_else(|_| Finished {
+                token,
+                started,
+                outcome: failure(RETRY, "internal", "the attempt failed"),
+            })
+        }));
     }
 
     fn apply(&mut self, operations: Vec<Operation>) {
         let (store, bus) = (Arc::clone(&self.store), self.bus);
         self.answers
-            .spawn(async move { Answer::Written(store.apply(bus, operations).await.map(drop)) });
+            .spawn(async move { Answer::Written(caught(store.apply(bus, operations)).await.map(drop)) });
     }
 
     fn load(&mut self, limit: usize) {
         let (store, subscription) = (Arc::clone(&self.store), self.subscription);
         self.answers.spawn(async move {
-            let rows = store.parked(subscription, crate::pending::NEVER - 1, limit).await;
+            let rows = caught(store.parked(subscription, crate::pending::NEVER - 1, limit)).await;
             Answer::Loaded { limit, rows }
         });
     }
@@ -376,10 +401,16 @@ impl LaneTask {
     fn load_head(&mut self, key: store::DeliveryKey) {
         let store = Arc::clone(&self.store);
         self.answers.spawn(async move {
-            let rows = store.parked_at(key.partition, key.offset).await;
+            let rows = caught(store.parked_at(key.partition, key.offset)).await;
             Answer::Head(key, rows.map(|rows| rows.into_iter().find(|row| row.key == key)))
         });
     }
+}
+
+/// A store that panics has failed: its answer is waited for.
+async fn caught<T>(answer: impl Future<Output = Result<T, store::Error>>) -> Result<T, store::Error> {
+    let broken = |_| Err(store::Error::Engine("it broke off".to_owned()));
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(broken)
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -461,11 +492,10 @@ async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock
         replay: None,
     };
     let made = AssertUnwindSafe(async { target.destination.attempt(attempt).await }).catch_unwind();
-    let retry = Verdict::Retry { after: None };
     match timeout(target.timeout + TIMEOUT_SLACK, made).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => failure(retry, "internal", "the destination failed"),
-        Err(_) => failure(retry, "timeout", "the destination did not end the attempt in time"),
+        Ok(Err(_)) => failure(RETRY, "internal", "the destination failed"),
+        Err(_) => failure(RETRY, "timeout", "the destination did not end the attempt in time"),
     }
 }
 

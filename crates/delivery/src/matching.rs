@@ -56,6 +56,15 @@ impl Rules {
             .map_or(&self.current, |earlier| &earlier.rule)
     }
 
+    /// From this offset on only the rule in force speaks.
+    pub fn boundary(&self, partition: Partition) -> u64 {
+        let boundaries = self
+            .earlier
+            .iter()
+            .filter_map(|earlier| earlier.boundary.get(&partition));
+        boundaries.copied().max().unwrap_or_default()
+    }
+
     /// Whether any of them reads a topic.
     pub fn reads(&self, topic: u32) -> bool {
         self.current.topics.contains(&topic) || self.earlier.iter().any(|earlier| earlier.rule.topics.contains(&topic))

@@ -1,6 +1,9 @@
 //! Per-key order: which delivery of a key may go, which wait behind it, and which keys are parked. Keys are hashes, within
 //! one partition. It decides nothing about time.
 
+use bytes::Bytes;
+use journal::EncodedRecord;
+use ring::digest::{SHA256, digest};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use store::{DeliveryKey, Partition};
 
@@ -11,6 +14,25 @@ pub struct OrderKey {
     pub partition: Partition,
     /// Hash of the record's key.
     pub hash: u64,
+}
+
+impl OrderKey {
+    /// The order key of an encoded record, if it has a key.
+    pub fn of(partition: Partition, record: &Bytes) -> Option<Self> {
+        let record = EncodedRecord::from_bytes(record.clone())?;
+        let hash = key_hash(record.view(0, 0).key?);
+        Some(Self { partition, hash })
+    }
+}
+
+/// Persisted in parked rows: the first 8 bytes, big-endian, of SHA-256 over the key.
+fn key_hash(key: &[u8]) -> u64 {
+    u64::from_be_bytes(
+        *digest(&SHA256, key)
+            .as_ref()
+            .first_chunk()
+            .expect("SHA-256 has 32 bytes"),
+    )
 }
 
 /// Whether a delivery that comes in may go.
@@ -95,15 +117,27 @@ impl<T> Keys<T> {
         self.parked.entry(key).or_default().insert(delivery);
     }
 
-    /// A parked delivery is no more: gives the key's next parked one.
-    pub fn unpark(&mut self, key: OrderKey, delivery: DeliveryKey) -> Option<DeliveryKey> {
-        let parked = self.parked.get_mut(&key)?;
-        parked.remove(&delivery);
-        let next = parked.first().copied();
-        if next.is_none() {
-            self.parked.remove(&key);
+    /// A parked delivery is no more.
+    pub fn unpark(&mut self, key: OrderKey, delivery: DeliveryKey) {
+        if let Some(parked) = self.parked.get_mut(&key) {
+            parked.remove(&delivery);
+            if parked.is_empty() {
+                self.parked.remove(&key);
+            }
         }
-        next
+    }
+
+    /// A delivery that should be parked is not there: gives its key, without it.
+    pub fn forget(&mut self, delivery: DeliveryKey) -> Option<OrderKey> {
+        let (key, _) = self.parked.iter().find(|(_, parked)| parked.contains(&delivery))?;
+        let key = *key;
+        self.unpark(key, delivery);
+        Some(key)
+    }
+
+    /// The parked delivery whose turn it is: its key's first one, if nothing of the key is under way.
+    pub fn turn(&self, key: OrderKey) -> Option<DeliveryKey> {
+        self.first_parked(key).filter(|_| !self.busy.contains_key(&key))
     }
 
     /// The key's first parked delivery.
@@ -163,7 +197,10 @@ mod tests {
         assert!(keys.enter_parked(KEY, delivery(5)));
         assert!(!keys.enter_parked(KEY, delivery(5)), "and only once at a time");
         assert_eq!(keys.leave(KEY), None);
-        assert_eq!(keys.unpark(KEY, delivery(5)), Some(delivery(6)));
+        keys.unpark(KEY, delivery(5));
+        assert_eq!(keys.turn(KEY), Some(delivery(6)));
+        keys.enter_parked(KEY, delivery(6));
+        assert_eq!(keys.turn(KEY), None, "it is under way");
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Saved {
     Follows,
     /// A row of its own.
     Own(u64),
+    /// Somebody else wrote there: it is written anew.
+    Unknown,
 }
 
 impl Cursor {
@@ -52,6 +54,17 @@ impl Cursor {
             saved,
             cleared: 0,
         }
+    }
+
+    /// Joins the tail if it has read that far and no earlier version speaks any more; else it is behind.
+    pub fn settle(&mut self, tail: u64, boundary: u64) {
+        let reached = self.reached(tail);
+        self.mode = if reached >= tail.max(boundary) {
+            Mode::Following
+        } else {
+            self.read = reached;
+            Mode::Behind
+        };
     }
 
     /// Where it has read to, with the tail at `tail`.
@@ -105,7 +118,7 @@ pub fn plan_lane(
 ) -> Option<LaneSave> {
     let saved = cursor.desired(tail, standing);
     let position = match saved {
-        Saved::Follows => tail,
+        Saved::Follows | Saved::Unknown => tail,
         Saved::Own(position) => position,
     };
     if saved != cursor.saved {
@@ -175,6 +188,26 @@ mod tests {
         check(Mode::Behind, 30, None, Saved::Follows, Some(Saved::Own(30)));
         check(Mode::Behind, 30, Some(20), Saved::Own(20), None);
         check(Mode::Following, 120, None, Saved::Own(90), Some(Saved::Own(120)));
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_written_anew() {
+        check(Mode::Following, 0, None, Saved::Unknown, Some(Saved::Follows));
+        check(Mode::Behind, 30, None, Saved::Unknown, Some(Saved::Own(30)));
+    }
+
+    #[test]
+    fn a_lane_joins_the_tail_when_it_has_read_everything_below_it_and_below_its_boundary() {
+        let settled = |mode, read, tail, boundary| {
+            let mut cursor = Cursor::new(mode, read, 0, Saved::Follows);
+            cursor.settle(tail, boundary);
+            (cursor.mode, cursor.reached(tail))
+        };
+        assert_eq!(settled(Mode::Behind, 5, 5, 0), (Mode::Following, 5));
+        assert_eq!(settled(Mode::Behind, 4, 5, 0), (Mode::Behind, 4));
+        assert_eq!(settled(Mode::Behind, 5, 5, 6), (Mode::Behind, 5));
+        assert_eq!(settled(Mode::Following, 0, 5, 0), (Mode::Following, 5));
+        assert_eq!(settled(Mode::Following, 0, 5, 6), (Mode::Behind, 5));
     }
 
     #[test]

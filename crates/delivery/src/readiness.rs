@@ -27,12 +27,21 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
     }
     let now = inner.settings.clock.now();
     let after = crate::backoff::millis(inner.settings.stall_after);
-    let since = inner.view.stuck_since.load(Relaxed);
-    if since > 0 && now.unsigned_abs().saturating_sub(since) > after.unsigned_abs() {
+    if let Some(task) = inner.ended_task() {
+        return Err(format!("the task of {task} has ended"));
+    }
+    if inner.view.stuck_since().is_some_and(|since| now - since > after) {
         return Err("the router has events to read and makes no progress".to_owned());
     }
+    let lanes = inner.lanes();
+    if let Some(lane) = lanes.iter().find(|lane| lane.has_ended()) {
+        return Err(format!(
+            "the lane of subscription {} has ended",
+            lane.inbox.subscription
+        ));
+    }
     let stuck = |lane: &LaneHandle| lane.inbox.doing().stuck_since.is_some_and(|since| now - since > after);
-    match inner.lanes().iter().find(|lane| stuck(lane)) {
+    match lanes.iter().find(|lane| stuck(lane)) {
         Some(lane) => Err(format!(
             "subscription {} has due work and makes no progress",
             lane.inbox.subscription

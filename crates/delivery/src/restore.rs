@@ -11,14 +11,14 @@ use crate::{
     router::Reader,
     window::Window,
 };
-use control::{Bus, Model, Subscription, Topic, resources::Ordering};
+use control::{Bus, Model, Subscription, Topic};
 use journal::{PartitionId, TopicId};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
-use store::{Document, Holdings, Kind, LaneRow, Partition, Revision, SubscriptionId};
+use store::{Document, Holdings, Kind, LaneRow, Mark, Operation, Partition, Revision, SubscriptionId};
 
 /// Persisted; the name of the setting that holds the offsets below which an earlier version of a subscription speaks.
 const BOUNDARY: &str = "boundary/";
@@ -170,7 +170,15 @@ pub async fn lane(
     remembered: Remembered,
     tails: &BTreeMap<PartitionId, u64>,
 ) -> Result<Reader, store::Error> {
-    let cursors = cursors(&rules, &remembered.rows, tails);
+    let (rows, repairs) = within(inner, subscription.id, remembered.rows, tails).await?;
+    if !repairs.is_empty() {
+        tracing::error!(
+            subscription = subscription.id,
+            "positions or marks lie beyond the end of the journal; they were put back to it"
+        );
+        inner.store.apply(bus.id, repairs).await?;
+    }
+    let cursors = cursors(&rules, &rows, tails);
     let restored = restored(inner, subscription, &cursors, tails, remembered.holdings).await?;
     let inbox = Arc::new(Inbox::new(
         subscription.id,
@@ -189,6 +197,7 @@ pub async fn lane(
         bus: bus.id,
         lane,
         inbox,
+        config: Box::new(config(inner, subscription)),
         target: target(inner, bus, subscription),
         store: Arc::clone(&inner.store),
         history: Arc::clone(&inner.attempts),
@@ -196,8 +205,42 @@ pub async fn lane(
         random: Random::seeded(inner.settings.seed, subscription.id),
     });
     inner.insert_lane(subscription.id, handle.clone());
-    let ordered = subscription.spec.delivery.ordering == Ordering::Key;
-    Ok(Reader::new(handle, Arc::new(rules), ordered, cursors))
+    Ok(Reader::new(handle, Arc::new(rules), cursors))
+}
+
+/// Rows as far as the journal goes, and what has to be written before they are used. A position, a floor or a mark beyond the
+/// end (a journal older than its store) would swallow what is published next.
+async fn within(
+    inner: &Inner,
+    subscription: SubscriptionId,
+    mut rows: HashMap<Partition, LaneRow>,
+    tails: &BTreeMap<PartitionId, u64>,
+) -> Result<(HashMap<Partition, LaneRow>, Vec<Operation>), store::Error> {
+    let end = |partition: &PartitionId| Some((stored(*partition), inner.journal.bounds(*partition).ok()?.high_water));
+    let ends: HashMap<Partition, u64> = tails.keys().filter_map(end).collect();
+    let mut repairs = Vec::new();
+    for row in rows.values_mut() {
+        let end = ends.get(&row.partition).copied().unwrap_or(u64::MAX);
+        if row.floor > end || (row.position > end && !row.follows_tail) {
+            (row.position, row.floor) = (row.position.min(end), row.floor.min(end));
+            repairs.push(Operation::SaveLane(*row));
+        }
+    }
+    let marks = inner.store.marks(subscription).await?;
+    let is_beyond = |mark: &&Mark| ends.get(&mark.key.partition).is_some_and(|end| mark.key.offset >= *end);
+    let beyond: BTreeSet<Partition> = marks.iter().filter(is_beyond).map(|mark| mark.key.partition).collect();
+    for partition in beyond {
+        repairs.push(Operation::ClearMarks {
+            subscription,
+            partition,
+            below: i64::MAX.unsigned_abs(),
+        });
+        let inside = marks
+            .iter()
+            .filter(|mark| mark.key.partition == partition && !is_beyond(mark));
+        repairs.extend(inside.map(|mark| Operation::Mark(*mark)));
+    }
+    Ok((rows, repairs))
 }
 
 fn cursors(
@@ -205,19 +248,13 @@ fn cursors(
     rows: &HashMap<Partition, LaneRow>,
     tails: &BTreeMap<PartitionId, u64>,
 ) -> BTreeMap<PartitionId, Cursor> {
-    let read = tails.iter().filter(|(partition, _)| rules.reads(partition.topic.topic));
-    let cursor = |(partition, tail): (&PartitionId, &u64)| {
+    let read = tails.keys().filter(|partition| rules.reads(partition.topic.topic));
+    let cursor = |partition: &PartitionId| {
         let cursor = match rows.get(&stored(*partition)) {
             None => Cursor::new(Mode::Following, 0, 0, Saved::Follows),
             Some(row) if row.follows_tail => Cursor::new(Mode::Following, row.floor, row.floor, Saved::Follows),
-            Some(row) => {
-                let mode = if row.position >= *tail {
-                    Mode::Following
-                } else {
-                    Mode::Behind
-                };
-                Cursor::new(mode, row.position, row.floor, Saved::Own(row.position))
-            }
+            // The router has it join the tail if it is there.
+            Some(row) => Cursor::new(Mode::Behind, row.position, row.floor, Saved::Own(row.position)),
         };
         (*partition, cursor)
     };
@@ -247,7 +284,10 @@ async fn restored(
         Vec::new()
     };
     let window = |(partition, cursor): (&PartitionId, &Cursor)| {
-        let position = cursor.reached(tails.get(partition).copied().unwrap_or_default());
+        let position = match cursor.saved {
+            Saved::Own(position) => position,
+            Saved::Follows | Saved::Unknown => cursor.reached(tails.get(partition).copied().unwrap_or_default()),
+        };
         let partition = stored(*partition);
         (
             partition,

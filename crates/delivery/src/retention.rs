@@ -232,7 +232,15 @@ async fn give_up_all(inner: &Inner, losers: &[SubscriptionId], trim: Trim) -> Re
     }
     let (done, skipped) = oneshot::channel();
     let Trim { partition, to } = trim;
-    inner.tell_router(Message::Skip { partition, to, done }).await?;
+    let lanes = losers.iter().copied().collect();
+    inner
+        .tell_router(Message::Skip {
+            partition,
+            to,
+            lanes,
+            done,
+        })
+        .await?;
     skipped.await.map_err(|_| Error::Closing)?;
     Ok(true)
 }

@@ -3,6 +3,7 @@
 
 mod catch_up;
 mod changing;
+mod losing;
 mod saving;
 
 use crate::{
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use store::{Operation, Range, RangeReason, Store, SubscriptionId};
+use store::{Store, SubscriptionId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -32,6 +33,9 @@ use tokio::{
 
 /// How long after a failed read or save it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// A catch-up scan that keeps failing is tried less and less often, down to this: soon enough that nobody has to help a lane
+/// on once a disk is well again, seldom enough that a broken one costs nothing.
+const REST_MAX: Duration = Duration::from_secs(60);
 /// Positions of lanes in trouble are looked at less and less often while nothing moves, down to this.
 const SAVE_INTERVAL_MAX: Duration = Duration::from_secs(30);
 
@@ -42,8 +46,6 @@ pub struct Reader {
     pub lane: LaneHandle,
     /// What it wants.
     pub rules: Arc<Rules>,
-    /// Whether it keeps an order by key.
-    pub ordered: bool,
     /// Its places.
     pub cursors: BTreeMap<PartitionId, Cursor>,
     /// Not served while its next version is being saved.
@@ -54,11 +56,10 @@ pub struct Reader {
 
 impl Reader {
     /// A reader with its places.
-    pub fn new(lane: LaneHandle, rules: Arc<Rules>, ordered: bool, cursors: BTreeMap<PartitionId, Cursor>) -> Self {
+    pub fn new(lane: LaneHandle, rules: Arc<Rules>, cursors: BTreeMap<PartitionId, Cursor>) -> Self {
         Self {
             lane,
             rules,
-            ordered,
             cursors,
             frozen: false,
             batch: Vec::new(),
@@ -90,8 +91,8 @@ pub struct Place {
 /// What others ask of the router.
 #[derive(Debug)]
 pub enum Message {
-    /// Serve a lane.
-    Add(Box<Reader>),
+    /// Serve a lane; answered when it is so: what becomes readable then, it gets.
+    Add(Box<Reader>, oneshot::Sender<()>),
     /// Stop serving it, and say where it stands: the boundary of its next version, or its end.
     Freeze(SubscriptionId, oneshot::Sender<Vec<Place>>),
     /// Serve it again, by these rules, with cursors for these partitions added and others but those with a rule dropped.
@@ -99,7 +100,7 @@ pub enum Message {
         /// Which.
         subscription: SubscriptionId,
         /// Its new rules; absent: as before.
-        rules: Option<(Arc<Rules>, bool)>,
+        rules: Option<Arc<Rules>>,
         /// New places.
         cursors: BTreeMap<PartitionId, Cursor>,
     },
@@ -116,12 +117,14 @@ pub enum Message {
     },
     /// Where every lane stands.
     Places(oneshot::Sender<HashMap<SubscriptionId, Vec<Place>>>),
-    /// Everything below is gone for these lanes; their ranges are recorded.
+    /// Everything below goes; ranges and rows of these lanes, which are frozen, are written.
     Skip {
         /// The partition.
         partition: PartitionId,
         /// Offset after its last.
         to: u64,
+        /// Whose ranges.
+        lanes: BTreeSet<SubscriptionId>,
         /// Answered when it is so.
         done: oneshot::Sender<()>,
     },
@@ -129,6 +132,23 @@ pub enum Message {
     Shutdown,
     /// Save positions once more and end; lanes have come to rest.
     SaveAndEnd(oneshot::Sender<()>),
+}
+
+/// A range that was recorded, or not: nothing in it can be read any more.
+struct Recorded {
+    partition: PartitionId,
+    first: u64,
+    to: u64,
+    /// Whose.
+    lanes: BTreeSet<SubscriptionId>,
+    result: Result<(), store::Error>,
+}
+
+/// How long a lane is not scanned for in a partition, after failures.
+struct Rest {
+    /// Until then; absent: its time is over, and a scan has not succeeded yet.
+    until: Option<Instant>,
+    wait: Duration,
 }
 
 /// A save that was carried out, or not.
@@ -156,10 +176,17 @@ pub struct Router {
     hungry: BTreeSet<SubscriptionId>,
     last_fed: SubscriptionId,
     scans: JoinSet<Scanned>,
+    /// Lanes whose scans of a partition failed.
+    rests: BTreeMap<(PartitionId, SubscriptionId), Rest>,
+    /// Partitions in which a range is being recorded: nobody reads there until it is.
+    recording: BTreeSet<PartitionId>,
+    ranges: JoinSet<Recorded>,
     freezes: Vec<(SubscriptionId, oneshot::Sender<Vec<Place>>)>,
     saves: JoinSet<SaveDone>,
     save_at: Option<Instant>,
     save_interval: Duration,
+    /// A save was asked for while one was under way.
+    save_wanted: bool,
     read_since_save: u64,
     sieve: Sieve,
     touched: Vec<SubscriptionId>,
@@ -214,9 +241,13 @@ impl Router {
             hungry: BTreeSet::new(),
             last_fed: 0,
             scans: JoinSet::new(),
+            rests: BTreeMap::new(),
+            recording: BTreeSet::new(),
+            ranges: JoinSet::new(),
             freezes: Vec::new(),
             saves: JoinSet::new(),
             save_at: None,
+            save_wanted: false,
             read_since_save: 0,
             sieve: Sieve::default(),
             touched: Vec::new(),
@@ -244,6 +275,7 @@ impl Router {
             self.schedule();
             let busy = !self.changed.is_empty() && !self.closing;
             let (save_at, again_at) = (self.save_at, self.again.as_ref().map(|(at, _)| *at));
+            let rest_at = self.rests.values().filter_map(|rest| rest.until).min();
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
@@ -256,10 +288,12 @@ impl Router {
                     None => return,
                 },
                 Some(subscription) = room.recv() => self.has_room(subscription),
-                Some(scanned) = self.scans.join_next(), if !self.scans.is_empty() => self.scanned(scanned.ok()).await,
+                Some(scanned) = self.scans.join_next(), if !self.scans.is_empty() => self.scanned(scanned.ok()),
+                Some(recorded) = self.ranges.join_next(), if !self.ranges.is_empty() => self.recorded(recorded.ok()),
                 Some(saved) = self.saves.join_next(), if !self.saves.is_empty() => self.saved(saved.ok()),
                 () = sleep_until(save_at), if save_at.is_some() => self.save(),
                 () = sleep_until(again_at), if again_at.is_some() => self.try_again(),
+                () = sleep_until(rest_at), if rest_at.is_some() => self.wake(),
                 partitions = tail.next(), if tail_open && !self.closing => match partitions {
                     Some(partitions) => self.mark_changed(partitions),
                     None => tail_open = false,
@@ -271,9 +305,10 @@ impl Router {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Add(reader) => {
+            Message::Add(reader, done) => {
                 self.insert(*reader);
                 self.compile();
+                let _ = done.send(());
             }
             Message::Freeze(subscription, reply) => {
                 self.freeze(subscription);
@@ -301,8 +336,13 @@ impl Router {
                     .map(|subscription| (*subscription, self.places(*subscription)));
                 let _ = reply.send(places.collect());
             }
-            Message::Skip { partition, to, done } => {
-                self.skip(partition, 0, to);
+            Message::Skip {
+                partition,
+                to,
+                lanes,
+                done,
+            } => {
+                self.skip_frozen(partition, to, &lanes);
                 let _ = done.send(());
             }
             Message::Shutdown => self.closing = true,
@@ -312,16 +352,28 @@ impl Router {
 
     fn insert(&mut self, reader: Reader) {
         let subscription = reader.inbox().subscription;
-        for (partition, cursor) in &reader.cursors {
-            if cursor.mode == Mode::Behind {
-                self.view
-                    .set_behind(subscription, *partition, Some((cursor.read, self.settings.clock.now())));
-            }
-        }
-        self.hungry.insert(subscription);
         self.view.set_rules(subscription, &reader.rules);
         self.readers.insert(subscription, reader);
+        self.settle(subscription);
         self.will_save();
+    }
+
+    /// Has every cursor of a lane follow the tail or catch up with it, by where it stands now.
+    fn settle(&mut self, subscription: SubscriptionId) {
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
+        let now = self.settings.clock.now();
+        for (partition, cursor) in &mut reader.cursors {
+            if cursor.mode == Mode::Scanning {
+                continue;
+            }
+            let tail = self.tails.get(partition).copied().unwrap_or_default();
+            cursor.settle(tail, reader.rules.boundary(stored(*partition)));
+            let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, now));
+            self.view.set_behind(subscription, *partition, behind);
+        }
+        self.hungry.insert(subscription);
     }
 
     fn remove(&mut self, subscription: SubscriptionId) {
@@ -348,14 +400,12 @@ impl Router {
     }
 
     fn mark_changed(&mut self, partitions: Vec<PartitionId>) {
+        let now = self.settings.clock.now();
         for partition in partitions {
             if self.tails.contains_key(&partition) && !self.changed.contains(&partition) {
                 self.changed.push_back(partition);
+                self.view.is_unread(partition, None, now);
             }
-        }
-        if !self.changed.is_empty() {
-            let now = self.settings.clock.now().unsigned_abs();
-            let _ = self.view.stuck_since.compare_exchange(0, now, Relaxed, Relaxed);
         }
     }
 
@@ -369,7 +419,13 @@ impl Router {
         let Some(partition) = self.changed.pop_front() else {
             return;
         };
-        let Some(from) = self.tails.get(&partition).copied() else {
+        let Some(from) = self
+            .tails
+            .get(&partition)
+            .copied()
+            .filter(|_| !self.recording.contains(&partition))
+        else {
+            // It is marked again when the range is recorded.
             return;
         };
         if !self.is_followed(partition) {
@@ -387,7 +443,7 @@ impl Router {
                     tokio::task::yield_now().await;
                 }
             }
-            Err(error) => self.unreadable(partition, from, error).await,
+            Err(error) => self.tail_unreadable(partition, from, error),
         }
     }
 
@@ -404,12 +460,8 @@ impl Router {
     fn reached(&mut self, partition: PartitionId, tail: u64, is_end: bool) {
         let before = self.tails.insert(partition, tail).unwrap_or_default();
         self.view.set_tail(partition, tail);
-        let now = if is_end && self.changed.is_empty() {
-            0
-        } else {
-            self.settings.clock.now().unsigned_abs()
-        };
-        self.view.stuck_since.store(now, Relaxed);
+        let more = (!is_end).then(|| self.settings.clock.now());
+        self.view.was_read(partition, None, more);
         self.read_since_save += tail.saturating_sub(before);
         if tail != before {
             self.save_interval = self.settings.save_interval;
@@ -445,7 +497,7 @@ impl Router {
                     if reader.batch.is_empty() {
                         self.touched.push(*subscription);
                     }
-                    let fed = kept.fed(partition, &record, batch.append_time, rule.version, reader.ordered);
+                    let fed = kept.fed(partition, &record, batch.append_time, rule.version);
                     reader.batch.push(fed);
                 }
             }
@@ -471,92 +523,6 @@ impl Router {
             batch.clear();
             reader.batch = batch;
         }
-    }
-
-    async fn unreadable(&mut self, partition: PartitionId, from: u64, error: journal::Error) {
-        match error {
-            journal::Error::Damaged(damage) => {
-                self.give_up(partition, damage.from, damage.to, RangeReason::Damaged)
-                    .await
-            }
-            journal::Error::OutOfRange { start, .. } if start > from => {
-                self.give_up(partition, 0, start, RangeReason::Expired).await;
-            }
-            journal::Error::UnknownPartition(_) | journal::Error::Closed => {}
-            error => {
-                tracing::warn!(%error, ?partition, "failed to read the tail; trying again");
-                let again = self.again.get_or_insert_with(|| (Instant::now() + AGAIN, Vec::new()));
-                again.1.push(partition);
-            }
-        }
-    }
-
-    /// Nothing from `first` to `to` can be read any more: records a range for every lane that comes there, which goes on behind
-    /// it. A lane that is further behind reads on to it first.
-    async fn give_up(&mut self, partition: PartitionId, first: u64, to: u64, reason: RangeReason) {
-        let tail = self.tails.get(&partition).copied().unwrap_or_default();
-        let recorded = self.settings.clock.now();
-        let mut operations = Vec::new();
-        for (subscription, reader) in &self.readers {
-            let Some(cursor) = reader
-                .cursors
-                .get(&partition)
-                .filter(|cursor| cursor.mode != Mode::Scanning)
-            else {
-                continue;
-            };
-            let from = cursor.reached(tail);
-            if (first..to).contains(&from) && reader.rules.reads(partition.topic.topic) {
-                let partition = stored(partition);
-                let range = Range {
-                    subscription: *subscription,
-                    partition,
-                    from,
-                    to,
-                    matched: None,
-                    reason,
-                    recorded,
-                };
-                operations.push(Operation::RecordRange(range));
-            }
-        }
-        let bus = partition.topic.bus;
-        tracing::error!(
-            ?partition,
-            to,
-            ?reason,
-            lanes = operations.len(),
-            "records cannot be read any more"
-        );
-        if let Err(error) = self.store.apply(bus, operations).await {
-            tracing::warn!(%error, "failed to record a range; trying again");
-            let again = self.again.get_or_insert_with(|| (Instant::now() + AGAIN, Vec::new()));
-            return again.1.push(partition);
-        }
-        self.skip(partition, first, to);
-        self.mark_changed(vec![partition]);
-    }
-
-    fn skip(&mut self, partition: PartitionId, first: u64, to: u64) {
-        let tail = self.tails.get(&partition).copied().unwrap_or_default();
-        for reader in self.readers.values_mut() {
-            let Some(cursor) = reader.cursors.get_mut(&partition) else {
-                continue;
-            };
-            let comes_there = (first..to).contains(&cursor.reached(tail));
-            if comes_there && cursor.mode != Mode::Scanning {
-                cursor.read = cursor.read.max(to);
-                cursor.frontier = cursor.frontier.max(to);
-            }
-            if comes_there || first == 0 {
-                reader.lane.gave_up(stored(partition), to);
-            }
-        }
-        if (first..to).contains(&tail) {
-            self.tails.insert(partition, to);
-            self.view.set_tail(partition, to);
-        }
-        self.will_save();
     }
 }
 

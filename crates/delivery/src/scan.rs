@@ -10,7 +10,6 @@ use crate::{
 use bytes::Bytes;
 use event::EventView;
 use journal::{AppendTime, Chunk, Journal, PartitionId, RecordView};
-use ring::digest::{SHA256, digest};
 use std::sync::Arc;
 use store::SubscriptionId;
 
@@ -23,8 +22,6 @@ pub struct Served {
     pub inbox: Arc<Inbox>,
     /// Its rules.
     pub rules: Arc<Rules>,
-    /// Whether it keeps an order by key.
-    pub ordered: bool,
     /// Where it reads on; moved by the scan.
     pub read: u64,
 }
@@ -81,7 +78,7 @@ fn serve(partition: PartitionId, chunk: &Chunk, lanes: &mut [Served]) {
                 let reads = rule.topics.contains(&partition.topic.topic);
                 let is_seen_elsewhere = || copy_of(&record).is_some_and(|primary| rule.topics.contains(&primary));
                 if reads && sieve.matches_one(&rule.filter, &event, batch.append_time) && !is_seen_elsewhere() {
-                    fed.push(kept.fed(partition, &record, batch.append_time, rule.version, lane.ordered));
+                    fed.push(kept.fed(partition, &record, batch.append_time, rule.version));
                 }
             }
         }
@@ -96,7 +93,7 @@ fn serve(partition: PartitionId, chunk: &Chunk, lanes: &mut [Served]) {
 
 /// A record's bytes, copied once for all lanes that want it: a slice would hold the whole batch in memory.
 #[derive(Debug, Default)]
-pub struct Kept(Option<(Bytes, Option<u64>)>);
+pub struct Kept(Option<Bytes>);
 
 impl Kept {
     /// What a lane is handed.
@@ -106,31 +103,14 @@ impl Kept {
         record: &RecordView<'_>,
         appended: AppendTime,
         version: store::Revision,
-        ordered: bool,
     ) -> Fed {
-        let (bytes, hash) = self
-            .0
-            .get_or_insert_with(|| (Bytes::copy_from_slice(record.body), None));
-        if ordered && hash.is_none() {
-            *hash = record.key.map(key_hash);
-        }
+        let bytes = self.0.get_or_insert_with(|| Bytes::copy_from_slice(record.body));
         Fed {
             partition: stored(partition),
             offset: record.offset,
             appended,
             version,
             record: bytes.clone(),
-            key_hash: hash.filter(|_| ordered),
         }
     }
-}
-
-/// Persisted in parked rows: the first 8 bytes, big-endian, of SHA-256 over the key.
-fn key_hash(key: &[u8]) -> u64 {
-    u64::from_be_bytes(
-        *digest(&SHA256, key)
-            .as_ref()
-            .first_chunk()
-            .expect("SHA-256 has 32 bytes"),
-    )
 }

@@ -3,8 +3,8 @@
 use crate::matching::Rules;
 use journal::PartitionId;
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 use store::{Millis, SubscriptionId};
 
@@ -18,8 +18,8 @@ pub struct View {
     pub routed: AtomicU64,
     /// Scans under way.
     pub scans: AtomicU64,
-    /// Wall time since which it has had something to read without any progress; 0: it has not.
-    pub stuck_since: AtomicU64,
+    /// Since when there is something to read without any progress: at the tail, or for a lane that is being scanned for.
+    unread: Mutex<HashMap<(PartitionId, Option<SubscriptionId>), Millis>>,
 }
 
 impl View {
@@ -40,6 +40,40 @@ impl View {
             .unwrap_or_else(PoisonError::into_inner)
             .get(&(subscription, partition))
             .copied()
+    }
+
+    /// Since when the router has had something to read somewhere without any progress there.
+    pub fn stuck_since(&self) -> Option<Millis> {
+        self.lock_unread().values().copied().min()
+    }
+
+    /// There is something to read, if that is not known already.
+    pub(crate) fn is_unread(&self, partition: PartitionId, subscription: Option<SubscriptionId>, now: Millis) {
+        self.lock_unread().entry((partition, subscription)).or_insert(now);
+    }
+
+    /// Something was read; `more` is the time now if there is still something.
+    pub(crate) fn was_read(&self, partition: PartitionId, subscription: Option<SubscriptionId>, more: Option<Millis>) {
+        let mut unread = self.lock_unread();
+        match more {
+            Some(now) => unread.insert((partition, subscription), now),
+            None => unread.remove(&(partition, subscription)),
+        };
+    }
+
+    /// A lane takes nothing now: nobody waits for its reads.
+    pub(crate) fn forget_unread(&self, subscription: SubscriptionId) {
+        self.lock_unread().retain(|(_, other), _| *other != Some(subscription));
+    }
+
+    /// These partitions are left.
+    pub(crate) fn retain_unread(&self, partitions: &BTreeSet<PartitionId>) {
+        self.lock_unread()
+            .retain(|(partition, _), _| partitions.contains(partition));
+    }
+
+    fn lock_unread(&self) -> MutexGuard<'_, HashMap<(PartitionId, Option<SubscriptionId>), Millis>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules that a lane is read by.
@@ -79,6 +113,7 @@ impl View {
     }
 
     pub(crate) fn forget(&self, subscription: SubscriptionId) {
+        self.forget_unread(subscription);
         self.rules
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

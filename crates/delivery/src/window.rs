@@ -168,9 +168,10 @@ impl Window {
         }
     }
 
-    /// Everything below `to` is given up (expired or damaged): unsettled offsets that are not held any more are dropped.
-    pub fn give_up(&mut self, to: u64) -> Released {
-        for entry in self.entries.iter_mut().filter(|entry| entry.offset < to) {
+    /// A range is given up (expired or damaged): unsettled offsets in it that are not held any more are dropped.
+    pub fn give_up(&mut self, from: u64, to: u64) -> Released {
+        let inside = |entry: &&mut Entry| (from..to).contains(&entry.offset);
+        for entry in self.entries.iter_mut().filter(inside) {
             if matches!(entry.slot, Slot::Returned(_)) {
                 // Its bytes left the accounting when it went back; they must not leave it twice.
                 *entry = Entry {
@@ -191,6 +192,15 @@ impl Window {
             .filter(|entry| entry.slot == Slot::Settled)
             .map(|entry| entry.offset);
         settled.filter(|offset| !self.marked.contains(offset))
+    }
+
+    /// Offsets above the position that a re-read would skip.
+    pub fn skipped(&self) -> impl Iterator<Item = u64> + '_ {
+        let known = self
+            .entries
+            .iter()
+            .filter(|entry| !matches!(entry.slot, Slot::Returned(_)));
+        known.map(|entry| entry.offset).chain(self.marked.iter().copied())
     }
 
     /// Offsets below `to` that are settled above the position, or still held: not to be counted as given up.
@@ -311,7 +321,13 @@ mod tests {
         window.give_back(1, Tried::default());
         assert_eq!(window.known_below(5), BTreeSet::from([2, 3]));
         assert!(window.holds_below(5));
-        window.give_up(5);
+        window.give_up(2, 5);
+        assert_eq!(
+            window.oldest(),
+            Some((1, 0)),
+            "what lies before the range is read again"
+        );
+        window.give_up(0, 5);
         assert_eq!(window.oldest(), Some((3, 0)));
     }
 }

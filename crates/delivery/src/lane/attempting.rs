@@ -25,6 +25,7 @@ impl Lane {
     pub(super) fn pump(&mut self, now: Millis) {
         self.breaker.tick(now);
         self.rate_at = None;
+        self.reordering &= !self.in_flight.is_empty();
         while self.may_attempt_parked() && self.has_slot() {
             let Some(source) = self.source(now) else { break };
             if let Err(at) = self.bucket.take(now) {
@@ -40,6 +41,9 @@ impl Lane {
     }
 
     pub(super) fn has_slot(&self) -> bool {
+        if self.reordering {
+            return false;
+        }
         let slots = match self.breaker.state() {
             State::Closed => usize::try_from(self.config.policy.concurrency).unwrap_or(usize::MAX),
             State::HalfOpen => 1,
@@ -100,6 +104,9 @@ impl Lane {
         let Some(mut pending) = self.in_flight.remove(&token) else {
             return;
         };
+        if self.reordering && pending.order.is_none() {
+            pending.order = self.order_of(pending.key.partition, &pending.record);
+        }
         pending.attempts = pending.attempts.saturating_add(1);
         pending.first_attempt.get_or_insert(started);
         if outcome.verdict != Verdict::Delivered {
@@ -136,8 +143,9 @@ impl Lane {
     /// The delivery of a key is over: the next one that waits in memory may go.
     pub(super) fn next_of_key(&mut self, pending: &Pending) {
         let next = pending.order.and_then(|order| self.keys.leave(order));
-        if let Some(next) = next {
-            self.ready.push_front(next);
+        match next {
+            Some(next) => self.ready.push_front(next),
+            None => self.wake_head(pending.order, None),
         }
     }
 
@@ -161,7 +169,8 @@ impl Lane {
             Next::AttemptsExhausted => self.give_up_on(pending, outcome, "attempts are used up", now),
             Next::TooOld => self.give_up_on(pending, outcome, "it would be too old", now),
             Next::Again { due, .. } if was_probe => self.park(pending, due, &outcome.reason),
-            Next::Again { .. } if self.breaker.state() != State::Closed => {
+            // Read again, it takes its place in the order that is kept now.
+            Next::Again { .. } if self.breaker.state() != State::Closed || self.reordering => {
                 self.keep_for_later(pending, &outcome.reason, now);
             }
             Next::Again { due, wait } if wait < MEMORY_WAIT_MAX && pending.is_live() => {

@@ -6,6 +6,7 @@ use crate::{
     pending::{NEVER, Origin, Pending},
     window::{Admission, Released, Tried},
 };
+use bytes::Bytes;
 use control::resources::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 use store::{DeliveryKey, Partition};
@@ -46,8 +47,7 @@ impl Lane {
             offset: fed.offset,
             replay: 0,
         };
-        let ordered = self.config.policy.ordering == Ordering::Key;
-        let hash = fed.key_hash.filter(|_| ordered);
+        let order = self.order_of(fed.partition, &fed.record);
         Pending {
             key,
             record: fed.record,
@@ -56,13 +56,16 @@ impl Lane {
             attempts: tried.attempts,
             first_attempt: tried.first_attempt,
             age_from_first_attempt: fed.appended < self.config.created,
-            order: hash.map(|hash| OrderKey {
-                partition: fed.partition,
-                hash,
-            }),
+            order,
             edits: 0,
             origin: Origin::Journal,
         }
+    }
+
+    /// What it is ordered by, with `ordering: key`.
+    pub(super) fn order_of(&self, partition: Partition, record: &Bytes) -> Option<OrderKey> {
+        let is_ordered = self.config.policy.ordering == Ordering::Key;
+        is_ordered.then(|| OrderKey::of(partition, record)).flatten()
     }
 
     fn enter(&mut self, pending: Pending) {
@@ -112,7 +115,7 @@ impl Lane {
             }
             Origin::Parked { due: NEVER } => {
                 self.loaded.remove(&key);
-                self.heads.push_front(key);
+                self.heads.insert(key);
             }
             Origin::Parked { due } => {
                 self.loaded.remove(&key);
@@ -152,10 +155,10 @@ impl Lane {
         }
     }
 
-    pub(super) fn gave_up(&mut self, partition: Partition, to: u64) {
+    pub(super) fn gave_up(&mut self, partition: Partition, from: u64, to: u64) {
         self.effects.touched.insert(partition);
         if let Some(window) = self.windows.get_mut(&partition) {
-            self.effects.released += window.give_up(to);
+            self.effects.released += window.give_up(from, to);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Action, Halt, Lane};
 use crate::{
     breaker::State,
     order::OrderKey,
-    pending::{NEVER, Pending},
+    pending::{NEVER, Origin, Pending},
     settings::{LANE_OPERATIONS_MAX, PARKED_PAGE, PARKED_PROBES},
 };
 use std::sync::atomic::Ordering::Relaxed;
@@ -182,18 +182,22 @@ impl Lane {
             self.settle(pending.key);
         }
         match done {
-            Done::Parked { due: NEVER } => self.wake_head_if_first(&pending),
-            Done::Parked { due } => self.expect_parked(due),
+            // The one it waited for may have ended while this row was on its way.
+            Done::Parked { due: NEVER } => self.wake_head(pending.order, None),
+            Done::Parked { due } => {
+                self.expect_parked(due);
+                self.wake_head(pending.order, Some(pending.key));
+            }
             Done::Buried | Done::Unparked if !pending.is_live() => self.row_gone(&pending),
             Done::Buried | Done::Unparked => {}
         }
     }
 
-    /// The one it waited for may have ended while this row was on its way.
-    fn wake_head_if_first(&mut self, pending: &Pending) {
-        let is_first = pending.order.and_then(|order| self.keys.first_parked(order)) == Some(pending.key);
-        if is_first && !self.heads.contains(&pending.key) {
-            self.heads.push_back(pending.key);
+    /// Nothing of a key is under way any more: its first parked row, if it is not the one that waits for its time, is next.
+    pub(super) fn wake_head(&mut self, order: Option<OrderKey>, waits: Option<DeliveryKey>) {
+        let head = order.and_then(|order| self.keys.turn(order));
+        if let Some(head) = head.filter(|head| Some(*head) != waits && !self.loaded.contains(head)) {
+            self.heads.insert(head);
         }
     }
 
@@ -206,11 +210,8 @@ impl Lane {
             .stop(order)
             .into_iter()
             .for_each(|behind| self.give_back(behind));
-        if let Some(next) = self.keys.unpark(order, pending.key)
-            && !self.loaded.contains(&next)
-        {
-            self.heads.push_back(next);
-        }
+        self.keys.unpark(order, pending.key);
+        self.wake_head(Some(order), None);
     }
 
     /// Below nine tenths of its bounds a lane that stopped at one goes on.
@@ -252,10 +253,12 @@ impl Lane {
             return;
         }
         self.load_again = None;
-        if let Some(head) = self.heads.pop_front() {
-            self.loading = true;
-            self.loaded.insert(head);
-            return self.actions.push(Action::LoadHead(head));
+        // One that is in memory, or on its way into the store, needs no loading.
+        while let Some(head) = self.heads.pop_first() {
+            if self.loaded.insert(head) {
+                self.loading = true;
+                return self.actions.push(Action::LoadHead(head));
+            }
         }
         if self.parked_due.is_some_and(|due| due <= now) {
             self.loading = true;
@@ -294,14 +297,19 @@ impl Lane {
 
     pub(super) fn head_loaded(&mut self, key: DeliveryKey, row: Result<Option<Parked>, store::Error>, now: Millis) {
         self.loading = false;
-        self.stale.clear();
         self.loaded.remove(&key);
+        let is_stale = std::mem::take(&mut self.stale).contains(&key);
         match row {
+            _ if is_stale => drop(self.heads.insert(key)),
             Ok(Some(row)) if row.due <= now || row.due == NEVER => self.take_row(row),
             Ok(Some(row)) => self.expect_parked(row.due),
-            Ok(None) => {}
+            // Nothing to wait for.
+            Ok(None) => {
+                let order = self.keys.forget(key);
+                self.wake_head(order, None);
+            }
             Err(_) => {
-                self.heads.push_back(key);
+                self.heads.insert(key);
                 self.load_again = Some(now + STORE_AGAIN_MILLIS);
             }
         }
@@ -319,9 +327,13 @@ impl Lane {
         }
     }
 
-    /// A row that is due although another one of its key goes first (a redrive): it waits for its turn instead.
+    /// A row that is due although another one of its key goes first: it waits for its turn instead, which wakes it.
     fn block(&mut self, pending: Pending, order: OrderKey) {
         self.keys.park(order, pending.key);
+        if pending.origin == (Origin::Parked { due: NEVER }) {
+            self.loaded.remove(&pending.key);
+            return;
+        }
         let operations = vec![Operation::Park(pending.to_parked(NEVER, "behind_its_key"))];
         self.writes.push_back(Write {
             operations,
@@ -336,16 +348,15 @@ impl Lane {
             self.holdings.parked += 1;
             self.holdings.parked_bytes += bytes;
             self.discarded(1, bytes);
-            if let Some(hash) = row.order {
-                self.keys.park(
-                    OrderKey {
-                        partition: row.key.partition,
-                        hash,
-                    },
-                    row.key,
-                );
+            let partition = row.key.partition;
+            let order = row.order.map(|hash| OrderKey { partition, hash });
+            match order {
+                Some(order) => {
+                    self.keys.park(order, row.key);
+                    self.wake_head(Some(order), None);
+                }
+                None => self.expect_parked(row.due),
             }
-            self.expect_parked(row.due);
         }
     }
 

@@ -11,6 +11,9 @@ use journal::PartitionId;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use store::SubscriptionId;
 
+/// How far, in offsets, one chunk is taken to reach: lanes that stand further on are not kept waiting for it.
+const CHUNK_REACH: u64 = 4_096;
+
 impl Router {
     pub(super) fn has_room(&mut self, subscription: SubscriptionId) {
         self.rewind(subscription);
@@ -47,13 +50,17 @@ impl Router {
             let Some((partition, served)) = self.next_scan() else {
                 break;
             };
+            let now = self.settings.clock.now();
+            for lane in &served {
+                self.view.is_unread(partition, Some(lane.subscription), now);
+            }
             self.scans.spawn(scan(Arc::clone(&self.journal), partition, served));
         }
         self.view.scans.store(self.scans.len() as u64, Relaxed);
     }
 
     /// The next hungry lane in turn, with everybody who can be served by the same chunk.
-    pub(super) fn next_scan(&mut self) -> Option<(PartitionId, Vec<Served>)> {
+    fn next_scan(&mut self) -> Option<(PartitionId, Vec<Served>)> {
         while !self.hungry.is_empty() {
             let next = self
                 .hungry
@@ -64,18 +71,30 @@ impl Router {
             self.last_fed = next;
             let served = self
                 .partition_to_scan(next)
-                .map(|partition| (partition, self.serve_with(partition)));
+                .map(|partition| (partition, self.serve_with(partition, next)));
             match served {
                 Some((partition, lanes)) if !lanes.is_empty() => return Some((partition, lanes)),
-                _ => self.hungry.remove(&next),
-            };
+                _ => {
+                    self.hungry.remove(&next);
+                    if self
+                        .readers
+                        .get(&next)
+                        .is_some_and(|reader| !reader.inbox().wants_more())
+                    {
+                        self.view.forget_unread(next);
+                    }
+                }
+            }
         }
         None
     }
 
-    pub(super) fn partition_to_scan(&self, subscription: SubscriptionId) -> Option<PartitionId> {
+    fn partition_to_scan(&self, subscription: SubscriptionId) -> Option<PartitionId> {
         let reader = self.readers.get(&subscription).filter(|reader| !reader.frozen)?;
-        let behind = reader.cursors.iter().filter(|(_, cursor)| cursor.mode == Mode::Behind);
+        let behind = reader
+            .cursors
+            .iter()
+            .filter(|(partition, cursor)| cursor.mode == Mode::Behind && !self.is_resting(**partition, subscription));
         // The one that is furthest behind by what it has read, so that all partitions move.
         let partition = behind
             .min_by_key(|(_, cursor)| cursor.read)
@@ -83,34 +102,54 @@ impl Router {
         reader.inbox().wants_more().then_some(partition)
     }
 
-    pub(super) fn serve_with(&mut self, partition: PartitionId) -> Vec<Served> {
+    /// The lane whose turn it is, and those that its chunk may serve as well.
+    fn serve_with(&mut self, partition: PartitionId, leader: SubscriptionId) -> Vec<Served> {
+        let tail = self.tails.get(&partition).copied().unwrap_or_default();
         let mut served = Vec::new();
-        for (subscription, reader) in &mut self.readers {
-            let Some(cursor) = reader.cursors.get_mut(&partition) else {
-                continue;
-            };
-            let takes_part = cursor.mode == Mode::Behind && !reader.frozen && self.hungry.contains(subscription);
-            if !takes_part || !reader.lane.inbox.wants_more() {
-                continue;
-            }
-            let tail = self.tails.get(&partition).copied().unwrap_or_default();
-            cursor.mode = Mode::Scanning;
-            // What it went back for may be settled by now.
-            cursor.read = cursor
-                .read
-                .max(cursor.position(tail, reader.lane.inbox.standing(stored(partition))));
-            served.push(Served {
-                subscription: *subscription,
-                inbox: Arc::clone(&reader.lane.inbox),
-                rules: Arc::clone(&reader.rules),
-                ordered: reader.ordered,
-                read: cursor.read,
-            });
+        served.extend(self.serve(partition, leader, tail, None));
+        let Some(from) = served.first().map(|leader: &Served| leader.read) else {
+            return served;
+        };
+        let others: Vec<_> = self.hungry.iter().copied().filter(|other| *other != leader).collect();
+        for other in others {
+            served.extend(self.serve(partition, other, tail, Some(from)));
         }
         served
     }
 
-    pub(super) async fn scanned(&mut self, scanned: Option<Scanned>) {
+    /// Takes a lane into a scan, if it is behind here, has room, and stands within reach of the one that leads.
+    fn serve(
+        &mut self,
+        partition: PartitionId,
+        subscription: SubscriptionId,
+        tail: u64,
+        leader: Option<u64>,
+    ) -> Option<Served> {
+        if self.is_resting(partition, subscription) {
+            return None;
+        }
+        let reader = self.readers.get_mut(&subscription).filter(|reader| !reader.frozen)?;
+        let cursor = reader.cursors.get_mut(&partition)?;
+        if cursor.mode != Mode::Behind {
+            return None;
+        }
+        // What it went back for may be settled by now.
+        let standing = reader.lane.inbox.standing(stored(partition));
+        let read = cursor.read.max(cursor.position(tail, standing));
+        let is_near = leader.is_none_or(|from| (from..from.saturating_add(CHUNK_REACH)).contains(&read));
+        if !is_near || !reader.lane.inbox.wants_more() {
+            return None;
+        }
+        (cursor.read, cursor.mode) = (read, Mode::Scanning);
+        Some(Served {
+            subscription,
+            inbox: Arc::clone(&reader.lane.inbox),
+            rules: Arc::clone(&reader.rules),
+            read,
+        })
+    }
+
+    pub(super) fn scanned(&mut self, scanned: Option<Scanned>) {
         let Some(Scanned {
             partition,
             lanes,
@@ -121,22 +160,29 @@ impl Router {
             return self.scan_broke();
         };
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
-        let mut lowest = u64::MAX;
+        let from = lanes.iter().map(|lane| lane.read).min().unwrap_or_default();
+        let mut stuck = Vec::new();
         for lane in lanes {
+            match error.is_some() {
+                true if lane.read == from => stuck.push(lane.subscription),
+                true => self.view.was_read(partition, Some(lane.subscription), None),
+                false => {
+                    self.rests.remove(&(partition, lane.subscription));
+                    self.view.was_read(partition, Some(lane.subscription), None);
+                }
+            }
             let Some(reader) = self.readers.get_mut(&lane.subscription) else {
                 continue;
             };
             let Some(cursor) = reader.cursors.get_mut(&partition) else {
                 continue;
             };
-            lowest = lowest.min(lane.read);
             cursor.read = lane.read;
             cursor.frontier = cursor.frontier.max(lane.read);
-            cursor.mode = if lane.read >= tail && !reader.frozen {
-                Mode::Following
-            } else {
-                Mode::Behind
-            };
+            cursor.mode = Mode::Behind;
+            if !reader.frozen {
+                cursor.settle(tail, reader.rules.boundary(stored(partition)));
+            }
             let appended = last_append_time.unwrap_or_else(|| self.settings.clock.now());
             let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, appended));
             self.view.set_behind(lane.subscription, partition, behind);
@@ -144,7 +190,7 @@ impl Router {
             self.rewind(lane.subscription);
         }
         if let Some(error) = error {
-            self.scan_failed(partition, lowest, error).await;
+            self.scan_failed(partition, from, error, stuck);
         }
         self.save_interval = self.settings.save_interval;
         self.will_save();
@@ -152,7 +198,7 @@ impl Router {
     }
 
     /// A scan that broke off tells nothing: once none is under way, nobody is being scanned for.
-    pub(super) fn scan_broke(&mut self) {
+    fn scan_broke(&mut self) {
         tracing::error!("a catch-up scan broke off");
         if !self.scans.is_empty() {
             return;
@@ -168,26 +214,12 @@ impl Router {
         self.answer_freezes();
     }
 
-    pub(super) async fn scan_failed(&mut self, partition: PartitionId, from: u64, error: journal::Error) {
-        match error {
-            journal::Error::OutOfRange { high_water, .. } if from > high_water => {
-                tracing::error!(
-                    ?partition,
-                    from,
-                    high_water,
-                    "a position lies beyond the end of its partition"
-                );
-                self.restart_at_end(partition, high_water);
-            }
-            error => self.unreadable(partition, from, error).await,
-        }
-    }
-
-    /// A position that no journal of ours can have given: what is there now is all there is to follow.
-    pub(super) fn restart_at_end(&mut self, partition: PartitionId, end: u64) {
-        for reader in self.readers.values_mut() {
-            if let Some(cursor) = reader.cursors.get_mut(&partition) {
-                cursor.read = cursor.read.min(end);
+    /// What is gone is given up; anything else is tried again by the lanes that stand there, after a rest.
+    fn scan_failed(&mut self, partition: PartitionId, from: u64, error: journal::Error, stuck: Vec<SubscriptionId>) {
+        if let Some(error) = self.unreadable(partition, from, error) {
+            tracing::warn!(%error, ?partition, from, "failed to read for lanes that are behind; trying again");
+            for subscription in stuck {
+                self.rest(partition, subscription);
             }
         }
     }

@@ -58,33 +58,28 @@ impl Router {
     pub(super) fn thaw(
         &mut self,
         subscription: SubscriptionId,
-        rules: Option<(Arc<Rules>, bool)>,
+        rules: Option<Arc<Rules>>,
         cursors: BTreeMap<PartitionId, Cursor>,
     ) {
         let Some(reader) = self.readers.get_mut(&subscription) else {
             return;
         };
         reader.frozen = false;
-        if let Some((rules, ordered)) = rules {
+        if let Some(rules) = rules {
             self.view.set_rules(subscription, &rules);
-            (reader.rules, reader.ordered) = (rules, ordered);
+            reader.rules = rules;
         }
         for (partition, cursor) in cursors {
             reader.cursors.entry(partition).or_insert(cursor);
         }
-        for (partition, cursor) in &mut reader.cursors {
-            let tail = self.tails.get(partition).copied().unwrap_or_default();
-            if cursor.mode == Mode::Behind && cursor.read >= tail {
-                cursor.mode = Mode::Following;
-                self.view.set_behind(subscription, *partition, None);
-            }
-        }
-        self.hungry.insert(subscription);
+        self.settle(subscription);
         self.compile();
     }
 
     pub(super) fn partitions(&mut self, partitions: BTreeSet<PartitionId>, rules: Vec<(SubscriptionId, Arc<Rules>)>) {
         self.tails.retain(|partition, _| partitions.contains(partition));
+        self.view.retain_unread(&partitions);
+        self.rests.retain(|(partition, _), _| partitions.contains(partition));
         self.saved_tails.retain(|partition, _| partitions.contains(partition));
         self.changed.retain(|partition| partitions.contains(partition));
         for partition in &partitions {

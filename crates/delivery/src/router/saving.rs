@@ -24,8 +24,10 @@ impl Router {
     pub(super) fn save(&mut self) {
         self.save_at = None;
         if !self.saves.is_empty() {
+            self.save_wanted = true;
             return;
         }
+        self.save_wanted = false;
         self.read_since_save = 0;
         let (operations, tails, lanes) = self.plan_save();
         if operations.is_empty() {
@@ -72,6 +74,8 @@ impl Router {
 
     pub(super) fn saved(&mut self, done: Option<SaveDone>) {
         let Some(SaveDone { tails, lanes, result }) = done else {
+            tracing::error!("a save of positions broke off; trying again");
+            self.save_at = Some(Instant::now() + AGAIN);
             return;
         };
         if let Err(error) = result {
@@ -103,7 +107,7 @@ impl Router {
                 reader.lane.saved(positions);
             }
         }
-        if self.has_trouble() {
+        if std::mem::take(&mut self.save_wanted) || self.has_trouble() {
             self.will_save();
         }
     }

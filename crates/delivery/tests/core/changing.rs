@@ -4,7 +4,7 @@ use crate::support::{Reply, World, event, ok, subscription};
 use control::resources::ResourceKind;
 use delivery::PublishError;
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use store::{RangeReason, Store as _};
 
 #[tokio::test(start_paused = true)]
@@ -198,4 +198,88 @@ async fn a_deleted_topic_takes_its_records_with_it() {
     assert!(world.core.story("default", "1", None).await.unwrap().is_none());
     world.publish("2").await;
     world.delivered("whole", 2).await;
+}
+
+/// Check 34: what is published while a subscription is being made is read from where it starts.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_made_while_events_come_in_misses_none_of_them() {
+    let world = World::new().await;
+    world.subscribe("other", json!({})).await;
+    world.orders.marks_delay.store(100, Relaxed);
+    let subscribed = async {
+        world.subscribe("earliest", json!({"start": "earliest"})).await;
+        world.subscribe("now", json!({})).await;
+    };
+    let published = async {
+        for id in 0..100 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            world.publish(&id.to_string()).await;
+        }
+    };
+    tokio::join!(subscribed, published);
+    world.delivered("earliest", 100).await;
+    world.settle().await;
+    assert_eq!(world.endpoint.delivered_ids("earliest").len(), 100);
+    let ids = world.endpoint.delivered_ids("now").into_iter();
+    let ids: std::collections::BTreeSet<u32> = ids.map(|id| id.parse().unwrap()).collect();
+    let first = *ids.first().unwrap();
+    assert!(first < 80, "it was made while events came in");
+    assert_eq!(ids.len() as u32, 100 - first, "everything since its start");
+}
+
+/// A copy is skipped by a version that reads the primary topic; that must not be the first one that is asked.
+#[tokio::test(start_paused = true)]
+async fn topics_of_a_lane_that_lags_change_and_no_event_falls_between_the_versions() {
+    for (before, after) in [(json!(["b"]), json!(["a", "b"])), (json!(["a", "b"]), json!(["b"]))] {
+        let world = World::new().await;
+        for topic in ["a", "b"] {
+            world.put(ResourceKind::Topic, topic, json!({"partitions": 1})).await;
+        }
+        let routes = json!({"routes": [{"topic": "a"}, {"topic": "b"}]});
+        world.put(ResourceKind::EventType, "order", routes).await;
+        world
+            .subscribe("lags", json!({"topics": before, "enabled": false}))
+            .await;
+        for id in 0..5 {
+            world.publish(&id.to_string()).await;
+        }
+        world.settle().await;
+        let changed = subscription(json!({"topics": after}));
+        world.put(ResourceKind::Subscription, "lags", changed).await;
+        world.publish("5").await;
+        world.delivered("lags", 6).await;
+        world.settle().await;
+        assert_eq!(world.endpoint.delivered().len(), 6);
+        assert!(world.endpoint.delivered().values().all(|count| *count == 1));
+    }
+}
+
+/// A journal that was restored from an older copy than the store.
+#[tokio::test(start_paused = true)]
+async fn positions_beyond_the_end_of_the_journal_swallow_nothing_that_is_published_then() {
+    let mut world = World::new().await;
+    world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
+    let routes = json!({"routes": [{"topic": "orders"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    for id in 0..10 {
+        world.publish(&format!("old {id}")).await;
+    }
+    world.subscribe("late", json!({})).await;
+    world.subscribe("paused", json!({"enabled": false})).await;
+    world.publish("one more").await;
+    world.delivered("late", 1).await;
+    world.settle().await;
+    world.lose_journal().await;
+    for id in 0..3 {
+        world.publish(&format!("new {id}")).await;
+    }
+    world.delivered("late", 4).await;
+    world
+        .put(ResourceKind::Subscription, "paused", subscription(json!({})))
+        .await;
+    world.delivered("paused", 3).await;
+    // And a crash does not bring the old positions back.
+    world.crash().await;
+    world.publish("newest").await;
+    world.delivered("paused", 4).await;
 }

@@ -5,7 +5,7 @@ use control::resources::ResourceKind;
 use delivery::{DeadSelection, DeliveryState, Verdict};
 use journal::{Journal as _, PartitionId, TopicId};
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use store::{RangeReason, Store as _};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -434,4 +434,133 @@ async fn delivered_events_cost_no_row() {
         world.store.applies() - before
     );
     assert!(world.store.lanes().await.unwrap().iter().all(|row| row.follows_tail));
+}
+
+async fn one_partition(world: &World) -> PartitionId {
+    world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
+    let routes = json!({"routes": [{"topic": "orders", "key": "key"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    let model = world.core.model();
+    let bus = &model.buses["default"];
+    let topic = TopicId {
+        bus: bus.id,
+        topic: bus.topics["orders"].id,
+    };
+    PartitionId { topic, index: 0 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_cannot_be_read_for_rests_and_keeps_nobody_else_from_catching_up() {
+    let world = World::new().await;
+    let partition = one_partition(&world).await;
+    for id in 0..10 {
+        world.publish(&id.to_string()).await;
+    }
+    world.subscribe("later", json!({"enabled": false})).await;
+    for id in 10..20 {
+        world.publish(&id.to_string()).await;
+    }
+    world.settle().await;
+    world.journal.inject_damage(partition, 3, 6, "a test");
+    world.orders.refuses_ranges.store(true, Relaxed);
+    world.subscribe("stuck", json!({"start": "earliest"})).await;
+    world.delivered("stuck", 3).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let refused = world.orders.refused.load(Relaxed);
+    assert!((1..10).contains(&refused), "{refused} tries in ten seconds");
+    world
+        .put(ResourceKind::Subscription, "later", subscription(json!({})))
+        .await;
+    world.delivered("later", 10).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert!(world.core.readiness().is_err(), "somebody has to look at this");
+    world.orders.refuses_ranges.store(false, Relaxed);
+    world.delivered("stuck", 17).await;
+    assert_eq!(world.core.readiness(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_cannot_be_made_is_not_resumed_and_loses_nothing() {
+    let world = World::new().await;
+    world.subscribe("all", json!({})).await;
+    let connection = json!({"provider": "webhook", "config": {"url": "https://example.com/other"}});
+    world.unmakeable.store(true, Relaxed);
+    world.put(ResourceKind::Connection, "endpoint", connection).await;
+    world.publish("1").await;
+    world.settle().await;
+    world.core.resume("default", "all").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.status("all").state, "stopped");
+    assert_eq!(world.status("all").in_flight, 0);
+    assert!(world.endpoint.received().is_empty());
+    let connection = json!({"provider": "webhook", "config": {"url": "https://example.com/third"}});
+    world.unmakeable.store(false, Relaxed);
+    world.put(ResourceKind::Connection, "endpoint", connection).await;
+    world.delivered("all", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_sent_out_again_waits_for_its_key_and_is_delivered_once() {
+    let world = World::new().await;
+    one_partition(&world).await;
+    world
+        .subscribe("ordered", json!({"delivery": {"ordering": "key"}}))
+        .await;
+    let keyed = |id: &str| event(id, "order", json!({"key": "k"}));
+    world.endpoint.script(|received| Reply {
+        verdict: match (received.id.as_str(), received.number) {
+            ("0", 1) => Verdict::Refused,
+            _ => Verdict::Delivered,
+        },
+        delay: Duration::from_secs(10),
+    });
+    world.publish_event(keyed("0")).await;
+    world.until("burial", |world| world.status("ordered").dead == 1).await;
+    world.publish_event(keyed("1")).await;
+    world.publish_event(keyed("2")).await;
+    world
+        .until("the next one", |world| world.status("ordered").in_flight == 1)
+        .await;
+    world.endpoint.script(|_| Reply {
+        delay: Duration::from_secs(10),
+        ..ok()
+    });
+    let before = world.store.applies();
+    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let written = world.store.applies() - before;
+    assert!(written < 10, "{written} transactions while its key is busy");
+    world.delivered("ordered", 3).await;
+    world.settle().await;
+    assert_eq!(world.endpoint.delivered_ids("ordered"), ["1", "2", "0"]);
+    assert_eq!((world.status("ordered").parked, world.status("ordered").dead), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_by_key_that_is_switched_on_holds_for_what_was_under_way_then() {
+    let world = World::new().await;
+    one_partition(&world).await;
+    world.subscribe("all", json!({})).await;
+    world
+        .endpoint
+        .script(|received| match (received.id.as_str(), received.number) {
+            ("0", 1) => Reply {
+                delay: Duration::from_secs(3),
+                ..fails()
+            },
+            _ => ok(),
+        });
+    world.publish_event(event("0", "order", json!({"key": "k"}))).await;
+    world
+        .until("the first", |world| world.status("all").in_flight == 1)
+        .await;
+    let ordered = subscription(json!({"delivery": {"ordering": "key"}}));
+    world.put(ResourceKind::Subscription, "all", ordered).await;
+    for id in 1..5 {
+        world
+            .publish_event(event(&id.to_string(), "order", json!({"key": "k"})))
+            .await;
+    }
+    world.delivered("all", 5).await;
+    assert_eq!(world.endpoint.delivered_ids("all"), ["0", "1", "2", "3", "4"]);
 }

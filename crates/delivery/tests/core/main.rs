@@ -7,5 +7,6 @@ mod support;
 mod changing;
 mod delivering;
 mod faults;
+mod faulty;
 mod simulation;
 mod speed;

@@ -1,5 +1,6 @@
 //! A world in memory: journal, store, an endpoint, and the core between them, which may crash and start again.
 
+use crate::faulty::{Faulty, Orders};
 use bytes::Bytes;
 use control::{
     Action, Change, Model, Precondition, Rules,
@@ -157,6 +158,10 @@ pub struct World {
     pub clock: Clock,
     pub core: Core,
     pub settings: Settings,
+    /// What the store is told to do wrong.
+    pub orders: Arc<Orders>,
+    /// While it is set, destinations cannot be made.
+    pub unmakeable: Arc<AtomicBool>,
     directory: tempfile::TempDir,
 }
 
@@ -167,12 +172,7 @@ impl World {
 
     pub async fn with(tune: impl FnOnce(&mut Settings)) -> Self {
         let clock = Clock::simulated(START);
-        let now = Arc::new(move || clock.now());
-        let journal = Journal::new(MemorySettings {
-            now,
-            identify: Some(delivery::identify),
-            ..MemorySettings::default()
-        });
+        let journal = empty_journal(clock);
         let mut settings = Settings {
             clock,
             seed: Some(7),
@@ -188,7 +188,17 @@ impl World {
         };
         let store = Store::new();
         let directory = tempfile::tempdir().unwrap();
-        let core = start(&journal, &store, &endpoint, &settings, directory.path()).await;
+        let (orders, unmakeable) = (Arc::default(), Arc::default());
+        let core = start(Start {
+            journal: &journal,
+            store: &store,
+            endpoint: &endpoint,
+            settings: &settings,
+            orders: &orders,
+            unmakeable: &unmakeable,
+            directory: directory.path(),
+        })
+        .await;
         Self {
             journal,
             store,
@@ -196,8 +206,17 @@ impl World {
             clock,
             core,
             settings,
+            orders,
+            unmakeable,
             directory,
         }
+    }
+
+    /// Ends, and starts again on a journal that is empty, with the store as it is.
+    pub async fn lose_journal(&mut self) {
+        self.core.shutdown(Duration::from_secs(10)).await;
+        self.journal = empty_journal(self.clock);
+        self.start().await;
     }
 
     /// Kills the core and starts it again on what was durable.
@@ -215,8 +234,16 @@ impl World {
     }
 
     async fn start(&mut self) {
-        let directory = self.directory.path();
-        self.core = start(&self.journal, &self.store, &self.endpoint, &self.settings, directory).await;
+        self.core = start(Start {
+            journal: &self.journal,
+            store: &self.store,
+            endpoint: &self.endpoint,
+            settings: &self.settings,
+            orders: &self.orders,
+            unmakeable: &self.unmakeable,
+            directory: self.directory.path(),
+        })
+        .await;
     }
 
     pub async fn put(&self, kind: ResourceKind, name: &str, body: Value) -> delivery::Changed {
@@ -310,13 +337,34 @@ pub fn event(id: &str, event_type: &str, data: Value) -> Event {
         .unwrap()
 }
 
-async fn start(
-    journal: &Journal,
-    store: &Store,
-    endpoint: &Endpoint,
-    settings: &Settings,
-    directory: &std::path::Path,
-) -> Core {
+fn empty_journal(clock: Clock) -> Journal {
+    Journal::new(MemorySettings {
+        now: Arc::new(move || clock.now()),
+        identify: Some(delivery::identify),
+        ..MemorySettings::default()
+    })
+}
+
+struct Start<'a> {
+    journal: &'a Journal,
+    store: &'a Store,
+    endpoint: &'a Endpoint,
+    settings: &'a Settings,
+    orders: &'a Arc<Orders>,
+    unmakeable: &'a Arc<AtomicBool>,
+    directory: &'a std::path::Path,
+}
+
+async fn start(start: Start<'_>) -> Core {
+    let Start {
+        journal,
+        store,
+        endpoint,
+        settings,
+        orders,
+        unmakeable,
+        directory,
+    } = start;
     let sealer = Sealer::from_key(MasterKey::from_bytes(&[7; 32]));
     let model = Model::load(&store.documents().await.unwrap()).unwrap();
     if let Some(operations) = control::bootstrap(&model, &sealer).unwrap() {
@@ -324,14 +372,21 @@ async fn start(
     }
     let model = Model::load(&store.documents().await.unwrap()).unwrap();
     let endpoint: Arc<dyn Destination> = Arc::new(endpoint.clone());
+    let unmakeable = Arc::clone(unmakeable);
     Core::start(Parts {
         journal: Arc::new(journal.clone()),
-        store: Arc::new(store.reopen()),
+        store: Arc::new(Faulty {
+            store: store.reopen(),
+            orders: Arc::clone(orders),
+        }),
         attempts: AttemptHistory::open(directory, Default::default()).unwrap(),
         model,
         sealer,
         rules: Rules::default(),
-        destinations: Arc::new(move |_, _| Ok(Arc::clone(&endpoint))),
+        destinations: Arc::new(move |_, _| match unmakeable.load(Relaxed) {
+            true => Err("it is told so".to_owned()),
+            false => Ok(Arc::clone(&endpoint)),
+        }),
         settings: settings.clone(),
     })
     .await
