@@ -101,7 +101,7 @@ pub fn prove(names: &[String]) -> Outcome {
         .filter(|harness| names.is_empty() || names.iter().any(|name| name == harness.name));
     for harness in chosen {
         println!("== {}", harness.name);
-        run(harness.command().env("TRUNKLINE_PYTHON", services::python()))?;
+        run(harness.command().envs(services::environment()))?;
     }
     Ok(())
 }

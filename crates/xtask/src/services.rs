@@ -1,24 +1,48 @@
-//! What the tests need beyond Rust, installed on a fresh machine: Debian packages by apt-get, Python packages into a
-//! virtual environment of the cache, cargo-deny by cargo. Everything that is there already is left alone.
+//! What the tests need beyond Rust, installed on a fresh machine: Debian packages by apt-get, Python and Node.js packages into
+//! the cache, cargo-deny by cargo. Everything that is there already is left alone.
 
 use crate::run::{Outcome, cache, cargo, run, there_is};
 use std::{path::PathBuf, process::Command};
 
 /// Programs and the Debian packages that bring them.
-const PROGRAMS: &[(&str, &str)] = &[("python3", "python3-venv"), ("curl", "curl"), ("strace", "strace")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("python3", "python3-venv"),
+    ("curl", "curl"),
+    ("strace", "strace"),
+    ("openssl", "openssl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+];
 
 /// Python packages, with the versions the tests were written against.
 const PYTHON: &[&str] = &["cloudevents==2.2.0", "requests==2.34.2", "standardwebhooks==1.1.0"];
 
+/// Node.js packages, likewise.
+const NODE: &[&str] = &["cloudevents@10.0.0"];
+
 /// The virtual environment's interpreter.
-pub fn python() -> PathBuf {
+fn python() -> PathBuf {
     cache().join("python/bin/python")
+}
+
+/// The folder of the Node.js packages.
+fn node_packages_folder() -> PathBuf {
+    cache().join("node")
+}
+
+/// The environment that tests find these by.
+pub fn environment() -> [(&'static str, PathBuf); 2] {
+    [
+        ("TRUNKLINE_PYTHON", python()),
+        ("TRUNKLINE_NODE_PACKAGES", node_packages_folder()),
+    ]
 }
 
 /// Installs what is missing.
 pub fn install() -> Outcome {
     debian()?;
     python_packages()?;
+    node_packages()?;
     cargo_deny()
 }
 
@@ -49,6 +73,20 @@ fn python_packages() -> Outcome {
     run(Command::new(python())
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(PYTHON))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("write {}: {error}", stamp.display()))
+}
+
+fn node_packages() -> Outcome {
+    let folder = node_packages_folder();
+    let stamp = folder.join("installed");
+    let wanted = NODE.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    run(Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&folder)
+        .args(NODE))?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("write {}: {error}", stamp.display()))
 }
 

@@ -20,9 +20,7 @@ pub fn test(arguments: &[String]) -> Outcome {
     services::install()?;
     tidy::tidy()?;
     deny()?;
-    run(cargo()
-        .args(["test", "--workspace"])
-        .env("TRUNKLINE_PYTHON", services::python()))
+    run(cargo().args(["test", "--workspace"]).envs(services::environment()))
 }
 
 /// Licences, bans and sources. Advisories need a database that is fetched from outside the package registries, so they

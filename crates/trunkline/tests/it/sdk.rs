@@ -1,5 +1,5 @@
-//! Client libraries as they come from their registries: the CloudEvents SDK for Python publishes and decodes, the reference
-//! library of Standard Webhooks verifies.
+//! Client libraries as they come from their registries: the CloudEvents SDKs for Python and JavaScript publish and decode,
+//! the reference library of Standard Webhooks verifies.
 
 use crate::support::server::Server;
 use serde_json::json;
@@ -12,21 +12,41 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[tokio::test]
 async fn the_python_sdk_publishes_and_understands_what_is_delivered() {
-    let Some(python) = python() else { return };
+    let Some(python) = installed("TRUNKLINE_PYTHON") else {
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.py");
+    round_trip(|server| command(&python, &[script, server, SECRET])).await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_publishes_and_understands_what_is_delivered() {
+    let Some(packages) = installed("TRUNKLINE_NODE_PACKAGES") else {
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.mjs");
+    round_trip(|server| command("node", &[script, &packages, server])).await;
+}
+
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Runs a script that publishes and receives. Its asserts are the test; its last words say what it saw.
+async fn round_trip(script: impl FnOnce(&str) -> Command) {
     let directory = tempfile::tempdir().expect("a directory");
     let server = Server::start(directory.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.py");
-    let mut command = Command::new(python);
-    command
-        .args([script, server.url(), SECRET])
+    let mut child = script(server.url())
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().expect("Python starts");
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the interpreter starts");
     let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
     let port = output.next().expect("a line").expect("text");
     declare(&server, &port).await;
     writeln!(child.stdin.take().expect("piped"), "declared").expect("written");
-    // The script's asserts are the test; its last words say what it saw.
     let last = tokio::task::spawn_blocking(move || output.map_while(Result::ok).last())
         .await
         .expect("it ends");
@@ -34,17 +54,17 @@ async fn the_python_sdk_publishes_and_understands_what_is_delivered() {
     assert_eq!(last.as_deref(), Some("4 events each in binary and structured mode"));
 }
 
-/// The interpreter that `cargo xtask services` prepared. Without one the test fails, unless the tier is the quick one.
-fn python() -> Option<String> {
-    match std::env::var("TRUNKLINE_PYTHON") {
-        Ok(python) => Some(python),
+/// What `cargo xtask services` prepared. Without it the test fails, unless the tier is the quick one.
+fn installed(variable: &str) -> Option<String> {
+    match std::env::var(variable) {
+        Ok(found) => Some(found),
         Err(_) if std::env::var_os("TRUNKLINE_QUICK").is_some() => {
-            println!("left out of the quick tier: needs Python packages");
+            println!("left out of the quick tier: needs packages of other registries");
             None
         }
-        Err(_) => panic!(
-            "TRUNKLINE_PYTHON is not set: run `cargo xtask test`, or `cargo xtask test --quick` without services"
-        ),
+        Err(_) => {
+            panic!("{variable} is not set: run `cargo xtask test`, or `cargo xtask test --quick` without services")
+        }
     }
 }
 
