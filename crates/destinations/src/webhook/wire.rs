@@ -47,7 +47,7 @@ fn content(mode: TargetMode, event: &EventView<'_>, headers: &mut HeaderMap) -> 
             json::encode_structured(event, &mut body);
             headers.insert(
                 header::CONTENT_TYPE,
-                HeaderValue::from_static("application/cloudevents+json; charset=UTF-8"),
+                HeaderValue::from_static("application/cloudevents+json"),
             );
             Bytes::from(body)
         }
