@@ -29,7 +29,7 @@ use crate::{
 pub const HEADER_LEN: usize = 61;
 
 /// Where the bytes begin that `batchLength` counts.
-const LENGTH_FROM: usize = 12;
+pub(crate) const LENGTH_FROM: usize = 12;
 
 /// Where the checksum stands.
 const CRC_AT: usize = 17;
@@ -39,7 +39,7 @@ const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
 
 /// The only version of the layout that is known here.
-const MAGIC: i8 = 2;
+pub(crate) const MAGIC: i8 = 2;
 
 /// The epoch in sealed batches. A node's journal has one leader for ever; Kafka clients take -1 for "unknown".
 const LEADER_EPOCH: i32 = 0;

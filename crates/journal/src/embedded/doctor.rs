@@ -8,7 +8,7 @@ use super::{
     index::SparseIndex,
     replay,
     run::{Run, RunError},
-    segment::{self, FRONT_LEN, Walk, WalkError},
+    segment::{self, FRONT_LEN, Front, Walk, WalkError},
     write_ahead::{self, Found},
 };
 use crate::{Error, Offset, PartitionId};
@@ -222,13 +222,20 @@ fn examine_segment(
     report.segments += 1;
     let mut front = [0; FRONT_LEN as usize];
     let filled = file.read_at(&mut front, 0)?;
-    if !segment::is_front(&front[..filled], id, base) {
-        report.add(
+    match segment::front(&front[..filled], id, base) {
+        Front::Ours => {}
+        Front::Foreign => report.add(
+            Severity::Damage,
+            &path,
+            0,
+            "it is another segment's file: nothing of it is served",
+        ),
+        Front::Damaged => report.add(
             Severity::Damage,
             &path,
             0,
             "its header is damaged; its batches are served, for each proves itself",
-        );
+        ),
     }
     let end = match listed {
         Some(end) => end,
@@ -252,9 +259,9 @@ fn examine_segment(
                     severity,
                     &path,
                     position,
-                    format!("{reason}; what follows it is not verified"),
+                    format!("{reason}; what follows it is served as far as it is good"),
                 );
-                return Ok(());
+                walk.resume()?;
             }
             Err(WalkError::Failed(failure)) => return Err(failure),
         }

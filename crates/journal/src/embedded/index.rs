@@ -63,12 +63,6 @@ impl SparseIndex {
         after.checked_sub(1).map(|place| self.marks[place])
     }
 
-    /// The marks behind this byte position.
-    pub fn after_position(&self, position: u64) -> impl Iterator<Item = Mark> {
-        let first = self.marks.partition_point(|mark| mark.position <= position);
-        self.marks[first..].iter().copied()
-    }
-
     /// Adds marks that lie before all of these; what overlaps is not taken.
     pub fn put_in_front(&mut self, mut front: Self) {
         if let Some(first) = self.first_position() {

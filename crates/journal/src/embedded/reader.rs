@@ -5,8 +5,8 @@ use super::{
     index::{INTERVAL, Mark, SparseIndex},
     partition::{Partition, SegmentState},
     run::{Identified, RunError},
-    segment::{self, FRONT_LEN, Walk, WalkError},
-    shared::Shared,
+    segment::{self, FRONT_LEN, Front, Walk, WalkError},
+    shared::{Shared, lock},
 };
 use crate::{AppendTime, Bounds, Chunk, Damage, Error, Offset, Position, StoredBatch, batch::BatchHeader};
 
@@ -147,27 +147,29 @@ fn read_segment(
     let mut size = 0;
     let mut good_to = expected;
     loop {
-        match walk.next() {
-            Ok(Some(entry)) => {
-                good_to = entry.header.next_offset();
-                if good_to <= from {
-                    continue;
-                }
-                size += entry.batch.bytes.len();
-                if size > max_bytes && !batches.is_empty() {
-                    break;
-                }
-                batches.push(entry.batch);
-            }
+        let entry = match walk.next() {
+            Ok(Some(entry)) => entry,
             Ok(None) => break,
             Err(WalkError::Damaged { .. }) if !batches.is_empty() => break,
             Err(WalkError::Damaged { position, reason }) => {
-                let to = good_again(shared, partition, place, &file, position)?;
+                let good = walk.next_good()?;
+                let to = good.as_ref().map_or(place.next, |entry| entry.header.base_offset);
                 let what = format!("{} at byte {position}: {reason}", file.path().display());
-                return Err(quarantine(shared, partition, (good_to, to), &what));
+                let damaged = quarantine(shared, partition, (good_to, to), &what);
+                // It may lie between the mark where the walk began and what was asked for.
+                good.filter(|_| to <= from).ok_or(damaged)?
             }
             Err(WalkError::Failed(failure)) => return Err(failure.into()),
+        };
+        good_to = entry.header.next_offset();
+        if good_to <= from {
+            continue;
         }
+        size += entry.batch.bytes.len();
+        if size > max_bytes && !batches.is_empty() {
+            break;
+        }
+        batches.push(entry.batch);
     }
     if batches.is_empty() {
         let what = format!("{} ends before offset {}", file.path().display(), place.next);
@@ -181,7 +183,7 @@ fn open_segment(shared: &Shared, partition: &Partition, place: Place) -> Result<
     let path = shared.layout.segment(partition.id, place.base);
     let file = match shared.settings.disk.open_to_read(&path) {
         Ok(file) => file,
-        Err(failure) if failure.is_not_found() => {
+        Err(failure) if failure.is_not_found() || failure.is_unreadable() => {
             if partition.is_deleted() {
                 return Err(Error::UnknownPartition(partition.id));
             }
@@ -193,17 +195,24 @@ fn open_segment(shared: &Shared, partition: &Partition, place: Place) -> Result<
             if !still_listed {
                 return Ok(None);
             }
-            let what = format!("{}: the file is missing", path.display());
+            let what = format!("the file is missing or cannot be read: {failure}");
             return Err(quarantine(shared, partition, (place.base, place.next), &what));
         }
         Err(failure) => return Err(failure.into()),
     };
     let mut front = [0; FRONT_LEN as usize];
     let filled = file.read_at(&mut front, 0)?;
-    if !segment::is_front(&front[..filled], partition.id, place.base) {
-        // Every batch proves itself; the damage is reported, and nothing is lost by it.
-        let what = format!("{} at byte 0: its header is damaged", path.display());
-        quarantine(shared, partition, (place.base, place.base), &what);
+    match segment::front(&front[..filled], partition.id, place.base) {
+        Front::Ours => {}
+        Front::Foreign => {
+            let what = format!("{} at byte 0: it is another segment", path.display());
+            return Err(quarantine(shared, partition, (place.base, place.next), &what));
+        }
+        Front::Damaged => {
+            // Every batch proves itself; the damage is reported, and nothing is lost by it.
+            let what = format!("{} at byte 0: its header is damaged", path.display());
+            quarantine(shared, partition, (place.base, place.base), &what);
+        }
     }
     Ok(Some(file))
 }
@@ -241,6 +250,12 @@ fn sealed_index(shared: &Shared, partition: &Partition, place: Place, file: &Fil
     if let Some(index) = stored {
         return Ok(index);
     }
+    // One at a time: two would write the same file.
+    let _writing = lock(&shared.index_writer);
+    let written = disk.read(&path).ok();
+    if let Some(index) = written.and_then(|bytes| SparseIndex::decode(&bytes, partition.id, place.base)) {
+        return Ok(index);
+    }
     tracing::warn!(file = %path.display(), "the index is missing or damaged; it is written anew");
     let index = segment::rebuild_index(file, place.base, place.bytes)?;
     let bytes = index.encode(partition.id, place.base);
@@ -249,33 +264,6 @@ fn sealed_index(shared: &Shared, partition: &Partition, place: Place, file: &Fil
         tracing::warn!(%failure, "the index could not be written");
     }
     Ok(index)
-}
-
-/// The first offset behind a bad position at which the index says a batch begins, and one does.
-fn good_again(
-    shared: &Shared,
-    partition: &Partition,
-    place: Place,
-    file: &File,
-    position: u64,
-) -> Result<Offset, Error> {
-    let index = match place.sealed {
-        true => sealed_index(shared, partition, place, file)?,
-        false => partition
-            .state()
-            .segment_for(place.base)
-            .map(|segment| segment.sparse.clone())
-            .unwrap_or_default(),
-    };
-    for mark in index.after_position(position) {
-        let mut walk = Walk::new(file, mark.position, mark.offset, place.bytes);
-        match walk.next() {
-            Ok(Some(entry)) if entry.header.base_offset == mark.offset => return Ok(mark.offset),
-            Ok(_) | Err(WalkError::Damaged { .. }) => {}
-            Err(WalkError::Failed(failure)) => return Err(failure.into()),
-        }
-    }
-    Ok(place.next)
 }
 
 fn quarantine(shared: &Shared, partition: &Partition, (from, to): (Offset, Offset), what: &str) -> Error {

@@ -11,7 +11,7 @@ use super::{
     index::SparseIndex,
     partition::{PartitionState, Registry, SegmentState},
     replay::{self, Frame},
-    run::Run,
+    run::{Run, RunError},
     segment::{self, FRONT_LEN, Walk, WalkError},
     settings::{PARTITIONS_MAX, Settings},
     shared::{Counters, Group, GroupBatch, Inbox, Queue, Runs, Shared, Status, lock},
@@ -101,6 +101,8 @@ pub fn recover(settings: Settings, topics: &[(TopicId, u32)]) -> Result<Recovere
 fn read_checkpoint(disk: &Disk, layout: &Layout) -> Result<Option<Checkpoint>, Error> {
     let bytes = match disk.read(&layout.checkpoint()) {
         Err(failure) if failure.is_not_found() => return Ok(None),
+        // It cannot be opened: as good as damaged.
+        Err(failure) if failure.is_unreadable() => Vec::new(),
         read => read?,
     };
     let checkpoint = Checkpoint::decode(&bytes);
@@ -133,6 +135,7 @@ fn share(
         inbox: Inbox::default(),
         recent: Recent::default(),
         runs: RwLock::new(Arc::new(Runs { runs, through: 0 })),
+        index_writer: Mutex::default(),
         write_ahead,
         clock: Mutex::new(clock),
         hub: TailHub::new(),
@@ -230,7 +233,10 @@ enum Cut {
 }
 
 fn cut_segment(disk: &Disk, layout: &Layout, id: PartitionId, last: &SegmentState) -> Outcome<Cut> {
-    let file = disk.open(&layout.segment(id, last.base))?;
+    let file = match disk.open(&layout.segment(id, last.base)) {
+        Err(failure) if failure.is_unreadable() => return Ok(Cut::Short),
+        opened => opened?,
+    };
     let len = file.size()?;
     if len > last.bytes {
         file.set_len(last.bytes)?;
@@ -297,34 +303,30 @@ fn first_offsets(found: &Found) -> Result<BTreeMap<PartitionId, Offset>, Error> 
     Ok(first)
 }
 
+/// Every batch that is good counts, whatever is damaged around it. A file is cut in one case only: where it stops being good
+/// at an offset from which on the frames hold everything, they are what counts.
 fn rebuild_partition(disk: &Disk, layout: &Layout, id: PartitionId, cut: Option<Offset>) -> Outcome<PartitionState> {
-    let directory = layout.partition(id);
-    let names = disk.list(&directory)?;
-    let bases: Vec<_> = names
-        .iter()
-        .filter_map(|name| format::parse_numbered(name, "segment"))
-        .collect();
+    let names = disk.list(&layout.partition(id))?;
+    let bases = names.iter().filter_map(|name| format::parse_numbered(name, "segment"));
+    let mut bases = bases.peekable();
     let mut state = PartitionState::default();
-    for (place, base) in bases.iter().enumerate() {
-        let path = layout.segment(id, *base);
-        if cut.is_some_and(|cut| *base >= cut) && !state.segments.is_empty() {
-            disk.remove(&path)?;
-            disk.remove(&layout.index(id, *base))?;
-            continue;
+    while let Some(base) = bases.next() {
+        let next_base = bases.peek().copied();
+        let Surveyed { mut segment, ends } = survey_segment(disk, layout, id, (base, next_base), cut)?;
+        if ends == Ends::InFrames {
+            state.segments.push_back(segment);
+            bases.try_for_each(|base| remove_segment(disk, layout, id, base))?;
+            break;
         }
-        let next_base = bases.get(place + 1).copied();
-        let mut segment = rebuild_segment(disk, &path, *base, cut)?;
-        if let Some(next_base) = next_base.filter(|next| cut.is_none_or(|cut| *next < cut)) {
+        if ends == Ends::Damaged || next_base.is_some() {
+            // What comes goes into another segment.
             segment.sealed = true;
-            if segment.next < next_base {
-                state.add_damage(damage(
-                    layout,
-                    id,
-                    (segment.next, next_base),
-                    "no good batch behind this offset",
-                ));
-                segment.next = next_base;
-            }
+            segment.sparse = SparseIndex::default();
+        }
+        if let Some(next_base) = next_base.filter(|next_base| segment.next < *next_base) {
+            let lost = (segment.next, next_base);
+            state.add_damage(damage(layout, id, lost, "no good batch behind this offset"));
+            segment.next = next_base;
         }
         state.segments.push_back(segment);
     }
@@ -338,9 +340,36 @@ fn rebuild_partition(disk: &Disk, layout: &Layout, id: PartitionId, cut: Option<
     Ok(state)
 }
 
-/// Walks a segment to its last good batch below `cut`, and cuts the file there if it is the one that may grow.
-fn rebuild_segment(disk: &Disk, path: &std::path::Path, base: Offset, cut: Option<Offset>) -> Outcome<SegmentState> {
-    let file = disk.open(path)?;
+fn remove_segment(disk: &Disk, layout: &Layout, id: PartitionId, base: Offset) -> Outcome<()> {
+    disk.remove(&layout.segment(id, base))?;
+    disk.remove(&layout.index(id, base))
+}
+
+/// A segment as it was found without a checkpoint.
+struct Surveyed {
+    segment: SegmentState,
+    ends: Ends,
+}
+
+/// How a segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// With a good batch.
+    Good,
+    /// With something that is not one.
+    Damaged,
+    /// It was cut where it stops being good: frames hold all from there on.
+    InFrames,
+}
+
+/// Walks a segment, past damage, to its last good batch.
+fn survey_segment(
+    disk: &Disk,
+    layout: &Layout,
+    id: PartitionId,
+    (base, next_base): (Offset, Option<Offset>),
+    cut: Option<Offset>,
+) -> Outcome<Surveyed> {
     let mut segment = SegmentState {
         base,
         next: base,
@@ -349,37 +378,49 @@ fn rebuild_segment(disk: &Disk, path: &std::path::Path, base: Offset, cut: Optio
         sealed: false,
         sparse: SparseIndex::default(),
     };
+    let file = match disk.open(&layout.segment(id, base)) {
+        Err(failure) if failure.is_unreadable() => {
+            tracing::error!(%failure, "a segment cannot be opened; what it holds is lost");
+            let ends = Ends::Damaged;
+            return Ok(Surveyed { segment, ends });
+        }
+        opened => opened?,
+    };
     let len = file.size()?;
+    let in_frames = |from: Offset| cut.is_some_and(|cut| cut <= from);
     let mut walk = Walk::from_front(&file, base, len);
+    let mut stopped = false;
     loop {
         match walk.next() {
-            Ok(Some(entry)) if cut.is_none_or(|cut| entry.header.base_offset < cut) => {
+            Ok(Some(entry)) => {
                 segment.sparse.add(entry.mark());
                 segment.next = entry.header.next_offset();
                 segment.bytes = entry.end();
                 segment.newest = segment.newest.max(entry.batch.append_time);
             }
-            Ok(_) | Err(WalkError::Damaged { .. }) => break,
+            Ok(None) => break,
+            Err(WalkError::Damaged { .. }) if in_frames(segment.next) => {
+                stopped = true;
+                break;
+            }
+            Err(WalkError::Damaged { .. }) => walk.resume()?,
             Err(WalkError::Failed(failure)) => return Err(failure),
         }
     }
-    if len > segment.bytes {
+    stopped |= next_base.is_some_and(|next_base| segment.next < next_base && in_frames(segment.next));
+    let ends = match (stopped, len > segment.bytes) {
+        (true, _) => Ends::InFrames,
+        (false, true) => Ends::Damaged,
+        (false, false) => Ends::Good,
+    };
+    if ends == Ends::InFrames {
         file.set_len(segment.bytes)?;
     }
     if len < FRONT_LEN {
-        let mut parts = path
-            .components()
-            .rev()
-            .skip(1)
-            .filter_map(|part| part.as_os_str().to_str());
-        let index = parts.next().and_then(|name| name.parse().ok());
-        let topic = parts.next().and_then(format::parse_topic);
-        if let (Some(index), Some(topic)) = (index, topic) {
-            file.write_all_at(&segment::encode_front(PartitionId { topic, index }, base), 0)?;
-        }
+        file.write_all_at(&segment::encode_front(id, base), 0)?;
     }
     file.sync_all()?;
-    Ok(segment)
+    Ok(Surveyed { segment, ends })
 }
 
 /// The runs that a checkpoint lists and that can be opened; all others are removed.
@@ -393,12 +434,12 @@ fn open_runs(disk: &Disk, layout: &Layout, checkpoint: Option<&Checkpoint>) -> O
     for name in disk.list(&layout.identities())? {
         let number = format::parse_numbered(&name, "run");
         next = next.max(number.map_or(0, |number| number + 1));
-        let run = number
-            .filter(|number| listed.contains(number))
-            .and_then(|number| Run::open(disk, layout, number).ok());
-        match run {
-            Some(run) => runs.push(Arc::new(run)),
-            None => disk.remove(&layout.identities().join(name))?,
+        let listed = number.filter(|number| listed.contains(number));
+        match listed.map(|number| Run::open(disk, layout, number)) {
+            Some(Ok(run)) => runs.push(Arc::new(run)),
+            // It may be a good one.
+            Some(Err(RunError::Failed(failure))) => return Err(failure),
+            Some(Err(RunError::Damaged)) | None => disk.remove(&layout.identities().join(name))?,
         }
     }
     runs.sort_by_key(|run| run.number);
@@ -498,7 +539,7 @@ fn restore_identities(shared: &Arc<Shared>, flusher: &mut Flusher) -> Result<Ded
     }
 }
 
-fn load_identities(shared: &Shared) -> Result<Deduplication, super::run::RunError> {
+fn load_identities(shared: &Shared) -> Result<Deduplication, RunError> {
     let now = shared.now();
     let settings = &shared.settings;
     let window = AppendTime::try_from(settings.deduplication_window.as_millis()).unwrap_or(AppendTime::MAX);

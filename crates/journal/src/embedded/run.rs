@@ -126,7 +126,7 @@ pub enum RunError {
 
 impl From<Failure> for RunError {
     fn from(failure: Failure) -> Self {
-        if failure.is_not_found() || failure.is_short() {
+        if failure.is_not_found() || failure.is_short() || failure.is_unreadable() {
             Self::Damaged
         } else {
             Self::Failed(failure)
@@ -199,13 +199,25 @@ impl Run {
         let mut head = [0; HEAD_LEN];
         file.read_exact_at(&mut head, 0)?;
         let (mut run, ranges) = Self::decode_head(&head, number, path).ok_or(RunError::Damaged)?;
+        let size = file.size()?;
+        if run.size(ranges as u64).is_none_or(|needed| size < needed) {
+            return Err(RunError::Damaged);
+        }
         let mut bytes = vec![0; ranges * RANGE_LEN + 4];
         file.read_exact_at(&mut bytes, HEAD_LEN as u64)?;
         run.covered = decode_ranges(&bytes).ok_or(RunError::Damaged)?;
-        if file.size()? < run.pages_at() + run.pages() * PAGE_LEN as u64 {
-            return Err(RunError::Damaged);
-        }
         Ok(run)
+    }
+
+    /// The file's size, by what its head says; `None` if that is absurd.
+    fn size(&self, ranges: u64) -> Option<u64> {
+        let ranges = ranges.checked_mul(RANGE_LEN as u64)?;
+        let blocks = self.blocks.checked_mul(BLOCK_LEN as u64)?;
+        let pages = self.pages().checked_mul(PAGE_LEN as u64)?;
+        ranges
+            .checked_add(blocks)?
+            .checked_add(pages)?
+            .checked_add(HEAD_LEN as u64 + 4)
     }
 
     fn decode_head(head: &[u8], number: u64, path: PathBuf) -> Option<(Self, usize)> {

@@ -19,8 +19,8 @@ use super::{
     format::{Fields, PutFields, unseal},
     index::{Mark, SparseIndex},
 };
-use crate::{AppendTime, Offset, PartitionId, StoredBatch, batch::BatchHeader};
-use bytes::Bytes;
+use crate::{AppendTime, Offset, PartitionId, StoredBatch, batch, batch::BatchHeader};
+use bytes::{Buf, Bytes};
 
 /// Size of the file's header.
 pub const FRONT_LEN: u64 = 32;
@@ -48,13 +48,28 @@ pub fn encode_front(partition: PartitionId, base: Offset) -> Vec<u8> {
     bytes
 }
 
-/// Whether these bytes are the header of this segment.
-pub fn is_front(bytes: &[u8], partition: PartitionId, base: Offset) -> bool {
+/// What a file's header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// This segment's.
+    Ours,
+    /// Another segment's, whole: so is the content.
+    Foreign,
+    /// Not whole. The content may be.
+    Damaged,
+}
+
+/// Compares these bytes with the header of this segment.
+pub fn front(bytes: &[u8], partition: PartitionId, base: Offset) -> Front {
     let parts = || {
         let mut fields = Fields::new(unseal(bytes)?);
         Some((fields.take(8)?, fields.partition()?, fields.u64()?))
     };
-    parts() == Some((MAGIC, partition, base))
+    match parts() {
+        Some(parts) if parts == (MAGIC, partition, base) => Front::Ours,
+        Some((magic, _, _)) if magic == MAGIC => Front::Foreign,
+        _ => Front::Damaged,
+    }
 }
 
 /// Appends an entry.
@@ -156,6 +171,14 @@ impl<'a> Walk<'a> {
         if self.position >= self.end {
             return Ok(None);
         }
+        let entry = self.entry()?;
+        self.expected = entry.header.next_offset();
+        self.advance(ENTRY_LEN + entry.batch.bytes.len());
+        Ok(Some(entry))
+    }
+
+    /// The entry at the position.
+    fn entry(&mut self) -> Result<Entry, WalkError> {
         self.fill(ENTRY_LEN)?;
         let mut fields = Fields::new(&self.buffer);
         let head = (fields.i64(), fields.u32(), fields.u32());
@@ -180,15 +203,77 @@ impl<'a> Walk<'a> {
         if header.base_offset < self.expected {
             return Err(self.damaged("offsets go back"));
         }
-        let entry = Entry {
+        Ok(Entry {
             position: self.position,
             header,
             batch: StoredBatch { append_time, bytes },
+        })
+    }
+
+    /// After damage: goes to where the next entry may begin. That is behind the damaged one, if its header can be trusted;
+    /// else it is the next place where an entry verifies, or the end.
+    pub fn resume(&mut self) -> Outcome<()> {
+        if let Some(len) = self.trusted_len()? {
+            self.advance(len);
+            return Ok(());
+        }
+        loop {
+            self.advance(1);
+            if self.position >= self.end {
+                return Ok(());
+            }
+            self.fill(ENTRY_LEN + batch::HEADER_LEN)?;
+            if self.is_plausible() {
+                match self.entry() {
+                    Ok(_) => return Ok(()),
+                    Err(WalkError::Damaged { .. }) => {}
+                    Err(WalkError::Failed(failure)) => return Err(failure),
+                }
+            }
+        }
+    }
+
+    /// The next good entry, past damage.
+    pub fn next_good(&mut self) -> Outcome<Option<Entry>> {
+        loop {
+            match self.next() {
+                Ok(entry) => return Ok(entry),
+                Err(WalkError::Damaged { .. }) => self.resume()?,
+                Err(WalkError::Failed(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// The size of the entry at the position, if its header's checksum holds.
+    fn trusted_len(&mut self) -> Outcome<Option<usize>> {
+        self.fill(ENTRY_LEN + GUARDED)?;
+        let len = self.field_u32(8) as usize;
+        let Some(guarded) = self.buffer.get(ENTRY_LEN..ENTRY_LEN + len.min(GUARDED)) else {
+            return Ok(None);
         };
-        self.expected = header.next_offset();
-        self.position = entry.end();
-        self.buffer = self.buffer.slice(ENTRY_LEN + len..);
-        Ok(Some(entry))
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&self.buffer[..12]), guarded);
+        let fits = len <= BATCH_LEN_MAX && (ENTRY_LEN + len) as u64 <= self.end - self.position;
+        Ok((crc == self.field_u32(12) && fits).then_some(ENTRY_LEN + len))
+    }
+
+    /// Whether an entry's and its batch's lengths and the batch's version agree: cheap, for a look at every byte.
+    fn is_plausible(&self) -> bool {
+        let Some(batch) = self.buffer.get(ENTRY_LEN..ENTRY_LEN + GUARDED) else {
+            return false;
+        };
+        let inner = u32::from_be_bytes(*batch[8..].first_chunk().expect("a batch's header is longer"));
+        batch[16] == batch::MAGIC as u8 && u64::from(self.field_u32(8)) == u64::from(inner) + batch::LENGTH_FROM as u64
+    }
+
+    fn field_u32(&self, at: usize) -> u32 {
+        let field = self.buffer.get(at..).and_then(|bytes| bytes.first_chunk());
+        field.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.position += count as u64;
+        let held = count.min(self.buffer.len());
+        self.buffer.advance(held);
     }
 
     fn damaged(&self, reason: &str) -> WalkError {
@@ -212,17 +297,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Builds the index of a segment's first `end` bytes by walking them; stops at damage.
+/// Builds the index of a segment's first `end` bytes by walking them, past damage.
 pub fn rebuild_index(file: &File, base: Offset, end: u64) -> Outcome<SparseIndex> {
     let mut index = SparseIndex::default();
     let mut walk = Walk::from_front(file, base, end);
-    loop {
-        match walk.next() {
-            Ok(Some(entry)) => index.add(entry.mark()),
-            Ok(None) | Err(WalkError::Damaged { .. }) => return Ok(index),
-            Err(WalkError::Failed(failure)) => return Err(failure),
-        }
+    while let Some(entry) = walk.next_good()? {
+        index.add(entry.mark());
     }
+    Ok(index)
 }
 
 #[cfg(test)]

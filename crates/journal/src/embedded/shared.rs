@@ -40,6 +40,8 @@ pub struct Shared {
     pub recent: Recent,
     /// The runs, oldest first.
     pub runs: RwLock<Arc<Runs>>,
+    /// Held by the reader that writes the index of a closed segment anew.
+    pub index_writer: Mutex<()>,
     /// The write-ahead files.
     pub write_ahead: WriteAheadSet,
     /// Append time.

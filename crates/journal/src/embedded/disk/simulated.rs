@@ -69,7 +69,7 @@ pub struct Fault {
     /// Which operation.
     pub operation: Operation,
     /// A part of the names of the files.
-    pub name: &'static str,
+    pub name: String,
     /// The bytes of the file that cannot be read; everything else fails whatever it is.
     pub bytes: std::ops::Range<u64>,
     /// What the system says; `None` is a bug: a panic in the caller.
@@ -204,7 +204,7 @@ impl SimulatedDisk {
     fn meet_fault(&self, operation: Operation, path: &Path, bytes: std::ops::Range<u64>) -> io::Result<()> {
         let fault = self.lock_state().fault.clone();
         let hit = fault.filter(|fault| {
-            let named = fault.operation == operation && path.display().to_string().contains(fault.name);
+            let named = fault.operation == operation && path.display().to_string().contains(&fault.name);
             named && (operation != Operation::Read || fault.bytes.start < bytes.end && bytes.start < fault.bytes.end)
         });
         match hit {

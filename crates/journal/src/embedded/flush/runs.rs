@@ -2,12 +2,13 @@
 
 use super::Flusher;
 use crate::{
-    PartitionId,
+    Offset, PartitionId,
     embedded::{
-        disk::Outcome,
-        partition::SegmentState,
+        disk::{File, Outcome},
+        index::{Mark, SparseIndex},
+        partition::{Partition, SegmentState},
         run::{Covered, Identified, Run, RunError},
-        segment,
+        segment::{FRONT_LEN, Walk},
         shared::Runs,
     },
 };
@@ -114,21 +115,25 @@ impl Flusher {
         let (good, bad): (Vec<_>, Vec<_>) = runs.runs.iter().cloned().partition(|run| self.is_good(run));
         self.obsolete
             .extend(bad.iter().map(|run| self.shared.layout.run(run.number)));
-        let mut kept = good;
-        let mut identities = Vec::new();
-        let mut covered = Vec::new();
-        for missing in self.uncovered(&kept) {
-            identities.extend(self.identify(missing)?);
-            covered.push(missing);
-            if identities.len() >= self.shared.settings.run_identities {
-                let run = self.create_run(std::mem::take(&mut identities), join(std::mem::take(&mut covered)))?;
-                kept.push(Arc::new(run));
-            }
+        let mut rewriting = Rewriting {
+            kept: good,
+            identities: Vec::new(),
+            covered: Vec::new(),
+        };
+        for missing in self.uncovered(&rewriting.kept) {
+            self.identify(missing, &mut rewriting)?;
         }
-        if !covered.is_empty() {
-            kept.push(Arc::new(self.create_run(identities, join(covered))?));
+        if !rewriting.covered.is_empty() {
+            self.write_rewritten(&mut rewriting)?;
         }
-        self.set_runs(kept, runs.through);
+        self.set_runs(rewriting.kept, runs.through);
+        Ok(())
+    }
+
+    fn write_rewritten(&mut self, rewriting: &mut Rewriting) -> Outcome<()> {
+        let covered = join(std::mem::take(&mut rewriting.covered));
+        let run = self.create_run(std::mem::take(&mut rewriting.identities), covered)?;
+        rewriting.kept.push(Arc::new(run));
         Ok(())
     }
 
@@ -170,28 +175,76 @@ impl Flusher {
         missing
     }
 
-    fn identify(&self, range: Covered) -> Outcome<Vec<Identified>> {
+    /// Gathers the identities of a range from its segments, and writes a run whenever there are enough for one.
+    fn identify(&mut self, range: Covered, rewriting: &mut Rewriting) -> Outcome<()> {
         let Ok(partition) = self.shared.registry.get(range.partition) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
+        let mut from = range.from;
         let segments: VecDeque<SegmentState> = partition.state().segments.clone();
-        let mut identities = Vec::new();
         for segment in segments
             .iter()
             .filter(|segment| segment.base < range.to && segment.next > range.from)
         {
-            let path = self.shared.layout.segment(partition.id, segment.base);
-            let file = self.disk.open_to_read(&path)?;
-            let mut walk = segment::Walk::from_front(&file, segment.base, segment.bytes);
-            // Damage is noted by whoever reads it; what lies behind is not found by identity then.
-            while let Ok(Some(entry)) = walk.next() {
-                let identify = self.shared.settings.identify;
-                identities.extend(identified(identify, partition.id, &entry.batch, &[]));
+            let Some(file) = self.open_to_identify(&partition, segment)? else {
+                continue;
+            };
+            let begin = self.mark_before(&partition, segment, from);
+            let (position, expected) = begin.map_or((FRONT_LEN, segment.base), |mark| (mark.position, mark.offset));
+            let mut walk = Walk::new(&file, position, expected, segment.bytes);
+            // Damage is noted by whoever reads it.
+            while let Some(entry) = walk.next_good()?.filter(|entry| entry.header.base_offset < range.to) {
+                let found = identified(self.shared.settings.identify, partition.id, &entry.batch, &[]);
+                let found = found
+                    .into_iter()
+                    .filter(|found| (from..range.to).contains(&found.offset));
+                rewriting.identities.extend(found);
+                if rewriting.identities.len() >= self.shared.settings.run_identities {
+                    let to = entry.header.next_offset().min(range.to);
+                    rewriting.covered.push(Covered { from, to, ..range });
+                    from = to;
+                    self.write_rewritten(rewriting)?;
+                }
             }
         }
-        identities.retain(|identified| (range.from..range.to).contains(&identified.offset));
-        Ok(identities)
+        if from < range.to {
+            rewriting.covered.push(Covered { from, ..range });
+        }
+        Ok(())
     }
+
+    /// A segment's file; `None` if it is lost: then its range is damaged, and there is nothing to find.
+    fn open_to_identify(&self, partition: &Partition, segment: &SegmentState) -> Outcome<Option<File>> {
+        let path = self.shared.layout.segment(partition.id, segment.base);
+        match self.disk.open_to_read(&path) {
+            Err(failure) if failure.is_not_found() || failure.is_unreadable() => {
+                tracing::warn!(%failure, "the identities of a lost segment are lost as well");
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    fn mark_before(&self, partition: &Partition, segment: &SegmentState, offset: Offset) -> Option<Mark> {
+        if !segment.sealed {
+            return segment.sparse.before_offset(offset);
+        }
+        let index = self
+            .disk
+            .read(&self.shared.layout.index(partition.id, segment.base))
+            .ok()?;
+        SparseIndex::decode(&index, partition.id, segment.base)?.before_offset(offset)
+    }
+}
+
+/// Runs that are being written anew.
+struct Rewriting {
+    /// Good ones, and new ones.
+    kept: Vec<Arc<Run>>,
+    /// For the next one.
+    identities: Vec<Identified>,
+    /// What the next one covers.
+    covered: Vec<Covered>,
 }
 
 /// The identities of a batch's records.

@@ -5,8 +5,10 @@
 
 use super::{small, tier};
 use crate::{
-    Append, Deduplicate, EncodedRecord, Entry, Error, Journal, Offset, PartitionId, TopicId, conformance,
-    embedded::{Clock, Disk, Drive, Embedded, ManualClock, Randomness, Settings, SimulatedDisk, doctor},
+    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, Offset, PartitionId, TopicId, conformance,
+    embedded::{
+        Clock, Disk, Drive, Embedded, Fault, ManualClock, Operation, Randomness, Settings, SimulatedDisk, doctor,
+    },
     records,
 };
 use std::{
@@ -350,5 +352,133 @@ fn a_damaged_first_page_of_needed_frames_is_refused_check_8() {
         bad[at] ^= 0x01;
         simulated.overwrite(&path, bad);
         assert!(matches!(open(&simulated), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "segment")
+}
+
+/// All files with their bytes.
+fn all_files(disk: &SimulatedDisk) -> Files {
+    let files = file_names(disk).into_iter();
+    files
+        .map(|path| {
+            let bytes = bytes_of(disk, &path);
+            (path, bytes)
+        })
+        .collect()
+}
+
+/// Reads all; everything of `content` but `lost` records at most is there, and is found.
+fn loses_at_most(lost: usize, journal: &Embedded, content: &Content, place: &str) {
+    let (found, _) = read(journal);
+    let good = content
+        .iter()
+        .filter(|(at, value)| found.get(at) == Some(value))
+        .count();
+    assert_eq!(good, found.len(), "{place}: nothing wrong is served");
+    assert!(
+        good + lost >= content.len(),
+        "{place}: {good} of {} are left",
+        content.len()
+    );
+    find_all(journal, &found, place);
+}
+
+/// Check 8: a flipped bit in a segment, and the checkpoint or the frames lost as well: one batch is lost, and no byte else.
+#[test]
+fn a_flipped_bit_costs_its_batch_only_even_without_checkpoint_and_frames_check_8() {
+    let (disk, content) = written(300);
+    let files = all_files(&disk);
+    let segments = files.iter().filter(|(path, _)| is_segment(path));
+    for (place, (path, good)) in segments.enumerate() {
+        for (checkpoint, frames) in [(true, true), (false, true), (true, false), (false, false)] {
+            let kept: Files = files
+                .iter()
+                .filter(|(path, _)| (checkpoint || !path.ends_with("checkpoint")) && (frames || !is_write_ahead(path)))
+                .cloned()
+                .collect();
+            let (simulated, _) = restored(&kept);
+            let mut bad = good.clone();
+            // Sometimes in the length of an entry, sometimes in a record.
+            let at = good.len() / 2 + place * 97 % 500;
+            bad[at] ^= 0x10;
+            simulated.overwrite(path, bad);
+            let case = format!("{} byte {at}, {checkpoint}, {frames}", path.display());
+            let journal = open(&simulated).unwrap_or_else(|error| panic!("{case}: {error}"));
+            loses_at_most(1, &journal, &content, &case);
+            let mut content = content.clone();
+            content.extend([append(&journal, 5_000 + place as u64)]);
+            drop(journal);
+            let journal = open(&simulated.kill_process()).unwrap();
+            loses_at_most(1, &journal, &content, &case);
+        }
+    }
+}
+
+/// Check 8: damage in a growing segment stays one batch when the segment is closed later.
+#[test]
+fn a_flipped_bit_in_a_growing_segment_costs_its_batch_only_check_8() {
+    let (disk, mut content) = written(300);
+    let last = file_names(&disk).into_iter().rfind(|path| is_segment(path)).unwrap();
+    let mut bytes = bytes_of(&disk, &last);
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    disk.overwrite(&last, bytes);
+    let journal = open(&disk).unwrap();
+    content.extend((300..500).map(|number| append(&journal, number)));
+    loses_at_most(1, &journal, &content, "growing");
+    drop(journal);
+    let journal = open(&disk.kill_process()).unwrap();
+    loses_at_most(1, &journal, &content, "closed");
+}
+
+/// Check 9: a lost segment and a lost run together: the start works, and all that is left is found.
+#[test]
+fn a_lost_segment_does_not_hinder_the_repair_of_runs_check_9() {
+    let (disk, content) = written(300);
+    let files = all_files(&disk);
+    let runs = files
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "run"));
+    let segment = &files.iter().find(|(path, _)| is_segment(path)).unwrap().0;
+    for (run, _) in runs {
+        let (simulated, disk) = restored(&files);
+        disk.remove(segment).unwrap();
+        disk.remove(run).unwrap();
+        let journal = open(&simulated).unwrap();
+        loses_at_most(60, &journal, &content, &run.display().to_string());
+        append(&journal, 1_000);
+        now(journal.checkpoint()).unwrap();
+    }
+}
+
+/// Check 8: a medium that does not give some bytes is damage like any other, at the start and later.
+#[test]
+fn what_the_disk_cannot_read_is_quarantined_and_all_else_served_check_8() {
+    for (name, bytes, lost) in [
+        (".segment", 8_192..8_193, 10 * 20),
+        ("checkpoint", 0..1, 0),
+        (".run", 4_096..4_097, 0),
+        (".index", 0..1, 0),
+    ] {
+        let (disk, content) = written(300);
+        // All segments; of the others one file: what is written in its place can be read.
+        let mut files = file_names(&disk).into_iter().map(|path| path.display().to_string());
+        let file = files.find(|path| path.ends_with(name)).unwrap();
+        disk.set_fault(Some(Fault {
+            operation: Operation::Read,
+            name: if lost > 0 { name.into() } else { file },
+            bytes,
+            code: Some(rustix::io::Errno::IO.raw_os_error()),
+        }));
+        let journal = open(&disk).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (found, damaged) = read(&journal);
+        assert_eq!(damaged > 0, lost > 0, "{name}");
+        assert!(found.len() + lost >= content.len(), "{name}: {}", found.len());
+        drop(append(&journal, 1_000));
+        now(journal.checkpoint()).unwrap();
+        assert_eq!(journal.health(), Health::Serving, "{name}");
     }
 }

@@ -103,10 +103,10 @@ fn with_threads(fault: Fault) -> (Embedded, SimulatedDisk) {
     (journal, disk)
 }
 
-fn bug(operation: Operation, name: &'static str) -> Fault {
+fn bug(operation: Operation, name: &str) -> Fault {
     Fault {
         operation,
-        name,
+        name: name.to_owned(),
         bytes: 0..u64::MAX,
         code: None,
     }
