@@ -7,7 +7,7 @@ use fuzz::{
 use std::process::ExitCode;
 
 /// Mutations per target unless told: seconds for each.
-const RUNS: u64 = 200_000;
+const RUNS: u64 = 100_000;
 
 struct Options {
     targets: Vec<Target>,

@@ -1,4 +1,6 @@
-//! Seeded mutation of bytes. Knows no format.
+//! Seeded mutation of bytes. Knows no format, only that texts are made of words, quoted strings and bracketed groups.
+
+use std::ops::Range;
 
 /// Bytes that parsers stumble over.
 const INTERESTING: [u8; 12] = [0, 1, 0x7e, 0x7f, 0x80, 0x81, 0xfe, 0xff, b'"', b'{', b'\n', b'%'];
@@ -26,10 +28,15 @@ impl Random {
     }
 }
 
-/// Changes `bytes` in one to eight places; `other` is what pieces are taken from.
+/// Changes `bytes` in one place or a few, as a text or as bytes; `other` is what pieces are taken from.
 pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-    for _ in 0..=random.below(8) {
-        mutate_once(bytes, other, random);
+    let changes = 1 + random.below(2) * random.below(8);
+    let as_text = random.below(2) == 0;
+    for _ in 0..changes {
+        match as_text {
+            true => mutate_tokens(bytes, other, random),
+            false => mutate_once(bytes, other, random),
+        }
     }
     bytes.truncate(LEN_MAX);
 }
@@ -62,4 +69,84 @@ fn splice(bytes: &mut Vec<u8>, at: usize, other: &[u8], random: &mut Random) {
     let to = other.len().min(from + random.below(64));
     let replaced = at..bytes.len().min(at + random.below(64));
     bytes.splice(replaced, other[from..to].iter().copied());
+}
+
+/// Replaces, repeats or removes one token.
+fn mutate_tokens(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    if bytes.is_empty() || other.is_empty() {
+        return bytes.extend_from_slice(other);
+    }
+    let place = token(bytes, random.below(bytes.len()));
+    let taken = token(other, random.below(other.len()));
+    match random.below(8) {
+        0 => drop(bytes.drain(place)),
+        1 => {
+            let again = bytes[place.clone()].to_vec();
+            bytes.splice(place.end..place.end, again);
+        }
+        2 => drop(bytes.splice(place.start..place.start, other[taken].iter().copied())),
+        _ => drop(bytes.splice(place, other[taken].iter().copied())),
+    }
+}
+
+/// The token that begins at `at`, or around it if that is within a word.
+fn token(bytes: &[u8], at: usize) -> Range<usize> {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+-%".contains(byte);
+    let len = |found: Option<usize>| found.map_or(bytes.len(), |len| at + len + 1);
+    match bytes[at] {
+        b'"' => {
+            let mut escaped = true;
+            at..len(bytes[at..].iter().position(|byte| {
+                let ends = *byte == b'"' && !escaped;
+                escaped = *byte == b'\\' && !escaped;
+                ends
+            }))
+        }
+        b'{' | b'[' => {
+            let mut depth = 0_usize;
+            at..len(bytes[at..].iter().position(|byte| {
+                depth += usize::from(matches!(byte, b'{' | b'['));
+                depth -= usize::from(matches!(byte, b'}' | b']'));
+                depth == 0
+            }))
+        }
+        byte if is_word(&byte) => {
+            let start = bytes[..at]
+                .iter()
+                .rposition(|byte| !is_word(byte))
+                .map_or(0, |before| before + 1);
+            start
+                ..bytes[at..]
+                    .iter()
+                    .position(|byte| !is_word(byte))
+                    .map_or(bytes.len(), |end| at + end)
+        }
+        _ => at..at + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_words_strings_and_groups() {
+        let text = br#"{"a\"b": [1.5, {}], "": x}"#;
+        let check = |at, expected: &str| assert_eq!(&text[token(text, at)], expected.as_bytes());
+        check(0, r#"{"a\"b": [1.5, {}], "": x}"#);
+        check(1, r#""a\"b""#);
+        check(9, "[1.5, {}]");
+        check(11, "1.5");
+        check(17, "]");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_inputs() {
+        let inputs = || {
+            let (mut random, mut bytes) = (Random(7), b"{\"a\": 1}".to_vec());
+            (0..1_000).for_each(|_| mutate(&mut bytes, b"[true, \"x\"]", &mut random));
+            bytes
+        };
+        assert_eq!(inputs(), inputs());
+    }
 }

@@ -1,6 +1,22 @@
 //! The targets: one file per parser with the same inside, and a line here.
 
+mod checkpoint;
+mod config;
+mod event_binary;
+mod event_json;
+mod event_record;
+mod events;
+mod frames;
+mod identity_run;
+mod pattern;
+mod pattern_types;
 mod record_batch;
+mod resource;
+mod segment;
+mod units;
+mod url;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// One parser under test.
 #[derive(Clone, Copy)]
@@ -14,5 +30,50 @@ pub struct Target {
     pub samples: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them.
-pub const TARGETS: &[Target] = &[record_batch::TARGET];
+/// All of them, in the order that bytes come in: from producers, from operators, from the disk.
+pub const TARGETS: &[Target] = &[
+    event_binary::TARGET,
+    event_json::TARGET,
+    event_record::TARGET,
+    record_batch::TARGET,
+    pattern::TARGET,
+    pattern_types::TARGET,
+    resource::TARGET,
+    units::TARGET,
+    url::TARGET,
+    config::TARGET,
+    frames::TARGET,
+    segment::TARGET,
+    checkpoint::TARGET,
+    identity_run::TARGET,
+];
+
+/// The ending that stands for this.
+fn ending(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A message without what it says about one input: figures, and what stands in quotes.
+fn outline(message: &str) -> String {
+    let unquoted: String = message.split(['"', '\'', '`']).step_by(2).collect();
+    unquoted
+        .chars()
+        .filter(|character| !character.is_ascii_digit())
+        .take(24)
+        .collect()
+}
+
+/// An input in two parts: up to the first `separator`, and behind it.
+fn halves<'a>(input: &'a [u8], separator: &str) -> (&'a [u8], &'a [u8]) {
+    let at = input
+        .windows(separator.len())
+        .position(|window| window == separator.as_bytes());
+    at.map_or((input, &[]), |at| (&input[..at], &input[at + separator.len()..]))
+}
+
+/// Samples from texts.
+fn texts(samples: &[&str]) -> Vec<Vec<u8>> {
+    samples.iter().map(|sample| sample.as_bytes().to_vec()).collect()
+}

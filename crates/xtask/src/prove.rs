@@ -5,7 +5,7 @@ use crate::{
     run::{Outcome, cargo, run},
     services,
 };
-use std::process::Command;
+use std::{ffi::OsStr, process::Command};
 
 /// A harness: which tests it runs, and how.
 struct Harness {
@@ -22,6 +22,8 @@ enum How {
     Longer(&'static str, &'static str),
     /// Tests that only run here, because they judge times or take minutes: built for release, one after the other.
     Alone,
+    /// Every fuzz target, with this many inputs each.
+    Fuzz(&'static str),
 }
 
 const HARNESSES: &[Harness] = &[
@@ -67,6 +69,12 @@ const HARNESSES: &[Harness] = &[
         tests: "idle",
         how: How::Alone,
     },
+    Harness {
+        name: "fuzz",
+        package: "fuzz",
+        tests: "",
+        how: How::Fuzz("1000000"),
+    },
 ];
 
 impl Harness {
@@ -81,6 +89,7 @@ impl Harness {
                 "--test-threads",
                 "1",
             ]),
+            How::Fuzz(runs) => return fuzzer(&[runs]),
         };
         command
     }
@@ -106,9 +115,16 @@ pub fn prove(names: &[String]) -> Outcome {
     Ok(())
 }
 
-/// `cargo xtask fuzz [target] [runs]`.
+/// `cargo xtask fuzz [target] [runs]`: every target, unless one is named.
 pub fn fuzz(arguments: &[String]) -> Outcome {
-    run(cargo()
+    run(&mut fuzzer(arguments))
+}
+
+/// Runs of the fuzz package, which has a workspace of its own.
+fn fuzzer(arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = cargo();
+    command
         .args(["run", "--release", "--manifest-path", "fuzz/Cargo.toml", "--"])
-        .args(arguments))
+        .args(arguments);
+    command
 }

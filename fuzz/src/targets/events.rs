@@ -1,0 +1,58 @@
+//! What holds for every event, however it came in: each codec gives back what it was given. Not a target.
+
+use event::{AttributeKind, DataForm, Event, EventView, http_binding, json, record_binding::record_headers};
+
+/// Sends the event through every codec.
+pub(super) fn check(event: &Event) {
+    check_record(event);
+    check_structured(event);
+    check_binary(event);
+}
+
+/// A stored event comes back as it was, types and form of the data included.
+fn check_record(event: &Event) {
+    let headers = record_headers(event);
+    let value = event.data().map(|data| data.bytes.as_ref());
+    let view = EventView::from_record(headers.iter(), value).expect("a stored event is an event");
+    assert_eq!(view.to_event().as_ref(), Ok(event));
+}
+
+/// Structured mode keeps everything but the space around JSON data.
+fn check_structured(event: &Event) {
+    let mut body = Vec::new();
+    json::encode_structured(&event.view(), &mut body);
+    let again = json::decode_structured(&body.into()).expect("what is written can be read");
+    assert!(again.attributes().eq(event.attributes()));
+    assert_eq!(again.extensions(), event.extensions());
+    let json = |event: &Event| event.view().data_json().map(|bytes| bytes.trim_ascii().to_vec());
+    match event.data().map(|data| data.form) {
+        Some(DataForm::Json) if json(&again).is_some() => assert_eq!(json(&again), json(event)),
+        _ => assert_eq!(data(&again), data(event)),
+    }
+}
+
+/// Binary mode keeps attributes as texts and data as bytes. It cannot tell empty data from none, and refuses data that is not
+/// what its media type says (structured mode can carry it in Base64).
+fn check_binary(event: &Event) {
+    let headers = http_binding::encode_binary(&event.view());
+    assert_eq!(
+        http_binding::mode(&headers),
+        Ok(http_binding::Mode::Binary),
+        "{headers:?}"
+    );
+    let again = match http_binding::decode_binary(&headers, data(event).unwrap_or_default().into()) {
+        Ok(again) => again,
+        Err(invalid) => return assert_eq!(invalid.code, event::codes::DATA_INVALID),
+    };
+    assert!(again.attributes().eq(event.attributes()));
+    let untyped = again
+        .extensions()
+        .iter()
+        .all(|extension| extension.kind == AttributeKind::String);
+    assert!(untyped);
+    assert_eq!(data(&again).unwrap_or_default(), data(event).unwrap_or_default());
+}
+
+fn data(event: &Event) -> Option<Vec<u8>> {
+    event.data().map(|data| data.bytes.to_vec())
+}
