@@ -6,7 +6,7 @@ use crate::{
     core::Inner,
     dead,
     lane::Input,
-    lane_task::Command,
+    lane_task::{Command, LaneHandle},
     matching::stored,
     positions::{Cursor, Mode, Saved},
     restore::{
@@ -15,15 +15,15 @@ use crate::{
     },
     retention,
     router::{Message, Place, Reader},
-    settings::{DELETED_GRACE, VERSIONS_KEPT},
+    settings::{DELETED_GRACE, VERSIONS_KEPT, VERSIONS_KEPT_MAX},
 };
 use control::{Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind, resources::Start};
 use journal::{PartitionId, TopicId};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
-use store::{Expect, Kind, LaneRow, Operation, Partition, Range, RangeReason, SubscriptionId};
+use store::{DeliveryKey, Expect, Kind, LaneRow, Operation, Partition, Range, RangeReason, SubscriptionId};
 use tokio::sync::{mpsc, oneshot};
 
 /// Looks at durable ends until two agree; each takes microseconds, and ends move with each sync.
@@ -34,12 +34,24 @@ const LOOKS_MAX: usize = 1_000;
 pub enum Request {
     /// A change of a resource.
     Change(Change, oneshot::Sender<Result<Changed, Error>>),
-    /// Dead letters out again.
-    Redrive(dead::Selected, oneshot::Sender<Result<u64, Error>>),
-    /// Dead letters away.
-    Discard(dead::Selected, oneshot::Sender<Result<u64, Error>>),
-    /// What retention has to remove.
-    Retain(oneshot::Sender<Result<(), Error>>),
+    /// A page of dead letters out again, after a key.
+    Redrive(
+        dead::Selected,
+        Option<DeliveryKey>,
+        oneshot::Sender<Result<dead::Moved, Error>>,
+    ),
+    /// A page of dead letters away, after a key.
+    Discard(
+        dead::Selected,
+        Option<DeliveryKey>,
+        oneshot::Sender<Result<dead::Moved, Error>>,
+    ),
+    /// What subscriptions lose to retention.
+    GiveUp(
+        retention::Trim,
+        Vec<retention::Loss>,
+        oneshot::Sender<Result<bool, Error>>,
+    ),
 }
 
 /// The task's state.
@@ -60,9 +72,15 @@ impl Changes {
             // Whoever asked may have gone; the change is made all the same.
             match request {
                 Request::Change(change, reply) => drop(reply.send(self.change(change).await)),
-                Request::Redrive(selected, reply) => drop(reply.send(dead::redrive(&self.inner, selected).await)),
-                Request::Discard(selected, reply) => drop(reply.send(dead::discard(&self.inner, selected).await)),
-                Request::Retain(reply) => drop(reply.send(retention::carry_out(&self.inner).await)),
+                Request::Redrive(selected, after, reply) => {
+                    drop(reply.send(dead::redrive(&self.inner, selected, after).await));
+                }
+                Request::Discard(selected, after, reply) => {
+                    drop(reply.send(dead::discard(&self.inner, selected, after).await));
+                }
+                Request::GiveUp(trim, losses, reply) => {
+                    drop(reply.send(retention::record(&self.inner, trim, losses).await));
+                }
             }
         }
     }
@@ -171,7 +189,9 @@ impl Changes {
         if !after.versions.contains_key(&(old.id, old.version)) {
             self.apply(change, plan, Vec::new()).await?;
             let (bus, new) = find(&self.inner.model.load_full(), change)?;
-            self.thaw(&bus, &new, BTreeMap::new()).await?;
+            let rules = rules(&self.inner.model.load(), &bus, &new, &self.boundaries);
+            let renumber = Message::Renumber(new.id, Arc::new(rules));
+            self.inner.tell_router(renumber).await?;
             return self.reconfigure(&bus, &new);
         }
         let places = self.freeze(old.id).await?;
@@ -268,7 +288,16 @@ impl Changes {
             .boundaries
             .range((subscription, 0)..=(subscription, u64::MAX))
             .collect();
-        let surplus = kept.len().saturating_sub(VERSIONS_KEPT);
+        // Which versions parked and dead rows name is not known here, so while there are any, more are kept.
+        let holds = |lane: LaneHandle| {
+            let counters = &lane.inbox.counters;
+            counters.parked_now.load(Relaxed) + counters.dead_now.load(Relaxed) > 0
+        };
+        let most = match self.inner.lane(subscription).is_some_and(holds) {
+            true => VERSIONS_KEPT_MAX,
+            false => VERSIONS_KEPT,
+        };
+        let surplus = kept.len().saturating_sub(most);
         let passed = |boundary: &BTreeMap<Partition, u64>| {
             let below = |place: &Place| {
                 boundary
@@ -512,20 +541,35 @@ impl Changes {
             .map(|(topic, _)| topic)
             .filter(|topic| !left.contains(topic))
             .collect();
+        let is_gone = |place: &Place| gone.contains(&place.partition.topic);
+        let places = self.inner.places().await?.into_iter();
+        let losers: Vec<SubscriptionId> = places
+            .filter(|(_, places)| places.iter().any(is_gone))
+            .map(|(subscription, _)| subscription)
+            .collect();
         let mut operations = plan.operations;
-        let places = self.inner.places().await?;
-        for (subscription, places) in places {
-            let of_gone: Vec<_> = places
-                .into_iter()
-                .filter(|place| gone.contains(&place.partition.topic))
-                .collect();
-            operations.extend(self.discarded(subscription, &of_gone));
+        for subscription in &losers {
+            let mut of_gone = self.freeze(*subscription).await?;
+            of_gone.retain(is_gone);
+            operations.extend(self.discarded(*subscription, &of_gone));
         }
         operations.extend(gone.iter().map(|topic| Operation::ForgetTopic(topic.topic)));
-        let revision = self.inner.store.apply(0, operations).await?;
-        let model = Arc::new(plan.finish.at(revision));
-        self.inner.model.store(Arc::clone(&model));
-        self.announce_partitions(&model).await?;
+        let applied = self.inner.store.apply(0, operations).await;
+        if let Ok(revision) = &applied {
+            let model = Arc::new(plan.finish.at(*revision));
+            self.inner.model.store(Arc::clone(&model));
+            self.announce_partitions(&model).await?;
+        }
+        for subscription in losers {
+            let (rules, cursors) = (None, BTreeMap::new());
+            let thaw = Message::Thaw {
+                subscription,
+                rules,
+                cursors,
+            };
+            self.inner.tell_router(thaw).await?;
+        }
+        applied?;
         self.unmake(gone).await;
         Ok(())
     }

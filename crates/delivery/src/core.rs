@@ -495,13 +495,30 @@ impl Core {
     /// Sends dead letters out again with a new count of attempts, through parked rows; returns how many.
     pub async fn redrive(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
         let selected = dead::Selected::new(&self.inner, bus, selection)?;
-        self.ask(|reply| Request::Redrive(selected, reply)).await
+        self.page_by_page(|after, reply| Request::Redrive(selected.clone(), after, reply))
+            .await
     }
 
     /// Discards dead letters for good; returns how many.
     pub async fn discard(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
         let selected = dead::Selected::new(&self.inner, bus, selection)?;
-        self.ask(|reply| Request::Discard(selected, reply)).await
+        self.page_by_page(|after, reply| Request::Discard(selected.clone(), after, reply))
+            .await
+    }
+
+    /// One page for each request, so that changes come in between.
+    async fn page_by_page(
+        &self,
+        request: impl Fn(Option<store::DeliveryKey>, oneshot::Sender<Result<dead::Moved, Error>>) -> Request,
+    ) -> Result<u64, Error> {
+        let (mut events, mut after) = (0, None);
+        loop {
+            let moved = self.ask(|reply| request(after, reply)).await;
+            let moved = moved.map_err(|error| dead::after_some(error, events))?;
+            events += moved.events;
+            let Some(last) = moved.last else { return Ok(events) };
+            after = Some(last);
+        }
     }
 
     /// Whether the node should get traffic, and if not, why: poisoned, out of reach of the store, or a router or lane with

@@ -1,9 +1,12 @@
 //! Dead letters: listing, sending out again, discarding. Whatever is moved is moved in one transaction with its counterpart,
 //! so that no crash loses one or makes two of it.
 
-use crate::{DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, pending::NEVER, settings::DEAD_PAGE};
+use crate::{
+    DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, matching::stored, pending::NEVER,
+    router::Place, settings::DEAD_PAGE,
+};
 use control::{Refusal, refusal::Class};
-use std::sync::atomic::Ordering::Relaxed;
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 use store::{BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Operation, Parked, Partition, SubscriptionId};
 
 /// A selection, its subscriptions resolved.
@@ -94,31 +97,52 @@ fn before(key: DeliveryKey) -> Option<DeliveryKey> {
     }
 }
 
-/// Makes parked rows of them, due now, their attempts counted anew.
-pub async fn redrive(inner: &Inner, selected: Selected) -> Result<u64, Error> {
-    let mut moved = 0;
-    let mut after = None;
-    loop {
-        let page = selected.page(inner, after, DEAD_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(moved) };
-        after = Some(last.delivery.key);
-        check_room(inner, &page)?;
-        let now = inner.settings.clock.now();
-        let rows: Vec<Parked> = page.into_iter().map(|dead| anew(dead.delivery, now)).collect();
-        let operations = rows.iter().flat_map(|row| {
-            let mark = Mark {
-                key: row.key,
-                ending: Ending::Parked,
-            };
-            [
-                Operation::Exhume(row.key),
-                Operation::Park(row.clone()),
-                Operation::Mark(mark),
-            ]
-        });
+/// What a page did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// How many.
+    pub events: u64,
+    /// The last one's key; absent: there are no more.
+    pub last: Option<DeliveryKey>,
+}
+
+/// Makes parked rows of a page of them, due now, their attempts counted anew.
+pub async fn redrive(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
+    let page = selected.page(inner, after, DEAD_PAGE).await?;
+    let last = page.last().map(|dead| dead.delivery.key);
+    check_room(inner, &page)?;
+    let now = inner.settings.clock.now();
+    let above = Above::positions(inner).await?;
+    let rows: Vec<Parked> = page.into_iter().map(|dead| anew(dead.delivery, now)).collect();
+    let operations = rows.iter().flat_map(|row| {
+        let moved = [Operation::Exhume(row.key), Operation::Park(row.clone())];
+        moved.into_iter().chain(above.mark(row.key, Ending::Parked))
+    });
+    let events = rows.len() as u64;
+    if events > 0 {
         inner.store.apply(selected.bus, operations.collect()).await?;
-        moved += rows.len() as u64;
         tell_lanes(inner, rows);
+    }
+    Ok(Moved { events, last })
+}
+
+/// Where lanes stand: below its position an offset needs no mark, and one that is there already stays until it is cleared.
+struct Above(HashMap<(SubscriptionId, Partition), u64>);
+
+impl Above {
+    async fn positions(inner: &Inner) -> Result<Self, Error> {
+        let places = inner.places().await?.into_iter();
+        let positions = places.flat_map(|(subscription, places)| {
+            let position = move |place: Place| ((subscription, stored(place.partition)), place.position);
+            places.into_iter().map(position)
+        });
+        Ok(Self(positions.collect()))
+    }
+
+    fn mark(&self, key: DeliveryKey, ending: Ending) -> Option<Operation> {
+        let position = self.0.get(&(key.subscription, key.partition));
+        let is_above = position.is_some_and(|position| key.offset >= *position);
+        is_above.then_some(Operation::Mark(Mark { key, ending }))
     }
 }
 
@@ -143,17 +167,21 @@ fn tell_lanes(inner: &Inner, rows: Vec<Parked>) {
     }
 }
 
-/// A redrive must not push a subscription over the bound of parked deliveries.
+/// A redrive must not push a subscription over the bounds of parked deliveries.
 fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
     for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
         let Some(lane) = inner.lane(dead[0].delivery.key.subscription) else {
             continue;
         };
-        let parked = lane.inbox.counters.parked_now.load(Relaxed) + dead.len() as u64;
-        if parked > inner.settings.lane.parked_events {
-            let bound = inner.settings.lane.parked_events;
-            let detail =
-                format!("a subscription holds at most {bound} parked deliveries; redrive again when some are done");
+        let (counters, bounds) = (&lane.inbox.counters, &inner.settings.lane);
+        let more = dead.iter().map(|dead| dead.delivery.record.len() as u64).sum::<u64>();
+        let events = counters.parked_now.load(Relaxed) + dead.len() as u64;
+        let bytes = counters.parked_bytes_now.load(Relaxed) + more;
+        if events > bounds.parked_events || bytes > bounds.parked_bytes {
+            let (events, bytes) = (bounds.parked_events, bounds.parked_bytes);
+            let detail = format!(
+                "a subscription holds at most {events} parked deliveries of {bytes} bytes; redrive again when some are done"
+            );
             let code = "parked_limit";
             return Err(Refusal {
                 code,
@@ -167,37 +195,44 @@ fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Deletes them for good.
-pub async fn discard(inner: &Inner, selected: Selected) -> Result<u64, Error> {
-    let mut gone = 0;
-    let mut after = None;
-    loop {
-        let page = selected.page(inner, after, DEAD_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(gone) };
-        after = Some(last.delivery.key);
-        let operations = page.iter().flat_map(|dead| {
-            let key = dead.delivery.key;
-            [
-                Operation::Exhume(key),
-                Operation::Mark(Mark {
-                    key,
-                    ending: Ending::Discarded,
-                }),
-            ]
-        });
-        inner.store.apply(selected.bus, operations.collect()).await?;
-        gone += page.len() as u64;
-        for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
-            if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {
-                let (events, bytes) = (
-                    dead.len() as u64,
-                    dead.iter().map(|dead| dead.delivery.record.len() as u64).sum(),
-                );
-                lane.inbox.counters.discarded.fetch_add(events, Relaxed);
-                lane.send(Command::Step(Input::Discarded { events, bytes }));
-            }
+/// A refusal on a later page says what the earlier ones did.
+pub fn after_some(error: Error, events: u64) -> Error {
+    match error {
+        Error::Refused(refusal) if events > 0 => Error::Refused(Refusal {
+            detail: format!("{events} were sent out again, then: {}", refusal.detail),
+            ..refusal
+        }),
+        error => error,
+    }
+}
+
+/// Deletes a page of them for good.
+pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
+    let page = selected.page(inner, after, DEAD_PAGE).await?;
+    let last = page.last().map(|dead| dead.delivery.key);
+    let events = page.len() as u64;
+    if page.is_empty() {
+        return Ok(Moved { events, last });
+    }
+    let above = Above::positions(inner).await?;
+    let operations = page.iter().flat_map(|dead| {
+        let key = dead.delivery.key;
+        [Operation::Exhume(key)]
+            .into_iter()
+            .chain(above.mark(key, Ending::Discarded))
+    });
+    inner.store.apply(selected.bus, operations.collect()).await?;
+    for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
+        if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {
+            let (events, bytes) = (
+                dead.len() as u64,
+                dead.iter().map(|dead| dead.delivery.record.len() as u64).sum(),
+            );
+            lane.inbox.counters.discarded.fetch_add(events, Relaxed);
+            lane.send(Command::Step(Input::Discarded { events, bytes }));
         }
     }
+    Ok(Moved { events, last })
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub struct Inbox {
 }
 
 /// What the saver of positions, retention and status want to know of a lane in one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Its oldest unsettled record that it was given, and when that was appended.
     pub oldest: Option<(u64, Millis)>,
@@ -242,6 +242,19 @@ impl Inbox {
             oldest: progress.position(),
             has_marks: progress.has_marks,
         }
+    }
+
+    /// How it stands wherever it is not simply done with everything that it was given.
+    pub fn standings(&self) -> HashMap<Partition, Standing> {
+        let shared = self.lock();
+        let standing = |(partition, progress): (&Partition, &Progress)| {
+            let standing = Standing {
+                oldest: progress.position(),
+                has_marks: progress.has_marks,
+            };
+            (standing != Standing::default()).then_some((*partition, standing))
+        };
+        shared.progress.iter().filter_map(standing).collect()
     }
 
     /// How it is doing.

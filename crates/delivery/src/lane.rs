@@ -104,6 +104,8 @@ pub enum Input {
     },
     /// Saved positions have passed these offsets.
     Saved(Vec<(Partition, u64)>),
+    /// What is not in flight goes back, because some of it may be given up.
+    LetGo,
     /// A range was given up.
     GaveUp {
         /// Where.
@@ -300,6 +302,7 @@ impl Lane {
             Input::Redriven(rows) => self.redriven(&rows),
             Input::Discarded { events, bytes } => self.discarded(events, bytes),
             Input::Saved(positions) => self.saved(&positions),
+            Input::LetGo => self.return_all(),
             Input::GaveUp { partition, from, to } => self.gave_up(partition, from, to),
             Input::Stop => self.stop(),
             Input::Timer => {}

@@ -46,16 +46,9 @@ pub enum Command {
     Step(Input),
     /// Another destination or policy.
     Configure(Box<Config>, Result<Arc<Target>, String>),
-    /// Which offsets below `to` must not be counted as given up: those that are settled. `None`: it has some of them in its
-    /// hands.
-    Known {
-        /// Where.
-        partition: Partition,
-        /// Exclusive bound.
-        to: u64,
-        /// Where to say it.
-        reply: oneshot::Sender<Option<BTreeSet<u64>>>,
-    },
+    /// Lets go of everything that is not in flight, and says which offsets below `to` are settled, once none of them is in its
+    /// hands any more. For a lane that is given nothing meanwhile.
+    Known(Known),
     /// End: no attempt begins any more, those in flight may finish within the time, what has to be written is written.
     Stop(Duration, oneshot::Sender<()>),
 }
@@ -65,10 +58,20 @@ impl std::fmt::Debug for Command {
         formatter.write_str(match self {
             Self::Step(_) => "Step",
             Self::Configure(..) => "Configure",
-            Self::Known { .. } => "Known",
+            Self::Known(_) => "Known",
             Self::Stop(..) => "Stop",
         })
     }
+}
+
+/// Who wants to know what is settled.
+pub struct Known {
+    /// Where.
+    pub partition: Partition,
+    /// Exclusive bound.
+    pub to: u64,
+    /// Where to say it.
+    pub reply: oneshot::Sender<BTreeSet<u64>>,
 }
 
 /// Where a lane delivers to, and what every attempt there needs.
@@ -178,6 +181,7 @@ struct LaneTask {
     attempts: JoinSet<Finished>,
     answers: JoinSet<Answer>,
     actions: Vec<Action>,
+    known: Vec<Known>,
     stopping: Option<(Instant, oneshot::Sender<()>)>,
 }
 
@@ -196,6 +200,7 @@ impl LaneTask {
             attempts: JoinSet::new(),
             answers: JoinSet::new(),
             actions: Vec::new(),
+            known: Vec::new(),
             stopping: None,
         };
         task.configure(spawn.config, spawn.target);
@@ -259,9 +264,11 @@ impl LaneTask {
                 self.configure(config, target);
                 self.publish();
             }
-            Command::Known { partition, to, reply } => {
-                // Whoever asked may have gone.
-                let _ = reply.send(self.lane.known_below(partition, to));
+            Command::Known(known) => {
+                let fed = self.inbox.take();
+                self.note(Input::Feed(fed));
+                self.known.push(known);
+                self.step(Input::LetGo);
             }
             Command::Stop(grace, done) => {
                 self.stopping = Some((Instant::now() + grace, done));
@@ -344,9 +351,17 @@ impl LaneTask {
             let effects = self.lane.take_effects();
             let left = self.inbox.publish(&self.lane, effects, self.clock.now());
             if left.is_empty() {
-                return;
+                break;
             }
             self.note(Input::Feed(left));
+        }
+        for known in std::mem::take(&mut self.known) {
+            match self.lane.known_below(known.partition, known.to) {
+                // Whoever asked may have gone.
+                Some(settled) => drop(known.reply.send(settled)),
+                None if known.reply.is_closed() => {}
+                None => self.known.push(known),
+            }
         }
     }
 

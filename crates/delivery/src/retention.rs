@@ -5,21 +5,25 @@ use crate::{
     Error,
     changes::Request,
     core::Inner,
-    lane_task::{Command, LaneHandle},
+    lane_task::{Command, Known, LaneHandle},
     matching::{Rules, Sieve, copy_of, stored},
-    restore::partitions_of,
+    restore::{all_partitions, partitions_of},
     router::{Message, Place},
-    settings::{CHUNK_BYTES, DISK_HOLD_PERCENT},
+    settings::{CHUNK_BYTES, IN_FLIGHT_WAIT_MAX},
 };
 use control::resources::Retention;
 use event::EventView;
+use futures_util::future::join_all;
 use journal::{DiskSpace, PartitionId, SegmentInfo};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use store::{BusId, LaneRow, Millis, Operation, Range, RangeReason, SubscriptionId};
-use tokio::sync::oneshot;
+use store::{
+    BusId, LaneRow, Millis, Operation, Range, RangeReason, SubscriptionId,
+    attempts::{Day, day_of},
+};
+use tokio::{sync::oneshot, time::timeout};
 
 /// One partition, as retention sees it.
 #[derive(Clone, Debug)]
@@ -114,8 +118,8 @@ fn due(retention: &Retention, partitions: &[Held], now: Millis) -> Vec<usize> {
 }
 
 /// Below the hold mark, what is held goes: oldest first, of the bus that holds most, until enough is free.
-fn give_up_for_space(mut kept: Vec<Kept>, disk: DiskSpace) -> Vec<Trim> {
-    let wanted = disk.total / 100 * DISK_HOLD_PERCENT;
+fn give_up_for_space(mut kept: Vec<Kept>, disk: DiskSpace, percent: u64) -> Vec<Trim> {
+    let wanted = disk.total / 100 * percent;
     let mut free = disk.free;
     let mut trims = BTreeMap::new();
     while free < wanted {
@@ -140,22 +144,41 @@ fn give_up_for_space(mut kept: Vec<Kept>, disk: DiskSpace) -> Vec<Trim> {
     trims.into_values().collect()
 }
 
-/// Asks the task of changes to carry retention out, every so often, until the core closes.
+/// Carries retention out every so often, until the core closes.
 pub async fn run(inner: Arc<Inner>) {
-    loop {
+    let mut pruned = Day::MIN;
+    while !inner.is_closing() {
         tokio::time::sleep(inner.settings.retention_interval).await;
-        let (done, ended) = oneshot::channel();
-        if inner.request(Request::Retain(done)).await.is_err() {
-            return;
+        match carry_out(&inner).await {
+            Ok(()) => {}
+            Err(Error::Closing) => return,
+            Err(error) => tracing::warn!(%error, "failed to carry retention out; trying again later"),
         }
-        if let Ok(Err(error)) = ended.await {
-            tracing::warn!(%error, "failed to carry retention out; trying again later");
+        pruned = prune(&inner, pruned).await;
+    }
+}
+
+/// Deletes attempts of the days before those that are kept, once a day; today's never. Gives the day that it is done with.
+async fn prune(inner: &Inner, pruned: Day) -> Day {
+    let (now, keep) = (
+        inner.settings.clock.now(),
+        crate::backoff::millis(inner.settings.attempts_keep),
+    );
+    let day = day_of(now.saturating_sub(keep)).min(day_of(now));
+    if day == pruned {
+        return pruned;
+    }
+    match inner.attempts.prune(day).await {
+        Ok(()) => day,
+        Err(error) => {
+            tracing::warn!(%error, "failed to delete old attempts; trying again later");
+            pruned
         }
     }
 }
 
-/// Carries retention out once.
-pub async fn carry_out(inner: &Inner) -> Result<(), Error> {
+/// Carries retention out once; a partition that fails keeps no other one from it.
+async fn carry_out(inner: &Inner) -> Result<(), Error> {
     let places = inner.places().await?;
     let now = inner.journal.now();
     let (mut trims, mut kept) = (Vec::new(), Vec::new());
@@ -170,9 +193,16 @@ pub async fn carry_out(inner: &Inner) -> Result<(), Error> {
             kept.extend(topic_kept);
         }
     }
-    trims.extend(give_up_for_space(kept, inner.journal.disk_space()));
+    let percent = inner.settings.disk_hold_percent;
+    trims.extend(give_up_for_space(kept, inner.journal.disk_space(), percent));
     for trim in trims {
-        carry_out_one(inner, trim).await?;
+        match carry_out_one(inner, trim).await {
+            Ok(()) => {}
+            Err(Error::Closing) => return Err(Error::Closing),
+            Err(error) => {
+                tracing::warn!(%error, partition = ?trim.partition, "failed to remove what retention has to; trying again later");
+            }
+        }
     }
     Ok(())
 }
@@ -188,14 +218,25 @@ fn held(inner: &Inner, places: &HashMap<SubscriptionId, Vec<Place>>, partition: 
     })
 }
 
+/// What a subscription loses.
+#[derive(Debug)]
+pub struct Loss {
+    lane: LaneHandle,
+    place: Place,
+    matched: u64,
+}
+
 /// Lanes that lose something are frozen until it is recorded and skipped, so that none reads what goes.
 async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
-    let places = inner.places().await?;
-    let loses = |place: &Place| place.partition == trim.partition && place.position < trim.to;
-    let losers = places.into_iter().filter(|(_, places)| places.iter().any(loses));
-    let losers: Vec<_> = losers.map(|(subscription, _)| subscription).collect();
-    let given_up = give_up_all(inner, &losers, trim).await;
-    for subscription in losers {
+    let losers = losers(&inner.places().await?, trim);
+    for subscription in losers.keys() {
+        let (reply, frozen) = oneshot::channel();
+        inner.tell_router(Message::Freeze(*subscription, reply)).await?;
+        // One that was deleted since is not frozen, and loses nothing.
+        let _ = frozen.await;
+    }
+    let given_up = give_up_all(inner, losers.keys().copied().collect(), trim).await;
+    for subscription in losers.into_keys() {
         let (rules, cursors) = (None, BTreeMap::new());
         let thaw = Message::Thaw {
             subscription,
@@ -211,59 +252,92 @@ async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
     Ok(())
 }
 
-async fn give_up_all(inner: &Inner, losers: &[SubscriptionId], trim: Trim) -> Result<bool, Error> {
+fn losers(places: &HashMap<SubscriptionId, Vec<Place>>, trim: Trim) -> BTreeMap<SubscriptionId, Place> {
+    let loses = |place: &&Place| place.partition == trim.partition && place.position < trim.to;
+    let place = |(subscription, places): (&SubscriptionId, &Vec<Place>)| {
+        Some((*subscription, places.iter().find(loses)?.clone()))
+    };
+    places.iter().filter_map(place).collect()
+}
+
+/// Waits for what is in flight, counts what everybody loses, and has it all recorded at once. `false`: not this time.
+async fn give_up_all(inner: &Inner, frozen: BTreeSet<SubscriptionId>, trim: Trim) -> Result<bool, Error> {
+    let lanes: Vec<LaneHandle> = frozen
+        .iter()
+        .filter_map(|subscription| inner.lane(*subscription))
+        .collect();
+    let known = lanes.iter().map(|lane| known(lane, stored(trim.partition), trim.to));
+    let Ok(known) = timeout(IN_FLIGHT_WAIT_MAX, join_all(known)).await else {
+        return Ok(false);
+    };
+    // What was in flight may have been delivered.
+    let places = losers(&inner.places().await?, trim);
     let mut losses = Vec::new();
-    for subscription in losers {
-        let (reply, frozen) = oneshot::channel();
-        inner.tell_router(Message::Freeze(*subscription, reply)).await?;
-        let places = frozen.await.map_err(|_| Error::Closing)?;
-        let place = places.into_iter().find(|place| place.partition == trim.partition);
-        let (Some(place), Some(lane)) = (place, inner.lane(*subscription)) else {
+    for (lane, known) in lanes.into_iter().zip(known) {
+        let subscription = lane.inbox.subscription;
+        let (Some(place), Some(rules)) = (places.get(&subscription), inner.view.rules(subscription)) else {
             continue;
         };
-        // One that has some of it in its hands makes the trim wait, before anything is recorded for anybody.
-        let Some(known) = known(&lane, stored(trim.partition), trim.to).await else {
-            return Ok(false);
-        };
-        losses.push((lane, place, known));
+        let Some(known) = known else { return Ok(false) };
+        let from = place.position.max(place.floor);
+        let matched = count(inner, &rules, from, trim, &known).await?;
+        let place = place.clone();
+        losses.push(Loss { lane, place, matched });
     }
-    for (lane, place, known) in losses.iter().filter(|(_, place, _)| place.position < trim.to) {
-        give_up(inner, lane, place, trim, known).await?;
+    let (reply, recorded) = oneshot::channel();
+    inner.request(Request::GiveUp(trim, losses, reply)).await?;
+    recorded.await.map_err(|_| Error::Closing)?
+}
+
+/// Records what subscriptions lose, all in one transaction, and has the router go on behind it. By the task of changes, so
+/// that none comes or goes meanwhile. `false`: somebody came who would lose something as well.
+pub async fn record(inner: &Inner, trim: Trim, losses: Vec<Loss>) -> Result<bool, Error> {
+    let is_same = |loss: &Loss| {
+        let lane = inner.lane(loss.lane.inbox.subscription);
+        lane.is_some_and(|lane| Arc::ptr_eq(&lane.inbox, &loss.lane.inbox))
+    };
+    let losses: Vec<Loss> = losses.into_iter().filter(is_same).collect();
+    let lanes: BTreeSet<SubscriptionId> = losses.iter().map(|loss| loss.lane.inbox.subscription).collect();
+    let losers = losers(&inner.places().await?, trim);
+    let is_there = all_partitions(&inner.model.load()).contains(&trim.partition);
+    if !is_there || losers.keys().any(|subscription| !lanes.contains(subscription)) {
+        return Ok(false);
+    }
+    let operations: Vec<Operation> = losses.iter().flat_map(|loss| recorded(inner, trim, loss)).collect();
+    if !operations.is_empty() {
+        inner.store.apply(trim.partition.topic.bus, operations).await?;
+    }
+    for loss in &losses {
+        loss.lane.inbox.counters.given_up.fetch_add(loss.matched, Relaxed);
+        tracing::error!(
+            subscription = loss.lane.inbox.subscription,
+            partition = ?trim.partition,
+            to = trim.to,
+            matched = loss.matched,
+            "events expired before they were delivered"
+        );
     }
     let (done, skipped) = oneshot::channel();
     let Trim { partition, to } = trim;
-    let lanes = losers.iter().copied().collect();
-    inner
-        .tell_router(Message::Skip {
-            partition,
-            to,
-            lanes,
-            done,
-        })
-        .await?;
+    let skip = Message::Skip {
+        partition,
+        to,
+        lanes,
+        done,
+    };
+    inner.tell_router(skip).await?;
     skipped.await.map_err(|_| Error::Closing)?;
     Ok(true)
 }
 
-/// Counts and records what a subscription loses.
-async fn give_up(
-    inner: &Inner,
-    lane: &LaneHandle,
-    place: &Place,
-    trim: Trim,
-    known: &BTreeSet<u64>,
-) -> Result<(), Error> {
-    let (subscription, partition) = (lane.inbox.subscription, stored(trim.partition));
-    let Some(rules) = inner.view.rules(subscription) else {
-        return Ok(());
-    };
-    let matched = count(inner, &rules, place.position.max(place.floor), trim, known).await?;
+fn recorded(inner: &Inner, trim: Trim, loss: &Loss) -> [Operation; 2] {
+    let (subscription, partition) = (loss.lane.inbox.subscription, stored(trim.partition));
     let range = Range {
         subscription,
         partition,
-        from: place.position,
+        from: loss.place.position,
         to: trim.to,
-        matched: Some(matched),
+        matched: Some(loss.matched),
         reason: RangeReason::Expired,
         recorded: inner.settings.clock.now(),
     };
@@ -271,26 +345,16 @@ async fn give_up(
         subscription,
         partition,
         position: trim.to,
-        floor: place.floor,
+        floor: loss.place.floor,
         follows_tail: false,
     };
-    let operations = vec![Operation::RecordRange(range), Operation::SaveLane(row)];
-    inner.store.apply(trim.partition.topic.bus, operations).await?;
-    lane.inbox.counters.given_up.fetch_add(matched, Relaxed);
-    tracing::error!(
-        subscription,
-        ?partition,
-        to = trim.to,
-        matched,
-        "events expired before they were delivered"
-    );
-    Ok(())
+    [Operation::RecordRange(range), Operation::SaveLane(row)]
 }
 
 async fn known(lane: &LaneHandle, partition: store::Partition, to: u64) -> Option<BTreeSet<u64>> {
     let (reply, known) = oneshot::channel();
-    lane.send(Command::Known { partition, to, reply });
-    known.await.ok()?
+    lane.send(Command::Known(Known { partition, to, reply }));
+    known.await.ok()
 }
 
 /// Events that a subscription wants and has not settled, in a range that goes.
@@ -417,15 +481,15 @@ mod tests {
             kept.extend(held);
         });
         let disk = |free| DiskSpace { total: 10_000, free };
-        assert!(give_up_for_space(kept.clone(), disk(1_500)).is_empty());
+        assert!(give_up_for_space(kept.clone(), disk(1_500), 15).is_empty());
         assert_eq!(
-            give_up_for_space(kept.clone(), disk(1_450)),
+            give_up_for_space(kept.clone(), disk(1_450), 15),
             [Trim {
                 partition: partition(2),
                 to: 10
             }]
         );
-        let both = give_up_for_space(kept, disk(1_250));
+        let both = give_up_for_space(kept, disk(1_250), 15);
         assert_eq!(
             both,
             [

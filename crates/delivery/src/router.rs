@@ -48,8 +48,8 @@ pub struct Reader {
     pub rules: Arc<Rules>,
     /// Its places.
     pub cursors: BTreeMap<PartitionId, Cursor>,
-    /// Not served while its next version is being saved.
-    pub frozen: bool,
+    /// Not served while somebody has frozen it: a change that saves its next version, or retention.
+    frozen: u32,
     /// Matched in the chunk at hand, not yet handed over.
     batch: Vec<Fed>,
 }
@@ -61,13 +61,17 @@ impl Reader {
             lane,
             rules,
             cursors,
-            frozen: false,
+            frozen: 0,
             batch: Vec::new(),
         }
     }
 
     fn inbox(&self) -> &Arc<Inbox> {
         &self.lane.inbox
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.frozen > 0
     }
 
     fn is_scanning(&self) -> bool {
@@ -95,7 +99,9 @@ pub enum Message {
     Add(Box<Reader>, oneshot::Sender<()>),
     /// Stop serving it, and say where it stands: the boundary of its next version, or its end.
     Freeze(SubscriptionId, oneshot::Sender<Vec<Place>>),
-    /// Serve it again, by these rules, with cursors for these partitions added and others but those with a rule dropped.
+    /// It is read by these rules, which differ from the ones before in the version's number only.
+    Renumber(SubscriptionId, Arc<Rules>),
+    /// Serve it again, by these rules, with cursors for these partitions added.
     Thaw {
         /// Which.
         subscription: SubscriptionId,
@@ -259,7 +265,7 @@ impl Router {
         for reader in start.readers {
             router.insert(reader);
         }
-        router.compile();
+        router.compile(router.topics());
         router
     }
 
@@ -306,8 +312,9 @@ impl Router {
     fn take(&mut self, message: Message) {
         match message {
             Message::Add(reader, done) => {
+                let topics = reader.rules.current.topics.clone();
                 self.insert(*reader);
-                self.compile();
+                self.compile(topics);
                 let _ = done.send(());
             }
             Message::Freeze(subscription, reply) => {
@@ -315,6 +322,7 @@ impl Router {
                 self.freezes.push((subscription, reply));
                 self.answer_freezes();
             }
+            Message::Renumber(subscription, rules) => self.set_rules(subscription, rules),
             Message::Thaw {
                 subscription,
                 rules,
@@ -377,15 +385,22 @@ impl Router {
     }
 
     fn remove(&mut self, subscription: SubscriptionId) {
-        self.readers.remove(&subscription);
+        let removed = self.readers.remove(&subscription);
         self.hungry.remove(&subscription);
+        self.rests.retain(|(_, other), _| *other != subscription);
         self.view.forget(subscription);
-        self.compile();
+        if let Some(reader) = removed {
+            self.compile(reader.rules.current.topics.clone());
+        }
     }
 
-    /// One matcher per topic, of the rules in force; earlier rules are asked by scans only.
-    fn compile(&mut self) {
-        let topics: BTreeSet<u32> = self.tails.keys().map(|partition| partition.topic.topic).collect();
+    fn topics(&self) -> BTreeSet<u32> {
+        self.tails.keys().map(|partition| partition.topic.topic).collect()
+    }
+
+    /// One matcher for each of these topics, of the rules in force; earlier rules are asked by scans only.
+    fn compile(&mut self, topics: BTreeSet<u32>) {
+        let left = self.topics();
         let matcher = |topic: u32| {
             let wanting = self
                 .readers
@@ -393,10 +408,12 @@ impl Router {
                 .filter(|(_, reader)| reader.rules.current.topics.contains(&topic));
             Matcher::build(wanting.map(|(id, reader)| (*id, Arc::clone(&reader.rules.current.filter))))
         };
-        self.matchers = topics
+        let compiled: Vec<_> = topics
             .into_iter()
             .map(|topic| (topic, Arc::new(matcher(topic))))
             .collect();
+        self.matchers.extend(compiled);
+        self.matchers.retain(|topic, _| left.contains(topic));
     }
 
     fn mark_changed(&mut self, partitions: Vec<PartitionId>) {

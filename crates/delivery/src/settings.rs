@@ -43,10 +43,16 @@ pub const ROUTES_MAX: usize = 8;
 pub const DEAD_PAGE: usize = 500;
 /// Earlier versions of a subscription that are kept for stories once nothing unsettled needs them.
 pub const VERSIONS_KEPT: usize = 16;
+/// Earlier versions of a subscription that are kept while it has parked deliveries or dead letters, which may name them.
+pub const VERSIONS_KEPT_MAX: usize = 256;
 /// How long attempts in flight of a deleted subscription may go on.
 pub const DELETED_GRACE: Duration = Duration::from_secs(3);
+/// How long retention waits for attempts in flight before it comes back later: longer than an attempt may take.
+pub const IN_FLIGHT_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 /// The free share of the volume, in percent, below which held data is given up.
 pub const DISK_HOLD_PERCENT: u64 = 15;
+/// How long the history of attempts is kept: as long as events are held by default.
+pub const ATTEMPTS_KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const _: () = assert!(SPAN_BYTES_LANE_MIN < SPAN_BYTES_MAX && SPAN_BYTES_MAX < SPAN_BYTES_NODE_MAX);
 const _: () = assert!(ROUTES_MAX > 0 && CATCH_UP_SCANS_MAX > 0 && PARKED_PAGE > 0);
@@ -66,6 +72,10 @@ pub struct Settings {
     pub save_events: u64,
     /// How often retention looks at segments.
     pub retention_interval: Duration,
+    /// The free share of the volume, in percent, below which held data is given up.
+    pub disk_hold_percent: u64,
+    /// How long the history of attempts is kept; in whole days, today's always.
+    pub attempts_keep: Duration,
     /// A router or lane with due work and a closed breaker that makes no progress for this long fails readiness.
     pub stall_after: Duration,
     /// Catch-up scans at once.
@@ -117,6 +127,8 @@ impl Default for Settings {
             save_interval: Duration::from_secs(1),
             save_events: 10_000,
             retention_interval: Duration::from_secs(60),
+            disk_hold_percent: DISK_HOLD_PERCENT,
+            attempts_keep: ATTEMPTS_KEEP,
             stall_after: Duration::from_secs(60),
             catch_up_scans: CATCH_UP_SCANS_MAX,
             node_bytes: SPAN_BYTES_NODE_MAX,

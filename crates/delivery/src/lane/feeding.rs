@@ -156,6 +156,10 @@ impl Lane {
     }
 
     pub(super) fn gave_up(&mut self, partition: Partition, from: u64, to: u64) {
+        if to == u64::MAX {
+            // The whole partition is gone: what waits is not attempted any more.
+            self.return_all();
+        }
         self.effects.touched.insert(partition);
         if let Some(window) = self.windows.get_mut(&partition) {
             self.effects.released += window.give_up(from, to);

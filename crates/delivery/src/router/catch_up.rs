@@ -90,7 +90,7 @@ impl Router {
     }
 
     fn partition_to_scan(&self, subscription: SubscriptionId) -> Option<PartitionId> {
-        let reader = self.readers.get(&subscription).filter(|reader| !reader.frozen)?;
+        let reader = self.readers.get(&subscription).filter(|reader| !reader.is_frozen())?;
         let behind = reader
             .cursors
             .iter()
@@ -128,7 +128,10 @@ impl Router {
         if self.is_resting(partition, subscription) {
             return None;
         }
-        let reader = self.readers.get_mut(&subscription).filter(|reader| !reader.frozen)?;
+        let reader = self
+            .readers
+            .get_mut(&subscription)
+            .filter(|reader| !reader.is_frozen())?;
         let cursor = reader.cursors.get_mut(&partition)?;
         if cursor.mode != Mode::Behind {
             return None;
@@ -180,7 +183,7 @@ impl Router {
             cursor.read = lane.read;
             cursor.frontier = cursor.frontier.max(lane.read);
             cursor.mode = Mode::Behind;
-            if !reader.frozen {
+            if reader.frozen == 0 {
                 cursor.settle(tail, reader.rules.boundary(stored(partition)));
             }
             let appended = last_append_time.unwrap_or_else(|| self.settings.clock.now());

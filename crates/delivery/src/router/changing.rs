@@ -17,7 +17,7 @@ impl Router {
         let Some(reader) = self.readers.get_mut(&subscription) else {
             return;
         };
-        reader.frozen = true;
+        reader.frozen += 1;
         for (partition, cursor) in &mut reader.cursors {
             let tail = self.tails.get(partition).copied().unwrap_or_default();
             cursor.frontier = cursor.frontier(tail);
@@ -64,16 +64,35 @@ impl Router {
         let Some(reader) = self.readers.get_mut(&subscription) else {
             return;
         };
-        reader.frozen = false;
-        if let Some(rules) = rules {
-            self.view.set_rules(subscription, &rules);
-            reader.rules = rules;
-        }
+        reader.frozen = reader.frozen.saturating_sub(1);
         for (partition, cursor) in cursors {
             reader.cursors.entry(partition).or_insert(cursor);
         }
-        self.settle(subscription);
-        self.compile();
+        if let Some(rules) = rules {
+            self.set_rules(subscription, rules);
+        }
+        if self
+            .readers
+            .get(&subscription)
+            .is_some_and(|reader| !reader.is_frozen())
+        {
+            self.settle(subscription);
+        }
+    }
+
+    pub(super) fn set_rules(&mut self, subscription: SubscriptionId, rules: Arc<Rules>) {
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
+        self.view.set_rules(subscription, &rules);
+        let before = std::mem::replace(&mut reader.rules, rules);
+        let topics = before
+            .current
+            .topics
+            .union(&reader.rules.current.topics)
+            .copied()
+            .collect();
+        self.compile(topics);
     }
 
     pub(super) fn partitions(&mut self, partitions: BTreeSet<PartitionId>, rules: Vec<(SubscriptionId, Arc<Rules>)>) {
@@ -92,7 +111,14 @@ impl Router {
             }
         }
         for reader in self.readers.values_mut() {
-            reader.cursors.retain(|partition, _| partitions.contains(partition));
+            let lane = &reader.lane;
+            reader.cursors.retain(|partition, _| {
+                let stays = partitions.contains(partition);
+                if !stays {
+                    lane.gave_up(stored(*partition), 0, u64::MAX);
+                }
+                stays
+            });
             let topics = &reader.rules.current.topics;
             for partition in partitions
                 .iter()
@@ -102,7 +128,7 @@ impl Router {
                 reader.cursors.entry(*partition).or_insert(new);
             }
         }
-        self.compile();
+        self.compile(self.topics());
         self.mark_changed(partitions.into_iter().collect());
     }
 }

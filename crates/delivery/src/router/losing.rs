@@ -63,7 +63,10 @@ impl Router {
                 operations.push(Operation::RecordRange(Range {
                     subscription: *subscription,
                     partition: stored(partition),
-                    from: cursor.reached(tail),
+                    // What went back and lies in the range goes with it.
+                    from: cursor
+                        .position(tail, reader.lane.inbox.standing(stored(partition)))
+                        .clamp(first, cursor.reached(tail)),
                     to,
                     matched: None,
                     reason,

@@ -57,10 +57,11 @@ impl Router {
             }
         }
         for (subscription, reader) in &self.readers {
+            let standings = reader.lane.inbox.standings();
             for (partition, cursor) in &reader.cursors {
                 let tail = self.tails.get(partition).copied().unwrap_or_default();
                 let place = stored(*partition);
-                let standing = reader.lane.inbox.standing(place);
+                let standing = standings.get(&place).copied().unwrap_or_default();
                 lanes.extend(plan_lane(*subscription, place, cursor, tail, standing, &mut operations));
             }
         }
