@@ -135,9 +135,9 @@ fn run(input: &[u8]) -> u64 {
     }))
 }
 
-/// The first two steps of a pointer: what lies below is named by the input.
+/// The first step of a pointer: what lies below may be named by the input.
 fn place(pointer: &str) -> String {
-    pointer.split('/').take(3).map(outline).collect()
+    pointer.split('/').take(2).map(outline).collect()
 }
 
 /// What is accepted comes out so that putting it again changes nothing, and nothing of it is a secret.
