@@ -290,6 +290,12 @@ pub enum Error {
     /// The stretch is in quarantine: skip to `damage.to`.
     #[error("read a damaged range: {}", .0.reason)]
     Damaged(Damage),
+    /// Settings that no journal can work with.
+    #[error("open with these settings: {what}")]
+    Settings {
+        /// What is wrong with them.
+        what: &'static str,
+    },
     /// Another process holds the directory.
     #[error("lock {directory}: another process is using it")]
     Locked {

@@ -78,6 +78,7 @@ impl Embedded {
     /// Opens a directory, recovering what a crash left. `topics` is all topics that exist, with their numbers of partitions:
     /// data of others is dropped.
     pub fn open(settings: Settings, topics: &[(TopicId, u32)]) -> Result<Self, Error> {
+        settings.check()?;
         let lock = format::claim(&settings.disk, &format::Layout::new(&settings.directory))?;
         let drive = settings.drive;
         let recovered = recovery::recover(settings, topics)?;
@@ -204,7 +205,12 @@ impl Embedded {
             Ok(()) => {
                 self.shared.inbox.state().retry = true;
                 self.shared.inbox.wake();
-                Ok(())
+                self.step_flusher();
+                // A limit that the flusher met is over when a step of it succeeds.
+                match self.shared.status.health() {
+                    Health::OutOfSpace { free, needed } => Err(Error::OutOfSpace { free, needed }),
+                    _ => Ok(()),
+                }
             }
         }
     }
@@ -428,6 +434,7 @@ impl Journal for Embedded {
 
     fn trim(&self, partition: PartitionId, start: Offset) -> BoxFuture<'_, Result<(), Error>> {
         match self.shared.registry.get(partition) {
+            Ok(partition) if start <= partition.state().start => Box::pin(std::future::ready(Ok(()))),
             Ok(partition) => {
                 let slot = partition.slot;
                 self.command(move |answer| Command::Trim(slot, start, answer))

@@ -16,6 +16,9 @@ pub const WALL_AHEAD_MAX: i64 = 3_600_000;
 /// A wall clock this far behind is not followed: smaller steps back are only held.
 const WALL_BEHIND_MAX: i64 = 1_000;
 
+/// No server is stopped for longer than ten years: a wall clock this far past the newest record is wrong.
+const DOWNTIME_MAX: i64 = 10 * 366 * 24 * 3_600_000;
+
 /// Where time comes from.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -101,12 +104,15 @@ pub struct AppendClock {
 }
 
 impl AppendClock {
-    /// Starts at a reading, never below `floor`.
+    /// Starts at a reading, and goes on from `floor` if the wall clock is below it, or so far above that it is not believed
+    /// until it is confirmed. A floor of 0 is none.
     pub fn new(reading: Reading, floor: AppendTime) -> Self {
+        let believable = floor == 0 || reading.wall.saturating_sub(floor) <= DOWNTIME_MAX;
+        let begin = if believable { reading.wall.max(floor) } else { floor };
         Self {
-            base: reading.wall - reading.monotonic,
+            base: begin - reading.monotonic,
             last: floor,
-            alarm: false,
+            alarm: !believable,
         }
     }
 
@@ -186,9 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn append_time_starts_no_lower_than_before_the_restart() {
-        let (_, clock, _) = clock();
-        let mut append = AppendClock::new(clock.read(), 5_000_000);
-        assert_eq!(append.at(clock.read()), 5_000_000);
+    fn append_time_goes_on_from_where_it_was_before_the_restart() {
+        let (manual, clock, _) = clock();
+        let mut append = AppendClock::new(clock.read(), 50_000_000);
+        assert_eq!(append.at(clock.read()), 50_000_000);
+        manual.pass(10);
+        assert_eq!(append.at(clock.read()), 50_000_010);
+    }
+
+    #[test]
+    fn a_wall_clock_absurdly_far_past_the_restart_is_not_believed_until_confirmed() {
+        let (manual, clock, _) = clock();
+        manual.jump(DOWNTIME_MAX + HOUR);
+        let mut append = AppendClock::new(clock.read(), 900_000);
+        manual.pass(10);
+        assert_eq!((append.at(clock.read()), append.alarm()), (900_010, true));
+        append.confirm(clock.read());
+        assert_eq!(append.at(clock.read()), clock.read().wall);
+        assert!(!append.alarm());
     }
 }

@@ -23,8 +23,8 @@ use std::{
 /// Answers beyond this many are given by another thread, so that the next group need not wait for the wake-ups.
 const ANSWERS_INLINE: usize = 32;
 
-/// Groups whose answers may wait for that thread.
-pub const ANSWERS_WAITING: usize = 64;
+/// Groups whose answers, with what was asked, may wait for that thread: their records are up to 72 MiB each.
+pub const ANSWERS_WAITING: usize = 4;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,10 @@ impl Committer {
     pub fn step(&mut self) -> Step {
         let assembled = match self.pending.take() {
             Some(assembled) => match self.given_up() {
-                Some(error) => return self.refuse(assembled, &error),
+                Some(error) => {
+                    self.take_back(&assembled);
+                    return self.refuse(assembled, &error);
+                }
                 None => assembled,
             },
             None => match self.take_and_assemble() {
@@ -130,11 +133,14 @@ impl Committer {
         }
     }
 
-    /// Why a group that is blocked will never be written.
+    /// Why a group that is blocked is not waited for: who waits behind it would get no answer until there is space.
     fn given_up(&self) -> Option<Error> {
-        let closing_on_full = self.shared.status.is_closed() && self.shared.status.is_out_of_space();
-        let closed = closing_on_full.then_some(Error::Closed);
-        self.shared.status.poisoned().or(closed)
+        let full = self.shared.status.is_flusher_stuck().then(|| {
+            let free = self.shared.space().free;
+            let needed = free.saturating_add(1);
+            Error::OutOfSpace { free, needed }
+        });
+        self.shared.status.poisoned().or(full)
     }
 
     /// Why nothing can be committed now.
@@ -155,7 +161,7 @@ impl Committer {
 
     /// The volume has no room for the segments, and no more may wait for them in memory.
     fn flusher_is_stuck(&self) -> bool {
-        self.shared.status.is_out_of_space()
+        self.shared.status.is_flusher_stuck()
             && self.shared.inbox.state().bytes > self.shared.settings.unflushed_bytes_max
     }
 
@@ -170,15 +176,19 @@ impl Committer {
     }
 
     fn repair_runs(&self) {
-        tracing::warn!("a run of identities is damaged; it is written anew");
-        let (answer, _) = tokio::sync::oneshot::channel();
-        // Nobody waits for it: until then what it held is not recognised.
-        drop(self.shared.inbox.command(super::shared::Command::RepairRuns(answer)));
+        if self.shared.inbox.repair_runs() {
+            tracing::warn!("a run of identities is damaged; it is written anew");
+        }
     }
 
     /// Writes and syncs a group, then shows it. Without records there is nothing to write: all it answers is durable,
     /// because one group is in flight at a time.
     fn write(&mut self, mut assembled: Assembled) -> Step {
+        if assembled.unsure {
+            self.take_back(&assembled);
+            let retry_after = self.shared.settings.retry_after;
+            return self.refuse(assembled, &Error::Busy { retry_after });
+        }
         if assembled.records > 0 {
             match self.write_frame(&mut assembled) {
                 Ok(()) => self.publish(&mut assembled),
@@ -296,6 +306,7 @@ impl Committer {
                 next: batch.next,
                 append_time: assembled.append_time,
                 bytes: bytes.slice(batch.range()),
+                frame_len: bytes.len(),
             });
             assert!(state.high_water <= batch.base, "offsets of a partition grow");
             state.high_water = batch.next;
@@ -384,7 +395,7 @@ fn wait_for_flusher(shared: &Shared) {
     if shared.inbox.state().bytes > max {
         shared.inbox.wake();
         shared.inbox.wait(|inbox| {
-            let stuck = shared.status.is_out_of_space() || shared.status.poisoned().is_some();
+            let stuck = shared.status.is_flusher_stuck() || shared.status.poisoned().is_some();
             inbox.bytes <= max || inbox.ended || stuck
         });
     }
@@ -395,8 +406,7 @@ fn wait_for_checkpoint(shared: &Shared) {
     shared.inbox.state().checkpoint = true;
     shared.inbox.wake();
     shared.inbox.wait(|inbox| {
-        let closing_on_full = shared.status.is_closed() && shared.status.is_out_of_space();
-        let given_up = closing_on_full || shared.status.poisoned().is_some();
+        let given_up = shared.status.is_flusher_stuck() || shared.status.poisoned().is_some();
         !inbox.checkpoint || inbox.ended || given_up
     });
     shared.status.set_behind(false);

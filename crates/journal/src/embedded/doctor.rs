@@ -287,9 +287,9 @@ fn examine_index(disk: &Disk, layout: &Layout, id: PartitionId, base: Offset, re
 }
 
 fn examine_run(disk: &Disk, layout: &Layout, number: u64, report: &mut Report) -> Outcome<()> {
-    let read = Run::open(disk, layout, number).and_then(|run| Ok((run.filter(disk)?, run.read_all(disk)?)));
+    let read = Run::open(disk, layout, number).and_then(|run| run.verify(disk));
     match read {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(RunError::Damaged) => {
             let what = "it is missing or damaged and is written anew from the segments";
             report.add(Severity::Harmless, &layout.run(number), 0, what);

@@ -8,7 +8,7 @@ pub use runs::identified;
 
 use super::{
     checkpoint::{Checkpoint, CheckpointPartition},
-    disk::{Disk, File, Outcome},
+    disk::{Disk, Failure, File, Outcome},
     partition::{Partition, Slot},
     shared::{Command, Ending, Group, InboxState, Shared},
 };
@@ -113,13 +113,18 @@ impl Flusher {
         }
         let done = self.work(&mut replies);
         let answer = match done {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.shared.status.is_flusher_stuck() {
+                    self.shared.status.set_flusher_stuck(None);
+                }
+                Ok(())
+            }
             Err(failure) if failure.is_shortage() => {
                 let free = self.shared.space().free;
                 tracing::warn!(%failure, "the volume or the process is at a limit; flushing is tried again");
                 self.shared
                     .status
-                    .set_out_of_space(Some((free, free.saturating_add(1))));
+                    .set_flusher_stuck(Some((free, free.saturating_add(1))));
                 Err(Error::from(failure))
             }
             Err(failure) => {
@@ -277,7 +282,7 @@ impl Flusher {
     fn checkpoint_with_reserve(&mut self) -> Outcome<()> {
         match self.checkpoint() {
             Err(failure) if failure.is_shortage() && self.changed => {
-                if self.shared.write_ahead.give_back()? {
+                if self.shared.write_ahead.give_back() {
                     self.checkpoint()
                 } else {
                     Err(failure)
@@ -298,13 +303,18 @@ impl Flusher {
         self.checkpointed_through = checkpoint.sequence;
         self.bytes_since_checkpoint = 0;
         self.changed = false;
-        for path in std::mem::take(&mut self.obsolete) {
-            self.disk.remove(&path)?;
-        }
-        for path in std::mem::take(&mut self.obsolete_topics) {
-            self.disk.remove_directory(&path)?;
-        }
-        self.shared.write_ahead.recycle(self.checkpointed_through)
+        self.remove_obsolete();
+        self.shared.write_ahead.recycle(self.checkpointed_through);
+        Ok(())
+    }
+
+    /// What cannot be removed now, for instance because a reader just wrote an index beside it, is tried again after the next
+    /// checkpoint.
+    fn remove_obsolete(&mut self) {
+        let disk = &self.disk;
+        let is_left = |removed: Outcome<()>| removed.inspect_err(warn_left).is_err();
+        self.obsolete.retain(|path| is_left(disk.remove(path)));
+        self.obsolete_topics.retain(|path| is_left(disk.remove_directory(path)));
     }
 
     fn assemble_checkpoint(&self) -> Checkpoint {
@@ -358,6 +368,10 @@ impl Command {
     }
 }
 
+fn warn_left(failure: &Failure) {
+    tracing::warn!(%failure, "removing is tried again after the next checkpoint");
+}
+
 /// The oldest groups beyond what stays in memory, once there is enough to flush.
 fn overdue(inbox: &InboxState, shared: &Shared) -> Vec<Arc<Group>> {
     if inbox.bytes < shared.settings.flush_bytes {
@@ -379,9 +393,9 @@ pub fn run(mut flusher: Flusher) -> Result<(), Error> {
     let flush_bytes = shared.settings.flush_bytes;
     let last = loop {
         shared.inbox.wait(|inbox| {
-            let flush = inbox.bytes >= flush_bytes && !shared.status.is_out_of_space();
+            let flush = inbox.bytes >= flush_bytes && !shared.status.is_flusher_stuck();
             let asked =
-                !inbox.commands.is_empty() || inbox.prepare || inbox.checkpoint && !shared.status.is_out_of_space();
+                !inbox.commands.is_empty() || inbox.prepare || inbox.checkpoint && !shared.status.is_flusher_stuck();
             flush || asked || inbox.retry || inbox.closing || shared.status.poisoned().is_some()
         });
         if let Some(poisoned) = shared.status.poisoned() {

@@ -11,7 +11,8 @@
 //!  40     4  body length
 //!  44     4  number of batches
 //!  48     4  number of copies
-//!  52     8  reserved, 0
+//!  52     4  reserved, 0
+//!  56     4  CRC-32C of: salt (8 bytes), bytes 0 to 56
 //!  60     4  CRC-32C of: salt (8 bytes), bytes 0 to 60, body
 //!  64     -  body: per batch {bus u32, topic u32, partition u32, length u32, RecordBatch v2};
 //!            then per copy {batch u32, record in the batch u32}: records that are not their entry's primary
@@ -27,6 +28,7 @@ pub const HEADER_LEN: usize = 64;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TLFR");
 const VERSION: u32 = 1;
+const HEADER_CRC_AT: usize = 56;
 const CRC_AT: usize = 60;
 
 /// One use of a write-ahead file, as far as its frames are concerned.
@@ -61,13 +63,14 @@ impl FrameHeader {
         (HEADER_LEN as u64 + self.body_len as u64).next_multiple_of(PAGE)
     }
 
-    /// Reads a header without checking its checksum: for knowing how much to read.
+    /// Reads the header alone, which has a checksum of its own: for knowing how much to read.
     pub fn peek(bytes: &[u8], epoch: Epoch) -> Option<Self> {
         let (header, number) = Self::peek_any(bytes)?;
-        (number == epoch.number).then_some(header)
+        let stored = u32::from_le_bytes(*bytes[HEADER_CRC_AT..].first_chunk()?);
+        (number == epoch.number && header_checksum(bytes, epoch.salt) == stored).then_some(header)
     }
 
-    /// The same for any epoch, whose number is given as well.
+    /// Reads a header of any epoch, whose number is given as well; without the salt nothing is verified.
     pub fn peek_any(bytes: &[u8]) -> Option<(Self, u64)> {
         let mut fields = Fields::new(bytes.get(..HEADER_LEN)?);
         (fields.u32()? == MAGIC && fields.u32()? == VERSION).then_some(())?;
@@ -126,11 +129,19 @@ pub fn finish(out: &mut Vec<u8>, epoch: Epoch, header: FrameHeader) {
     front.put_u32(u32::try_from(header.body_len).expect("a frame is below 4 GiB"));
     front.put_u32(header.batches);
     front.put_u32(header.copies);
-    front.put_u64(0);
+    front.put_u32(0);
+    let crc = header_checksum(&front, epoch.salt);
+    front.put_u32(crc);
     out[..CRC_AT].copy_from_slice(&front);
     let crc = checksum(&out[..HEADER_LEN + header.body_len], epoch.salt);
     out[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     out.resize(out.len().next_multiple_of(PAGE as usize), 0);
+}
+
+/// The checksum that a header should have.
+pub fn header_checksum(frame: &[u8], salt: u64) -> u32 {
+    let crc = crc32c::crc32c(&salt.to_le_bytes());
+    crc32c::crc32c_append(crc, &frame[..HEADER_CRC_AT])
 }
 
 /// Over salt, header and body.
@@ -215,8 +226,9 @@ mod tests {
             "1d000000",
             "01000000",
             "01000000",
-            "0000000000000000",
-            "5804865c",
+            "00000000",
+            "7c8e196c",
+            "c0af3e30",
             "01000000",
             "02000000",
             "05000000",

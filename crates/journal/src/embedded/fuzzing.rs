@@ -104,6 +104,8 @@ fn summed_frames(bytes: &[u8]) -> Vec<u8> {
             continue;
         };
         frame[32..40].copy_from_slice(&EPOCH.number.to_le_bytes());
+        let crc = frame::header_checksum(frame, EPOCH.salt);
+        set_u32(frame, HEADER_LEN - 8, crc);
         let crc = frame::checksum(frame, EPOCH.salt);
         set_u32(frame, HEADER_LEN - 4, crc);
     }
@@ -275,12 +277,13 @@ pub fn identity_run(bytes: &[u8]) -> [Option<usize>; 2] {
 fn read_run(bytes: Vec<u8>) -> Option<usize> {
     let (disk, _) = disk_with(&layout().identities(), &layout().run(1), bytes);
     let run = Run::open(&disk, &layout(), 1).ok()?;
-    let (filter, all) = (run.filter(&disk), run.read_all(&disk));
+    let file = run.open_file(&disk).expect("it was opened before");
+    let (filter, all) = (run.filter(&file), run.read_all(&disk));
     for lookup in [0, 7, u64::MAX] {
         let found = run.find(&disk, PARTITION.topic.bus, lookup);
         let filtered = filter
             .as_ref()
-            .map(|filter| run.find_filtered(&disk, filter, PARTITION.topic.bus, lookup));
+            .map(|filter| run.find_filtered(&file, filter, PARTITION.topic.bus, lookup));
         if let (Ok(found), Ok(Ok(filtered))) = (found, filtered) {
             assert_eq!(found, filtered);
             assert!(all.as_ref().is_ok_and(|all| found.iter().all(|one| all.contains(one))) || all.is_err());

@@ -2,7 +2,7 @@
 //! duplicate is answered is the commit's.
 
 use super::{
-    disk::Disk,
+    disk::{Disk, File},
     run::{Filter, Identified, Run, RunError},
 };
 use crate::{AppendTime, Identity, Position};
@@ -22,6 +22,22 @@ pub struct First {
     pub append_time: AppendTime,
 }
 
+/// A run with its filter; open, because it may be merged into another at any moment.
+#[derive(Debug)]
+struct OpenRun {
+    run: Arc<Run>,
+    filter: Filter,
+    file: File,
+}
+
+impl OpenRun {
+    fn new(disk: &Disk, run: Arc<Run>) -> Result<Self, RunError> {
+        let file = run.open_file(disk)?;
+        let filter = run.filter(&file)?;
+        Ok(Self { run, filter, file })
+    }
+}
+
 /// The identities of the window. Owned by the commit.
 #[derive(Debug)]
 pub struct Deduplication {
@@ -35,8 +51,10 @@ pub struct Deduplication {
     evicted: Option<AppendTime>,
     /// Frames up to here are in runs.
     in_runs: u64,
-    /// The runs of the window, with their filters, newest first.
-    runs: Vec<(Arc<Run>, Filter)>,
+    /// The runs of the window, newest first.
+    runs: Vec<OpenRun>,
+    /// A run of the window could not be opened.
+    incomplete: bool,
 }
 
 impl Deduplication {
@@ -51,6 +69,7 @@ impl Deduplication {
             evicted: None,
             in_runs: 0,
             runs: Vec::new(),
+            incomplete: false,
         }
     }
 
@@ -71,8 +90,11 @@ impl Deduplication {
     }
 
     fn find_in_runs(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
-        for (run, filter) in self.runs.iter().filter(|(run, _)| now - run.newest < self.window) {
-            let found = run.find_filtered(&self.disk, filter, bus, identity.lookup)?;
+        if self.incomplete {
+            return Err(RunError::Damaged);
+        }
+        for open in self.runs.iter().filter(|open| now - open.run.newest < self.window) {
+            let found = open.run.find_filtered(&open.file, &open.filter, bus, identity.lookup)?;
             let same = found.iter().filter(|found| found.primary && found.identity == identity);
             if let Some(first) = same.min_by_key(|found| found.append_time) {
                 return Ok(Some(First::from(first)).filter(|first| now - first.append_time < self.window));
@@ -126,14 +148,17 @@ impl Deduplication {
     /// Learns which runs exist and that they hold all frames up to `sequence`.
     pub fn set_runs(&mut self, runs: &[Arc<Run>], sequence: u64, now: AppendTime) -> Result<(), RunError> {
         let mut known = std::mem::take(&mut self.runs);
-        for run in runs.iter().rev().filter(|run| now - run.newest < self.window) {
-            let filter = match known.iter().position(|(old, _)| old.number == run.number) {
-                Some(place) => known.swap_remove(place).1,
-                None => run.filter(&self.disk)?,
-            };
-            self.runs.push((run.clone(), filter));
-        }
         self.in_runs = sequence;
+        // Until all are open nobody is told that something is no duplicate.
+        self.incomplete = true;
+        for run in runs.iter().rev().filter(|run| now - run.newest < self.window) {
+            let open = match known.iter().position(|open| open.run.number == run.number) {
+                Some(place) => known.swap_remove(place),
+                None => OpenRun::new(&self.disk, run.clone())?,
+            };
+            self.runs.push(open);
+        }
+        self.incomplete = false;
         Ok(())
     }
 
@@ -166,21 +191,27 @@ impl From<&Identified> for First {
     }
 }
 
+/// A frame's sequence and identities.
+type RecentFrame = (u64, Arc<Vec<Identified>>);
+
+/// Frames that a search takes at once: the commit waits as long.
+const FRAMES_AT_ONCE: usize = 256;
+
 /// Identities of durable records that no run holds yet: the commit adds, the flusher takes, everybody searches.
 #[derive(Debug, Default)]
 pub struct Recent {
-    frames: Mutex<VecDeque<(u64, Vec<Identified>)>>,
+    frames: Mutex<VecDeque<RecentFrame>>,
 }
 
 impl Recent {
-    fn frames(&self) -> MutexGuard<'_, VecDeque<(u64, Vec<Identified>)>> {
+    fn frames(&self) -> MutexGuard<'_, VecDeque<RecentFrame>> {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a durable frame's.
     pub fn add(&self, sequence: u64, identities: Vec<Identified>) {
         if !identities.is_empty() {
-            self.frames().push_back((sequence, identities));
+            self.frames().push_back((sequence, Arc::new(identities)));
         }
     }
 
@@ -196,9 +227,28 @@ impl Recent {
 
     /// Copies of all of frames up to `sequence`.
     pub fn through(&self, sequence: u64) -> Vec<Identified> {
-        let frames = self.frames();
-        let through = frames.iter().take_while(|(frame, _)| *frame <= sequence);
-        through.flat_map(|(_, found)| found.iter().copied()).collect()
+        let mut found = Vec::new();
+        self.each_frame(|(frame, identities)| {
+            if *frame <= sequence {
+                found.extend_from_slice(identities);
+            }
+        });
+        found
+    }
+
+    /// Shows all frames, and holds the lock for a few of them at a time only: the commit takes it for every frame.
+    fn each_frame(&self, mut each: impl FnMut(&RecentFrame)) {
+        let mut next = 0;
+        loop {
+            let some: Vec<RecentFrame> = {
+                let frames = self.frames();
+                let first = frames.partition_point(|(frame, _)| *frame < next);
+                frames.range(first..).take(FRAMES_AT_ONCE).cloned().collect()
+            };
+            let Some((last, _)) = some.last() else { return };
+            next = last + 1;
+            some.iter().for_each(&mut each);
+        }
     }
 
     /// Drops those of frames up to `sequence`: a run holds them.
@@ -210,10 +260,9 @@ impl Recent {
 
     /// Everything of one bus with this lookup hash.
     pub fn find(&self, bus: u32, lookup: u64) -> Vec<Identified> {
-        let frames = self.frames();
-        let all = frames.iter().flat_map(|(_, found)| found);
-        all.filter(|found| found.partition.topic.bus == bus && found.identity.lookup == lookup)
-            .copied()
-            .collect()
+        let mut found = Vec::new();
+        let is_it = |one: &Identified| one.partition.topic.bus == bus && one.identity.lookup == lookup;
+        self.each_frame(|(_, identities)| found.extend(identities.iter().filter(|one| is_it(one))));
+        found
     }
 }

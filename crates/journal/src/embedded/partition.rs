@@ -12,6 +12,13 @@ use std::{
     },
 };
 
+/// Frames below this are shared with readers whatever part of them a batch is.
+const LARGE_FRAME: usize = 1 << 20;
+
+/// A batch below this share of a large frame is copied for its reader: at least seven eighths of what it would hold are
+/// not its own.
+const SMALL_BATCH_SHARE: usize = 8;
+
 /// A partition's number within this process: an index into the commit thread's table. Never reused.
 pub type Slot = u32;
 
@@ -54,6 +61,8 @@ pub struct TailBatch {
     pub append_time: AppendTime,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Size of the frame that they share.
+    pub frame_len: usize,
 }
 
 /// What is known of a segment without looking at its file.
@@ -200,7 +209,16 @@ impl TailBatch {
     fn stored(&self) -> StoredBatch {
         StoredBatch {
             append_time: self.append_time,
-            bytes: self.bytes.clone(),
+            bytes: self.to_hand_out(),
+        }
+    }
+
+    /// A reader may keep a batch for long: what is small in a large frame is copied, lest it hold all of it.
+    fn to_hand_out(&self) -> Bytes {
+        if self.frame_len >= LARGE_FRAME && self.bytes.len() < self.frame_len / SMALL_BATCH_SHARE {
+            Bytes::copy_from_slice(&self.bytes)
+        } else {
+            self.bytes.clone()
         }
     }
 }

@@ -8,7 +8,8 @@ use super::{
     segment::{self, FRONT_LEN, Front, Walk, WalkError},
     shared::{Shared, lock},
 };
-use crate::{AppendTime, Bounds, Chunk, Damage, Error, Offset, Position, StoredBatch, batch::BatchHeader};
+use crate::{AppendTime, Bounds, Chunk, Damage, Error, Offset, PartitionId, Position, StoredBatch, batch::BatchHeader};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 /// What a read needs of a segment; taken under the partition's lock.
 #[derive(Clone, Copy, Debug)]
@@ -335,13 +336,17 @@ pub fn offset_at(shared: &Shared, partition: &Partition, time: AppendTime) -> Re
 /// Every readable record of a bus with this lookup hash, newest first. Does I/O; `None` if a run is damaged.
 pub fn find(shared: &Shared, bus: u32, lookup: u64, limit: usize) -> Result<Option<Vec<Position>>, Error> {
     // First what is in memory: it leaves only when a run has it.
-    let mut found = shared.recent.find(bus, lookup);
-    for run in shared.runs().runs.iter().rev() {
-        if found.len() >= limit {
+    let mut found = Found::default();
+    found.add(shared, shared.recent.find(bus, lookup));
+    // A run that was written anew has a new number and old records.
+    let mut runs = shared.runs().runs.clone();
+    runs.sort_by_key(|run| Reverse(run.newest));
+    for run in runs {
+        if found.count_from(run.newest) >= limit {
             break;
         }
         match run.find(&shared.settings.disk, bus, lookup) {
-            Ok(more) => found.extend(more),
+            Ok(more) => found.add(shared, more),
             Err(RunError::Damaged) if shared.runs().runs.iter().all(|now| now.number != run.number) => {
                 // It was merged into another meanwhile.
                 return find(shared, bus, lookup, limit);
@@ -350,18 +355,39 @@ pub fn find(shared: &Shared, bus: u32, lookup: u64, limit: usize) -> Result<Opti
             Err(RunError::Failed(failure)) => return Err(failure.into()),
         }
     }
-    found.retain(|found| is_readable(shared, found));
-    found.sort_unstable_by_key(|found| std::cmp::Reverse((found.append_time, found.offset, found.partition)));
-    let mut positions: Vec<_> = found
-        .iter()
-        .map(|found| Position {
-            partition: found.partition,
-            offset: found.offset,
-        })
-        .collect();
-    positions.dedup();
-    positions.truncate(limit);
-    Ok(Some(positions))
+    let positions = found.0.into_iter().take(limit);
+    Ok(Some(
+        positions
+            .map(|(_, Reverse(offset), Reverse(partition))| Position { partition, offset })
+            .collect(),
+    ))
+}
+
+/// Readable records, newest first, each once.
+#[derive(Debug, Default)]
+struct Found(BTreeSet<(Reverse<AppendTime>, Reverse<Offset>, Reverse<PartitionId>)>);
+
+impl Found {
+    fn add(&mut self, shared: &Shared, more: Vec<Identified>) {
+        let readable = more.into_iter().filter(|found| is_readable(shared, found));
+        self.0.extend(readable.map(|found| {
+            let Identified {
+                append_time,
+                offset,
+                partition,
+                ..
+            } = found;
+            (Reverse(append_time), Reverse(offset), Reverse(partition))
+        }));
+    }
+
+    /// How many are not older than this.
+    fn count_from(&self, time: AppendTime) -> usize {
+        self.0
+            .iter()
+            .take_while(|(Reverse(found), _, _)| *found >= time)
+            .count()
+    }
 }
 
 fn is_readable(shared: &Shared, found: &Identified) -> bool {

@@ -261,10 +261,15 @@ impl Run {
         self.search(&file, (bus, lookup))
     }
 
-    /// The same behind a filter that is in memory.
+    /// Its file, opened.
+    pub fn open_file(&self, disk: &Disk) -> Result<File, RunError> {
+        Ok(disk.open_to_read(&self.path)?)
+    }
+
+    /// The same in an open file, behind a filter that is in memory.
     pub fn find_filtered(
         &self,
-        disk: &Disk,
+        file: &File,
         filter: &Filter,
         bus: u32,
         lookup: u64,
@@ -272,7 +277,7 @@ impl Run {
         if !filter.may_hold(bus, lookup, self.blocks) {
             return Ok(Vec::new());
         }
-        self.search(&disk.open_to_read(&self.path)?, (bus, lookup))
+        self.search(file, (bus, lookup))
     }
 
     fn search(&self, file: &File, key: (u32, u64)) -> Result<Vec<Identified>, RunError> {
@@ -320,9 +325,15 @@ impl Run {
         Ok(all)
     }
 
+    /// Reads all of it, and says whether every checksum holds.
+    pub fn verify(&self, disk: &Disk) -> Result<(), RunError> {
+        let file = self.open_file(disk)?;
+        self.filter(&file)?;
+        (0..self.pages()).try_for_each(|place| self.page(&file, place).map(drop))
+    }
+
     /// Its filter, verified.
-    pub fn filter(&self, disk: &Disk) -> Result<Filter, RunError> {
-        let file = disk.open_to_read(&self.path)?;
+    pub fn filter(&self, file: &File) -> Result<Filter, RunError> {
         let mut bytes = vec![0; usize::try_from(self.blocks).expect("a run is small") * BLOCK_LEN];
         file.read_exact_at(&mut bytes, self.filter_at())?;
         let good = bytes.chunks_exact(BLOCK_LEN).all(|block| unseal(block).is_some());
@@ -442,7 +453,8 @@ mod tests {
             (opened.count, opened.newest, &opened.covered),
             (1_000, 1_999, &run.covered)
         );
-        let filter = opened.filter(&disk).unwrap();
+        let file = opened.open_file(&disk).unwrap();
+        let filter = opened.filter(&file).unwrap();
         for lookup in 0..400 {
             let mut expected: Vec<_> = identities
                 .iter()
@@ -451,7 +463,7 @@ mod tests {
                 .collect();
             expected.sort_unstable_by_key(Identified::key);
             assert_eq!(opened.find(&disk, 2, lookup).unwrap(), expected);
-            assert_eq!(opened.find_filtered(&disk, &filter, 2, lookup).unwrap(), expected);
+            assert_eq!(opened.find_filtered(&file, &filter, 2, lookup).unwrap(), expected);
         }
         assert_eq!(opened.read_all(&disk).unwrap().len(), 1_000);
     }
@@ -466,9 +478,7 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 4;
             simulated.overwrite(&path, bad);
-            let seen = Run::open(&disk, &layout, 1)
-                .and_then(|run| Ok((run.filter(&disk)?, run.read_all(&disk)?)))
-                .is_err();
+            let seen = Run::open(&disk, &layout, 1).and_then(|run| run.verify(&disk)).is_err();
             assert!(seen, "byte {at}");
         }
         assert_eq!(run.count, 100);

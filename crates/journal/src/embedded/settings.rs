@@ -2,7 +2,7 @@
 //! reason.
 
 use super::{clock::Clock, disk::Disk};
-use crate::Identify;
+use crate::{Error, Identify};
 use std::{path::PathBuf, time::Duration};
 
 const MIB: u64 = 1 << 20;
@@ -56,8 +56,12 @@ pub struct Settings {
     pub unflushed_bytes_max: u64,
     /// A segment is closed at this size. Default 64 MiB.
     pub segment_bytes: u64,
+    /// A segment is closed before the first record of another such period, counted from the epoch: else one that hardly grows
+    /// keeps its oldest record as long as its newest. Default 1 day.
+    pub segment_period: Duration,
     /// Growing segments that are kept open. Default: a quarter of the files that the process may have open, 64 at least;
-    /// with fewer than there are partitions, one that is put away is synced first, which costs throughput.
+    /// with fewer than there are partitions, one that is put away is synced first, which costs throughput. As many closed
+    /// ones may wait for their sync.
     pub open_segments_max: usize,
     /// Encoded bytes that may wait for the commit thread; one request always may. Default 64 MiB.
     pub queue_bytes_max: usize,
@@ -130,6 +134,7 @@ impl Settings {
             tail_bytes: 4 * MIB,
             unflushed_bytes_max: 64 * MIB,
             segment_bytes: 64 * MIB,
+            segment_period: Duration::from_secs(24 * 3_600),
             open_segments_max: open_segments_max(),
             queue_bytes_max: REQUEST_BYTES_MAX,
             queue_count_max: 16_384,
@@ -139,6 +144,42 @@ impl Settings {
             publish_mark_percent: 5,
             retry_after: Duration::from_secs(1),
             drive: Drive::Threads,
+        }
+    }
+
+    /// What no journal can work with is refused.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let page = super::format::PAGE;
+        let checks = [
+            (
+                self.write_ahead_file_bytes >= 4 * page && self.write_ahead_file_bytes.is_multiple_of(page),
+                "write_ahead_file_bytes is not at least four whole pages",
+            ),
+            (
+                self.write_ahead_bytes_max >= 2 * self.write_ahead_file_bytes,
+                "write_ahead_bytes_max holds no two files",
+            ),
+            (
+                self.tail_bytes <= self.unflushed_bytes_max,
+                "tail_bytes is above unflushed_bytes_max",
+            ),
+            (
+                self.flush_bytes <= self.unflushed_bytes_max,
+                "flush_bytes is above unflushed_bytes_max",
+            ),
+            (
+                self.segment_bytes > 0 && self.segment_period > Duration::ZERO,
+                "segments have no size or time",
+            ),
+            (
+                self.queue_count_max > 0 && self.run_identities > 0,
+                "queue_count_max or run_identities is 0",
+            ),
+            (self.publish_mark_percent <= 100, "publish_mark_percent is above 100"),
+        ];
+        match checks.iter().find(|(holds, _)| !holds) {
+            Some((_, what)) => Err(Error::Settings { what }),
+            None => Ok(()),
         }
     }
 

@@ -84,7 +84,12 @@ impl Shared {
     /// `Err` below the publish mark.
     pub fn check_space(&self) -> Result<(), (u64, u64)> {
         let DiskSpace { total, free } = self.space();
-        let needed = total / 100 * self.settings.publish_mark_percent;
+        let mark = total / 100 * self.settings.publish_mark_percent;
+        // On a small volume a file is more than the mark: it has to fit above it.
+        let needed = match self.write_ahead.has_spare() {
+            true => mark,
+            false => mark.saturating_add(self.settings.write_ahead_file_bytes),
+        };
         if free < needed || (free == 0 && total == 0) {
             Err((free, needed))
         } else {
@@ -339,6 +344,14 @@ impl Inbox {
         self.changed.notify_all();
     }
 
+    /// Asks for the repair of runs, unless that is asked for already. Nobody waits for it.
+    pub fn repair_runs(&self) -> bool {
+        let (answer, _) = oneshot::channel();
+        let asked = |command: &Command| matches!(command, Command::RepairRuns(_));
+        let first = !self.state().commands.iter().any(asked);
+        first && self.command(Command::RepairRuns(answer)).is_ok()
+    }
+
     /// The flusher ends: whoever asked and got no answer learns it by the closed channel.
     pub fn end(&self) {
         let mut state = self.state();
@@ -384,13 +397,16 @@ struct Reason {
     behind: bool,
     /// Free and needed when it was last seen full.
     out_of_space: Option<(u64, u64)>,
+    /// The flusher met a limit of the system at its last step: free and needed then.
+    flusher_stuck: Option<(u64, u64)>,
 }
 
 impl Status {
     fn change(&self, change: impl FnOnce(&mut Reason)) {
         let mut reason = lock(&self.reason);
         change(&mut reason);
-        let troubled = reason.poisoned.is_some() || reason.closed || reason.behind || reason.out_of_space.is_some();
+        let short = reason.out_of_space.is_some() || reason.flusher_stuck.is_some();
+        let troubled = reason.poisoned.is_some() || reason.closed || reason.behind || short;
         self.troubled.store(troubled, Ordering::Release);
     }
 
@@ -424,9 +440,14 @@ impl Status {
         self.change(|reason| reason.out_of_space = space);
     }
 
-    /// Whether the volume was seen full.
-    pub fn is_out_of_space(&self) -> bool {
-        self.is_troubled() && lock(&self.reason).out_of_space.is_some()
+    /// Free and needed bytes when the flusher's last step met a limit of the system; `None` once a step succeeds.
+    pub fn set_flusher_stuck(&self, space: Option<(u64, u64)>) {
+        self.change(|reason| reason.flusher_stuck = space);
+    }
+
+    /// Whether the flusher's last step met a limit of the system.
+    pub fn is_flusher_stuck(&self) -> bool {
+        self.is_troubled() && lock(&self.reason).flusher_stuck.is_some()
     }
 
     /// Whether it is shut down, or on the way.
@@ -462,6 +483,10 @@ impl Status {
             Reason { closed: true, .. } => Health::Closed,
             Reason {
                 out_of_space: Some((free, needed)),
+                ..
+            }
+            | Reason {
+                flusher_stuck: Some((free, needed)),
                 ..
             } => Health::OutOfSpace {
                 free: *free,

@@ -96,6 +96,8 @@ pub struct WriteAheadSet {
     state: Mutex<State>,
     /// Files that a recovery needs, readable while the state is locked for long.
     in_use: AtomicU64,
+    /// Prepared and once-used files, likewise.
+    spare: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -117,6 +119,7 @@ impl WriteAheadSet {
     /// A set that knows these files, oldest first, whose frames are all checkpointed.
     pub fn new(settings: &Settings, layout: &Layout, stale: Vec<File>, next_number: u64, next_slot: u64) -> Self {
         let file_bytes = settings.write_ahead_file_bytes;
+        let spare = AtomicU64::new(stale.len() as u64);
         Self {
             disk: settings.disk.clone(),
             directory: layout.write_ahead(),
@@ -133,6 +136,7 @@ impl WriteAheadSet {
                 next_slot,
             }),
             in_use: AtomicU64::new(0),
+            spare,
         }
     }
 
@@ -145,9 +149,16 @@ impl WriteAheadSet {
         self.in_use.load(Ordering::Relaxed) * self.file_bytes
     }
 
-    fn count_in_use(&self, state: &State) {
+    /// Whether the next frame's file is there already.
+    pub fn has_spare(&self) -> bool {
+        self.spare.load(Ordering::Relaxed) > 0
+    }
+
+    fn count(&self, state: &State) {
         let files = state.filled.len() as u64 + u64::from(state.current.is_some());
         self.in_use.store(files, Ordering::Relaxed);
+        let spare = state.ready.len() + state.stale.len();
+        self.spare.store(spare as u64, Ordering::Relaxed);
     }
 
     /// Size of each file.
@@ -172,7 +183,7 @@ impl WriteAheadSet {
                 .push_back((current.file.clone(), current.epoch.number, last_sequence));
         }
         state.current = Some(next.epoch.number);
-        self.count_in_use(&state);
+        self.count(&state);
         Ok(next)
     }
 
@@ -183,6 +194,7 @@ impl WriteAheadSet {
         if state.ready.is_empty() {
             let ready = self.make(&mut state, sequence_floor)?;
             state.ready.push_back(ready);
+            self.count(&state);
         }
         Ok(())
     }
@@ -255,30 +267,35 @@ impl WriteAheadSet {
     }
 
     /// Removes a file that nothing needs, for its space; false if there is none.
-    pub fn give_back(&self) -> Outcome<bool> {
+    pub fn give_back(&self) -> bool {
         let mut state = self.state();
         let spare = state.stale.pop_front();
-        let Some(file) = spare.or_else(|| state.ready.pop_back().map(|ready| ready.file)) else {
-            return Ok(false);
-        };
-        self.disk.remove(file.path())?;
-        Ok(true)
+        let file = spare.or_else(|| state.ready.pop_back().map(|ready| ready.file));
+        self.count(&state);
+        // One that cannot be removed is found by the next start.
+        file.is_some_and(|file| self.disk.remove(file.path()).inspect_err(warn_left).is_ok())
     }
 
     /// Lets the files go whose frames are all checkpointed, and removes those that are too many.
-    pub fn recycle(&self, sequence: u64) -> Outcome<()> {
+    pub fn recycle(&self, sequence: u64) {
         let mut state = self.state();
         while state.filled.front().is_some_and(|(_, _, last)| *last <= sequence) {
             let (file, _, _) = state.filled.pop_front().expect("there is a front");
             state.stale.push_back(file);
         }
-        self.count_in_use(&state);
         while state.stale.len() as u64 > self.spare_max {
-            let file = state.stale.pop_front().expect("it holds more than the spares");
-            self.disk.remove(file.path())?;
+            let file = state.stale.front().expect("it holds more than the spares");
+            if self.disk.remove(file.path()).inspect_err(warn_left).is_err() {
+                break;
+            }
+            state.stale.pop_front();
         }
-        Ok(())
+        self.count(&state);
     }
+}
+
+fn warn_left(failure: &Failure) {
+    tracing::warn!(%failure, "a write-ahead file that is too many stays");
 }
 
 /// The files of a directory in the order of their numbers, then those without a readable header.

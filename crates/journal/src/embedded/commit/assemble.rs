@@ -28,6 +28,8 @@ pub(super) struct Assembled {
     pub(super) answers: Answers,
     pub(super) records: u64,
     pub(super) record_bytes: u64,
+    /// A run that may hold an identity could not be asked: nothing of the group is accepted, for it may be a duplicate.
+    pub(super) unsure: bool,
 }
 
 impl Committer {
@@ -63,7 +65,7 @@ impl Committer {
         let mut appended = Vec::with_capacity(request.append.entries.len());
         for (entry, place_in_request) in request.append.entries.iter().zip(0..) {
             let slots = slots.by_ref().take(entry.records.len());
-            appended.push(match self.duplicate_of(entry, assembled.append_time) {
+            appended.push(match self.duplicate_of(entry, assembled) {
                 Some(first) => {
                     slots.for_each(drop);
                     assembled.duplicate(first, &self.shared)
@@ -100,13 +102,19 @@ impl Committer {
         Ok(())
     }
 
-    fn duplicate_of(&self, entry: &Entry, now: AppendTime) -> Option<First> {
+    fn duplicate_of(&mut self, entry: &Entry, assembled: &mut Assembled) -> Option<First> {
         let identity = entry.identity.filter(|_| entry.deduplicate == Deduplicate::Yes)?;
         let bus = entry.records[0].0.topic.bus;
-        match self.identities.find(bus, identity, now) {
+        match self.identities.find(bus, identity, assembled.append_time) {
+            Ok(Some(first)) if self.shared.registry.get(first.position.partition).is_err() => {
+                // Its topic was deleted: the record does not exist any more.
+                self.identities.remove(bus, identity.unique, first);
+                None
+            }
             Ok(first) => first,
             Err(_) => {
                 self.repair_runs();
+                assembled.unsure = true;
                 None
             }
         }
@@ -211,6 +219,7 @@ impl Assembled {
             answers: Vec::new(),
             records: 0,
             record_bytes: 0,
+            unsure: false,
         }
     }
 

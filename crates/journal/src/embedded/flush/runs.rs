@@ -138,8 +138,7 @@ impl Flusher {
     }
 
     fn is_good(&self, run: &Run) -> bool {
-        let read = Run::open(&self.disk, &self.shared.layout, run.number)
-            .and_then(|run| Ok((run.filter(&self.disk)?, run.read_all(&self.disk)?)));
+        let read = Run::open(&self.disk, &self.shared.layout, run.number).and_then(|run| run.verify(&self.disk));
         !matches!(read, Err(RunError::Damaged))
     }
 

@@ -32,10 +32,17 @@ impl Flusher {
             .filter(|(_, batch)| batch.next > flushed)
             .peekable();
         while batches.peek().is_some() {
-            let mut segment = self.segment_to_grow(partition, batches.peek().map_or(0, |(_, batch)| batch.base))?;
+            let (base, time) = batches
+                .peek()
+                .map_or((0, 0), |(group, batch)| (batch.base, group.append_time));
+            let mut segment = self.segment_to_grow(partition, base, time)?;
+            let period = self.period(time);
             let begin = segment.bytes;
             let mut out = Vec::new();
-            while let Some((group, batch)) = batches.next_if(|_| segment.bytes < self.shared.settings.segment_bytes) {
+            let fits = |segment: &SegmentState, time| {
+                segment.bytes < self.shared.settings.segment_bytes && self.period(time) == period
+            };
+            while let Some((group, batch)) = batches.next_if(|(group, _)| fits(&segment, group.append_time)) {
                 segment.sparse.add(Mark {
                     offset: batch.base,
                     append_time: group.append_time,
@@ -54,11 +61,17 @@ impl Flusher {
         Ok(())
     }
 
-    /// The growing segment, opened; a new one where there is none or it is full.
-    fn segment_to_grow(&mut self, partition: &Partition, base: Offset) -> Outcome<SegmentState> {
+    fn period(&self, time: AppendTime) -> AppendTime {
+        let period = AppendTime::try_from(self.shared.settings.segment_period.as_millis()).unwrap_or(AppendTime::MAX);
+        time.div_euclid(period.max(1))
+    }
+
+    /// The growing segment, opened; a new one where there is none, or it is full or of an earlier period.
+    fn segment_to_grow(&mut self, partition: &Partition, base: Offset, time: AppendTime) -> Outcome<SegmentState> {
         let last = partition.state().segments.back().cloned();
         if let Some(last) = last.filter(|last| !last.sealed) {
-            if last.bytes < self.shared.settings.segment_bytes {
+            let in_period = last.next == last.base || self.period(last.newest) == self.period(time);
+            if last.bytes < self.shared.settings.segment_bytes && in_period {
                 self.open_active(partition, &last)?;
                 return Ok(last);
             }

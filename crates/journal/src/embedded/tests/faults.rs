@@ -51,7 +51,7 @@ fn append(journal: &Embedded, index: u32, number: u64) -> Result<u64, Error> {
 #[test]
 fn more_partitions_than_open_files_are_no_trouble() {
     let disk = SimulatedDisk::new(1);
-    disk.set_handles_max(90);
+    disk.set_handles_max(120);
     let journal = open(&disk);
     for number in 0..u64::from(PARTITIONS) * 3 {
         append(&journal, number as u32 % PARTITIONS, number).unwrap();
@@ -167,4 +167,125 @@ fn a_deleted_topic_leaves_nothing_in_memory() {
         .filter(|partition| partition.upgrade().is_some())
         .count();
     assert_eq!(left, 0, "partitions and the frames that their tails share");
+}
+
+/// An operation that the system refuses on files whose names contain this.
+fn refused(operation: Operation, name: &str, code: rustix::io::Errno) -> Option<Fault> {
+    let code = Some(code.raw_os_error());
+    Some(Fault {
+        code,
+        ..bug(operation, name)
+    })
+}
+
+#[test]
+fn a_frame_that_the_volume_has_no_room_for_is_refused_and_the_next_one_takes_its_place() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    append(&journal, 0, 0).unwrap();
+    disk.set_fault(refused(Operation::Write, ".frames", rustix::io::Errno::DQUOT));
+    assert!(matches!(append(&journal, 0, 1), Err(Error::OutOfSpace { .. })));
+    disk.set_fault(None);
+    assert_eq!(append(&journal, 0, 2).unwrap(), 1, "the offset was not used");
+    assert_eq!(append(&journal, 0, 1).unwrap(), 2, "what was refused is no duplicate");
+    drop(journal);
+    let journal = open(&disk.power_cycle());
+    let partition = PartitionId { topic: TOPIC, index: 0 };
+    assert_eq!(journal.bounds(partition).unwrap().high_water, 3);
+}
+
+#[test]
+fn what_cannot_be_removed_is_removed_after_a_later_checkpoint() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    for number in 0..200 {
+        append(&journal, 0, number).unwrap();
+    }
+    let partition = PartitionId { topic: TOPIC, index: 0 };
+    let segments = || {
+        disk.files()
+            .iter()
+            .filter(|path| path.extension().is_some_and(|it| it == "segment"))
+            .count()
+    };
+    let before = segments();
+    disk.set_fault(refused(Operation::Remove, "data", rustix::io::Errno::IO));
+    now(journal.trim(partition, 150)).unwrap();
+    assert_eq!((journal.health(), segments() >= before), (Health::Serving, true));
+    disk.set_fault(None);
+    now(journal.checkpoint()).unwrap();
+    assert!(segments() < before);
+}
+
+#[test]
+fn a_duplicate_of_a_deleted_topics_record_is_appended() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    let deleted = TopicId { bus: 1, topic: 100 };
+    now(journal.create_topic(deleted, 1)).unwrap();
+    let mut first = request(0, 7);
+    first.entries[0].records[0].0.topic = deleted;
+    let durable = journal.append(first).unwrap();
+    while journal.step() {}
+    now(durable).unwrap();
+    now(journal.delete_topic(deleted)).unwrap();
+    for duplicate in [false, true] {
+        let durable = journal.append(request(5, 7)).unwrap();
+        while journal.step() {}
+        assert_eq!(now(durable).unwrap()[0].duplicate, duplicate);
+    }
+}
+
+#[test]
+fn nothing_is_accepted_blindly_while_a_run_that_may_know_it_cannot_be_read() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    for number in 0..500 {
+        append(&journal, 0, number).unwrap();
+        if number % 50 == 0 {
+            now(journal.checkpoint()).unwrap();
+        }
+    }
+    disk.set_fault(refused(Operation::Read, ".run", rustix::io::Errno::IO));
+    assert!(matches!(append(&journal, 0, 3), Err(Error::Busy { .. })));
+    disk.set_fault(None);
+    // The repair that this asked for is carried out by the flusher.
+    now(journal.checkpoint()).unwrap();
+    let durable = journal.append(request(0, 3)).unwrap();
+    while journal.step() {}
+    assert!(now(durable).unwrap()[0].duplicate);
+}
+
+#[test]
+fn a_segment_ends_with_its_day() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let disk = SimulatedDisk::new(1);
+    let settings = Settings {
+        clock: Clock::Manual(clock.clone()),
+        ..settings(&disk)
+    };
+    let journal = Embedded::open(settings, &[(TOPIC, 1)]).unwrap();
+    for number in 0..5 {
+        append(&journal, 0, number).unwrap();
+        now(journal.checkpoint()).unwrap();
+        clock.pass(12 * 3_600_000);
+    }
+    let partition = PartitionId { topic: TOPIC, index: 0 };
+    let bases: Vec<_> = journal
+        .segments(partition)
+        .unwrap()
+        .iter()
+        .map(|segment| segment.base)
+        .collect();
+    assert_eq!(bases.len(), 3, "{bases:?}");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let disk = SimulatedDisk::new(1);
+    let tiny = Settings {
+        write_ahead_file_bytes: 100,
+        ..settings(&disk)
+    };
+    assert!(matches!(Embedded::open(tiny, &[]), Err(Error::Settings { .. })));
 }
