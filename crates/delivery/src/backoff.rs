@@ -53,12 +53,27 @@ pub fn next_attempt(
         return Next::AttemptsExhausted;
     }
     let drawn = wait(policy, progress.attempts, random);
-    let wait = drawn.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
-    let due = now.saturating_add(millis(wait));
-    match due > end_of_life(policy, progress) {
-        true => Next::TooOld,
-        false => Next::Again { due, wait },
+    let end = end_of_life(policy, progress);
+    if now.saturating_add(millis(drawn)) > end {
+        return Next::TooOld;
     }
+    // Patience that was asked for does not kill: the last attempt is made at the end of the age.
+    let wait = drawn.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
+    let due = now.saturating_add(millis(wait)).min(end);
+    let wait = Duration::from_millis(due.saturating_sub(now).max(0).unsigned_abs());
+    Next::Again { due, wait }
+}
+
+/// No row that this policy, or an endpoint, has written is due later than this from now.
+pub fn longest_wait(policy: &RetryPolicy) -> Duration {
+    let longest = match &policy.exponential {
+        Some(exponential) => exponential.max.mul_f64(1.0 + exponential.jitter.clamp(0.0, 1.0)),
+        None => {
+            let longest = policy.schedule.iter().max().copied().unwrap_or_default();
+            longest.mul_f64(1.0 + SPREAD)
+        }
+    };
+    longest.max(RETRY_AFTER_MAX)
 }
 
 fn end_of_life(policy: &RetryPolicy, progress: Progress) -> Millis {
@@ -171,6 +186,13 @@ mod tests {
                 wait: MINUTE
             }
         );
+    }
+
+    #[test]
+    fn patience_beyond_the_age_ends_at_the_age_and_not_at_once() {
+        let policy = policy(&[0, 1], None, MINUTE);
+        let next = next_attempt(&policy, tried(1), Some(60 * MINUTE), 1_000, 0.5);
+        assert!(matches!(next, Next::Again { due: 60_000, .. }), "{next:?}");
     }
 
     #[test]

@@ -31,6 +31,15 @@ impl Clock {
         }
     }
 
+    /// The same clock, showing no less than `least` now: a wall that was set back while nobody ran delays nothing.
+    pub fn at_least(self, least: Millis) -> Self {
+        let behind = least.saturating_sub(self.now()).max(0);
+        Self {
+            start: self.start.saturating_add(behind),
+            ..self
+        }
+    }
+
     /// Now; never goes back.
     pub fn now(&self) -> Millis {
         self.start + i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX / 4)
@@ -86,6 +95,13 @@ mod tests {
         let draw = |stream| Random::seeded(Some(7), stream).bits();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_starts_where_the_journal_is() {
+        let clock = Clock::simulated(1_000);
+        assert!(clock.at_least(5_000).now() >= 5_000);
+        assert!(clock.at_least(500).now() < 5_000);
     }
 
     #[test]

@@ -349,7 +349,8 @@ pub(crate) fn not_found(detail: String) -> Refusal {
 
 impl Core {
     /// Starts the tasks: creates missing journal topics, loads positions, marks and parked rows, starts router and lanes.
-    pub async fn start(parts: Parts) -> Result<Core, Error> {
+    pub async fn start(mut parts: Parts) -> Result<Core, Error> {
+        parts.settings.clock = parts.settings.clock.at_least(parts.journal.now());
         let (router, messages) = mpsc::channel(ROUTER_MESSAGES_MAX);
         let (changes, requests) = mpsc::channel(CHANGES_WAITING_MAX);
         // Bounded in fact: a lane has at most one message under way.

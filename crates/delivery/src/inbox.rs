@@ -62,6 +62,8 @@ struct Shared {
     /// Records above the position, settled or not, but for those that went back to the journal.
     events: usize,
     bytes: usize,
+    /// Bytes of parked rows that the lane has loaded.
+    loaded: usize,
     /// Records that the lane has.
     held: usize,
     limit: Limit,
@@ -129,6 +131,7 @@ impl Inbox {
             queue: Vec::new(),
             events: 0,
             bytes: 0,
+            loaded: 0,
             held: 0,
             limit: Limit::Nothing,
             skipped: HashMap::new(),
@@ -341,7 +344,11 @@ impl Inbox {
         shared.events -= effects.released.events;
         shared.bytes -= effects.released.bytes;
         shared.held -= effects.released.held;
-        self.node.held.fetch_sub(effects.released.bytes, Relaxed);
+        self.node.held.fetch_add(lane.loaded_bytes(), Relaxed);
+        self.node
+            .held
+            .fetch_sub(effects.released.bytes + shared.loaded, Relaxed);
+        shared.loaded = lane.loaded_bytes();
         for partition in effects.touched {
             let progress = shared.progress.entry(partition).or_default();
             progress.oldest = lane.oldest(partition);
@@ -361,7 +368,9 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let bytes = self.lock().bytes;
+        let shared = self.lock();
+        let bytes = shared.bytes + shared.loaded;
+        drop(shared);
         self.node.held.fetch_sub(bytes, Relaxed);
     }
 }

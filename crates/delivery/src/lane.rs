@@ -16,6 +16,7 @@ mod parking;
 
 use crate::{
     Outcome,
+    backoff::{longest_wait, millis},
     breaker::{Breaker, State},
     clock::Random,
     metrics::Counters,
@@ -174,7 +175,7 @@ enum Halt {
     ParkedFull,
     /// Too many dead letters.
     DeadFull,
-    /// The endpoint said 410.
+    /// The endpoint said 410. Not kept in the store: after a restart it is asked once more, which harms nobody.
     Gone,
     /// Its destination cannot be made.
     Misconfigured(String),
@@ -208,6 +209,8 @@ pub struct Lane {
     token: u64,
     /// Parked rows that are in memory or on their way to the store.
     loaded: HashSet<DeliveryKey>,
+    /// Bytes of parked rows in memory.
+    loaded_bytes: usize,
     /// Rows that were written while a load was under way: what it brings of them is old.
     stale: HashSet<DeliveryKey>,
     /// Blocked rows whose key's turn has come.
@@ -252,6 +255,7 @@ impl Lane {
             );
         }
         let heads = keys.heads().collect();
+        let latest = now.saturating_add(millis(longest_wait(&config.policy.retry)));
         let lane = Self {
             bucket: Bucket::new(config.policy.rate, now),
             config,
@@ -266,10 +270,12 @@ impl Lane {
             reordering: false,
             token: 0,
             loaded: HashSet::new(),
+            loaded_bytes: 0,
             stale: HashSet::new(),
             heads,
             loading: false,
-            parked_due: restored.holdings.next_due,
+            // One that a clock ahead has written is looked at too.
+            parked_due: restored.holdings.next_due.map(|due| due.min(latest)),
             writes: VecDeque::new(),
             writing: Vec::new(),
             write_again: None,
@@ -377,6 +383,11 @@ impl Lane {
     /// The partitions that it has read in.
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
         self.windows.keys().copied()
+    }
+
+    /// Bytes of parked rows that it has in memory.
+    pub fn loaded_bytes(&self) -> usize {
+        self.loaded_bytes
     }
 
     /// Marks for what was delivered out of order, so that a good end repeats nothing.

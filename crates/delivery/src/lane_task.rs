@@ -182,6 +182,8 @@ struct LaneTask {
     answers: JoinSet<Answer>,
     actions: Vec<Action>,
     known: Vec<Known>,
+    /// The state that was last told of.
+    told: &'static str,
     stopping: Option<(Instant, oneshot::Sender<()>)>,
 }
 
@@ -201,6 +203,7 @@ impl LaneTask {
             answers: JoinSet::new(),
             actions: Vec::new(),
             known: Vec::new(),
+            told: "running",
             stopping: None,
         };
         task.configure(spawn.config, spawn.target);
@@ -355,6 +358,7 @@ impl LaneTask {
             }
             self.note(Input::Feed(left));
         }
+        self.tell();
         for known in std::mem::take(&mut self.known) {
             match self.lane.known_below(known.partition, known.to) {
                 // Whoever asked may have gone.
@@ -362,6 +366,19 @@ impl LaneTask {
                 None if known.reply.is_closed() => {}
                 None => self.known.push(known),
             }
+        }
+    }
+
+    /// A lane that stops, and one that goes on, is said once.
+    fn tell(&mut self) {
+        let (state, reason) = self.lane.state();
+        if state == std::mem::replace(&mut self.told, state) || self.stopping.is_some() {
+            return;
+        }
+        let (subscription, reason) = (self.subscription, reason.unwrap_or_default());
+        match state {
+            "running" | "paused" => tracing::info!(subscription, state, "a subscription's lane changed its state"),
+            _ => tracing::warn!(subscription, state, reason, "a subscription's lane does not deliver"),
         }
     }
 

@@ -29,6 +29,8 @@ pub const CATCH_UP_SCANS_MAX: usize = 4;
 pub const CHUNK_BYTES: usize = 1 << 20;
 /// Parked rows loaded at once by a lane, each at most a little over 1 MiB.
 pub const PARKED_PAGE: usize = 32;
+/// Bytes of parked rows loaded at once, as far as their average tells.
+pub const PARKED_PAGE_BYTES: u64 = 8 << 20;
 /// Parked rows loaded for a probe.
 pub const PARKED_PROBES: usize = 2;
 /// Operations of one lane in one transaction: bounds what a store has to hold while it commits.

@@ -279,9 +279,15 @@ async fn state(
     let place = places.and_then(|places| places.iter().find(|place| place.partition == position.partition));
     match place.is_some_and(|place| offset < place.position) {
         false => Ok(DeliveryState::Pending),
-        // It was settled, and not by a delivery: somebody discarded its dead letter. Without any attempt in the history
-        // (a crash may lose the last second of successes) it was delivered.
-        true if attempts.is_empty() => Ok(DeliveryState::Delivered),
-        true => Ok(DeliveryState::Discarded),
+        // It was settled, and the history does not say how. A refused event became a dead letter, and that is gone: somebody
+        // discarded it. Anything else was delivered: a crash may lose the last second of successes.
+        true if was_refused(attempts) => Ok(DeliveryState::Discarded),
+        true => Ok(DeliveryState::Delivered),
     }
+}
+
+/// Whether the last thing that is known of a delivery is that its endpoint did not want the event.
+fn was_refused(attempts: &[store::Attempt]) -> bool {
+    let last = attempts.iter().max_by_key(|attempt| attempt.started);
+    last.is_some_and(|attempt| attempt.outcome == store::AttemptOutcome::Refused)
 }

@@ -113,13 +113,13 @@ impl Lane {
                 let from = self.effects.rewound.entry(key.partition).or_insert(key.offset);
                 *from = key.offset.min(*from);
             }
-            Origin::Parked { due: NEVER } => {
-                self.loaded.remove(&key);
-                self.heads.insert(key);
-            }
             Origin::Parked { due } => {
                 self.loaded.remove(&key);
-                self.expect_parked(due);
+                self.loaded_bytes -= pending.record.len();
+                match due {
+                    NEVER => drop(self.heads.insert(key)),
+                    due => self.expect_parked(due),
+                }
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::{Action, Halt, Lane};
 use crate::{
+    backoff::{longest_wait, millis},
     breaker::State,
     order::OrderKey,
     pending::{NEVER, Origin, Pending},
-    settings::{LANE_OPERATIONS_MAX, PARKED_PAGE, PARKED_PROBES},
+    settings::{LANE_OPERATIONS_MAX, PARKED_PAGE, PARKED_PAGE_BYTES, PARKED_PROBES},
 };
 use std::sync::atomic::Ordering::Relaxed;
 use store::{DeliveryKey, Ending, Mark, Millis, Operation, Parked};
@@ -175,6 +176,9 @@ impl Lane {
             self.stale.insert(pending.key);
         }
         self.loaded.remove(&pending.key);
+        if !pending.is_live() {
+            self.loaded_bytes -= pending.record.len();
+        }
         if pending.is_live() {
             if let Some(window) = self.windows.get_mut(&pending.key.partition) {
                 window.mark(pending.key.offset);
@@ -264,12 +268,18 @@ impl Lane {
             self.loading = true;
             self.parked_due = None;
             let page = match self.breaker.state() {
-                State::Closed => PARKED_PAGE,
+                State::Closed => self.parked_page(),
                 State::HalfOpen | State::Open { .. } => PARKED_PROBES,
             };
             let limit = self.loaded.len() + page;
             self.actions.push(Action::LoadParked { limit });
         }
+    }
+
+    /// How many rows are loaded at once: bounded in bytes by what they measure on average.
+    fn parked_page(&self) -> usize {
+        let average = (self.holdings.parked_bytes / self.holdings.parked.max(1)).max(1);
+        usize::try_from(PARKED_PAGE_BYTES / average).map_or(PARKED_PAGE, |rows| rows.clamp(PARKED_PROBES, PARKED_PAGE))
     }
 
     pub(super) fn rows_loaded(&mut self, limit: usize, rows: Result<Vec<Parked>, store::Error>, now: Millis) {
@@ -281,7 +291,7 @@ impl Lane {
         };
         let is_full = rows.len() >= limit;
         for row in rows {
-            if row.due > now {
+            if !self.is_due(&row, now) {
                 return self.expect_parked(row.due);
             }
             if stale.contains(&row.key) {
@@ -301,7 +311,7 @@ impl Lane {
         let is_stale = std::mem::take(&mut self.stale).contains(&key);
         match row {
             _ if is_stale => drop(self.heads.insert(key)),
-            Ok(Some(row)) if row.due <= now || row.due == NEVER => self.take_row(row),
+            Ok(Some(row)) if self.is_due(&row, now) => self.take_row(row),
             Ok(Some(row)) => self.expect_parked(row.due),
             // Nothing to wait for.
             Ok(None) => {
@@ -315,7 +325,14 @@ impl Lane {
         }
     }
 
+    /// Whether its time has come; one that lies further off than anybody can have meant was written by a clock that was ahead.
+    fn is_due(&self, row: &Parked, now: Millis) -> bool {
+        let longest = millis(longest_wait(&self.config.policy.retry));
+        row.due <= now || row.due > now.saturating_add(longest)
+    }
+
     fn take_row(&mut self, row: Parked) {
+        self.loaded_bytes += row.record.len();
         let pending = Pending::from_parked(row);
         if !self.may_attempt_parked() {
             return self.give_back(pending);
@@ -332,6 +349,7 @@ impl Lane {
         self.keys.park(order, pending.key);
         if pending.origin == (Origin::Parked { due: NEVER }) {
             self.loaded.remove(&pending.key);
+            self.loaded_bytes -= pending.record.len();
             return;
         }
         let operations = vec![Operation::Park(pending.to_parked(NEVER, "behind_its_key"))];

@@ -564,3 +564,93 @@ async fn an_order_by_key_that_is_switched_on_holds_for_what_was_under_way_then()
     world.delivered("all", 5).await;
     assert_eq!(world.endpoint.delivered_ids("all"), ["0", "1", "2", "3", "4"]);
 }
+
+/// A lane that always has something in flight is waited for; its neighbour on the topic keeps its accounts.
+#[tokio::test(start_paused = true)]
+async fn the_hold_ends_also_for_a_lane_that_moves_slowly() {
+    let world = World::new().await;
+    let retention = json!({"age": "1h", "hold": "2h"});
+    world
+        .put(
+            ResourceKind::Topic,
+            "orders",
+            json!({"partitions": 1, "retention": retention}),
+        )
+        .await;
+    let routes = json!({"routes": [{"topic": "orders"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    let slow = json!({"types": ["order"], "delivery": {"concurrency": 1, "timeout": "5m", "retry": {"age": "1h"}}});
+    world.subscribe("slow", slow).await;
+    world.endpoint.script(|_| Reply {
+        delay: Duration::from_secs(240),
+        ..ok()
+    });
+    for id in 0..100 {
+        world.publish(&id.to_string()).await;
+    }
+    tokio::time::sleep(2 * HOUR + HOUR / 2).await;
+    let given_up = world.status("slow").counters.given_up;
+    let delivered = world.endpoint.delivered_ids("slow").len() as u64;
+    assert_eq!(given_up + delivered, 100);
+    assert!(
+        given_up > 50 && delivered > 25,
+        "{given_up} given up, {delivered} delivered"
+    );
+    let ranges = world.store.ranges(world.status("slow").id).await.unwrap();
+    assert_eq!(ranges.iter().map(|range| range.matched.unwrap()).sum::<u64>(), given_up);
+    world.endpoint.script(|_| ok());
+    world.publish("new").await;
+    world.delivered("slow", delivered as usize + 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_shutdown_waits_for_the_first() {
+    let world = World::new().await;
+    world.subscribe("all", json!({})).await;
+    world.endpoint.script(|_| Reply {
+        delay: Duration::from_secs(5),
+        ..ok()
+    });
+    world.publish("1").await;
+    world
+        .until("the attempt", |world| world.status("all").in_flight == 1)
+        .await;
+    let before = world.clock.now();
+    let shutdown = || world.core.shutdown(Duration::from_secs(10));
+    tokio::join!(shutdown(), async {
+        shutdown().await;
+        assert!(world.clock.now() - before >= 4_000);
+    });
+    assert_eq!(world.endpoint.delivered().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_goes_leaves_nothing_behind_in_a_lane() {
+    let world = World::with(|settings| settings.lane.span_events = 10).await;
+    one_partition(&world).await;
+    world.subscribe("all", json!({})).await;
+    world.endpoint.script(|_| fails());
+    for id in 0..30 {
+        world.publish(&id.to_string()).await;
+    }
+    world
+        .until("the breaker", |world| world.status("all").state == "backing-off")
+        .await;
+    let routes = json!({"routes": [{"topic": "events"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    world.delete(ResourceKind::Topic, "orders").await;
+    world.endpoint.script(|_| ok());
+    for id in 0..30 {
+        world.publish(&format!("new {id}")).await;
+    }
+    world
+        .until("the new ones", |world| {
+            let ids = world.endpoint.delivered_ids("all");
+            ids.iter().filter(|id| id.starts_with("new")).count() == 30
+        })
+        .await;
+    world.settle().await;
+    let ranges = world.store.ranges(world.status("all").id).await.unwrap();
+    assert!(ranges.iter().any(|range| range.reason == RangeReason::Discarded));
+    assert_eq!(world.core.metrics().lanes_bytes, 0);
+}
