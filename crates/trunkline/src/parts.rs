@@ -156,7 +156,7 @@ pub fn open_journal(config: &Config, directory: &Directory, model: &Model) -> Re
         .collect();
     let mut settings = journal::embedded::Settings::new(directory.path().join(JOURNAL), delivery::identify);
     settings.write_ahead_bytes_max = config.journal.write_ahead.0;
-    settings.publish_mark_percent = (config.journal.publish_mark.0 * 100.0).round() as u64;
+    settings.publish_mark_percent = config.journal.publish_mark.whole();
     settings.deduplication_window = config.journal.deduplication;
     journal::Embedded::open(settings, &topics).map_err(|error| {
         let code = match error {
@@ -195,6 +195,15 @@ pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Se
         egress_proxy,
         ..connector::Settings::default()
     })
+}
+
+/// The bounds of the delivery core, with what the configuration says about the disk and the history.
+pub fn delivery_settings(config: &Config) -> delivery::Settings {
+    delivery::Settings {
+        disk_hold_percent: config.journal.hold_mark.whole(),
+        attempts_keep: config.attempts.keep,
+        ..delivery::Settings::default()
+    }
 }
 
 /// Wall time.

@@ -4,7 +4,10 @@ use crate::{
     config::Config,
     directory::Directory,
     exit::Failure,
-    parts::{connector_settings, failed, guard, load_model, open_journal, open_store, sealer, server_settings},
+    parts::{
+        connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store, sealer,
+        server_settings,
+    },
     serve::refuse_exposure,
 };
 use delivery::{Core, Parts};
@@ -62,7 +65,7 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
         sealer: sealer.clone(),
         rules: rules.clone(),
         destinations: destinations::factory(client),
-        settings: delivery::Settings::default(),
+        settings: delivery_settings(config),
     };
     let core = Core::start(parts).await.map_err(failed)?;
     let certificates = server.certificate_reloader();

@@ -271,7 +271,7 @@ mod tests {
         let config = from(None, &[], Overrides::default()).unwrap();
         assert_eq!(config.listen, ["127.0.0.1:8080".parse().unwrap()]);
         assert_eq!(config.data_dir, PathBuf::from("./trunkline-data"));
-        assert_eq!(config.journal.publish_mark.0, 0.05);
+        assert_eq!(config.journal.publish_mark.whole(), 5);
         // Deserialization denies unknown keys and needs all of them: the file has exactly the keys of `Config`.
         assert_eq!(leaves().len(), 20);
     }
@@ -335,7 +335,7 @@ mod tests {
                 "[tls]\ncertificate = \"a.pem\"",
                 "tls: certificate and key belong together; set both or none",
             ),
-            ("[journal]\npublish_mark = \"5\"", "is not a percentage"),
+            ("[journal]\npublish_mark = \"5\"", "is not a whole percentage"),
             ("drain = \"soon\"", "in `drain`"),
             ("log = 5", "trunkline.toml:1: log is a section"),
         ] {

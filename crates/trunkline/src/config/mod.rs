@@ -112,21 +112,26 @@ pub struct Journal {
     pub deduplication: Duration,
 }
 
-/// A share of a whole, written as `5%`; kept as parts of 1.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+/// A share of a whole in hundredths, written as `5%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Percent(pub f64);
+pub struct Percent(u64);
+
+impl Percent {
+    /// Hundredths.
+    pub fn whole(self) -> u64 {
+        self.0
+    }
+}
 
 impl TryFrom<String> for Percent {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let number = text
-            .strip_suffix('%')
-            .and_then(|digits| digits.trim().parse::<f64>().ok());
+        let number = text.strip_suffix('%').and_then(|digits| digits.trim().parse().ok());
         match number {
-            Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Percent(percent / 100.0)),
-            _ => Err(format!("{text:?} is not a percentage such as \"5%\"")),
+            Some(percent @ 0..=100) => Ok(Percent(percent)),
+            _ => Err(format!("{text:?} is not a whole percentage such as \"5%\"")),
         }
     }
 }
