@@ -29,7 +29,6 @@ fn run(input: &[u8]) -> u64 {
     let loaded = read::load(&overrides, pairs);
     if let Ok(config) = &loaded {
         assert!(!config.listen.is_empty());
-        assert!((0.0..=1.0).contains(&config.journal.publish_mark.0));
         assert_eq!(config.tls.certificate.is_empty(), config.tls.key.is_empty());
     }
     // The last line is the reason, behind the place and the text there.
