@@ -142,7 +142,7 @@ fn a_flipped_bit_is_found_and_never_served_check_8() {
             .any(|path| path.extension().is_some_and(|extension| extension == "index"))
     );
     let mut random = 7_u64;
-    for _ in tier::seeds(400) {
+    for _ in tier::seeds(150) {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
