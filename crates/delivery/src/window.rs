@@ -194,13 +194,10 @@ impl Window {
         settled.filter(|offset| !self.marked.contains(offset))
     }
 
-    /// Offsets above the position that a re-read would skip.
+    /// Offsets above the position that a re-read skips from now on, whatever happens: settled or marked ones.
     pub fn skipped(&self) -> impl Iterator<Item = u64> + '_ {
-        let known = self
-            .entries
-            .iter()
-            .filter(|entry| !matches!(entry.slot, Slot::Returned(_)));
-        known.map(|entry| entry.offset).chain(self.marked.iter().copied())
+        let settled = self.entries.iter().filter(|entry| entry.slot == Slot::Settled);
+        settled.map(|entry| entry.offset).chain(self.marked.iter().copied())
     }
 
     /// Offsets below `to` that are settled above the position, or still held: not to be counted as given up.

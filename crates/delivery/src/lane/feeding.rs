@@ -75,7 +75,7 @@ impl Lane {
         let offset = pending.key.offset;
         match self.keys.enter(order, offset, pending) {
             (Turn::Now, Some(pending)) => self.ready.push_back(pending),
-            (Turn::Park, Some(pending)) => self.park(pending, NEVER, "behind_its_key"),
+            (Turn::Park, Some(pending)) => self.park_behind(pending),
             (Turn::Settled, Some(pending)) => self.settle(pending.key),
             (_, None) | (Turn::Behind, Some(_)) => {}
         }

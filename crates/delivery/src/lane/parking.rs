@@ -33,12 +33,24 @@ enum Done {
 }
 
 impl Lane {
-    /// Puts a delivery into the store until `due`; at the bound the lane stops and the delivery goes back.
+    /// Puts a delivery that was under way into the store until `due`, and what waits in memory behind it until its turn.
     pub(super) fn park(&mut self, pending: Pending, due: Millis, reason: &str) {
         let behind = pending.order.map(|order| self.keys.stop(order)).unwrap_or_default();
+        self.park_one(pending, due, reason);
+        for pending in behind {
+            self.park_behind(pending);
+        }
+    }
+
+    /// Puts a delivery whose key is parked into the store until its turn; whatever is under way of the key goes on.
+    pub(super) fn park_behind(&mut self, pending: Pending) {
+        self.park_one(pending, NEVER, "behind_its_key");
+    }
+
+    /// At the bound the lane stops and the delivery goes back.
+    fn park_one(&mut self, pending: Pending, due: Millis, reason: &str) {
         if pending.is_live() && self.is_parked_full(pending.bytes()) {
             self.give_back(pending);
-            behind.into_iter().for_each(|pending| self.give_back(pending));
             return self.halt(Halt::ParkedFull);
         }
         let mut operations = vec![Operation::Park(pending.to_parked(due, reason))];
@@ -57,9 +69,6 @@ impl Lane {
             done: Done::Parked { due },
             pending,
         });
-        behind
-            .into_iter()
-            .for_each(|pending| self.park(pending, NEVER, "behind_its_key"));
     }
 
     /// Makes a dead letter; at the bound the lane stops and the delivery goes back.

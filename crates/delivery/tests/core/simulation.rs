@@ -1,7 +1,7 @@
 //! A seeded simulation: publishing, failing endpoints, failing stores, crashes and good ends at any moment; then peace, and a
 //! model that counts every event in and out.
 
-use crate::support::{Received, Reply, World, event, ok};
+use crate::support::{Received, Reply, World, event, ok, subscription};
 use control::resources::ResourceKind;
 use delivery::{DeadSelection, Verdict};
 use serde_json::json;
@@ -98,7 +98,7 @@ impl Simulation {
         world
             .put(ResourceKind::EventType, "order", json!({"routes": routes}))
             .await;
-        let retry = json!({"schedule": ["0s", "1s", "2s", "15s", "30s"], "age": "24h"});
+        let retry = retry();
         world
             .subscribe(
                 "plain",
@@ -127,9 +127,32 @@ impl Simulation {
             4 => self.world.restart().await,
             5 => self.world.store.fail_next(store::Error::OutOfSpace),
             6..=9 => tokio::time::sleep(Duration::from_millis(self.dice.roll(20_000))).await,
-            10..=12 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
+            // These may meet a failure of the store; then nothing has changed.
+            10 => drop(self.world.core.redrive("default", DeadSelection::default()).await),
+            11 => self.edit().await,
+            12..=14 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
             _ => self.publish().await,
         }
+    }
+
+    /// Changes a subscription so that it wants what it wanted: another policy, another filter that lets everything through, a
+    /// pause, and the topics of its events or the whole bus.
+    async fn edit(&mut self) {
+        let mut body = json!({"delivery": {"retry": retry(), "concurrency": 1 + self.dice.roll(8)}});
+        let name = ["plain", "ordered"][self.dice.roll(2) as usize];
+        if name == "ordered" {
+            body["delivery"]["ordering"] = json!("key");
+            body["topics"] = json!(["orders"]);
+        } else if self.dice.roll(2) == 0 {
+            body["topics"] = json!(["orders"]);
+        }
+        if self.dice.roll(2) == 0 {
+            body["types"] = json!(["order"]);
+        }
+        body["enabled"] = json!(self.dice.roll(4) > 0);
+        self.world
+            .try_put(ResourceKind::Subscription, name, subscription(body))
+            .await;
     }
 
     async fn publish(&mut self) {
@@ -146,6 +169,18 @@ impl Simulation {
     /// Fair weather, dead letters out again, and time.
     async fn peace(&mut self) {
         *self.weather.lock().unwrap() = FAIR;
+        for name in ["plain", "ordered"] {
+            let mut body = json!({"topics": ["orders"], "delivery": {"retry": retry()}});
+            if name == "ordered" {
+                body["delivery"]["ordering"] = json!("key");
+            }
+            // The store may still owe failures.
+            for _ in 0..150 {
+                self.world
+                    .try_put(ResourceKind::Subscription, name, subscription(body.clone()))
+                    .await;
+            }
+        }
         let expected = self.published.len() * 3;
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_secs(30)).await;
@@ -218,6 +253,10 @@ impl Simulation {
             );
         }
     }
+}
+
+fn retry() -> serde_json::Value {
+    json!({"schedule": ["0s", "1s", "2s", "15s", "30s"], "age": "24h"})
 }
 
 async fn simulate(seed: u64, steps: u32) {
