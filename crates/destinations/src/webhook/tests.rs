@@ -220,10 +220,7 @@ async fn structured_mode_carries_the_whole_event_and_signs_it() {
     )
     .await;
     let seen = only(&log);
-    assert_eq!(
-        seen.headers["content-type"],
-        "application/cloudevents+json"
-    );
+    assert_eq!(seen.headers["content-type"], "application/cloudevents+json");
     assert_eq!(event::json::decode_structured(&seen.body).expect("an event"), event);
     let key = super::signature::Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).expect("a good secret");
     let expected = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", &seen.body);
