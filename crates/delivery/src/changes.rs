@@ -363,12 +363,14 @@ impl Changes {
         let (bus, subscription) = find(&self.inner.model.load_full(), change)?;
         let id = subscription.id;
         let places = self.freeze(id).await?;
-        if let Some(lane) = self.inner.lane(id) {
+        let lane = self.inner.lane(id);
+        // First, so that its end is not taken for a failure.
+        self.inner.remove_lane(id);
+        if let Some(lane) = lane {
             lane.stop(DELETED_GRACE).await;
         }
         let places = self.places_now(id).await?.unwrap_or(places);
         self.inner.tell_router(Message::Remove(id)).await?;
-        self.inner.remove_lane(id);
         let mut operations = self.discarded(id, &places);
         operations.extend(self.discarded_parked(id, &places).await?);
         operations.push(Operation::ForgetSubscription(id));

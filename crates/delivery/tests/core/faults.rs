@@ -654,3 +654,36 @@ async fn a_topic_that_goes_leaves_nothing_behind_in_a_lane() {
     assert!(ranges.iter().any(|range| range.reason == RangeReason::Discarded));
     assert_eq!(world.core.metrics().lanes_bytes, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_kept_as_long_as_the_operator_says_and_todays_always() {
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+    let world = World::with(|settings| settings.attempts_keep = 2 * DAY).await;
+    world.subscribe("all", json!({})).await;
+    world.publish("1").await;
+    world.delivered("all", 1).await;
+    let attempts = || async {
+        let story = world.core.story("default", "1", None).await.unwrap().unwrap();
+        story.subscriptions[0].attempts.len()
+    };
+    assert_eq!(attempts().await, 1);
+    for _ in 0..48 {
+        tokio::time::sleep(HOUR).await;
+    }
+    assert_eq!(attempts().await, 1);
+    for _ in 0..48 {
+        tokio::time::sleep(HOUR).await;
+    }
+    assert_eq!(attempts().await, 0);
+    assert_eq!(
+        world
+            .core
+            .story("default", "1", None)
+            .await
+            .unwrap()
+            .unwrap()
+            .subscriptions[0]
+            .state,
+        DeliveryState::Delivered
+    );
+}
