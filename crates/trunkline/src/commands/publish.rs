@@ -184,8 +184,11 @@ fn print(output: Output, answer: &Value) {
     output.table(&["id", "topic", "partition", "offset", "duplicate"], rows);
 }
 
+/// One event of a file, or why the file is wrong.
+type Read = Result<Map<String, Value>, Failure>;
+
 /// The events of a file: a JSON array, or JSON values one after the other, usually one a line.
-fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Result<Map<String, Value>, Failure>>>, Failure> {
+fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Read>>, Failure> {
     let shown = file.display().to_string();
     let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
