@@ -111,7 +111,8 @@ pub struct Capabilities {
     pub hold: bool,
 }
 
-/// Some consecutive records of one partition, as RecordBatch v2 bytes shared with the journal (no copy at the tail).
+/// Some consecutive records of one partition, as RecordBatch v2 bytes shared with the journal: at the tail only what is a small
+/// part of a large frame is copied.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     /// Whole batches in offset order. The first may begin below the offset asked for: skip by offset.

@@ -337,3 +337,26 @@ impl PartitionState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_shares_the_frame_unless_its_batch_is_a_small_part_of_a_large_one() {
+        let frame = Bytes::from(vec![7; LARGE_FRAME]);
+        let shares = |len: usize, frame_len: usize| {
+            let batch = TailBatch {
+                base: 0,
+                next: 1,
+                append_time: 0,
+                bytes: frame.slice(..len),
+                frame_len,
+            };
+            batch.stored().bytes.as_ptr() == frame.as_ptr()
+        };
+        assert!(shares(100, LARGE_FRAME - 1));
+        assert!(shares(LARGE_FRAME / SMALL_BATCH_SHARE, LARGE_FRAME));
+        assert!(!shares(100, LARGE_FRAME));
+    }
+}
