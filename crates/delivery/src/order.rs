@@ -52,8 +52,24 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Keys<T> {
     /// Keys with a delivery under way, and those that wait behind it.
-    busy: HashMap<OrderKey, VecDeque<T>>,
+    busy: HashMap<OrderKey, Line<T>>,
     parked: HashMap<OrderKey, BTreeSet<DeliveryKey>>,
+}
+
+/// A delivery under way, and those that wait behind it.
+#[derive(Debug)]
+struct Line<T> {
+    /// Whether it was read from the journal. Then what comes in waits behind it, even if a dead letter of the key was parked
+    /// again meanwhile: parked ahead of the others in the line, it would make them look settled.
+    is_live: bool,
+    waiting: VecDeque<T>,
+}
+
+impl<T> Line<T> {
+    fn new(is_live: bool) -> Self {
+        let waiting = VecDeque::new();
+        Self { is_live, waiting }
+    }
 }
 
 impl<T> Default for Keys<T> {
@@ -68,6 +84,10 @@ impl<T> Default for Keys<T> {
 impl<T> Keys<T> {
     /// A delivery read from the journal comes in; `hold` makes what waits from it.
     pub fn enter(&mut self, key: OrderKey, offset: u64, delivery: T) -> (Turn, Option<T>) {
+        if let Some(line) = self.busy.get_mut(&key).filter(|line| line.is_live) {
+            line.waiting.push_back(delivery);
+            return (Turn::Behind, None);
+        }
         if let Some(first) = self.first_parked(key) {
             let turn = if offset < first.offset {
                 Turn::Settled
@@ -77,12 +97,12 @@ impl<T> Keys<T> {
             return (turn, Some(delivery));
         }
         match self.busy.get_mut(&key) {
-            Some(waiting) => {
-                waiting.push_back(delivery);
+            Some(line) => {
+                line.waiting.push_back(delivery);
                 (Turn::Behind, None)
             }
             None => {
-                self.busy.insert(key, VecDeque::new());
+                self.busy.insert(key, Line::new(true));
                 (Turn::Now, Some(delivery))
             }
         }
@@ -94,13 +114,15 @@ impl<T> Keys<T> {
         if !is_first || self.busy.contains_key(&key) {
             return false;
         }
-        self.busy.insert(key, VecDeque::new());
+        self.busy.insert(key, Line::new(false));
         true
     }
 
     /// The delivery under way is settled: gives the next one of its key that waits in memory, which is under way then.
     pub fn leave(&mut self, key: OrderKey) -> Option<T> {
-        let next = self.busy.get_mut(&key)?.pop_front();
+        let line = self.busy.get_mut(&key)?;
+        let next = line.waiting.pop_front();
+        line.is_live = true;
         if next.is_none() {
             self.busy.remove(&key);
         }
@@ -109,7 +131,7 @@ impl<T> Keys<T> {
 
     /// The delivery under way is not any more, and nothing of its key may go on from memory: gives those that waited.
     pub fn stop(&mut self, key: OrderKey) -> VecDeque<T> {
-        self.busy.remove(&key).unwrap_or_default()
+        self.busy.remove(&key).map(|line| line.waiting).unwrap_or_default()
     }
 
     /// A delivery of this key is in the store now.
@@ -152,7 +174,8 @@ impl<T> Keys<T> {
 
     /// Takes everything that waits in memory.
     pub fn drain_waiting(&mut self) -> Vec<T> {
-        self.busy.values_mut().flat_map(|waiting| waiting.drain(..)).collect()
+        let lines = self.busy.values_mut();
+        lines.flat_map(|line| line.waiting.drain(..)).collect()
     }
 }
 
@@ -201,6 +224,21 @@ mod tests {
         assert_eq!(keys.turn(KEY), Some(delivery(6)));
         keys.enter_parked(KEY, delivery(6));
         assert_eq!(keys.turn(KEY), None, "it is under way");
+    }
+
+    #[test]
+    fn what_comes_in_behind_a_live_one_waits_there_though_a_dead_letter_was_parked_again() {
+        let mut keys = Keys::default();
+        keys.enter(KEY, 8, 'a');
+        assert_eq!(keys.enter(KEY, 9, 'b').0, Turn::Behind);
+        keys.park(KEY, delivery(5));
+        assert_eq!(keys.enter(KEY, 10, 'c').0, Turn::Behind);
+        assert_eq!(
+            keys.stop(KEY),
+            ['b', 'c'],
+            "they go back together, and are read again in order"
+        );
+        assert_eq!(keys.enter(KEY, 9, 'b').0, Turn::Park);
     }
 
     #[test]
