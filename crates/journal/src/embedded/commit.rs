@@ -383,7 +383,12 @@ pub fn run(mut committer: Committer) {
                     break;
                 }
             }
-            Step::Done => wait_for_flusher(&shared),
+            Step::Done => {
+                wait_for_flusher(&shared);
+                // Whoever was just answered gets a chance to ask again before the next group closes: on few cores the
+                // groups are larger for it and the syncs fewer. It waits for nobody.
+                std::thread::yield_now();
+            }
             Step::Blocked => wait_for_checkpoint(&shared),
         }
     }
