@@ -2,7 +2,7 @@
 //! Times and ratios are judged here and in `bench`, never in `test`.
 
 use crate::{
-    run::{Outcome, cargo, run},
+    run::{Outcome, cargo, output, run},
     services,
 };
 use std::{ffi::OsStr, process::Command};
@@ -36,7 +36,7 @@ const HARNESSES: &[Harness] = &[
     Harness {
         name: "disk",
         package: "journal",
-        tests: "simulated",
+        tests: "embedded::tests",
         how: How::Longer("TRUNKLINE_SEEDS", "2000"),
     },
     Harness {
@@ -93,6 +93,21 @@ impl Harness {
         };
         command
     }
+
+    /// A filter that matches no test would pass for ever.
+    fn insist_on_tests(&self) -> Outcome {
+        if matches!(self.how, How::Fuzz(_)) {
+            return Ok(());
+        }
+        let listed = output(self.command().arg("--list"))?;
+        if listed.lines().any(|line| line.ends_with(": test")) {
+            return Ok(());
+        }
+        Err(format!(
+            "harness {} runs no test: is {:?} still in a test's name?",
+            self.name, self.tests
+        ))
+    }
 }
 
 /// `cargo xtask prove [name…]`.
@@ -110,6 +125,7 @@ pub fn prove(names: &[String]) -> Outcome {
         .filter(|harness| names.is_empty() || names.iter().any(|name| name == harness.name));
     for harness in chosen {
         println!("== {}", harness.name);
+        harness.insist_on_tests()?;
         run(harness.command().envs(services::environment()))?;
     }
     Ok(())

@@ -37,6 +37,22 @@ pub fn run(command: &mut Command) -> Outcome {
     }
 }
 
+/// Runs a command in the root and returns what it printed.
+pub fn output(command: &mut Command) -> Result<String, String> {
+    command.current_dir(root());
+    let output = command
+        .output()
+        .map_err(|error| format!("start {}: {error}", shown(command)))?;
+    if !output.status.success() {
+        return Err(format!(
+            "{} failed: {}",
+            shown(command),
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// The cargo that runs us.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -274,11 +274,11 @@ async fn simulate(seed: u64, steps: u32) {
 /// Checks 26, 27, 28 and 32, and guarantee 2: whatever fails in between, every event is accounted for.
 #[tokio::test(start_paused = true)]
 async fn every_event_is_accounted_for_under_faults() {
-    let seeds = std::env::var("DELIVERY_SEEDS")
+    let seeds = std::env::var("TRUNKLINE_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok())
         .unwrap_or(5);
-    let first = std::env::var("DELIVERY_SEED")
+    let first = std::env::var("TRUNKLINE_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or(1);
