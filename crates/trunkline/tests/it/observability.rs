@@ -54,7 +54,20 @@ async fn every_figure_is_there_and_right_after_a_known_run() {
     })
     .await;
 
-    let metrics = metrics(&server).await;
+    // The router passes what nobody wants a moment after the rest is settled.
+    let at_rest = |metrics: &String| {
+        let resting = ["lag_events", "queued_events", "in_flight_deliveries"];
+        resting.iter().all(|name| {
+            figure(
+                metrics,
+                &format!("trunkline_{name}{{bus=\"default\",subscription=\"sink\"}}"),
+            ) == 0.0
+        })
+    };
+    let metrics = eventually("the subscription is at rest", LIMIT, async || {
+        Some(metrics(&server).await).filter(at_rest)
+    })
+    .await;
     let of = |name: &str, subscription: &str| {
         figure(
             &metrics,
