@@ -5,7 +5,7 @@ use super::{
     disk::{Disk, File},
     run::{Filter, Identified, Run, RunError},
 };
-use crate::{AppendTime, Identity, Position};
+use crate::{AppendTime, Identity, Offset, PartitionId, Position};
 use std::{
     collections::{HashMap, VecDeque, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,6 +20,12 @@ pub struct First {
     pub position: Position,
     /// When it was appended.
     pub append_time: AppendTime,
+}
+
+impl First {
+    fn order(&self) -> (AppendTime, PartitionId, Offset) {
+        (self.append_time, self.position.partition, self.position.offset)
+    }
 }
 
 /// A run with its filter; open, because it may be merged into another at any moment.
@@ -93,14 +99,17 @@ impl Deduplication {
         if self.incomplete {
             return Err(RunError::Damaged);
         }
+        let mut first: Option<First> = None;
         for open in self.runs.iter().filter(|open| now - open.run.newest < self.window) {
             let found = open.run.find_filtered(&open.file, &open.filter, bus, identity.lookup)?;
             let same = found.iter().filter(|found| found.primary && found.identity == identity);
-            if let Some(first) = same.min_by_key(|found| found.append_time) {
-                return Ok(Some(First::from(first)).filter(|first| now - first.append_time < self.window));
-            }
+            let in_window = same
+                .map(First::from)
+                .filter(|found| now - found.append_time < self.window);
+            // What is not deduplicated may have brought it again.
+            first = first.into_iter().chain(in_window).min_by_key(First::order);
         }
-        Ok(None)
+        Ok(first)
     }
 
     /// Notes an identity that the frame `sequence` brings, unless one within the window is known.
