@@ -26,6 +26,10 @@ pub enum Data<'a> {
 pub(crate) enum Content<'a> {
     /// A string, as it is.
     Text(&'a str),
+    /// A string that is an integer's canonical form, for the dialects that know types.
+    Integer(&'a str),
+    /// A string that is a boolean's canonical form, for the dialects that know types.
+    Boolean(&'a str),
     /// A JSON text.
     Json(&'a [u8]),
     /// A JSON text that counts only when it is an object.
@@ -36,7 +40,7 @@ impl<'a> Content<'a> {
     /// The bytes that positions of values refer to.
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
-            Content::Text(text) => text.as_bytes(),
+            Content::Text(text) | Content::Integer(text) | Content::Boolean(text) => text.as_bytes(),
             Content::Json(bytes) | Content::Object(bytes) => bytes,
         }
     }
@@ -68,6 +72,20 @@ impl<'a> Document<'a> {
         self
     }
 
+    /// Adds an integer at a canonical path, by its decimal text: a string to every dialect but CESQL.
+    #[must_use]
+    pub fn integer(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Integer(value)));
+        self
+    }
+
+    /// Adds a boolean at a canonical path, as `true` or `false`: a string to every dialect but CESQL.
+    #[must_use]
+    pub fn boolean(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Boolean(value)));
+        self
+    }
+
     /// Adds a JSON text (a list of scalars, usually) at a canonical path. If it is not well-formed JSON, it is absent.
     #[must_use]
     pub fn json_list(mut self, path: &'a str, json: &'a str) -> Self {
@@ -84,6 +102,12 @@ impl<'a> Document<'a> {
             Data::Absent => {}
         }
         self
+    }
+
+    /// What lies at a canonical path: what was added there first.
+    pub(crate) fn content(&self, path: &str) -> Option<Content<'a>> {
+        let found = self.entries.iter().find(|(known, _)| *known == path);
+        found.map(|(_, content)| *content)
     }
 
     /// The entries in the order they were added.

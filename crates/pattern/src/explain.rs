@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::check::Work;
 use crate::document::{DATA, Document};
 use crate::fields::{Scratch, Value};
 use crate::filter::Filter;
@@ -79,6 +80,8 @@ pub enum ClauseKind {
     All,
     /// One of the clauses inside it must match.
     Any,
+    /// The clause inside it must not match.
+    Not,
     /// One field must pass one of its tests.
     Field,
 }
@@ -92,30 +95,10 @@ fn is_zero(count: &usize) -> bool {
 pub fn explain(filter: &Filter, document: &Document<'_>) -> Explanation {
     let mut scratch = Scratch::new();
     scan(document, filter.paths(), &mut scratch.fields, &mut scratch.key);
-    let Scratch { fields, choices, .. } = &mut scratch;
+    let Scratch { fields, work, .. } = &mut scratch;
     let found = Found { document, fields };
-    let mut parts = filter.parts().iter().zip(filter.places());
-    let clauses: Vec<Clause> = parts
-        .by_ref()
-        .map(|(rules, places)| {
-            let mut alternatives: Vec<Clause> = rules
-                .alternatives
-                .iter()
-                .map(|alternative| {
-                    let matched = rules.matches(alternative, &found, places, choices);
-                    explain_alternative(rules, alternative, places, &found, matched)
-                })
-                .collect();
-            match alternatives.len() {
-                1 => alternatives.remove(0),
-                _ => Clause::of(
-                    ClauseKind::Any,
-                    alternatives.iter().any(|clause| clause.matched),
-                    alternatives,
-                ),
-            }
-        })
-        .collect();
+    let parts = filter.parts().iter().zip(filter.places());
+    let clauses: Vec<Clause> = parts.map(|(part, places)| part.explain(&found, places, work)).collect();
     let root = match <[Clause; 1]>::try_from(clauses) {
         Ok([clause]) => clause,
         Err(clauses) => Clause::of(ClauseKind::All, clauses.iter().all(|clause| clause.matched), clauses),
@@ -142,7 +125,7 @@ impl Explanation {
 }
 
 impl Clause {
-    fn of(kind: ClauseKind, matched: bool, clauses: Vec<Clause>) -> Self {
+    pub(crate) fn of(kind: ClauseKind, matched: bool, clauses: Vec<Clause>) -> Self {
         Self {
             kind,
             matched,
@@ -161,6 +144,7 @@ impl Clause {
         }
         match self.kind {
             ClauseKind::Field => Some(self.field_reason()),
+            ClauseKind::Not => Some("what must not match does".into()),
             ClauseKind::All => self
                 .clauses
                 .iter()
@@ -193,6 +177,21 @@ impl Clause {
             String::new()
         };
         format!("{path} is {}{more}; wanted {wanted}", self.seen.join(", "))
+    }
+}
+
+/// Explains alternatives.
+pub(crate) fn explain_rules(rules: &Rules, found: &Found<'_, '_>, places: &[Place], work: &mut Work) -> Clause {
+    let alternatives = rules.alternatives.iter();
+    let mut clauses: Vec<Clause> = alternatives
+        .map(|alternative| {
+            let matched = rules.matches(alternative, found, places, &mut work.choices);
+            explain_alternative(rules, alternative, places, found, matched)
+        })
+        .collect();
+    match clauses.len() {
+        1 => clauses.remove(0),
+        _ => Clause::of(ClauseKind::Any, clauses.iter().any(|clause| clause.matched), clauses),
     }
 }
 

@@ -255,7 +255,7 @@ fn position(value: usize) -> u32 {
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) fields: Fields,
-    pub(crate) choices: crate::consistency::Choices,
+    pub(crate) work: crate::check::Work,
     pub(crate) candidates: Vec<u32>,
     /// The buffer in which escaped keys are resolved.
     pub(crate) key: Vec<u8>,

@@ -1,7 +1,9 @@
 //! One compiled filter: immutable, shared by reference, able to answer alone.
 
+use crate::check::{Check, Work};
 use crate::document::Document;
 use crate::error::{CompileCode, CompileError};
+use crate::explain::{Clause, explain_rules};
 use crate::fields::Scratch;
 use crate::limits::{TYPE_BYTES_MAX, TYPES_MAX};
 use crate::mounts::Mounts;
@@ -18,15 +20,73 @@ const TYPE: &str = "/attr/type";
 #[derive(Debug, Clone)]
 pub struct Filter {
     /// All of them must match.
-    parts: Vec<Rules>,
+    parts: Vec<Part>,
     paths: Paths,
+    /// For each part, what it asks for.
     places: Vec<Box<[Place]>>,
+}
+
+/// One condition of a filter.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// What many filters are indexed by. Without a check it is the whole condition; with one, whatever the check takes the guard
+    /// takes as well. (Two fields of one alternative must lie in the same elements of arrays: a guard that is derived from a check
+    /// without that rule has one field an alternative, or fields outside of all arrays.)
+    pub(crate) guard: Rules,
+    /// Asked after the guard.
+    pub(crate) check: Option<Check>,
+}
+
+impl Part {
+    /// A condition that rules say whole.
+    pub(crate) fn exact(rules: Rules) -> Self {
+        Self {
+            guard: rules,
+            check: None,
+        }
+    }
+
+    /// A check with a guard that takes at least what the check takes.
+    pub(crate) fn checked(guard: Rules, check: Check) -> Self {
+        Self {
+            guard,
+            check: Some(check),
+        }
+    }
+
+    /// Asks for the paths it needs: the guard's places in the order of its tests, then the check's.
+    pub(crate) fn ask(&self, paths: &mut Paths) -> Box<[Place]> {
+        let mut places: Vec<Place> = self.guard.tests.iter().map(|test| paths.ask(&test.path)).collect();
+        if let Some(check) = &self.check {
+            check.ask(paths, &mut places);
+        }
+        places.into()
+    }
+
+    /// Whether it holds. `places` are what [`ask`](Self::ask) answered.
+    pub(crate) fn matches(&self, found: &Found<'_, '_>, places: &[Place], work: &mut Work) -> bool {
+        let (of_guard, of_check) = places.split_at(self.guard.tests.len());
+        self.guard.match_any(found, of_guard, &mut work.choices)
+            && self
+                .check
+                .as_ref()
+                .is_none_or(|check| check.matches(found, of_check, work))
+    }
+
+    /// Whether it holds, with its reasons. A guard beside a check says nothing that the check does not.
+    pub(crate) fn explain(&self, found: &Found<'_, '_>, places: &[Place], work: &mut Work) -> Clause {
+        let (of_guard, of_check) = places.split_at(self.guard.tests.len());
+        match &self.check {
+            None => explain_rules(&self.guard, found, of_guard, work),
+            Some(check) => check.explain(found, of_check, work),
+        }
+    }
 }
 
 impl Filter {
     /// Compiles an EventBridge pattern, whose paths are rewritten through the mounts.
     pub fn eventbridge(json: &[u8], mounts: &Mounts) -> Result<Self, CompileError> {
-        crate::eventbridge::compile(json, mounts).map(|rules| Self::from_parts(vec![rules]))
+        crate::eventbridge::compile(json, mounts).map(|rules| Self::from_parts(vec![Part::exact(rules)]))
     }
 
     /// Compiles a list of event types, in which `*` stands for any run of characters; one of them must match `/attr/type`.
@@ -51,10 +111,7 @@ impl Filter {
             false => Operator::Text(name.as_bytes().into()),
         });
         let test = FieldTest::new(Path::new(Some(TYPE), &[], "type".into()), operators.collect());
-        Ok(Self::from_parts(vec![Rules {
-            tests: vec![test],
-            alternatives: vec![[0].into()],
-        }]))
+        Ok(Self::from_parts(vec![Part::exact(Rules::field(test))]))
     }
 
     /// A filter that matches what all of these match.
@@ -80,15 +137,13 @@ impl Filter {
     /// Whether the document matches; reuses memory.
     pub fn matches_with(&self, document: &Document<'_>, scratch: &mut Scratch) -> bool {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
-        let Scratch { fields, choices, .. } = scratch;
+        let Scratch { fields, work, .. } = scratch;
         let found = Found { document, fields };
-        self.parts
-            .iter()
-            .zip(&self.places)
-            .all(|(rules, places)| rules.match_any(&found, places, choices))
+        let mut parts = self.parts.iter().zip(&self.places);
+        parts.all(|(part, places)| part.matches(&found, places, work))
     }
 
-    pub(crate) fn parts(&self) -> &[Rules] {
+    pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
@@ -100,9 +155,9 @@ impl Filter {
         &self.places
     }
 
-    fn from_parts(parts: Vec<Rules>) -> Self {
+    pub(crate) fn from_parts(parts: Vec<Part>) -> Self {
         let mut paths = Paths::default();
-        let places = parts.iter().map(|rules| rules.ask(&mut paths)).collect();
+        let places = parts.iter().map(|part| part.ask(&mut paths)).collect();
         Self { parts, paths, places }
     }
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod address;
+mod check;
 mod consistency;
 mod document;
 mod error;

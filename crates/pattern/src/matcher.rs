@@ -145,7 +145,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
         let Scratch {
             fields,
-            choices,
+            work,
             candidates,
             ..
         } = scratch;
@@ -160,7 +160,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
         for candidate in &*candidates {
             let entry = &self.entries[*candidate as usize];
             let mut parts = entry.filter.parts().iter().zip(&entry.places);
-            if parts.all(|(rules, places)| rules.match_any(&found, places, choices)) {
+            if parts.all(|(part, places)| part.matches(&found, places, work)) {
                 out.push(entry.id);
             }
         }
@@ -172,9 +172,10 @@ impl<Id: Copy + Ord> Matcher<Id> {
 
     fn push(&mut self, id: Id, filter: Arc<Filter>) {
         let index = u32::try_from(self.entries.len()).expect("a matcher holds fewer than 2^32 filters");
-        let places: Box<[Box<[Place]>]> = filter.parts().iter().map(|rules| rules.ask(&mut self.paths)).collect();
+        let places: Box<[Box<[Place]>]> = filter.parts().iter().map(|part| part.ask(&mut self.paths)).collect();
         self.callers.resize_with(self.paths.len(), Callers::default);
-        let parts = filter.parts().iter().zip(&places);
+        let guards = filter.parts().iter().map(|part| &part.guard);
+        let parts = guards.zip(&places);
         let cheapest = parts.filter_map(|(rules, places)| Some((self.part_cost(rules, places)?, rules, places)));
         match cheapest.min_by_key(|(cost, ..)| *cost) {
             Some((_, rules, places)) => self.register(index, rules, places),

@@ -7,7 +7,7 @@ use crate::consistency::Choices;
 use crate::document::Document;
 use crate::fields::{Fields, OUTSIDE, Value};
 use crate::operator::Operator;
-use crate::paths::{Path, Paths, Place};
+use crate::paths::{Path, Place};
 
 /// What one field must be: one of several tests.
 #[derive(Debug, Clone)]
@@ -80,9 +80,45 @@ struct Verdict {
 }
 
 impl Rules {
-    /// The places of the tests, in their order.
-    pub(crate) fn ask(&self, paths: &mut Paths) -> Box<[Place]> {
-        self.tests.iter().map(|test| paths.ask(&test.path)).collect()
+    /// What every document satisfies.
+    pub(crate) fn always() -> Self {
+        Self {
+            tests: Vec::new(),
+            alternatives: vec![[].into()],
+        }
+    }
+
+    /// What no document satisfies.
+    pub(crate) fn never() -> Self {
+        Self {
+            tests: Vec::new(),
+            alternatives: Vec::new(),
+        }
+    }
+
+    /// One test of one field.
+    pub(crate) fn field(test: FieldTest) -> Self {
+        Self {
+            tests: vec![test],
+            alternatives: vec![[0].into()],
+        }
+    }
+
+    /// One of several rules.
+    pub(crate) fn any(rules: impl IntoIterator<Item = Rules>) -> Self {
+        rules.into_iter().fold(Self::never(), |mut any, rules| {
+            let before = u32::try_from(any.tests.len()).expect("compilers bound the tests of a filter");
+            any.tests.extend(rules.tests);
+            let alternatives = rules.alternatives.iter();
+            any.alternatives
+                .extend(alternatives.map(|alternative| alternative.iter().map(|test| before + test).collect()));
+            any
+        })
+    }
+
+    /// Whether one alternative asks for nothing, so that every document satisfies it.
+    pub(crate) fn is_always(&self) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.is_empty())
     }
 
     /// Whether one of the alternatives is satisfied.

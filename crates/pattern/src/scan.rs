@@ -22,7 +22,7 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
         }
         let buffer = Buffer::Entry(u32::try_from(index).expect("a document has few entries"));
         match content {
-            Content::Text(text) => {
+            Content::Text(text) | Content::Integer(text) | Content::Boolean(text) => {
                 if paths.is_asked(place) && text.len() <= TEXT_BYTES_MAX {
                     fields.push(place, OUTSIDE, Kind::Text, buffer, 0..text.len());
                 }
@@ -52,7 +52,7 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
 /// Why a JSON entry of a document counts as absent.
 pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
     let json = match content {
-        Content::Text(_) => return None,
+        Content::Text(_) | Content::Integer(_) | Content::Boolean(_) => return None,
         Content::Json(json) | Content::Object(json) => json,
     };
     let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
