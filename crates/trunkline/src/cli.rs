@@ -78,6 +78,9 @@ pub enum Command {
     /// Look at subscriptions, pause and resume them.
     #[command(subcommand)]
     Subscription(commands::subscription::Subscription),
+    /// Try, explain and examine filters.
+    #[command(subcommand)]
+    Pattern(commands::pattern::Pattern),
     /// Make, list and delete keys.
     #[command(subcommand)]
     Key(commands::key::Key),

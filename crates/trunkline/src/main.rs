@@ -47,6 +47,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Event(arguments) => arguments.run(&client()?, output).await,
         Command::DeadLetter(arguments) => arguments.run(&client()?, output).await,
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
+        Command::Pattern(arguments) => arguments.run(),
         Command::Key(arguments) => arguments.run(client, output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
         Command::Bench(arguments) => arguments.run(&client()?, output).await,

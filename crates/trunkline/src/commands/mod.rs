@@ -8,5 +8,6 @@ pub mod event;
 pub mod export;
 pub mod key;
 pub mod listen;
+pub mod pattern;
 pub mod publish;
 pub mod subscription;
