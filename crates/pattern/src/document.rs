@@ -17,6 +17,10 @@ pub enum Data<'a> {
     Json(&'a [u8]),
     /// A JSON text that must be an object; anything else is absent.
     Object(&'a [u8]),
+    /// A JSON text of any kind that the caller knows to be well formed, because it has checked it: what no filter asks for is then
+    /// skipped without being looked at. If it is not well formed after all, values may be missing or seen where they are not,
+    /// and nothing worse.
+    WellFormed(&'a [u8]),
     /// No data, or data that is not JSON.
     Absent,
 }
@@ -34,6 +38,10 @@ pub(crate) enum Content<'a> {
     Json(&'a [u8]),
     /// A JSON text that counts only when it is an object.
     Object(&'a [u8]),
+    /// A JSON text that has been checked already.
+    WellFormed(&'a [u8]),
+    /// A JSON text that has been checked already and counts only when it is an object.
+    WellFormedObject(&'a [u8]),
 }
 
 impl<'a> Content<'a> {
@@ -41,8 +49,19 @@ impl<'a> Content<'a> {
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Content::Text(text) | Content::Integer(text) | Content::Boolean(text) => text.as_bytes(),
-            Content::Json(bytes) | Content::Object(bytes) => bytes,
+            Content::Json(bytes)
+            | Content::Object(bytes)
+            | Content::WellFormed(bytes)
+            | Content::WellFormedObject(bytes) => bytes,
         }
+    }
+
+    pub(crate) fn must_be_object(self) -> bool {
+        matches!(self, Content::Object(_) | Content::WellFormedObject(_))
+    }
+
+    pub(crate) fn is_well_formed(self) -> bool {
+        matches!(self, Content::WellFormed(_) | Content::WellFormedObject(_))
     }
 }
 
@@ -63,6 +82,13 @@ impl<'a> Document<'a> {
     /// A document that is one JSON object, for filters compiled with [`Mounts::bare`](crate::Mounts::bare).
     pub fn bare(json: &'a [u8]) -> Self {
         Self::new().data(Data::Object(json))
+    }
+
+    /// The same of a text that the caller knows to be well formed, as for [`Data::WellFormed`].
+    pub fn bare_well_formed(json: &'a [u8]) -> Self {
+        let mut document = Self::new();
+        document.entries.push((DATA, Content::WellFormedObject(json)));
+        document
     }
 
     /// Adds a string at a canonical path.
@@ -99,6 +125,7 @@ impl<'a> Document<'a> {
         match data {
             Data::Json(json) => self.entries.push((DATA, Content::Json(json))),
             Data::Object(json) => self.entries.push((DATA, Content::Object(json))),
+            Data::WellFormed(json) => self.entries.push((DATA, Content::WellFormed(json))),
             Data::Absent => {}
         }
         self

@@ -27,11 +27,10 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
                     fields.push(place, OUTSIDE, Kind::Text, buffer, 0..text.len());
                 }
             }
-            Content::Json(json) | Content::Object(json) => {
+            json => {
                 let mark = fields.mark();
                 if scan_json(
-                    json,
-                    must_be_object(content),
+                    *json,
                     place,
                     Target {
                         paths,
@@ -51,9 +50,11 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
 
 /// Why a JSON entry of a document counts as absent.
 pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
-    let json = match content {
+    let content = match content {
         Content::Text(_) | Content::Integer(_) | Content::Boolean(_) => return None,
-        Content::Json(json) | Content::Object(json) => json,
+        Content::WellFormed(json) => Content::Json(json),
+        Content::WellFormedObject(json) => Content::Object(json),
+        content => content,
     };
     let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
     let target = Target {
@@ -62,11 +63,7 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
         key: &mut key,
         buffer: Buffer::Arena,
     };
-    scan_json(json, must_be_object(&content), Place::NOWHERE, target).err()
-}
-
-fn must_be_object(content: &Content<'_>) -> bool {
-    matches!(content, Content::Object(_))
+    scan_json(content, Place::NOWHERE, target).err()
 }
 
 /// Where a scan notes what it finds.
@@ -77,7 +74,8 @@ struct Target<'s> {
     buffer: Buffer,
 }
 
-fn scan_json(json: &[u8], object: bool, place: Place, target: Target<'_>) -> Result<(), Fault> {
+fn scan_json(content: Content<'_>, place: Place, target: Target<'_>) -> Result<(), Fault> {
+    let json = content.bytes();
     if json.len() > TEXT_BYTES_MAX {
         return Err(Fault {
             position: TEXT_BYTES_MAX,
@@ -90,7 +88,7 @@ fn scan_json(json: &[u8], object: bool, place: Place, target: Target<'_>) -> Res
         depth: 0,
     };
     let first = scan.lexer.need()?;
-    if object && first != b'{' {
+    if content.must_be_object() && first != b'{' {
         return Err(scan.lexer.fault(FaultKind::Character(first, "an object")));
     }
     scan.value(place, OUTSIDE)?;

@@ -1,0 +1,3 @@
+//! Many filters.
+
+pub fn run() {}
