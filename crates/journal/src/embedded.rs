@@ -106,7 +106,7 @@ impl Embedded {
         self.command(Command::Checkpoint)
     }
 
-    /// With [`Drive::Steps`]: commits one group of what waits, and does what that makes due. False if nothing waited.
+    /// With [`Drive::Steps`]: commits one group of what waits, and does some of what is due. False if nothing is left to do.
     pub fn step(&self) -> bool {
         if self.shared.settings.drive == Drive::Threads {
             return false;
@@ -124,11 +124,10 @@ impl Embedded {
         let inbox = self.shared.inbox.state();
         let due = inbox.bytes >= self.shared.settings.flush_bytes || inbox.checkpoint || inbox.prepare || inbox.retry;
         drop(inbox);
-        if due && self.shared.status.poisoned().is_none() {
-            // A failure shows in the health, and to whoever waits.
-            drop(flusher.step());
-        }
-        step != Step::Idle
+        let due = due || flusher.is_merging();
+        // A failure shows in the health, and to whoever waits.
+        let done = due && self.shared.status.poisoned().is_none() && flusher.step().is_ok();
+        step != Step::Idle || done && flusher.is_merging()
     }
 
     /// Moves the flusher, if the caller drives it.

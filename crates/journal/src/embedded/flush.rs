@@ -1,6 +1,7 @@
 //! The flusher: moves durable groups into segments, carries out trims and deletions, takes checkpoints, recycles
 //! write-ahead files. A state machine: [`Flusher::step`] does what there is to do; [`run`] drives it.
 
+mod merge;
 mod runs;
 mod segments;
 
@@ -13,6 +14,7 @@ use super::{
     shared::{Command, Ending, Group, InboxState, Shared},
 };
 use crate::{AppendTime, Error, Offset, PartitionId, TopicId};
+use merge::Merge;
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
@@ -40,6 +42,9 @@ pub struct Flusher {
     /// How far runs cover each partition.
     covered: HashMap<PartitionId, Offset>,
     next_run: u64,
+    merge: Option<Box<Merge>>,
+    /// The last merge was given up: none before the next checkpoint.
+    merge_put_off: bool,
     flushed_through: u64,
     checkpointed_through: u64,
     append_time: AppendTime,
@@ -93,6 +98,8 @@ impl Flusher {
             obsolete_topics: inherited.obsolete_topics,
             covered,
             next_run: inherited.next_run,
+            merge: None,
+            merge_put_off: false,
             flushed_through: inherited.sequence,
             checkpointed_through: inherited.sequence,
             append_time: inherited.append_time,
@@ -153,6 +160,9 @@ impl Flusher {
             overdue(&inbox, &self.shared)
         };
         drop(inbox);
+        if closing {
+            self.stop_merge();
+        }
         // Commands change what is in memory even on a full volume; what they remove then frees space.
         let flushed = self.flush(&groups);
         let mut repair = false;
@@ -178,7 +188,7 @@ impl Flusher {
             self.prepare_write_ahead()?;
         }
         self.shared.inbox.state().checkpoint = false;
-        Ok(())
+        if closing { Ok(()) } else { self.merge_some() }
     }
 
     fn prepare_write_ahead(&self) -> Outcome<()> {
@@ -303,6 +313,7 @@ impl Flusher {
         self.checkpointed_through = checkpoint.sequence;
         self.bytes_since_checkpoint = 0;
         self.changed = false;
+        self.merge_put_off = false;
         self.remove_obsolete();
         self.shared.write_ahead.recycle(self.checkpointed_through);
         Ok(())
@@ -392,11 +403,13 @@ pub fn run(mut flusher: Flusher) -> Result<(), Error> {
     let _ending = Ending::new(&shared, "the flusher");
     let flush_bytes = shared.settings.flush_bytes;
     let last = loop {
+        let merging = flusher.is_merging();
         shared.inbox.wait(|inbox| {
             let flush = inbox.bytes >= flush_bytes && !shared.status.is_flusher_stuck();
             let asked =
                 !inbox.commands.is_empty() || inbox.prepare || inbox.checkpoint && !shared.status.is_flusher_stuck();
-            flush || asked || inbox.retry || inbox.closing || shared.status.poisoned().is_some()
+            let merge = merging && !shared.status.is_flusher_stuck();
+            flush || asked || merge || inbox.retry || inbox.closing || shared.status.poisoned().is_some()
         });
         if let Some(poisoned) = shared.status.poisoned() {
             break Err(poisoned);

@@ -446,7 +446,7 @@ fn open_runs(disk: &Disk, layout: &Layout, checkpoint: Option<&Checkpoint>) -> O
             Some(Err(RunError::Damaged)) | None => disk.remove(&layout.identities().join(name))?,
         }
     }
-    runs.sort_by_key(|run| run.number);
+    runs.sort_by_key(|run| (run.newest, run.number));
     Ok((runs, next))
 }
 

@@ -73,7 +73,8 @@ impl Flusher {
         Ok(run)
     }
 
-    fn set_runs(&self, runs: Vec<Arc<Run>>, through: u64) {
+    pub(super) fn set_runs(&self, mut runs: Vec<Arc<Run>>, through: u64) {
+        runs.sort_by_key(|run| (run.newest, run.number));
         let mut shared = self.shared.runs.write().unwrap_or_else(PoisonError::into_inner);
         *shared = Arc::new(Runs { runs, through });
     }
@@ -267,7 +268,7 @@ pub fn identified(
 }
 
 /// Adjoining ranges become one.
-fn join(mut covered: Vec<Covered>) -> Vec<Covered> {
+pub(super) fn join(mut covered: Vec<Covered>) -> Vec<Covered> {
     covered.sort_unstable();
     let mut joined: Vec<Covered> = Vec::with_capacity(covered.len());
     for range in covered {

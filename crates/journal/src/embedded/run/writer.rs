@@ -90,6 +90,11 @@ impl RunWriter {
         Ok(())
     }
 
+    /// The run's number.
+    pub fn number(&self) -> u64 {
+        self.run.number
+    }
+
     /// Makes what was written so far durable, so that the end of it is quick.
     pub fn sync(&self) -> Outcome<()> {
         self.file.sync_data()

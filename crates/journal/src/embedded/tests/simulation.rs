@@ -486,3 +486,52 @@ fn duplicates_are_recognised_after_power_cuts_until_the_window_is_over() {
         assert!(!poll_once(durable).unwrap().unwrap()[0].duplicate, "the window is over");
     }
 }
+
+/// Runs are merged once their window is over, at any power cut and on a full volume, and everything is found in them.
+#[test]
+fn merged_runs_lose_nothing_at_any_power_cut() {
+    let mut merged = 0;
+    for seed in tier::seeds(10) {
+        let mut story = Story::new(seed);
+        story.adjust = |settings| {
+            settings.deduplication_window = std::time::Duration::from_millis(1);
+            settings.run_identities = 12;
+        };
+        for _ in 0..4 {
+            let cut = 1 + story.random.below(3_000);
+            story.disk.cut_power_after(cut);
+            if let Ok(journal) = story.open() {
+                story.work(&journal, 250);
+                merged += usize::from(largest_run(&story) > 8 * 12);
+            }
+            story.disk = story.disk.power_cycle();
+            let journal = story.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            story.clock.pass(100);
+            story.work(&journal, 10);
+            story.verify(&journal);
+            assert!(
+                run_files(&story).len() < 40,
+                "seed {seed}: {} runs are left",
+                run_files(&story).len()
+            );
+            drop(journal);
+        }
+    }
+    assert!(merged > 0, "some were merged");
+}
+
+fn run_files(story: &Story) -> Vec<std::path::PathBuf> {
+    let mut files = story.disk.files();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "run"));
+    files
+}
+
+/// How many identities it holds.
+fn largest_run(story: &Story) -> u64 {
+    let disk = Disk::Simulated(story.disk.clone());
+    let counts = run_files(story).into_iter().filter_map(|path| {
+        let head = disk.read(&path).ok()?;
+        Some(u64::from_le_bytes(*head.get(8..)?.first_chunk()?))
+    });
+    counts.max().unwrap_or(0)
+}
