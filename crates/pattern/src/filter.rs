@@ -16,6 +16,16 @@ use crate::wildcard::Wildcard;
 /// The canonical path of an event's type.
 const TYPE: &str = "/attr/type";
 
+/// Whether a filter may use what its language does not have by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// The language as its specification has it.
+    #[default]
+    Standard,
+    /// With this crate's extensions; a filter that uses them is understood by nobody else.
+    Extended,
+}
+
 /// A compiled filter.
 #[derive(Debug, Clone)]
 pub struct Filter {

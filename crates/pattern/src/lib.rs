@@ -42,6 +42,6 @@ pub use document::{Data, Document};
 pub use error::{CompileCode, CompileError};
 pub use explain::{Clause, ClauseKind, DataState, Explanation, explain};
 pub use fields::Scratch;
-pub use filter::Filter;
+pub use filter::{Dialect, Filter};
 pub use matcher::{Matcher, MatcherBuilder};
 pub use mounts::{Mounts, MountsBuilder};
