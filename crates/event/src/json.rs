@@ -19,14 +19,25 @@ pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
 /// Checks that bytes are one JSON value in UTF-8, nested within [`limits::JSON_DEPTH_MAX`]. The error is a fragment without
 /// any of the text.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
-    let text = checked_text(bytes)?;
+    let text = checked_text(bytes, 0)?;
     serde_json::from_str::<IgnoredAny>(text)
         .map(drop)
         .map_err(|error| error.to_string())
 }
 
-fn checked_text(bytes: &[u8]) -> Result<&str, String> {
-    if !scan::depth_fits(bytes) {
+/// Whether text, JSON or not, has at most so many brackets open at once: a reader that recurses is safe then.
+pub fn nests_within(text: &[u8], depth_max: usize) -> bool {
+    scan::depth_fits(text, depth_max)
+}
+
+/// Levels that structured mode puts around data: the event's object.
+const STRUCTURED_LEVELS: usize = 1;
+/// Levels that batched mode puts around data: the array and the event's object.
+const BATCH_LEVELS: usize = 2;
+
+/// The text, with so many levels around data. Nothing but data nests in an event: attributes are scalars.
+fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, String> {
+    if !scan::depth_fits(bytes, limits::JSON_DEPTH_MAX + levels) {
         return Err(format!("it is nested deeper than {} levels", limits::JSON_DEPTH_MAX));
     }
     std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))
@@ -34,7 +45,7 @@ fn checked_text(bytes: &[u8]) -> Result<&str, String> {
 
 /// Decodes one event from the body of a structured-mode message.
 pub fn decode_structured(body: &Bytes) -> Result<Event, Invalid> {
-    let text = checked_text(body).map_err(Invalid::body)?;
+    let text = checked_text(body, STRUCTURED_LEVELS).map_err(Invalid::body)?;
     decode_event(body, text)
 }
 
@@ -49,7 +60,7 @@ pub fn decode_batch(body: &Bytes) -> Result<Vec<Result<Event, Invalid>>, Invalid
         );
         return Err(Invalid::new(codes::BATCH_TOO_LARGE, "body", rule));
     }
-    let text = checked_text(body).map_err(Invalid::body)?;
+    let text = checked_text(body, BATCH_LEVELS).map_err(Invalid::body)?;
     if !text.trim_start().starts_with('[') {
         return Err(Invalid::body("a batch is a JSON array of events"));
     }

@@ -1,11 +1,10 @@
 //! A walk over JSON text that is known to be valid, or about to be checked, without recursion and without building
 //! anything. It never panics on text that is not JSON; it just gives up or walks on.
 
-use crate::limits::JSON_DEPTH_MAX;
 use memchr::memchr2;
 
-/// Whether nothing is nested deeper than [`JSON_DEPTH_MAX`].
-pub(crate) fn depth_fits(json: &[u8]) -> bool {
+/// Whether nothing is nested deeper than this.
+pub(crate) fn depth_fits(json: &[u8], depth_max: usize) -> bool {
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(&byte) = json.get(at) {
         match byte {
@@ -14,7 +13,7 @@ pub(crate) fn depth_fits(json: &[u8]) -> bool {
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > JSON_DEPTH_MAX {
+        if depth > depth_max {
             return false;
         }
         at += 1;

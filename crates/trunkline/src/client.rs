@@ -8,6 +8,7 @@ use bytes::Bytes;
 use connector::{Guard, Roots, SendError, Settings, Timeouts};
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Client {
                 "the answer is larger than this command reads",
             ));
         }
-        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let body = read_json(&answer.body).unwrap_or(Value::Null);
         if answer.status.is_success() {
             Ok(body)
         } else {
@@ -140,6 +141,20 @@ impl Client {
         Failure::new(Code::Unreachable, format!("cannot reach {}: {error}", self.server))
             .hint("is it running? `trunkline serve` starts one; --server or TRUNKLINE_SERVER says where it is")
     }
+}
+
+/// Deeper than any answer: what it puts around an event, whose data alone may have [`event::limits::JSON_DEPTH_MAX`] levels.
+const JSON_DEPTH_MAX: usize = event::limits::JSON_DEPTH_MAX + 32;
+
+/// Reads JSON as deep as it may be on a bus, which is deeper than serde_json goes by itself.
+pub fn read_json(text: &[u8]) -> serde_json::Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    if event::json::nests_within(text, JSON_DEPTH_MAX) {
+        reader.disable_recursion_limit();
+    }
+    let value = Value::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
 }
 
 /// A name as one segment of a path or one value of a query.
@@ -201,6 +216,15 @@ mod tests {
                 .hint
                 .is_some_and(|hint| hint.contains("--key"))
         );
+    }
+
+    #[test]
+    fn the_story_of_the_deepest_event_is_read_and_nothing_hostile() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let story = format!("{{\"event\":{{\"data\":{}}}}}", nested(event::limits::JSON_DEPTH_MAX));
+        assert!(read_json(story.as_bytes()).is_ok_and(|story| story["event"]["data"].is_array()));
+        assert!(read_json(nested(1_000_000).as_bytes()).is_err());
+        assert!(read_json(b"{} x").is_err());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::{State, call::Call, json, problem::Problem, raw_event, time};
 use axum::{Router, routing};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use delivery::{DeliveryState, StoredAttempt, Story, SubscriptionStory};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<State>> {
@@ -23,24 +24,28 @@ async fn show(call: Call) -> json::Result {
             format!("event {:?} is not kept on this bus", super::shown(id)),
         )
     };
-    json::ok(&describe(&story.ok_or_else(missing)?)?)
+    json::ok(&describe(&story.ok_or_else(missing)?))
 }
 
-fn describe(story: &Story) -> Result<Value, Problem> {
-    let event = raw_event(&story.event.view());
-    let event: Value = serde_json::from_str(event.get()).map_err(|error| {
-        tracing::error!(%error, "a stored event could not be shown");
-        Problem::new("internal", "the event could not be written as JSON")
-    })?;
+/// A story. The event is as the encoder wrote it: its data may nest deeper than a general reader goes.
+#[derive(Serialize)]
+struct Told {
+    event: Box<RawValue>,
+    received: String,
+    stored: Vec<Value>,
+    subscriptions: Vec<Value>,
+}
+
+fn describe(story: &Story) -> Told {
     let stored = story.stored.iter().map(
         |(topic, position)| json!({"topic": topic, "partition": position.partition.index, "offset": position.offset}),
     );
-    Ok(json!({
-        "event": event,
-        "received": time::text(story.append_time),
-        "stored": stored.collect::<Vec<_>>(),
-        "subscriptions": story.subscriptions.iter().map(subscription).collect::<Vec<_>>(),
-    }))
+    Told {
+        event: raw_event(&story.event.view()),
+        received: time::text(story.append_time),
+        stored: stored.collect(),
+        subscriptions: story.subscriptions.iter().map(subscription).collect(),
+    }
 }
 
 fn subscription(story: &SubscriptionStory) -> Value {

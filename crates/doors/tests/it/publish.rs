@@ -1,7 +1,7 @@
 //! Publishing: the three modes, what is refused and how, encodings, deduplication, traces.
 
 use crate::harness::{Answer, Node, event, start};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 const EVENTS: &str = "/v1/buses/default/events";
 const BATCH: [&str; 1] = ["content-type: application/cloudevents-batch+json"];
@@ -277,4 +277,45 @@ async fn chunked_and_pipelined_requests_are_answered() {
     let text = String::from_utf8_lossy(&answers);
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
     assert_eq!(story(&node, "1").await["event"]["data"], "abcde");
+}
+
+/// Publish and deliver agree on how deep data may nest, whatever surrounds it.
+#[tokio::test]
+async fn the_deepest_data_is_taken_in_every_mode_told_and_taken_again_as_it_was_told() {
+    let node = start().await;
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let structured = |id: &str, data: &str| {
+        format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t\",\"data\":{data}}}")
+    };
+    let in_each_mode = async |depth: usize| {
+        let data = nested(depth);
+        let single = ["content-type: application/cloudevents+json"];
+        let batch = format!("[{}]", structured("3", &data));
+        [
+            binary(&node, &BINARY, &data).await,
+            node.ask("POST", EVENTS, &single, structured("2", &data)).await,
+            node.ask("POST", EVENTS, &BATCH, batch).await,
+        ]
+    };
+    for answer in in_each_mode(129).await {
+        assert_eq!(answer.status, 400, "{answer}");
+    }
+    for answer in in_each_mode(128).await {
+        assert_eq!(answer.status, 200, "{answer}");
+    }
+    for id in ["1", "2", "3"] {
+        let told = node.get(&format!("{EVENTS}/{id}")).await;
+        assert_eq!(told.status, 200, "{told}");
+        let story: std::collections::HashMap<String, Box<RawValue>> =
+            serde_json::from_slice(&told.body).expect("an object");
+        let event = story["event"].get();
+        assert!(event.contains(&nested(128)), "{event}");
+        let headers = ["content-type: application/cloudevents+json"];
+        let again = node.ask("POST", EVENTS, &headers, event).await;
+        assert_eq!(
+            (again.status, &again.json()["duplicate"]),
+            (200, &json!(true)),
+            "{again}"
+        );
+    }
 }

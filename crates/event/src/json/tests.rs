@@ -226,15 +226,31 @@ fn what_is_not_an_event_is_refused() {
 #[test]
 fn depth_is_bounded_without_recursion() {
     let nested = |depth: usize| format!(",\"data\":{}{}", "[".repeat(depth), "]".repeat(depth));
-    assert!(decode_with(&nested(limits::JSON_DEPTH_MAX - 1)).is_ok());
     refused(
-        decode_with(&nested(limits::JSON_DEPTH_MAX)),
+        decode_with(&nested(limits::JSON_DEPTH_MAX + 1)),
         codes::BODY_INVALID,
         "body",
     );
     refused(decode("{\"a\":".repeat(1_000_000)), codes::BODY_INVALID, "body");
     assert!(check("[".repeat(1_000_000).as_bytes()).is_err());
     assert!(check(format!("\"{}\"", "[".repeat(1_000)).as_bytes()).is_ok());
+}
+
+/// What surrounds the data does not count: the deepest data there may be goes through every mode and back.
+#[test]
+fn the_deepest_data_survives_every_mode() {
+    let deepest = "[".repeat(limits::JSON_DEPTH_MAX) + &"]".repeat(limits::JSON_DEPTH_MAX);
+    assert!(check(deepest.as_bytes()).is_ok() && check(format!("[{deepest}]").as_bytes()).is_err());
+    let event = decode_with(&format!(",\"data\":{deepest}")).expect("it fits");
+    let (mut structured, mut batch) = (Vec::new(), Vec::new());
+    encode_structured(&event.view(), &mut structured);
+    encode_batch([&event.view()], &mut batch);
+    let again = decode_structured(&structured.into()).expect("what we write can be read");
+    let batch = decode_batch(&batch.into()).expect("what we write can be read");
+    assert_eq!(again.data().map(|data| &data.bytes[..]), Some(deepest.as_bytes()));
+    assert!(matches!(&batch[..], [Ok(event)] if event.data() == again.data()));
+    let deeper = format!("[{{\"data\":[{deepest}]}}]");
+    assert!(decode_batch(&deeper.into()).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `trunkline publish`: events from a file, standard input, or the command line itself.
 
 use crate::{
-    client::{Client, segment},
+    client::{Client, read_json, segment},
     exit::{Code, Failure},
     output::Output,
 };
@@ -90,7 +90,7 @@ impl Publish {
         fill("type", self.event_type.as_ref().map(|text| json!(text)));
         fill("subject", self.subject.as_ref().map(|text| json!(text)));
         if let Some(text) = &self.data {
-            match serde_json::from_str::<Value>(text) {
+            match read_json(text.as_bytes()) {
                 Ok(value) => fill("data", Some(value)),
                 Err(_) => {
                     fill("datacontenttype", Some(json!("text/plain")));
