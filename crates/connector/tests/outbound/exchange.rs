@@ -1,13 +1,13 @@
 //! Requests and answers: bounds of time and size, reuse of connections, errors by class, the proxy.
 
 use crate::{
-    HASTY, PATIENT, address, client, get,
+    HASTY, HASTY_TO_END, PATIENT, address, client, get,
     server::{Reply, Server},
     settings,
 };
-use connector::{BodyEnd, Client, Phase, Resolver, SendError};
+use connector::{BodyEnd, Client, Phase, Resolver, SendError, Timeouts};
 use http::StatusCode;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 fn local() -> Client {
     client("127.0.0.0/8", Resolver::table([("hook.test", &[address("127.0.0.1")])]))
@@ -18,10 +18,10 @@ fn head(more: &str) -> String {
 }
 
 /// The error of one request to a server that replies like this.
-async fn failure(reply: Reply) -> SendError {
+async fn failure(reply: Reply, timeouts: Timeouts) -> SendError {
     let server = Server::start(reply.clone()).await;
     local()
-        .send(get(&server.url()), HASTY, 100)
+        .send(get(&server.url()), timeouts, 100)
         .await
         .err()
         .unwrap_or_else(|| panic!("{reply:?} gave an answer"))
@@ -79,11 +79,14 @@ async fn a_head_counts_though_its_body_never_comes() {
         .await
         .expect("a head")
         .discard();
-    let late = client.send_head(get(&server.url()), HASTY).await.expect("a head");
+    let late = client
+        .send_head(get(&server.url()), HASTY_TO_END)
+        .await
+        .expect("a head");
     let (body, end) = late.read(100).await;
     assert_eq!((&body[..], end), (&b"01234"[..], BodyEnd::Late));
     assert_eq!(
-        failure(Reply::Stall(head("content-length: 10\r\n"))).await,
+        failure(Reply::Stall(head("content-length: 10\r\n")), HASTY_TO_END).await,
         SendError::Timeout(Phase::Total)
     );
 }
@@ -91,33 +94,38 @@ async fn a_head_counts_though_its_body_never_comes() {
 #[tokio::test]
 async fn failures_have_their_class() {
     assert_eq!(
-        failure(Reply::Stall(String::new())).await,
+        failure(Reply::Stall(String::new()), HASTY).await,
         SendError::Timeout(Phase::FirstByte)
     );
     assert_eq!(
-        failure(Reply::Stall("HTTP/1.1 200 OK\r\nslow: ".into())).await.code(),
+        failure(Reply::Stall("HTTP/1.1 200 OK\r\nslow: ".into()), HASTY)
+            .await
+            .code(),
         "timeout_first_byte"
     );
-    assert_eq!(failure(Reply::Close).await.code(), "reset");
+    assert_eq!(failure(Reply::Close, PATIENT).await.code(), "reset");
     assert_eq!(
-        failure(Reply::Bytes("SSH-2.0-OpenSSH_9\r\n".into())).await.code(),
-        "protocol"
-    );
-    assert_eq!(
-        failure(Reply::Bytes("HTTP/1.1 2000 x\r\n\r\n".into())).await.code(),
-        "protocol"
-    );
-    assert_eq!(
-        failure(Reply::Endless(head("").replace("\r\n\r\n", "\r\nx: "), b'x'))
+        failure(Reply::Bytes("SSH-2.0-OpenSSH_9\r\n".into()), PATIENT)
             .await
             .code(),
         "protocol"
     );
-    let unused = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("it is bound");
+    assert_eq!(
+        failure(Reply::Bytes("HTTP/1.1 2000 x\r\n\r\n".into()), PATIENT)
+            .await
+            .code(),
+        "protocol"
+    );
+    assert_eq!(
+        failure(Reply::Endless(head("").replace("\r\n\r\n", "\r\nx: "), b'x'), PATIENT)
+            .await
+            .code(),
+        "protocol"
+    );
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let unused = socket.local_addr().expect("it is bound");
     let error = local()
         .send(get(&format!("http://{unused}/")), PATIENT, 0)
         .await

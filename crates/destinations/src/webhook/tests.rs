@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 /// A request as the server saw it.
@@ -125,8 +125,11 @@ fn event() -> Event {
         .expect("valid")
 }
 
+/// Longer than anything on loopback takes, also on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn send(webhook: &Webhook, event: &Event) -> Outcome {
-    send_within(webhook, event, Duration::from_secs(10)).await
+    send_within(webhook, event, PATIENCE).await
 }
 
 async fn send_within(webhook: &Webhook, event: &Event, timeout: Duration) -> Outcome {
@@ -460,9 +463,10 @@ async fn a_refused_address_is_told_without_an_answer() {
 
 #[tokio::test]
 async fn a_closed_port_a_broken_name_and_no_tls_have_their_own_reasons() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    drop(listener);
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let closed = TcpSocket::new_v4().expect("a socket");
+    closed.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = closed.local_addr().expect("it is bound");
     assert_eq!(reason(&send(&webhook(address), &event()).await), "connect");
     let (plain, _) = serve(|_| status(200)).await;
     let webhook = webhook_with(client(), json!({"url": format!("https://{plain}/")}), json!({}));
@@ -483,6 +487,41 @@ async fn an_endpoint_that_accepts_and_never_answers_times_out() {
     .await;
     let outcome = send_within(&webhook(address), &event(), Duration::from_millis(100)).await;
     assert_eq!(reason(&outcome), "timeout_first_byte");
+}
+
+/// A listener that nobody can connect to any more, as of a host that is there and overwhelmed: its queue is full of
+/// connections that it never accepts, so that the kernel answers no further attempt.
+async fn overwhelmed() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = socket.listen(1).expect("it listens");
+    let address = listener.local_addr().expect("it is bound");
+    let mut waiting = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
+        waiting.push(connected.expect("there is room"));
+    }
+    (listener, waiting)
+}
+
+/// Short enough to wait for.
+const SHORT: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_connected_to_times_out_as_such_and_is_tried_again() {
+    let (listener, _waiting) = overwhelmed().await;
+    let address = listener.local_addr().expect("it is bound");
+    let settings = Settings {
+        guard: Guard {
+            allow_networks: Networks::loopback(),
+        },
+        connect_timeout: SHORT,
+        ..Settings::default()
+    };
+    let hasty = Client::new(settings).expect("settings that are fine");
+    let webhook = webhook_with(hasty, json!({"url": format!("http://{address}/")}), json!({}));
+    let outcome = send(&webhook, &event()).await;
+    assert_eq!(reason(&outcome), "timeout_connect");
+    assert!(outcome.detail.contains("connect"), "{}", outcome.detail);
 }
 
 #[tokio::test]
@@ -537,16 +576,59 @@ async fn a_slow_body_holds_up_neither_a_success_nor_for_long_a_failure() {
         })
     };
     let good = slow(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
-    assert_eq!(
-        send_within(&webhook(good), &event(), Duration::from_millis(500))
-            .await
-            .verdict,
-        Verdict::Delivered
-    );
+    assert_eq!(send(&webhook(good), &event()).await.verdict, Verdict::Delivered);
     let bad = slow(b"HTTP/1.1 500 No\r\ncontent-length: 10\r\n\r\nabc").await;
-    let outcome = send_within(&webhook(bad), &event(), Duration::from_millis(100)).await;
+    let outcome = send_within(&webhook(bad), &event(), Duration::from_secs(1)).await;
     assert_eq!(
         (outcome.reason.as_str(), outcome.answer.as_ref()),
         ("http_500", &b"abc"[..])
     );
+}
+
+/// The total time: bytes that go on coming do not hold an attempt up.
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_at_the_total_time() {
+    let address = serve_raw(|mut stream| async move {
+        tokio::spawn(async move {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let head = b"HTTP/1.1 503 Not now\r\ncontent-length: 100000\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+        });
+    })
+    .await;
+    let outcome = send_within(&webhook(address), &event(), Duration::from_secs(1)).await;
+    assert_eq!((outcome.reason.as_str(), outcome.status), ("http_503", Some(503)));
+    let kept = outcome.answer;
+    assert!(
+        kept.len() > 1 && kept.len() < 1_000 && kept.iter().all(|byte| *byte == b'x'),
+        "{kept:?}"
+    );
+}
+
+/// What was taken can be delivered, and published again from what arrived, however deep its data is.
+#[tokio::test]
+async fn the_deepest_data_arrives_as_it_was_in_every_mode() {
+    let depth = event::limits::JSON_DEPTH_MAX;
+    let data = "[".repeat(depth) + &"]".repeat(depth);
+    let event = Event::builder("1", "/shop", "deep")
+        .data(Data::json(data.clone()))
+        .build()
+        .expect("it is not too deep");
+    for mode in ["binary", "structured", "data"] {
+        let (address, log) = serve(|_| status(204)).await;
+        let config = json!({"url": format!("http://{address}/hook")});
+        let webhook = webhook_with(client(), config, json!({"target": {"mode": mode}}));
+        assert_eq!(send(&webhook, &event).await.verdict, Verdict::Delivered, "{mode}");
+        let arrived = only(&log).body;
+        match mode {
+            "structured" => {
+                let again = event::json::decode_structured(&arrived).expect("it can be published again");
+                assert_eq!(again.data(), event.data());
+            }
+            _ => assert_eq!(arrived, data.as_bytes(), "{mode}"),
+        }
+    }
 }

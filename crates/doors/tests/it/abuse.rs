@@ -3,6 +3,31 @@
 
 use crate::harness::{Answer, Node, PATIENCE, raw, start};
 use std::time::Duration;
+
+/// What hostile requests may make the process grow by, this test's own buffers included.
+const RESIDENT_GROWTH_MAX: u64 = 200 << 20;
+
+/// Bytes of this process in memory; 0 where the system does not say.
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.map(|line| line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number"));
+    kibibytes.map_or(0, |kibibytes| kibibytes << 10)
+}
+
+/// Watches the process's memory during a test.
+struct Memory(u64);
+
+impl Memory {
+    fn now() -> Memory {
+        Memory(resident_bytes())
+    }
+
+    fn assert_bounded(&self, after: &str) {
+        let growth = resident_bytes().saturating_sub(self.0);
+        assert!(growth < RESIDENT_GROWTH_MAX, "{} MiB more after {after}", growth >> 20);
+    }
+}
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,7 +42,7 @@ async fn check(node: &Node, what: &str, bytes: &[u8]) {
     {
         assert!(!answer.starts_with("HTTP/1.1 5"), "{what}: {answer}");
     }
-    let health = tokio::time::timeout(Duration::from_secs(2), node.get("/healthz")).await;
+    let health = tokio::time::timeout(PATIENCE, node.get("/healthz")).await;
     assert_eq!(health.map(|answer| answer.status).ok(), Some(200), "after {what}");
 }
 
@@ -36,6 +61,7 @@ const BINARY: &str = "ce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-typ
 #[tokio::test]
 async fn hostile_bodies_are_refused_and_harm_nothing() {
     let node = start().await;
+    let memory = Memory::now();
     let deep = |open: &str| open.repeat(1_000_000 / open.len());
     let head = r#"{"specversion":"1.0","id":"1","source":"/","type":"t","#;
     for (what, headers, body) in [
@@ -114,12 +140,14 @@ async fn hostile_bodies_are_refused_and_harm_nothing() {
         ),
     ] {
         check(&node, what, &post(headers, &body)).await;
+        memory.assert_bounded(what);
     }
 }
 
 #[tokio::test]
 async fn hostile_heads_are_refused_and_harm_nothing() {
     let node = start().await;
+    let memory = Memory::now();
     let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
     let long = format!("x: {}\r\n", "y".repeat(1 << 20));
     let path = "x".repeat(1 << 20);
@@ -161,8 +189,48 @@ async fn hostile_heads_are_refused_and_harm_nothing() {
         if let Some(answer) = Answer::parse(&answer) {
             assert!((200..500).contains(&answer.status), "{what}: {answer}");
         }
-        let health = tokio::time::timeout(Duration::from_secs(2), node.get("/healthz")).await;
+        let health = tokio::time::timeout(PATIENCE, node.get("/healthz")).await;
         assert_eq!(health.map(|answer| answer.status).ok(), Some(200), "after {what}");
+        memory.assert_bounded(what);
+    }
+}
+
+/// What is no HTTP, or too much of it, is refused below the doors: the status is all that is said. docs/errors.md tells so.
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_gets_a_bare_status_and_the_connection_closes() {
+    let node = start().await;
+    let long = "y".repeat(1 << 20);
+    for (what, status, bytes) in [
+        (
+            "a header too long",
+            431,
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n"),
+        ),
+        (
+            "a path too long",
+            414,
+            format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", &long[..70_000]),
+        ),
+        (
+            "too many headers",
+            431,
+            format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(10_000)),
+        ),
+        ("no method", 400, "??? / HTTP/1.1\r\n\r\n".to_owned()),
+        (
+            "another version",
+            400,
+            "GET / HTTP/9.9\r\nhost: localhost\r\n\r\n".to_owned(),
+        ),
+        (
+            "a header without a colon",
+            400,
+            "GET / HTTP/1.1\r\nhost localhost\r\n\r\n".to_owned(),
+        ),
+    ] {
+        let answer = Answer::parse(&raw(node.address, bytes.as_bytes()).await).unwrap_or_else(|| panic!("{what}"));
+        assert_eq!((answer.status, answer.body.len()), (status, 0), "{what}: {answer}");
+        assert_eq!(answer.header("connection"), Some("close"), "{what}: {answer}");
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 /// Longer than anything here takes; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An endpoint that notes what it gets and answers with a status that the test sets.
 #[derive(Default)]

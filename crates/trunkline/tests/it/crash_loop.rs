@@ -7,6 +7,7 @@ use crate::support::{
     server::Server,
     setting,
 };
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -25,6 +26,9 @@ const KEYS: u64 = 5;
 /// Every so many events one is refused by its receiver for good.
 const POISON_EVERY: u64 = 97;
 
+/// Stories that are asked for at once.
+const STORIES_AT_ONCE: usize = 16;
+
 /// Where an acknowledged event stands.
 type Place = (String, u64, u64);
 
@@ -41,6 +45,7 @@ async fn crash_loop_nothing_acknowledged_is_lost_and_every_event_is_accounted_fo
     let crashes = setting("TRUNKLINE_CRASHES", 20);
     let seed = setting("TRUNKLINE_SEED", 1);
     println!("crash loop: {crashes} crashes, seed {seed}");
+    let began = Instant::now();
     let directory = tempfile::tempdir().expect("a directory");
     let receivers = Receivers::start(seed).await;
     let server = Arc::new(RwLock::new(Some(Server::start(directory.path()))));
@@ -58,14 +63,20 @@ async fn crash_loop_nothing_acknowledged_is_lost_and_every_event_is_accounted_fo
     receivers.heal();
 
     let server = server.write().await.take().expect("running");
-    settle(&server, &model, &receivers).await;
+    println!(
+        "crash loop: killed {crashes} times, slowest restart {slowest:?}, {:?}",
+        began.elapsed()
+    );
+    settle(&server).await;
+    println!("crash loop: settled, {:?}", began.elapsed());
     verify_stored(&server, &model).await;
-    verify_delivered(&server, &model, &receivers).await;
+    let dead = verify_delivered(&server, &model, &receivers).await;
     let acknowledged = model.acknowledged.lock().expect("no holder panics").len();
     println!(
-        "crash loop: {acknowledged} acknowledged of {} sent, {} deliveries, slowest restart {slowest:?}",
+        "crash loop: {acknowledged} acknowledged of {} sent, {} requests received, {dead} dead letters, {:?}",
         model.published.load(Ordering::Relaxed),
-        receivers.plain.deliveries().len() + receivers.ordered.deliveries().len()
+        receivers.count(),
+        began.elapsed()
     );
     assert_eq!(server.stop(), Some(0));
 }
@@ -97,6 +108,14 @@ impl Receivers {
         });
         self.ordered.decide(|_| Reply::Status(204));
         self.picky.decide(|_| Reply::Status(204));
+    }
+
+    /// Requests that arrived, taken or not.
+    fn count(&self) -> usize {
+        [&self.plain, &self.ordered, &self.picky]
+            .map(Receiver::count)
+            .iter()
+            .sum()
     }
 }
 
@@ -234,7 +253,7 @@ async fn crash(crashes: u64, seed: u64, server: &RwLock<Option<Server>>, directo
 }
 
 /// Waits until no subscription has anything pending or parked.
-async fn settle(server: &Server, model: &Model, receivers: &Receivers) {
+async fn settle(server: &Server) {
     eventually("every subscription settles", Duration::from_secs(180), async || {
         let list = server.get("/v1/buses/default/subscriptions").await;
         let items = list["items"].as_array().expect("items");
@@ -246,7 +265,6 @@ async fn settle(server: &Server, model: &Model, receivers: &Receivers) {
         idle.then_some(())
     })
     .await;
-    let _ = (model, receivers);
 }
 
 /// Every acknowledged event is there once, at the place that was acknowledged; no place was given out twice.
@@ -254,21 +272,24 @@ async fn verify_stored(server: &Server, model: &Model) {
     let acknowledged = model.acknowledged.lock().expect("no holder panics").clone();
     let places: HashSet<&Place> = acknowledged.values().collect();
     assert_eq!(places.len(), acknowledged.len(), "an offset was given out twice");
-    for (id, place) in &acknowledged {
-        let story = server.get(&format!("/v1/buses/default/events/{id}")).await;
-        let stored = story["stored"].as_array().expect("places");
-        assert_eq!(stored.len(), 1, "{id}: {story}");
-        let found = (
-            stored[0]["topic"].as_str().expect("a topic").to_string(),
-            stored[0]["partition"].as_u64().expect("a partition"),
-            stored[0]["offset"].as_u64().expect("an offset"),
-        );
-        assert_eq!(found, *place, "{id} moved");
-    }
+    stream::iter(&acknowledged)
+        .for_each_concurrent(STORIES_AT_ONCE, async |(id, place)| {
+            let story = server.get(&format!("/v1/buses/default/events/{id}")).await;
+            let stored = story["stored"].as_array().expect("places");
+            assert_eq!(stored.len(), 1, "{id}: {story}");
+            let found = (
+                stored[0]["topic"].as_str().expect("a topic").to_string(),
+                stored[0]["partition"].as_u64().expect("a partition"),
+                stored[0]["offset"].as_u64().expect("an offset"),
+            );
+            assert_eq!(found, *place, "{id} moved");
+        })
+        .await;
 }
 
-/// Every matched event was taken or is a dead letter; per key, first deliveries are in the order of publishing.
-async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers) {
+/// Every matched event was taken or is a dead letter; per key, first deliveries are in the order of publishing. Gives the
+/// number of dead letters.
+async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers) -> usize {
     let acknowledged: Vec<String> = model
         .acknowledged
         .lock()
@@ -309,6 +330,7 @@ async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers)
         .collect();
     assert_eq!(picky, rare, "`picky` took what it should not, or missed something");
     verify_order(&receivers.ordered);
+    dead.len()
 }
 
 fn is_rare(delivery: &Delivery) -> bool {

@@ -8,7 +8,7 @@ use crate::support::{
 use serde_json::json;
 use std::{process::Command, time::Duration};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The value of the series that begins with this; panics if there is none.
 fn figure(metrics: &str, series: &str) -> f64 {

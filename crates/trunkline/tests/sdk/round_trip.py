@@ -68,7 +68,7 @@ for message in messages:
 
 with arrived:
     complete = lambda: all(len(received.get(path, [])) == len(messages) for path in ("/binary", "/structured"))
-    assert arrived.wait_for(complete, timeout=30), received
+    assert arrived.wait_for(complete, timeout=60), received
 
 for path in ("/binary", "/structured"):
     for headers, body in received[path]:

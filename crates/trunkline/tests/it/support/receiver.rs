@@ -121,6 +121,11 @@ impl Receiver {
         self.state.deliveries.lock().expect("no holder panics").clone()
     }
 
+    /// How many arrived so far, taken or not.
+    pub fn count(&self) -> usize {
+        self.state.deliveries.lock().expect("no holder panics").len()
+    }
+
     /// How many were taken so far.
     pub fn taken(&self) -> usize {
         self.state
@@ -135,7 +140,7 @@ impl Receiver {
     /// Waits until this many arrived, taken or not.
     pub async fn saw(&self, count: usize) {
         super::eventually(&format!("{count} deliveries"), Duration::from_secs(60), async || {
-            (self.state.deliveries.lock().expect("no holder panics").len() >= count).then_some(())
+            (self.count() >= count).then_some(())
         })
         .await;
     }

@@ -84,7 +84,7 @@ impl Server {
             .expect("the binary starts");
         let log = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
         let stderr = child.stderr.take().expect("piped");
-        collect(stderr, log.clone());
+        let collected = collect(stderr, log.clone());
         let stdout = child.stdout.take().expect("piped");
         match urls(stdout) {
             Some(urls) => {
@@ -106,8 +106,7 @@ impl Server {
             }
             None => {
                 let status = child.wait().expect("it ends");
-                // The collecting thread sees the end of the pipe right after the process ends.
-                std::thread::sleep(Duration::from_millis(50));
+                collected.join().expect("it only collects");
                 Err(format!("{status}\n{}", log.lock().expect("no holder panics")))
             }
         }
@@ -178,7 +177,7 @@ impl Server {
             request = request.header("authorization", format!("Bearer {key}"));
         }
         let request = request.body(http_body_util::Full::new(body.into())).expect("a request");
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(60);
         let timeouts = connector::Timeouts {
             first_byte: limit,
             total: limit,
@@ -312,7 +311,11 @@ fn urls(stdout: impl Read + Send + 'static) -> Option<Vec<String>> {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static, log: std::sync::Arc<std::sync::Mutex<String>>) {
+/// Collects what comes, until the pipe ends.
+fn collect(
+    mut pipe: impl Read + Send + 'static,
+    log: std::sync::Arc<std::sync::Mutex<String>>,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = pipe.read(&mut buffer) {
@@ -323,5 +326,5 @@ fn collect(mut pipe: impl Read + Send + 'static, log: std::sync::Arc<std::sync::
                 .expect("no holder panics")
                 .push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
-    });
+    })
 }
