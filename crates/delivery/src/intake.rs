@@ -7,7 +7,7 @@ use control::{
     resources::{Route, UnknownTypes},
 };
 use event::{Event, identity, record_binding};
-use journal::{Append, Deduplicate, EncodedRecord, Entry, Identity, Journal, PartitionId, RecordView, TopicId};
+use journal::{Append, Deduplicate, EncodedRecord, Entry, Identity, Journal, PartitionId, RecordView, Role, TopicId};
 use smallvec::SmallVec;
 use std::sync::{
     Arc,
@@ -185,8 +185,14 @@ fn identity_of(source: &str, id: &str) -> Identity {
     }
 }
 
-/// The identity of a stored record, for the journal to rebuild its indexes by: that of the event in it.
-pub fn identify(_topic: TopicId, record: &RecordView<'_>) -> Option<Identity> {
+/// The identity of a stored record, for the journal to rebuild its indexes by: that of the event in it, and whether it is a
+/// copy on a secondary topic.
+pub fn identify(_topic: TopicId, record: &RecordView<'_>) -> Option<(Identity, Role)> {
     let event = event::EventView::from_record(record.headers(), record.value)?;
-    Some(identity_of(event.source(), event.id()))
+    let is_copy = |(name, _): (&str, _)| name == record_binding::COPY_HEADER;
+    let role = match record.headers().any(is_copy) {
+        true => Role::Copy,
+        false => Role::Primary,
+    };
+    Some((identity_of(event.source(), event.id()), role))
 }

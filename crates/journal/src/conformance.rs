@@ -10,7 +10,7 @@ mod reads;
 
 use crate::{
     Append, Appended, BoxFuture, Deduplicate, EncodedRecord, Entry, Error, Identity, Journal, Offset, PartitionId,
-    Position, RecordView, TopicId, batch::BatchHeader, records,
+    Position, RecordView, Role, TopicId, batch::BatchHeader, records,
 };
 use bytes::Bytes;
 use std::{
@@ -164,10 +164,17 @@ impl Drop for Named<'_> {
 /// The header in which the suite's records carry their identity.
 const ID_HEADER: &str = "id";
 
+/// The header that marks the suite's copies.
+pub(crate) const COPY_HEADER: &str = "copy";
+
 /// Computes the identity of the suite's records; the journal under test must be opened with it.
-pub fn identify(_topic: TopicId, record: &RecordView<'_>) -> Option<Identity> {
+pub fn identify(_topic: TopicId, record: &RecordView<'_>) -> Option<(Identity, Role)> {
     let (_, id) = record.headers().find(|(name, _)| *name == ID_HEADER)?;
-    Some(identity(u64::from_be_bytes(id?.try_into().ok()?)))
+    let role = match record.headers().any(|(name, _)| name == COPY_HEADER) {
+        true => Role::Copy,
+        false => Role::Primary,
+    };
+    Some((identity(u64::from_be_bytes(id?.try_into().ok()?)), role))
 }
 
 fn identity(id: u64) -> Identity {
@@ -208,14 +215,15 @@ fn plain(partition: PartitionId, value: &[u8]) -> Entry {
 
 /// An event of this id with a copy on each partition; the first is the primary.
 fn event(id: u64, partitions: &[PartitionId]) -> Entry {
-    let record = record(Some(id), &id.to_be_bytes());
+    let bytes = id.to_be_bytes();
+    let headers = [(ID_HEADER, Some(bytes.as_slice())), (COPY_HEADER, None)];
+    let primary = record(Some(id), &bytes);
+    let copy = EncodedRecord::new(None, Some(&bytes), headers.into_iter());
+    let records = std::iter::once(primary).chain(std::iter::repeat(copy));
     Entry {
         identity: Some(identity(id)),
         deduplicate: Deduplicate::Yes,
-        records: partitions
-            .iter()
-            .map(|partition| (*partition, record.clone()))
-            .collect(),
+        records: partitions.iter().copied().zip(records).collect(),
     }
 }
 

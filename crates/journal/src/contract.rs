@@ -51,9 +51,18 @@ pub struct Identity {
     pub unique: u128,
 }
 
-/// Computes the [`Identity`] of a stored record, for rebuilding indexes; `None` for a record that is not indexed (a copy
-/// on a secondary topic is indexed for lookup as well, so it has one).
-pub type Identify = fn(TopicId, &RecordView<'_>) -> Option<Identity>;
+/// What a record is to its [`Entry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The first one: a duplicate is answered with its position.
+    Primary,
+    /// One of the others, on a secondary topic.
+    Copy,
+}
+
+/// Computes the [`Identity`] of a stored record and what it is to its entry, for rebuilding indexes; `None` for a record
+/// that is not indexed (a copy is indexed for lookup as well, so it has one).
+pub type Identify = fn(TopicId, &RecordView<'_>) -> Option<(Identity, Role)>;
 
 /// How an entry's identity is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Append, AppendTime, Appended, Damage, Deduplicate, DiskSpace, EncodedRecord, Entry, Error, Health, Identity,
-    Offset, PartitionId, Position, Stats, StoredBatch, TopicId, batch,
+    Offset, PartitionId, Position, Role, Stats, StoredBatch, TopicId, batch,
 };
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -278,9 +278,10 @@ impl State {
     /// An index that is rebuilt must come out as it was.
     fn check_identity(&self, entry: &Entry) {
         if let (Some(identify), Some(identity)) = (self.settings.identify, entry.identity) {
-            for (id, record) in &entry.records {
+            let roles = std::iter::once(Role::Primary).chain(std::iter::repeat(Role::Copy));
+            for ((id, record), role) in entry.records.iter().zip(roles) {
                 let rebuilt = identify(id.topic, &record.view(0, 0));
-                assert_eq!(rebuilt, Some(identity), "`identify` and the entry of {id:?} differ");
+                assert_eq!(rebuilt, Some((identity, role)), "`identify` and the entry of {id:?} differ");
             }
         }
     }

@@ -247,7 +247,7 @@ struct Rewriting {
     covered: Vec<Covered>,
 }
 
-/// The identities of a batch's records.
+/// The identities of a batch's records. A frame says which of them are copies; a segment does not, the records do.
 pub fn identified(
     identify: crate::Identify,
     partition: PartitionId,
@@ -256,12 +256,13 @@ pub fn identified(
 ) -> Vec<Identified> {
     let records = (0..).zip(crate::records(batch));
     let identities = records.filter_map(|(place, record): (u32, _)| {
+        let (identity, role) = identify(partition.topic, &record)?;
         Some(Identified {
             partition,
             offset: record.offset,
             append_time: batch.append_time,
-            identity: identify(partition.topic, &record)?,
-            primary: !copies.contains(&place),
+            identity,
+            primary: role == crate::Role::Primary && !copies.contains(&place),
         })
     });
     identities.collect()

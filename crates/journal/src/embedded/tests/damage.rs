@@ -52,7 +52,7 @@ fn append(journal: &Embedded, number: u64) -> ((PartitionId, Offset), Vec<u8>) {
     value.resize(400, number as u8);
     let id = number.to_be_bytes();
     let record = EncodedRecord::new(None, Some(&value), [("id", Some(id.as_slice()))].into_iter());
-    let identity = conformance::identify(TOPIC, &record.view(0, 0));
+    let identity = conformance::identify(TOPIC, &record.view(0, 0)).map(|(identity, _)| identity);
     let append = Append {
         entries: vec![Entry {
             identity,
@@ -207,7 +207,7 @@ fn find_all(journal: &Embedded, content: &Content, place: &str) {
     for (at, value) in content.iter().step_by(17) {
         let number = value.first_chunk::<8>().unwrap().as_slice();
         let record = EncodedRecord::new(None, None, [("id", Some(number))].into_iter());
-        let identity = conformance::identify(TOPIC, &record.view(0, 0)).unwrap();
+        let (identity, _) = conformance::identify(TOPIC, &record.view(0, 0)).unwrap();
         let found = now(journal.find(TOPIC.bus, identity.lookup, 5)).unwrap();
         let there = found
             .iter()

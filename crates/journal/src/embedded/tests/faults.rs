@@ -35,7 +35,7 @@ fn request(index: u32, number: u64) -> Append {
     let record = EncodedRecord::new(None, Some(&[7; 400]), [("id", Some(id.as_slice()))].into_iter());
     Append {
         entries: vec![Entry {
-            identity: conformance::identify(TOPIC, &record.view(0, 0)),
+            identity: conformance::identify(TOPIC, &record.view(0, 0)).map(|(identity, _)| identity),
             deduplicate: Deduplicate::Yes,
             records: vec![(partition, record)],
         }],
