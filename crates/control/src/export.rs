@@ -22,7 +22,11 @@ pub fn export(model: &Model, sealer: &Sealer, kind: ResourceKind, bus: &str, nam
         ResourceKind::Key => to_object(&model.keys.get(name).ok_or_else(missing)?.spec),
         ResourceKind::Topic => to_object(&owner()?.topics.get(name).ok_or_else(missing)?.spec),
         ResourceKind::EventType => to_object(&owner()?.event_types.get(name).ok_or_else(missing)?.spec),
-        ResourceKind::Subscription => to_object(&owner()?.subscriptions.get(name).ok_or_else(missing)?.spec),
+        ResourceKind::Subscription => {
+            let mut object = to_object(&owner()?.subscriptions.get(name).ok_or_else(missing)?.spec);
+            object.get_mut("filter").into_iter().for_each(crate::filters::show);
+            object
+        }
         ResourceKind::Connection => {
             let connection = owner()?.connections.get(name).ok_or_else(missing)?;
             connection_object(sealer, &sealer.fingerprints(model)?, connection)?
@@ -73,13 +77,15 @@ fn to_object(spec: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-fn enveloped(mut object: Map<String, Value>, kind: ResourceKind, bus: &str, name: &str) -> Value {
-    object.insert("kind".to_owned(), kind.word().into());
-    object.insert("name".to_owned(), name.into());
+fn enveloped(object: Map<String, Value>, kind: ResourceKind, bus: &str, name: &str) -> Value {
+    let mut whole = Map::new();
+    whole.insert("kind".to_owned(), kind.word().into());
     if kind.is_of_a_bus() {
-        object.insert("bus".to_owned(), bus.into());
+        whole.insert("bus".to_owned(), bus.into());
     }
-    Value::Object(object)
+    whole.insert("name".to_owned(), name.into());
+    whole.extend(object);
+    Value::Object(whole)
 }
 
 /// One place where two resources differ.

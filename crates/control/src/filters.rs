@@ -1,11 +1,20 @@
 //! Compiles a subscription's types and filter, through the mount table of its dialect. The paths here are the other half of
 //! what builds a document of an event: both sides use these names.
 
+mod place;
+mod text;
+
+pub use place::TextPosition;
+pub use text::{FilterText, read_document};
+
+pub(crate) use text::show;
+
 use crate::{
     refusal::Refusal,
     resources::{FilterSpec, SubscriptionSpec},
 };
 use pattern::{CompileError, Filter, Mounts};
+use place::pointer;
 use std::sync::{Arc, LazyLock};
 
 /// Canonical paths of an event's document. Extensions lie at `/attr/{name}` like the other attributes.
@@ -62,32 +71,45 @@ static EVENTBRIDGE: LazyLock<Mounts> = LazyLock::new(|| {
 pub(crate) fn compile(spec: &SubscriptionSpec) -> Result<Arc<Filter>, Refusal> {
     let mut filters = Vec::new();
     if let Some(types) = &spec.types {
-        let types: Vec<&str> = types.iter().map(String::as_str).collect();
-        filters.push(Filter::types(&types).map_err(|error| refused(&format!("/types/{}", error.position), &error))?);
+        filters.push(compile_types(types)?);
     }
-    if let Some(FilterSpec::EventBridge(pattern)) = &spec.filter {
-        let text = pattern.to_string();
-        let compiled = Filter::eventbridge(text.as_bytes(), &EVENTBRIDGE);
-        filters.push(compiled.map_err(|error| refused("/filter/eventbridge", &error))?);
+    if let Some(filter) = &spec.filter {
+        filters.push(compile_filter(filter)?);
     }
     Ok(Arc::new(Filter::all_of(filters)))
 }
 
-/// The error's byte is of the text this module wrote, so it is not told; the field is.
-fn refused(at: &str, error: &CompileError) -> Refusal {
-    let field = if error.path.is_empty() {
-        String::new()
-    } else {
-        format!(" (field {:?})", error.path)
+fn compile_types(types: &[String]) -> Result<Filter, Refusal> {
+    let types: Vec<&str> = types.iter().map(String::as_str).collect();
+    Filter::types(&types).map_err(|error| Refusal {
+        code: error.code.as_str(),
+        ..Refusal::invalid(format!("/types/{}", error.position), error.message)
+    })
+}
+
+/// A filter by itself, over the documents that events make. A refusal's pointer begins with `/filter`.
+pub fn compile_filter(filter: &FilterSpec) -> Result<Filter, Refusal> {
+    let compiled = match filter {
+        FilterSpec::EventBridge(text, _) => Filter::eventbridge(text.as_str().as_bytes(), &EVENTBRIDGE),
+        other => {
+            let (at, language) = (format!("/filter/{}", other.language()), other.language());
+            return Err(Refusal::invalid(at, format!("{language} is not known here")));
+        }
     };
-    let suggestion = error
-        .suggestion
-        .as_ref()
-        .map(|text| format!("; {text}"))
-        .unwrap_or_default();
-    let detail = format!("{}{field}{suggestion}", error.message);
+    compiled.map_err(|error| refused(filter, &error))
+}
+
+/// Where the filter's text is to blame: a pointer into it where it is JSON, and the place in the text.
+fn refused(filter: &FilterSpec, error: &CompileError) -> Refusal {
+    let text = filter.text();
+    let inside = match filter {
+        FilterSpec::Cesql(..) | FilterSpec::JsonPath(_) => String::new(),
+        _ => pointer(text, error.position),
+    };
     Refusal {
         code: error.code.as_str(),
-        ..Refusal::invalid(at, detail)
+        position: Some(TextPosition::of(text, error.position)),
+        suggestion: error.suggestion.clone(),
+        ..Refusal::invalid(format!("/filter/{}{inside}", filter.language()), error.message.clone())
     }
 }

@@ -1,10 +1,13 @@
 //! Why a request about resources was refused: a stable code, a sentence, and where.
 
+use crate::filters::TextPosition;
+
 /// A refusal. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// Stable code: `resource_invalid`, `field_unknown`, `name_invalid`, `filter_invalid`, `url_refused`,
+    /// Stable code: `resource_invalid`, `field_unknown`, `name_invalid`, `filter_invalid`, `filter_not_json`,
+    /// `filter_too_complex`, `types_invalid`, `url_refused`,
     /// `fingerprint_unknown`, `resource_not_found`, `version_conflict`, `already_exists`, `in_use`, `limit_exceeded`,
     /// `key_invalid`, `key_expired`, `scope_missing`, `secrets_unreadable`.
     pub code: &'static str,
@@ -14,6 +17,10 @@ pub struct Refusal {
     pub detail: String,
     /// A JSON pointer into the request, where there is one place to blame.
     pub pointer: Option<String>,
+    /// The place in a filter's text, where one is to blame.
+    pub position: Option<TextPosition>,
+    /// The corrected form, where it can be guessed.
+    pub suggestion: Option<String>,
 }
 
 /// Classes of refusals, which doors turn into their own statuses.
@@ -55,6 +62,8 @@ impl Refusal {
             class,
             detail: detail.into(),
             pointer: None,
+            position: None,
+            suggestion: None,
         }
     }
 

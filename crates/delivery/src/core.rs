@@ -13,7 +13,7 @@ use crate::{
     view::View,
 };
 use arc_swap::ArcSwap;
-use control::{Change, Model, Refusal, refusal::Class};
+use control::{Change, Model, Refusal};
 use event::Event;
 use journal::{AppendTime, Health, Journal, PartitionId, Position, TopicId};
 use std::{
@@ -339,12 +339,7 @@ pub struct DeadSelection {
 
 /// The refusal that something does not exist.
 pub(crate) fn not_found(detail: String) -> Refusal {
-    Refusal {
-        code: "resource_not_found",
-        class: Class::NotFound,
-        detail,
-        pointer: None,
-    }
+    Refusal::not_found(detail)
 }
 
 impl Core {

@@ -183,13 +183,7 @@ fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
                 "a subscription holds at most {events} parked deliveries of {bytes} bytes; redrive again when some are done"
             );
             let code = "parked_limit";
-            return Err(Refusal {
-                code,
-                class: Class::Limit,
-                detail,
-                pointer: None,
-            }
-            .into());
+            return Err(Refusal::new(code, Class::Limit, detail).into());
         }
     }
     Ok(())

@@ -177,6 +177,12 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         let detail = entry["detail"].as_str().unwrap_or_default();
         message.push_str(&format!("\n  entry {}: {attribute}{detail}", entry["index"]));
     }
+    if let (Some(line), Some(column)) = (
+        problem["position"]["line"].as_u64(),
+        problem["position"]["column"].as_u64(),
+    ) {
+        message.push_str(&format!(" (line {line}, column {column} of the filter)"));
+    }
     let code = match status {
         401 | 403 => Code::Forbidden,
         404 => Code::NotFound,
@@ -188,6 +194,8 @@ fn refusal(status: u16, problem: &Value) -> Failure {
     failure.pointer = problem["pointer"].as_str().map(str::to_string);
     if status == 401 {
         failure = failure.hint("give a key with --key or TRUNKLINE_KEY; `trunkline key create` makes one");
+    } else if !text("suggestion").is_empty() {
+        failure = failure.hint(text("suggestion"));
     } else if !text("code").is_empty() {
         failure = failure.hint(format!("code {}; docs/errors.md explains it", text("code")));
     }

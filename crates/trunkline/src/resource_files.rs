@@ -2,7 +2,8 @@
 //! anything is sent. What a resource may hold is the server's business.
 
 use crate::exit::{Code, Failure};
-use serde_json::{Map, Value};
+use control::filters::read_document;
+use serde_json::{Map, Value, value::RawValue};
 use std::{io::Read, path::Path};
 
 /// One document of a file.
@@ -75,12 +76,21 @@ fn text(path: &Path) -> std::io::Result<String> {
 /// JSON (one document, or an array of them) or YAML (several documents).
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     if text.trim_start().starts_with(['{', '[']) {
-        return match serde_json::from_str(text).map_err(|error| error.to_string())? {
-            Value::Array(documents) => Ok(documents),
-            document => Ok(vec![document]),
-        };
+        return parse_json(text).map_err(|error| error.to_string());
     }
     serde_saphyr::from_multiple(text).map_err(|error| error.to_string())
+}
+
+/// The text of a filter stays as it is written.
+fn parse_json(text: &str) -> serde_json::Result<Vec<Value>> {
+    if text.trim_start().starts_with('{') {
+        return read_document(text.as_bytes()).map(|document| vec![document]);
+    }
+    let documents: Vec<&RawValue> = serde_json::from_str(text)?;
+    documents
+        .into_iter()
+        .map(|document| read_document(document.get().as_bytes()))
+        .collect()
 }
 
 fn resource(document: Value) -> Result<Resource, String> {

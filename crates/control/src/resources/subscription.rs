@@ -1,7 +1,7 @@
 //! Subscriptions and their delivery policy.
 
 use super::{is_yes, yes};
-use crate::limits;
+use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -46,12 +46,52 @@ impl SubscriptionSpec {
     }
 }
 
-/// A filter, in one dialect.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// A filter, in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "super::wire::Filter", try_from = "super::wire::Filter")]
 pub enum FilterSpec {
     /// An EventBridge pattern.
-    EventBridge(serde_json::Value),
+    EventBridge(FilterText, Dialect),
+    /// A CESQL expression.
+    Cesql(String, Dialect),
+    /// A list of filters of the CloudEvents Subscriptions API.
+    CloudEvents(FilterText, Dialect),
+    /// An Azure Event Grid filter.
+    EventGrid(FilterText),
+    /// A JSONPath query of the data.
+    JsonPath(String),
+}
+
+/// How much of a language a filter may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// What its specification has: the filter means the same elsewhere.
+    #[default]
+    Standard,
+    /// Trunkline's additions as well.
+    Extended,
+}
+
+impl FilterSpec {
+    /// The name of its language in resource files.
+    pub fn language(&self) -> &'static str {
+        match self {
+            Self::EventBridge(..) => "eventbridge",
+            Self::Cesql(..) => "cesql",
+            Self::CloudEvents(..) => "cloudevents",
+            Self::EventGrid(_) => "eventgrid",
+            Self::JsonPath(_) => "jsonpath",
+        }
+    }
+
+    /// Its text: JSON, or an expression.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::EventBridge(text, _) | Self::CloudEvents(text, _) | Self::EventGrid(text) => text.as_str(),
+            Self::Cesql(text, _) | Self::JsonPath(text) => text,
+        }
+    }
 }
 
 /// How the event is put into the request.

@@ -1,8 +1,9 @@
 //! The shapes that tagged and exclusive objects are read through, so that a fault keeps its place: serde buffers what it
-//! reads for a tagged enum and loses the path. Only the way in; the way out is derived on the types themselves.
+//! reads for a tagged enum and loses the path. Only the way in, but for filters; the way out is derived on the types themselves.
 
-use super::{Exponential, Secret};
-use serde::Deserialize;
+use super::{Dialect, Exponential, FilterSpec, Secret};
+use crate::filters::FilterText;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -127,5 +128,83 @@ impl TryFrom<RetryPolicy> for super::RetryPolicy {
             attempts,
             age,
         })
+    }
+}
+
+/// A filter: one of the languages, and beside it how much of that language.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Filter {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eventbridge: Option<FilterText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cesql: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cloudevents: Option<FilterText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eventgrid: Option<FilterText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jsonpath: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<Dialect>,
+}
+
+impl From<FilterSpec> for Filter {
+    fn from(filter: FilterSpec) -> Self {
+        let dialect = |dialect| Some(dialect).filter(|dialect| *dialect != Dialect::Standard);
+        let none = Self::default();
+        match filter {
+            FilterSpec::EventBridge(text, of) => Self {
+                eventbridge: Some(text),
+                dialect: dialect(of),
+                ..none
+            },
+            FilterSpec::Cesql(text, of) => Self {
+                cesql: Some(text),
+                dialect: dialect(of),
+                ..none
+            },
+            FilterSpec::CloudEvents(text, of) => Self {
+                cloudevents: Some(text),
+                dialect: dialect(of),
+                ..none
+            },
+            FilterSpec::EventGrid(text) => Self {
+                eventgrid: Some(text),
+                ..none
+            },
+            FilterSpec::JsonPath(text) => Self {
+                jsonpath: Some(text),
+                ..none
+            },
+        }
+    }
+}
+
+impl TryFrom<Filter> for FilterSpec {
+    type Error = &'static str;
+
+    fn try_from(wire: Filter) -> Result<Self, Self::Error> {
+        let Filter {
+            eventbridge,
+            cesql,
+            cloudevents,
+            eventgrid,
+            jsonpath,
+            dialect,
+        } = wire;
+        let of = dialect.unwrap_or_default();
+        let standard = |filter: FilterSpec| match of {
+            Dialect::Standard => Ok(filter),
+            Dialect::Extended => Err("dialect extended is for eventbridge, cesql and cloudevents"),
+        };
+        match (eventbridge, cesql, cloudevents, eventgrid, jsonpath) {
+            (Some(text), None, None, None, None) => Ok(Self::EventBridge(text, of)),
+            (None, Some(text), None, None, None) => Ok(Self::Cesql(text, of)),
+            (None, None, Some(text), None, None) => Ok(Self::CloudEvents(text, of)),
+            (None, None, None, Some(text), None) => standard(Self::EventGrid(text)),
+            (None, None, None, None, Some(text)) => standard(Self::JsonPath(text)),
+            _ => Err("a filter has exactly one of eventbridge, cesql, cloudevents, eventgrid and jsonpath"),
+        }
     }
 }

@@ -132,3 +132,43 @@ proptest! {
         }
     }
 }
+
+/// Numbers, repeated names and their order are the filter's meaning.
+#[test]
+fn a_filter_keeps_its_text_on_the_way_in_and_out() {
+    let texts = [
+        (r#"{"z": [300.0], "detail": {"b": [1], "a": [2]}}"#, true),
+        (r#"{"detail": {"n": [1e400, 3e2]}}"#, false),
+        (r#"{"detail": {"n": [1], "n": [2]}}"#, false),
+    ];
+    for (text, is_json) in texts {
+        let mut installation = Installation::furnished();
+        let body = format!(r#"{{"connection": "crm", "filter": {{"eventbridge": {text}}}}}"#);
+        let body = crate::filters::read_document(body.as_bytes()).unwrap();
+        assert_eq!(
+            installation.put(ResourceKind::Subscription, "s", body.clone()),
+            Ok(Effect::SubscriptionCreated)
+        );
+        let exported = export(
+            &installation.model,
+            &installation.sealer,
+            ResourceKind::Subscription,
+            BUS,
+            "s",
+        )
+        .unwrap();
+        let shown = &exported["filter"]["eventbridge"];
+        assert_eq!(shown.is_object(), is_json, "{shown}");
+        if is_json {
+            assert_eq!(shown.to_string(), text.replace(' ', ""));
+        } else {
+            assert_eq!(shown.as_str(), Some(text));
+        }
+        for again in [exported, body] {
+            assert_eq!(
+                installation.put(ResourceKind::Subscription, "s", again),
+                Ok(Effect::Unchanged)
+            );
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn unknown_fields_are_told_with_their_place_and_the_nearest_right_name() {
             ),
             (
                 json!({"connection": "crm", "filter": {"eventbrigde": {}}}),
-                r#"resource_invalid /filter/eventbrigde: unknown value "eventbrigde"; did you mean "eventbridge"?"#,
+                r#"field_unknown /filter/eventbrigde: unknown field "eventbrigde"; did you mean "eventbridge"?"#,
             ),
         ],
     );
@@ -374,15 +374,55 @@ fn a_filter_that_does_not_compile_is_refused_with_its_place_and_reason() {
     let refusal = installation.put(Subscription, "new", body).unwrap_err();
     assert_eq!(
         (refusal.code, refusal.pointer.as_deref()),
-        ("filter_invalid", Some("/filter/eventbridge"))
+        ("filter_invalid", Some("/filter/eventbridge/detail/a/0/prefx"))
     );
     assert!(refusal.detail.contains("prefx"), "{}", refusal.detail);
+    assert!(refusal.position.is_some());
+    let text = "{\"detail\":\n  {\"a\": \"x\"}}";
+    let body = json!({"connection": "crm", "filter": {"eventbridge": text}});
+    let refusal = installation.put(Subscription, "new", body).unwrap_err();
+    let position = refusal.position.unwrap();
+    assert_eq!((position.byte, position.line, position.column), (19, 2, 9));
+    assert_eq!(refusal.pointer.as_deref(), Some("/filter/eventbridge/detail/a"));
+    assert_eq!(
+        refusal.suggestion.as_deref(),
+        Some("write it as a list: \"a\": [\"x\"]")
+    );
+    let body = json!({"connection": "crm", "filter": {"eventbridge": "{\"a\": "}});
+    let refusal = installation.put(Subscription, "new", body).unwrap_err();
+    assert_eq!(
+        (refusal.code, refusal.pointer.as_deref()),
+        ("filter_not_json", Some("/filter/eventbridge/a"))
+    );
     let refusal = installation
         .put(Subscription, "new", json!({"connection": "crm", "types": ["a", ""]}))
         .unwrap_err();
     assert_eq!(
         (refusal.code, refusal.pointer.as_deref()),
         ("types_invalid", Some("/types/1"))
+    );
+}
+
+#[test]
+fn a_filter_has_one_language_and_the_dialect_where_there_is_one() {
+    let one =
+        "resource_invalid /filter: a filter has exactly one of eventbridge, cesql, cloudevents, eventgrid and jsonpath";
+    let filter = |filter: Value| json!({"connection": "crm", "filter": filter});
+    check(
+        Subscription,
+        &[
+            (filter(json!({})), one),
+            (filter(json!({"dialect": "extended"})), one),
+            (filter(json!({"eventbridge": {"a": [1]}, "cesql": "TRUE"})), one),
+            (
+                filter(json!({"jsonpath": "$", "dialect": "extended"})),
+                "resource_invalid /filter: dialect extended is for eventbridge, cesql and cloudevents",
+            ),
+            (
+                filter(json!({"eventbridge": {"a": [1]}, "dialect": "extendet"})),
+                r#"resource_invalid /filter/dialect: unknown value "extendet"; did you mean "extended"?"#,
+            ),
+        ],
     );
 }
 

@@ -75,7 +75,10 @@ fn the_stored_forms_are_these() {
     assert!(sealed.as_str().unwrap().len() > 40);
     assert_eq!(
         connection.to_string(),
-        r#"{"format":1,"spec":{"config":{"signing":{"secrets":[{"sealed":null}],"style":"standard-webhooks"},"url":"https://crm.example/hook"},"provider":"webhook"}}"#
+        concat!(
+            r#"{"format":1,"spec":{"provider":"webhook","config":{"url":"https://crm.example/hook","#,
+            r#""signing":{"style":"standard-webhooks","secrets":[{"sealed":null}]}}}}"#
+        )
     );
 }
 

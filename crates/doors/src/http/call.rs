@@ -106,7 +106,7 @@ impl Call {
             .ok_or_else(|| Problem::new("precondition_invalid", format!("the header {name} cannot be read")))
     }
 
-    /// The body as JSON.
+    /// The body as JSON; of a filter in it, the text that was written.
     pub(super) async fn document(&self, body: axum::body::Body) -> Result<Value, Problem> {
         let too_large = || {
             Problem::new(
@@ -118,7 +118,7 @@ impl Call {
         let (bytes, _share) = read.map_err(|error| error.or_too_large(too_large))?;
         let malformed = |reason: String| Problem::new("resource_malformed", format!("the body is not JSON: {reason}"));
         event::json::check(&bytes).map_err(malformed)?;
-        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+        control::filters::read_document(&bytes).map_err(|error| malformed(error.to_string()))
     }
 }
 

@@ -161,7 +161,19 @@ pub static ERRORS: &[ErrorCode] = &[
         "filter_invalid",
         422,
         "The filter does not compile",
-        "`pointer` names the place in the filter and `detail` the reason.",
+        "`pointer` names the place in the filter, `position` the byte and line of its text, `detail` the reason, and `suggestion` the corrected form where it can be guessed.",
+    ),
+    entry(
+        "filter_not_json",
+        422,
+        "The filter is not JSON",
+        "`position` says where its text stops being JSON.",
+    ),
+    entry(
+        "filter_too_complex",
+        422,
+        "The filter is too complex",
+        "`detail` names the bound. Use fewer wildcards, fewer alternatives, or several subscriptions.",
     ),
     entry(
         "fingerprint_unknown",
@@ -325,6 +337,12 @@ pub static ERRORS: &[ErrorCode] = &[
         422,
         "The event type is not in the catalogue",
         "The bus refuses types that are not catalogued. Create the event type, or set `unknown_types` of the bus to `accept`.",
+    ),
+    entry(
+        "types_invalid",
+        422,
+        "The list of event types is wrong",
+        "`pointer` names the entry and `detail` the rule.",
     ),
     entry(
         "unauthenticated",

@@ -3,6 +3,7 @@
 use super::{answer::Answer, errors};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use control::filters::TextPosition;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
@@ -27,6 +28,10 @@ struct Body {
     attribute: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<TextPosition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,6 +74,8 @@ impl Problem {
             code,
             attribute: None,
             pointer: None,
+            position: None,
+            suggestion: None,
             sources: None,
             errors: Vec::new(),
         };
@@ -89,6 +96,13 @@ impl Problem {
     /// Names the place in the request that is to blame.
     pub fn pointer(mut self, pointer: Option<String>) -> Self {
         self.body.pointer = pointer;
+        self
+    }
+
+    /// Names the place in the text of a filter, and how the filter would be right.
+    fn place(mut self, position: Option<TextPosition>, suggestion: Option<String>) -> Self {
+        self.body.position = position;
+        self.body.suggestion = suggestion;
         self
     }
 
@@ -166,7 +180,9 @@ impl From<control::Refusal> for Problem {
             Class::Invalid | Class::Limit => 422,
             Class::Internal => 500,
         };
-        let problem = Problem::with_status(refusal.code, status, refusal.detail).pointer(refusal.pointer);
+        let problem = Problem::with_status(refusal.code, status, refusal.detail)
+            .pointer(refusal.pointer)
+            .place(refusal.position, refusal.suggestion);
         if status == 401 {
             return problem.header(
                 header::WWW_AUTHENTICATE,

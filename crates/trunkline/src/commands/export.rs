@@ -60,7 +60,7 @@ fn with_kind(mut item: Value, kind: &str) -> Value {
 fn strip(document: &mut Value) {
     if let Some(object) = document.as_object_mut() {
         for told in ["version", "status"] {
-            object.remove(told);
+            object.shift_remove(told);
         }
     }
 }

@@ -71,7 +71,9 @@ pub fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> std::io::R
 pub fn read<'a, T: Deserialize<'a>>(line: Line<'a>) -> Result<T, String> {
     match line {
         Line::TooLong => Err(format!("the line takes more than {LINE_BYTES_MAX} bytes")),
-        Line::Bytes(bytes) => serde_json::from_slice(bytes).map_err(|error| format!("the line cannot be read: {error}")),
+        Line::Bytes(bytes) => {
+            serde_json::from_slice(bytes).map_err(|error| format!("the line cannot be read: {error}"))
+        }
     }
 }
 
@@ -151,7 +153,13 @@ pub fn answer_set(line: Line<'_>, output: &mut dyn Write) -> std::io::Result<()>
         Ok(set) => set,
         Err(error) => {
             let error = Some(error);
-            return write_line(output, &SetAnswer { error, ..SetAnswer::default() });
+            return write_line(
+                output,
+                &SetAnswer {
+                    error,
+                    ..SetAnswer::default()
+                },
+            );
         }
     };
     let mut filters = Vec::new();
@@ -161,7 +169,15 @@ pub fn answer_set(line: Line<'_>, output: &mut dyn Write) -> std::io::Result<()>
             Ok(filter) => filters.push((index, Arc::new(filter))),
             Err(error) => {
                 let (pattern, error) = (pattern.id, Some(error));
-                write_line(output, &SetAnswer { set: set.set, pattern, error, ..SetAnswer::default() })?;
+                write_line(
+                    output,
+                    &SetAnswer {
+                        set: set.set,
+                        pattern,
+                        error,
+                        ..SetAnswer::default()
+                    },
+                )?;
             }
         }
     }
@@ -173,7 +189,16 @@ pub fn answer_set(line: Line<'_>, output: &mut dyn Write) -> std::io::Result<()>
             Err(error) => (None, Some(error)),
         };
         let (set, event) = (set.set, event.id);
-        write_line(output, &SetAnswer { set, event, matches, error, ..SetAnswer::default() })?;
+        write_line(
+            output,
+            &SetAnswer {
+                set,
+                event,
+                matches,
+                error,
+                ..SetAnswer::default()
+            },
+        )?;
     }
     Ok(())
 }
@@ -232,10 +257,22 @@ mod tests {
     #[test]
     fn a_case_is_answered_whatever_form_its_texts_have() {
         let matched = json!({"id": 1, "match": true});
-        check(r#"{"id": 1, "pattern": {"a": [1]}, "event": {"a": 1.0}}"#, matched.clone());
-        check(r#"{"id": 1, "pattern": "{\"a\":[1]}", "event": "{\"a\":1}"}"#, matched.clone());
-        check(r#"{"id": 1, "pattern_raw": "{\"a\":[1]}", "event_raw": "{\"a\":1}"}"#, matched);
-        check(r#"{"id": "x", "pattern": {"a": [1]}, "event": {}}"#, json!({"id": "x", "match": false}));
+        check(
+            r#"{"id": 1, "pattern": {"a": [1]}, "event": {"a": 1.0}}"#,
+            matched.clone(),
+        );
+        check(
+            r#"{"id": 1, "pattern": "{\"a\":[1]}", "event": "{\"a\":1}"}"#,
+            matched.clone(),
+        );
+        check(
+            r#"{"id": 1, "pattern_raw": "{\"a\":[1]}", "event_raw": "{\"a\":1}"}"#,
+            matched,
+        );
+        check(
+            r#"{"id": "x", "pattern": {"a": [1]}, "event": {}}"#,
+            json!({"id": "x", "match": false}),
+        );
         check(r#"{"id": 2, "pattern": {"a": [1]}}"#, json!({"id": 2, "match": false}));
     }
 
@@ -243,14 +280,20 @@ mod tests {
     fn a_text_stays_as_it_is_written() {
         let matched = json!({"id": null, "match": true});
         check(r#"{"pattern": {"a": [1e400]}, "event": {"a": 1e400}}"#, matched.clone());
-        check(r#"{"pattern": {"a": ["x"], "a": ["y"]}, "event": {"a": "y"}}"#, matched.clone());
+        check(
+            r#"{"pattern": {"a": ["x"], "a": ["y"]}, "event": {"a": "y"}}"#,
+            matched.clone(),
+        );
         check(r#"{"pattern": {"a": ["x"]}, "event": {"a": "x", "a": "y"}}"#, matched);
     }
 
     #[test]
     fn what_is_wrong_is_told_and_names_its_case() {
         let error = |line: &str| case(line, Events::Bare)["error"].as_str().expect("an error").to_owned();
-        assert_eq!(error(r#"{"id": 1, "pattern": {"a": 1}}"#), "\"a\" must be an object or an array");
+        assert_eq!(
+            error(r#"{"id": 1, "pattern": {"a": 1}}"#),
+            "\"a\" must be an object or an array"
+        );
         assert!(error(r#"{"id": 1, "pattern": {"a": [1]}, "event": [1]}"#).contains("not a JSON object"));
         assert!(error(r#"{"id": 1"#).contains("the line cannot be read"));
         assert!(error("\u{feff}").contains("the line cannot be read"));

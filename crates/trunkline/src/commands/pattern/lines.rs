@@ -69,7 +69,11 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, bytes_max: usize) -> 
         let piece = &buffer[..end.unwrap_or(buffer.len())];
         // One byte over the bound tells that it is crossed; white space at the ends does not count.
         let room = (bytes_max + 1).saturating_sub(line.len());
-        let piece = if line.is_empty() { piece.trim_ascii_start() } else { piece };
+        let piece = if line.is_empty() {
+            piece.trim_ascii_start()
+        } else {
+            piece
+        };
         line.extend_from_slice(&piece[..piece.len().min(room)]);
         let used = end.map_or(buffer.len(), |end| end + 1);
         input.consume(used);
