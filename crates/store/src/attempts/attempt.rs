@@ -63,7 +63,9 @@ pub struct Attempt {
 }
 
 /// The bytes of everything but reason and answer, with both lengths.
-const FIXED_BYTES: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4 + 1 + 2 + 8 + 4 + 4;
+const FIXED_BYTES: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4 + 1 + 2 + 8 + LENGTHS_BYTES;
+/// Of the lengths of reason and answer.
+const LENGTHS_BYTES: usize = 4 + 4;
 
 impl Attempt {
     /// Whether it gets a row in the index: it failed, or others came before it.
@@ -125,6 +127,21 @@ impl Attempt {
             answer: take(from)?,
         })
     }
+}
+
+/// The event of the attempt that begins here.
+pub(super) fn event_hash_of(from: &[u8]) -> Option<u64> {
+    from.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Goes past one attempt without reading it.
+pub(super) fn pass_over(from: &mut &[u8]) -> Result<(), Error> {
+    *from = from.get(FIXED_BYTES - LENGTHS_BYTES..).ok_or_else(broken)?;
+    for _ in 0..LENGTHS_BYTES / size_of::<u32>() {
+        let length = from.try_get_u32_le().map_err(|_| broken())? as usize;
+        *from = from.get(length..).ok_or_else(broken)?;
+    }
+    Ok(())
 }
 
 fn take(from: &mut Bytes) -> Result<Bytes, Error> {

@@ -8,7 +8,7 @@
 //! The filter is a Bloom filter of the event hashes; the body is the attempts one after the other, zstd. It does no
 //! input or output.
 
-use super::attempt::{Attempt, broken};
+use super::attempt::{Attempt, broken, event_hash_of, pass_over};
 use crate::{Error, Millis};
 use bytes::{Buf, BufMut, Bytes};
 
@@ -120,12 +120,30 @@ impl Head {
     }
 
     pub(super) fn attempts(&self, body: &[u8]) -> Result<Vec<Attempt>, Error> {
+        let mut raw = Bytes::from(self.raw(body)?);
+        (0..self.count).map(|_| Attempt::decode(&mut raw)).collect()
+    }
+
+    /// Those of one event; the others are passed over unread.
+    pub(super) fn attempts_of(&self, event_hash: u64, body: &[u8]) -> Result<Vec<Attempt>, Error> {
+        let raw = self.raw(body)?;
+        let (mut rest, mut found) = (&raw[..], Vec::new());
+        for _ in 0..self.count {
+            let this = rest;
+            pass_over(&mut rest)?;
+            if event_hash_of(this) == Some(event_hash) {
+                let mut bytes = Bytes::copy_from_slice(&this[..this.len() - rest.len()]);
+                found.push(Attempt::decode(&mut bytes)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn raw(&self, body: &[u8]) -> Result<Vec<u8>, Error> {
         if !self.is_sum_of(body) {
             return Err(broken());
         }
-        let raw = zstd::bulk::decompress(body, self.raw_bytes).map_err(|_| broken())?;
-        let mut raw = Bytes::from(raw);
-        (0..self.count).map(|_| Attempt::decode(&mut raw)).collect()
+        zstd::bulk::decompress(body, self.raw_bytes).map_err(|_| broken())
     }
 }
 
@@ -184,10 +202,10 @@ mod tests {
         );
         let head = Head::decode(&block).unwrap();
         assert_eq!(head.block_bytes(), block.len());
-        assert_eq!(
-            head.attempts(&block[head.body_offset()..]).unwrap(),
-            [attempt(1), attempt(2)]
-        );
+        let body = &block[head.body_offset()..];
+        assert_eq!(head.attempts(body).unwrap(), [attempt(1), attempt(2)]);
+        assert_eq!(head.attempts_of(2, body).unwrap(), [attempt(2)]);
+        assert_eq!(head.attempts_of(3, body).unwrap(), []);
     }
 
     #[test]

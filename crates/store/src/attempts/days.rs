@@ -174,6 +174,11 @@ impl DayFile {
         }
     }
 
+    /// The attempts of one event in a block.
+    pub(super) fn attempts_of(&self, event_hash: u64, position: u64, head: &Head) -> Result<Vec<Attempt>, Error> {
+        head.attempts_of(event_hash, &body(&self.file, position, head)?)
+    }
+
     /// The attempts of a block.
     pub(super) fn attempts(&self, position: u64, head: &Head) -> Result<Vec<Attempt>, Error> {
         head.attempts(&body(&self.file, position, head)?)

@@ -4,6 +4,7 @@ use super::{
     FOUND_MAX,
     attempt::Attempt,
     days::{self, Day, DayFile, Place, day_of},
+    heads::Heads,
     index::{Index, Slot},
 };
 use crate::{Error, Millis, SubscriptionId};
@@ -13,34 +14,37 @@ use std::path::Path;
 /// or the clock was set back meanwhile.
 const DAYS_LATE_MAX: Day = 2;
 
-pub(super) fn by_filter(directory: &Path, event_hash: u64, from: Millis, to: Millis) -> Result<Vec<Attempt>, Error> {
+pub(super) fn by_filter(
+    directory: &Path,
+    heads: &Heads,
+    event_hash: u64,
+    (from, to): (Millis, Millis),
+) -> Result<Vec<Attempt>, Error> {
     let candidates = day_of(from)..=day_of(to).saturating_add(DAYS_LATE_MAX);
     let mut found = Vec::new();
     for day in days::days(directory)?
         .into_iter()
         .filter(|day| candidates.contains(day))
     {
-        if let Some(file) = DayFile::open(directory, day)? {
-            in_file(&file, event_hash, from, to, &mut found)?;
+        let Some(file) = DayFile::open(directory, day)? else {
+            continue;
+        };
+        for (position, head) in heads.candidates((day, &file), event_hash, (from, to))? {
+            let attempts = file.attempts_of(event_hash, position, &head);
+            if matches!(attempts, Err(Error::Corrupt(_))) {
+                // Damage, or no longer the file whose heads these are.
+                heads.forget(|other| other == day);
+            }
+            let in_time = |attempt: &Attempt| (from..=to).contains(&attempt.started);
+            found.extend(passing_over(attempts)?.into_iter().filter(in_time));
+            if found.len() >= FOUND_MAX {
+                break;
+            }
         }
     }
     found.sort_by_key(|attempt| attempt.started);
     found.truncate(FOUND_MAX);
     Ok(found)
-}
-
-fn in_file(file: &DayFile, event_hash: u64, from: Millis, to: Millis, found: &mut Vec<Attempt>) -> Result<(), Error> {
-    let mut blocks = file.blocks(0);
-    while found.len() < FOUND_MAX
-        && let Some((position, head)) = blocks.next()?
-    {
-        if head.may_hold(event_hash, from, to) {
-            let attempts = passing_over(file.attempts(position, &head))?;
-            let wanted = |attempt: &Attempt| attempt.event_hash == event_hash && (from..=to).contains(&attempt.started);
-            found.extend(attempts.into_iter().filter(wanted));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn trouble_of_event(directory: &Path, event_hash: u64) -> Result<Vec<Attempt>, Error> {

@@ -12,6 +12,7 @@ mod attempt;
 mod block;
 mod days;
 mod find;
+mod heads;
 mod index;
 mod pending;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use days::Day;
 
 use crate::{Error, Millis, SubscriptionId};
 use days::Appender;
+use heads::Heads;
 use index::Index;
 use pending::Pending;
 use std::{
@@ -99,6 +101,7 @@ pub struct AttemptHistory {
     pending: Arc<Pending>,
     counters: Arc<Counters>,
     searches: Arc<Semaphore>,
+    heads: Arc<Heads>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -129,6 +132,7 @@ impl AttemptHistory {
             pending,
             counters,
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            heads: Arc::default(),
             writer: Mutex::new(Some(thread)),
         })
     }
@@ -153,7 +157,8 @@ impl AttemptHistory {
     /// What the file system says; damaged blocks are passed over.
     pub async fn find(&self, event_hash: u64, from: Millis, to: Millis) -> Result<Vec<Attempt>, Error> {
         self.flush().await;
-        self.search(move |directory| find::by_filter(directory, event_hash, from, to))
+        let heads = Arc::clone(&self.heads);
+        self.search(move |directory| find::by_filter(directory, &heads, event_hash, (from, to)))
             .await
     }
 
@@ -191,6 +196,7 @@ impl AttemptHistory {
     /// # Errors
     /// What the file system says; what is left goes the next time.
     pub async fn prune(&self, day: Day) -> Result<(), Error> {
+        self.heads.forget(|old| old < day);
         self.search(move |directory| {
             days::days(directory)?
                 .into_iter()

@@ -195,6 +195,30 @@ async fn a_damaged_block_is_passed_over() {
     }
 }
 
+/// Heads are kept in memory; what is in the files decides.
+#[tokio::test]
+async fn a_file_that_was_taken_away_or_replaced_is_searched_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let history = open(&directory);
+    history.record(failed(1, 1));
+    assert_eq!(found(&history, 1).await, [failed(1, 1)]);
+    history.record(failed(1, 2));
+    assert_eq!(found(&history, 1).await.len(), 2, "what came since the last search");
+    history.shutdown().await;
+    let other = TempDir::new().unwrap();
+    let another = open(&other);
+    for time in 5..9 {
+        another.record(failed(1, time));
+        another.flush().await;
+    }
+    another.shutdown().await;
+    fs::copy(file(&other, 0), file(&directory, 0)).unwrap();
+    found(&history, 1).await;
+    assert_eq!(found(&history, 1).await.len(), 4, "a replaced file is read anew");
+    fs::remove_file(file(&directory, 0)).unwrap();
+    assert_eq!(found(&history, 1).await, []);
+}
+
 #[tokio::test]
 async fn days_have_files_of_their_own_and_are_pruned() {
     let directory = TempDir::new().unwrap();
