@@ -163,7 +163,10 @@ fn examine_checkpoint(disk: &Disk, layout: &Layout, report: &mut Report) -> Outc
 }
 
 fn examine_frames(found: &Found, checkpoint: Option<&Checkpoint>, report: &mut Report) -> Result<(), Error> {
-    let sequence = checkpoint.map(|checkpoint| checkpoint.sequence);
+    let sequence = match checkpoint {
+        Some(checkpoint) => Some(checkpoint.sequence),
+        None => replay::begin_without_checkpoint(found)?,
+    };
     let needed_from = checkpoint.map_or(0, |checkpoint| checkpoint.needed_from);
     let mut frames = 0;
     let newest = replay::frames(found, sequence, needed_from, |_| {

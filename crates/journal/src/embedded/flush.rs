@@ -192,7 +192,7 @@ impl Flusher {
     }
 
     fn prepare_write_ahead(&self) -> Outcome<()> {
-        match self.shared.write_ahead.prepare(self.flushed_through) {
+        match self.shared.write_ahead.prepare() {
             // The commit will meet it too, if it still is so when it needs the file.
             Err(failure) if failure.is_shortage() => Ok(()),
             other => other,

@@ -65,7 +65,7 @@ pub fn frames(bytes: &[u8]) -> (usize, usize) {
 fn replayed(frames: Vec<u8>) -> usize {
     let header = EpochHeader {
         epoch: EPOCH,
-        sequence_floor: BASE,
+        checkpointed: BASE,
     };
     let mut bytes = header.encode();
     bytes.resize(PAGE as usize, 0);

@@ -49,10 +49,14 @@ pub fn recover(settings: Settings, topics: &[(TopicId, u32)]) -> Result<Recovere
     let known: HashMap<TopicId, u32> = topics.iter().copied().collect();
     let found = write_ahead::find(&settings.disk, &layout)?;
     let checkpoint = read_checkpoint(&settings.disk, &layout)?;
+    let begin = match &checkpoint {
+        Some(checkpoint) => Some(checkpoint.sequence),
+        None => replay::begin_without_checkpoint(&found)?,
+    };
     let mut inherited = Inherited::default();
     let mut restored = match &checkpoint {
         Some(checkpoint) => restore(&settings.disk, &layout, checkpoint, &known)?,
-        None => rebuild(&settings.disk, &layout, &found, &known)?,
+        None => rebuild(&settings.disk, &layout, &found, begin, &known)?,
     };
     inherited.sequence = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.sequence);
     inherited.append_time = restored.append_time;
@@ -89,7 +93,8 @@ pub fn recover(settings: Settings, topics: &[(TopicId, u32)]) -> Result<Recovere
     if repair {
         flusher.repair_runs()?;
     }
-    let sequence = replay(&shared, &mut flusher, &found, checkpoint.as_ref(), &known)?;
+    let needed_from = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.needed_from);
+    let sequence = replay(&shared, &mut flusher, &found, (begin, needed_from), &known)?;
     flusher.set_changed();
     flusher.checkpoint()?;
     let identities = restore_identities(&shared, &mut flusher)?;
@@ -275,8 +280,14 @@ fn unknown_topics(disk: &Disk, layout: &Layout, known: &HashMap<TopicId, u32>) -
 }
 
 /// Partitions from their segments alone, cut where the remaining frames begin.
-fn rebuild(disk: &Disk, layout: &Layout, found: &Found, known: &HashMap<TopicId, u32>) -> Result<Restored, Error> {
-    let first = first_offsets(found)?;
+fn rebuild(
+    disk: &Disk,
+    layout: &Layout,
+    found: &Found,
+    begin: Option<u64>,
+    known: &HashMap<TopicId, u32>,
+) -> Result<Restored, Error> {
+    let first = first_offsets(found, begin)?;
     let mut restored = Restored::default();
     for (topic, directory) in topic_directories(disk, layout)? {
         if !known.contains_key(&topic) {
@@ -294,9 +305,9 @@ fn rebuild(disk: &Disk, layout: &Layout, found: &Found, known: &HashMap<TopicId,
 }
 
 /// The first offset of every partition in the frames.
-fn first_offsets(found: &Found) -> Result<BTreeMap<PartitionId, Offset>, Error> {
+fn first_offsets(found: &Found, begin: Option<u64>) -> Result<BTreeMap<PartitionId, Offset>, Error> {
     let mut first = BTreeMap::new();
-    replay::frames(found, None, 0, |frame| {
+    replay::frames(found, begin, 0, |frame| {
         for batch in &frame.batches {
             if let Ok(header) = BatchHeader::parse(&frame.bytes[batch.bytes.clone()]) {
                 first.entry(batch.partition).or_insert(header.base_offset);
@@ -455,29 +466,23 @@ fn replay(
     shared: &Arc<Shared>,
     flusher: &mut Flusher,
     found: &Found,
-    checkpoint: Option<&Checkpoint>,
+    (begin, needed_from): (Option<u64>, u64),
     known: &HashMap<TopicId, u32>,
 ) -> Result<u64, Error> {
     let mut groups: Vec<Arc<Group>> = Vec::new();
     let mut bytes = 0;
-    let needed_from = checkpoint.map_or(0, |checkpoint| checkpoint.needed_from);
-    let sequence = replay::frames(
-        found,
-        checkpoint.map(|checkpoint| checkpoint.sequence),
-        needed_from,
-        |frame| {
-            let group = group(shared, known, frame)?;
-            bytes += group.bytes.len();
-            groups.push(Arc::new(group));
-            if bytes >= REPLAY_BYTES {
-                flusher.flush(&groups)?;
-                flusher.spill_identities()?;
-                groups.clear();
-                bytes = 0;
-            }
-            Ok(())
-        },
-    )?;
+    let sequence = replay::frames(found, begin, needed_from, |frame| {
+        let group = group(shared, known, frame)?;
+        bytes += group.bytes.len();
+        groups.push(Arc::new(group));
+        if bytes >= REPLAY_BYTES {
+            flusher.flush(&groups)?;
+            flusher.spill_identities()?;
+            groups.clear();
+            bytes = 0;
+        }
+        Ok(())
+    })?;
     flusher.flush(&groups)?;
     flusher.skip_to(sequence, 0);
     Ok(sequence)

@@ -84,8 +84,39 @@ pub fn frames(
     let newest = expected.map_or(0, |next| next - 1);
     log_torn_tail(found, needed_from, end.as_ref())?;
     check_headerless(found, newest, needed_from)?;
-    let floor = found.epochs.iter().map(|(_, header)| header.sequence_floor).max();
-    Ok(newest.max(floor.unwrap_or(0)))
+    Ok(newest.max(checkpointed_at_least(found)))
+}
+
+fn checkpointed_at_least(found: &Found) -> u64 {
+    let checkpointed = found.epochs.iter().map(|(_, header)| header.checkpointed);
+    checkpointed.max().unwrap_or(0)
+}
+
+/// Without a checkpoint: the sequence that replay begins behind. `None` is the first frame there is, unless older ones than some
+/// are broken or missing: that is no loss if a later use of a file says that all of them were checkpointed.
+pub fn begin_without_checkpoint(found: &Found) -> Result<Option<u64>, Error> {
+    let checkpointed = checkpointed_at_least(found);
+    let mut next: Option<u64> = None;
+    let mut begin = None;
+    for (file, header) in &found.epochs {
+        let mut reader = FrameReader::new(file, header.epoch)?;
+        while reader.position < reader.len {
+            let Some(frame) = reader.frame()? else {
+                reader.position += PAGE;
+                continue;
+            };
+            let sequence = frame.header.sequence;
+            let is_gap = next.is_some_and(|next| sequence > next);
+            if is_gap && sequence <= checkpointed + 1 {
+                let file = file.path().display();
+                tracing::warn!(%file, sequence, "frames before this one are broken; they were checkpointed before");
+                begin = Some(sequence - 1);
+            }
+            next = next.max(Some(sequence + 1));
+            reader.position += frame.header.frame_len();
+        }
+    }
+    Ok(begin)
 }
 
 fn log_torn_tail(found: &Found, needed_from: u64, end: Option<&End>) -> Result<(), Error> {

@@ -6,7 +6,7 @@
 //!   0     8  magic "TLAHEAD1"
 //!   8     8  file number
 //!  16     8  salt
-//!  24     8  sequence floor: frames of this epoch are above it
+//!  24     8  checkpointed sequence: all frames up to it were checkpointed before; those of this epoch are above it
 //!  32     4  CRC-32C of bytes 0 to 32
 //! 4096    -  frames, each on a 4 KiB boundary
 //! ```
@@ -38,8 +38,8 @@ const SPARE_EXTRA: u64 = 2;
 pub struct EpochHeader {
     /// Number and salt.
     pub epoch: Epoch,
-    /// Frames of this epoch have sequences above it.
-    pub sequence_floor: u64,
+    /// All frames up to it were checkpointed when this use began: proof that they are not missed, if the checkpoint is lost.
+    pub checkpointed: u64,
 }
 
 impl EpochHeader {
@@ -48,7 +48,7 @@ impl EpochHeader {
         let mut bytes = MAGIC.to_vec();
         bytes.put_u64(self.epoch.number);
         bytes.put_u64(self.epoch.salt);
-        bytes.put_u64(self.sequence_floor);
+        bytes.put_u64(self.checkpointed);
         bytes.seal();
         bytes
     }
@@ -62,7 +62,7 @@ impl EpochHeader {
                 number: fields.u64()?,
                 salt: fields.u64()?,
             },
-            sequence_floor: fields.u64()?,
+            checkpointed: fields.u64()?,
         })
     }
 }
@@ -113,6 +113,8 @@ struct State {
     stale: VecDeque<File>,
     next_number: u64,
     next_slot: u64,
+    /// Of the newest checkpoint.
+    checkpointed: u64,
 }
 
 impl WriteAheadSet {
@@ -134,6 +136,7 @@ impl WriteAheadSet {
                 stale: stale.into(),
                 next_number,
                 next_slot,
+                checkpointed: 0,
             }),
             in_use: AtomicU64::new(0),
             spare,
@@ -175,7 +178,7 @@ impl WriteAheadSet {
         // Under one lock: the flusher may give spare files back at any moment.
         let next = match state.ready.pop_front() {
             Some(ready) => ready,
-            None => self.make(&mut state, last_sequence).map_err(Unavailable::Failed)?,
+            None => self.make(&mut state).map_err(Unavailable::Failed)?,
         };
         if let Some(current) = current {
             state
@@ -188,11 +191,11 @@ impl WriteAheadSet {
     }
 
     /// Sees to it that a file is ready. The flusher does so ahead of need.
-    pub fn prepare(&self, sequence_floor: u64) -> Outcome<()> {
+    pub fn prepare(&self) -> Outcome<()> {
         // The lock is held throughout: a commit that needs a file has to wait for one either way.
         let mut state = self.state();
         if state.ready.is_empty() {
-            let ready = self.make(&mut state, sequence_floor)?;
+            let ready = self.make(&mut state)?;
             state.ready.push_back(ready);
             self.count(&state);
         }
@@ -200,13 +203,13 @@ impl WriteAheadSet {
     }
 
     /// A file with a new epoch: a stale one if there is one, else another.
-    fn make(&self, state: &mut State, sequence_floor: u64) -> Outcome<EpochFile> {
+    fn make(&self, state: &mut State) -> Outcome<EpochFile> {
         let header = EpochHeader {
             epoch: Epoch {
                 number: state.next_number,
                 salt: state.randomness.draw(),
             },
-            sequence_floor,
+            checkpointed: state.checkpointed,
         };
         let file = match self.whole_stale(state)? {
             Some(file) => {
@@ -279,6 +282,7 @@ impl WriteAheadSet {
     /// Lets the files go whose frames are all checkpointed, and removes those that are too many.
     pub fn recycle(&self, sequence: u64) {
         let mut state = self.state();
+        state.checkpointed = sequence;
         while state.filled.front().is_some_and(|(_, _, last)| *last <= sequence) {
             let (file, _, _) = state.filled.pop_front().expect("there is a front");
             state.stale.push_back(file);
@@ -344,7 +348,7 @@ mod tests {
                 number: 2,
                 salt: 0xa1a2,
             },
-            sequence_floor: 9,
+            checkpointed: 9,
         };
         let bytes = header.encode();
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

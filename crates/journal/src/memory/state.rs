@@ -281,7 +281,11 @@ impl State {
             let roles = std::iter::once(Role::Primary).chain(std::iter::repeat(Role::Copy));
             for ((id, record), role) in entry.records.iter().zip(roles) {
                 let rebuilt = identify(id.topic, &record.view(0, 0));
-                assert_eq!(rebuilt, Some((identity, role)), "`identify` and the entry of {id:?} differ");
+                assert_eq!(
+                    rebuilt,
+                    Some((identity, role)),
+                    "`identify` and the entry of {id:?} differ"
+                );
             }
         }
     }

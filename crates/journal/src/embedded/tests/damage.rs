@@ -355,6 +355,44 @@ fn a_damaged_first_page_of_needed_frames_is_refused_check_8() {
     }
 }
 
+/// Check 8: without the checkpoint, a broken frame of a file that was checkpointed and used since then is no loss, and one that
+/// may be is refused: nothing is missing without a word.
+#[test]
+fn a_broken_frame_is_refused_only_if_it_may_be_lost_check_8() {
+    let (disk, content) = written(300);
+    let files = all_files(&disk);
+    let (mut served, mut refused) = (0, 0);
+    for (path, good) in files.iter().filter(|(path, _)| is_write_ahead(path)) {
+        let frames = (1..good.len() / 4_096).map(|page| page * 4_096);
+        for frame in frames.filter(|at| good.get(*at..at + 4) == Some(b"TLFR")).step_by(3) {
+            let kept: Files = files
+                .iter()
+                .filter(|(path, _)| !path.ends_with("checkpoint"))
+                .cloned()
+                .collect();
+            let (simulated, disk) = restored(&kept);
+            let mut bad = good.clone();
+            bad[frame + 100] ^= 1;
+            simulated.overwrite(path, bad);
+            let place = format!("{} byte {frame}", path.display());
+            let report = doctor::examine_on(&disk, Path::new("data")).unwrap();
+            match open(&simulated) {
+                Ok(journal) => {
+                    served += 1;
+                    assert!(report.is_healthy(), "{place}: {report:?}");
+                    loses_at_most(0, &journal, &content, &place);
+                }
+                Err(Error::Corrupt { .. }) => {
+                    refused += 1;
+                    assert!(!report.is_healthy(), "{place}: the doctor sees it");
+                }
+                Err(error) => panic!("{place}: {error}"),
+            }
+        }
+    }
+    assert!(served > 0 && refused > 0, "{served} and {refused}");
+}
+
 fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "segment")
 }

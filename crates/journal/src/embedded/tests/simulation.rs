@@ -238,7 +238,9 @@ impl Story {
 
 fn identity(id: u64) -> Identity {
     let record = record(id, id, 0);
-    conformance::identify(TOPICS[0].0, &record.view(0, 0)).expect("it has a header that says so").0
+    conformance::identify(TOPICS[0].0, &record.view(0, 0))
+        .expect("it has a header that says so")
+        .0
 }
 
 /// A record of the event `id` with this value, filled up; a copy, if the value is not the event's first.
