@@ -5,8 +5,10 @@
 
 use crate::consistency::Choices;
 use crate::explain::{Clause, ClauseKind, explain_rules};
+use crate::jsonpath::{self, Query};
 use crate::paths::{Paths, Place};
 use crate::rules::{Found, Rules};
+use crate::tape::Tape;
 
 /// A condition over one document. Nesting is bounded by the compilers; the recursion here follows it.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub(crate) enum Check {
     Not(Box<Check>),
     /// One of the alternatives is satisfied. One alternative of one test is a plain test of a field.
     Rules(Rules),
+    /// A query selects a node of the data.
+    Query(Box<Query>),
 }
 
 /// Several checks. Their places lie one after the other.
@@ -33,6 +37,16 @@ pub(crate) struct Group {
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     pub(crate) choices: Choices,
+    /// The data as a list of nodes, for the checks that may look anywhere.
+    pub(crate) tape: Tape,
+    pub(crate) queries: jsonpath::Memory,
+}
+
+impl Work {
+    /// Forgets the last document.
+    pub(crate) fn begin(&mut self) {
+        self.tape.clear();
+    }
 }
 
 impl Check {
@@ -58,6 +72,7 @@ impl Check {
             Check::All(group) | Check::Any(group) => group.places,
             Check::Not(check) => check.place_count(),
             Check::Rules(rules) => rules.tests.len(),
+            Check::Query(_) => 0,
         }
     }
 
@@ -67,6 +82,7 @@ impl Check {
             Check::All(group) | Check::Any(group) => group.checks.iter().for_each(|check| check.ask(paths, places)),
             Check::Not(check) => check.ask(paths, places),
             Check::Rules(rules) => places.extend(rules.tests.iter().map(|test| paths.ask(&test.path))),
+            Check::Query(_) => {}
         }
     }
 
@@ -81,6 +97,7 @@ impl Check {
                 .any(|(check, places)| check.matches(found, places, work)),
             Check::Not(check) => !check.matches(found, places, work),
             Check::Rules(rules) => rules.match_any(found, places, &mut work.choices),
+            Check::Query(query) => query.matches(found.document, work),
         }
     }
 
@@ -92,6 +109,7 @@ impl Check {
             Check::Any(group) => Clause::of(ClauseKind::Any, matched, group.explain(found, places, work)),
             Check::Not(check) => Clause::of(ClauseKind::Not, matched, vec![check.explain(found, places, work)]),
             Check::Rules(rules) => explain_rules(rules, found, places, work),
+            Check::Query(query) => query.explain(found.document, work),
         }
     }
 }

@@ -56,6 +56,10 @@ impl<'a> Content<'a> {
         }
     }
 
+    pub(crate) fn is_json(self) -> bool {
+        !matches!(self, Content::Text(_) | Content::Integer(_) | Content::Boolean(_))
+    }
+
     pub(crate) fn must_be_object(self) -> bool {
         matches!(self, Content::Object(_) | Content::WellFormedObject(_))
     }

@@ -13,6 +13,8 @@ pub enum CompileCode {
     TooComplex,
     /// A list of event types is empty or has an empty entry.
     BadTypes,
+    /// What should be imported is not what it is said to be, or has no counterpart here.
+    BadImport,
 }
 
 impl CompileCode {
@@ -23,6 +25,7 @@ impl CompileCode {
             CompileCode::BadPattern => "filter_invalid",
             CompileCode::TooComplex => "filter_too_complex",
             CompileCode::BadTypes => "types_invalid",
+            CompileCode::BadImport => "import_invalid",
         }
     }
 }

@@ -84,6 +84,8 @@ pub enum ClauseKind {
     Not,
     /// One field must pass one of its tests.
     Field,
+    /// A query must select something.
+    Query,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -96,6 +98,7 @@ pub fn explain(filter: &Filter, document: &Document<'_>) -> Explanation {
     let mut scratch = Scratch::new();
     scan(document, filter.paths(), &mut scratch.fields, &mut scratch.key);
     let Scratch { fields, work, .. } = &mut scratch;
+    work.begin();
     let found = Found { document, fields };
     let parts = filter.parts().iter().zip(filter.places());
     let clauses: Vec<Clause> = parts.map(|(part, places)| part.explain(&found, places, work)).collect();
@@ -144,6 +147,10 @@ impl Clause {
         }
         match self.kind {
             ClauseKind::Field => Some(self.field_reason()),
+            ClauseKind::Query => {
+                let note = self.note.as_deref().unwrap_or("there is no JSON data");
+                Some(format!("{} selects nothing: {note}", self.path.as_deref().unwrap_or_default()))
+            }
             ClauseKind::Not => Some("what must not match does".into()),
             ClauseKind::All => self
                 .clauses
@@ -262,7 +269,7 @@ fn wanted(test: &FieldTest) -> String {
 }
 
 /// Cuts a text to what an explanation shows.
-fn cut(mut text: String) -> String {
+pub(crate) fn cut(mut text: String) -> String {
     if let Some((at, _)) = text.char_indices().nth(EXPLAINED_CHARACTERS_MAX) {
         text.truncate(at);
         text.push('…');

@@ -5,6 +5,7 @@ use crate::document::Document;
 use crate::error::{CompileCode, CompileError};
 use crate::explain::{Clause, explain_rules};
 use crate::fields::Scratch;
+use crate::jsonpath::Query;
 use crate::limits::{TYPE_BYTES_MAX, TYPES_MAX};
 use crate::mounts::Mounts;
 use crate::operator::Operator;
@@ -99,6 +100,13 @@ impl Filter {
         crate::eventbridge::compile(json, mounts).map(|rules| Self::from_parts(vec![Part::exact(rules)]))
     }
 
+    /// Compiles a JSONPath query (RFC 9535) over the JSON data: it matches when it selects at least one node.
+    pub fn jsonpath(query: &str) -> Result<Self, CompileError> {
+        let query = Query::compile(query)?;
+        let part = Part::checked(Rules::always(), Check::Query(Box::new(query)));
+        Ok(Self::from_parts(vec![part]))
+    }
+
     /// Compiles a list of event types, in which `*` stands for any run of characters; one of them must match `/attr/type`.
     pub fn types(types: &[&str]) -> Result<Self, CompileError> {
         if types.is_empty() || types.len() > TYPES_MAX {
@@ -148,6 +156,7 @@ impl Filter {
     pub fn matches_with(&self, document: &Document<'_>, scratch: &mut Scratch) -> bool {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
         let Scratch { fields, work, .. } = scratch;
+        work.begin();
         let found = Found { document, fields };
         let mut parts = self.parts.iter().zip(&self.places);
         parts.all(|(part, places)| part.matches(&found, places, work))

@@ -56,11 +56,42 @@ impl Folded {
         })
     }
 
-    fn rest_after<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+    /// A regular expression that matches what this does.
+    pub(crate) fn expression(&self) -> String {
+        let mut expression = String::new();
+        for form in &self.forms {
+            match (std::str::from_utf8(&form.lower), std::str::from_utf8(&form.upper)) {
+                (Ok(lower), Ok(upper)) if lower == upper => escape(lower, &mut expression),
+                (Ok(lower), Ok(upper)) => {
+                    expression.push_str("(?:");
+                    escape(lower, &mut expression);
+                    expression.push('|');
+                    escape(upper, &mut expression);
+                    expression.push(')');
+                }
+                _ => form.lower.iter().for_each(|byte| expression.push_str(&format!("(?-u:\\x{byte:02X})"))),
+            }
+        }
+        expression
+    }
+
+    /// What follows this at the beginning of a value.
+    pub(crate) fn rest_after<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
         self.forms.iter().try_fold(value, |rest, form| {
             rest.strip_prefix(&*form.lower)
                 .or_else(|| rest.strip_prefix(&*form.upper))
         })
+    }
+}
+
+/// Appends a text of which nothing is special in a regular expression.
+fn escape(text: &str, into: &mut String) {
+    for character in text.chars() {
+        if character.is_ascii() && !character.is_ascii_alphanumeric() {
+            into.push_str(&format!("\\x{:02X}", u32::from(character)));
+        } else {
+            into.push(character);
+        }
     }
 }
 

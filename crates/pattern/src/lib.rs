@@ -17,8 +17,10 @@
 //! ```
 
 mod address;
+mod automaton;
 mod check;
 mod consistency;
+mod decimal;
 mod document;
 mod error;
 mod eventbridge;
@@ -26,7 +28,9 @@ mod explain;
 mod fields;
 mod filter;
 mod fold;
+pub mod import;
 mod json;
+mod jsonpath;
 pub mod limits;
 mod matcher;
 mod mounts;
@@ -35,6 +39,7 @@ mod operator;
 mod paths;
 mod rules;
 mod scan;
+mod tape;
 mod tokens;
 mod wildcard;
 

@@ -34,11 +34,85 @@ pub const TEXT_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// of an array of objects come near it, where the exact answer may take exponential time; past it the rule does not match.
 pub const ARRAY_CHOICES_MAX: usize = 200_000;
 
+/// Bytes of one JSONPath query.
+pub const JSONPATH_BYTES_MAX: usize = 4_096;
+
+/// Filters, parentheses and calls inside each other in a JSONPath query; the recursion of parser and evaluation is bounded by it.
+pub const JSONPATH_DEPTH_MAX: usize = 24;
+
+/// Steps that the evaluation of a JSONPath query takes at most, beside [`JSONPATH_STEPS_PER_NODE`]: nodes looked at and texts
+/// compared. Only queries that search the whole text again for each of its nodes come near it; past it the query selects nothing.
+/// So many steps take about 50 ms.
+pub const JSONPATH_STEPS_MAX: u64 = 5_000_000;
+
+/// Steps more for each node of the text, so that a query that visits each node a few times is answered however large the text is.
+pub const JSONPATH_STEPS_PER_NODE: u64 = 16;
+
+/// Bytes of one regular expression.
+pub const REGEX_BYTES_MAX: usize = 2_048;
+
+/// Nesting of one regular expression.
+pub const REGEX_NESTING_MAX: u32 = 64;
+
+/// Bytes of the automaton of one regular expression: what bounds its states, and the time of making them.
+pub const REGEX_AUTOMATON_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the automata of one filter together.
+pub const REGEX_AUTOMATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of a regular expression that is itself a value of the document (`match(@.a, $.pattern)`), and must be compiled while
+/// matching.
+pub const REGEX_FOUND_BYTES_MAX: usize = 256;
+
+/// Bytes of the automaton of such an expression.
+pub const REGEX_FOUND_AUTOMATON_BYTES_MAX: usize = 64 * 1024;
+
+/// Steps that compiling such an expression counts for.
+pub const REGEX_FOUND_STEPS: u64 = 250_000;
+
+/// Such expressions that are kept from one use to the next.
+pub const REGEX_FOUND_KEPT_MAX: usize = 8;
+
+/// Advanced filters of one Event Grid filter: Azure's bound.
+pub const EVENTGRID_FILTERS_MAX: usize = 25;
+
+/// Values of all advanced filters of one Event Grid filter: Azure's bound.
+pub const EVENTGRID_VALUES_MAX: usize = 25;
+
+/// Characters of one text in an Event Grid filter: Azure's bound.
+pub const EVENTGRID_CHARACTERS_MAX: usize = 512;
+
+/// Nesting of `$and` and `$not` in a pattern of the extended dialect.
+pub const EXTENDED_DEPTH_MAX: usize = 24;
+
+/// Nesting of `all`, `any` and `not` in a filter that is imported.
+pub const IMPORT_DEPTH_MAX: usize = 24;
+
 /// Values of a field that an explanation shows.
 pub const EXPLAINED_VALUES_MAX: usize = 16;
 
 /// Characters of one value or clause that an explanation shows.
 pub const EXPLAINED_CHARACTERS_MAX: usize = 256;
+
+/// Bytes of one CESQL expression, the longest list of `IN` included.
+pub const CESQL_BYTES_MAX: usize = 64 * 1024;
+
+/// Steps that one CESQL expression is compiled into: what bounds its memory, and the stack of values of its evaluation.
+pub const CESQL_STEPS_MAX: usize = 32_768;
+
+/// Characters between two `%` of a `LIKE` pattern if `_` is among them: sixteen words of bits, which one character of a value costs
+/// at most.
+pub const CESQL_LIKE_CHARACTERS_MAX: usize = 1_024;
+
+/// Bytes that the functions of one CESQL evaluation write together; past it a function has an error. Nested `CONCAT`s would
+/// otherwise multiply a long attribute.
+pub const CESQL_WRITTEN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Levels of a CESQL expression that an explanation shows.
+pub const CESQL_EXPLAINED_DEPTH_MAX: usize = 32;
+
+/// Conjunctions that the index of a CESQL filter is made of; an `AND` of lists that would multiply to more keeps one of them.
+pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 64;
 
 const _: () = assert!(
     JSON_DEPTH_MAX <= u128::BITS as usize,

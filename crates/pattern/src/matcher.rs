@@ -151,6 +151,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
         } = scratch;
         let found = Found { document, fields };
         candidates.clear();
+        work.begin();
         candidates.extend_from_slice(&self.always);
         for place in found.fields.touched() {
             self.callers[place.index()].call(*place, &found, candidates);
