@@ -157,7 +157,7 @@ pub struct Mark {
 pub enum RangeReason {
     /// Retention gave it up.
     Expired = 1,
-    /// Its file is broken.
+    /// Its file is broken, or the journal has lost it.
     Damaged = 2,
     /// The subscription was deleted with it unsettled.
     Discarded = 3,
@@ -363,6 +363,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The parked deliveries of one record, of every subscription and replay, in that order: for an event's story.
     fn parked_at(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
+
+    /// The keys of a partition's parked deliveries and dead letters from an offset on, of every subscription, in that order.
+    fn held_from(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<DeliveryKey>, Error>>;
+
+    /// The versions of a subscription that its parked deliveries and dead letters name, ascending. It may look at every row of
+    /// it, so it is asked seldom.
+    fn versions_held(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Revision>, Error>>;
 
     /// Dead letters.
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>>;

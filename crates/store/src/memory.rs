@@ -7,7 +7,7 @@ use crate::{
     Operation, Parked, Partition, Range, Revision, Store, SubscriptionId,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -313,6 +313,24 @@ impl Store for Memory {
         self.read(move |rows| {
             let here = |parked: &&Parked| parked.key.partition == partition && parked.key.offset == offset;
             rows.parked.values().filter(here).cloned().collect()
+        })
+    }
+
+    fn held_from(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<DeliveryKey>, Error>> {
+        self.read(move |rows| {
+            let there = |key: &&DeliveryKey| key.partition == partition && key.offset >= offset;
+            let keys: BTreeSet<_> = rows.parked.keys().chain(rows.dead.keys()).filter(there).collect();
+            keys.into_iter().copied().collect()
+        })
+    }
+
+    fn versions_held(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Revision>, Error>> {
+        self.read(move |rows| {
+            let dead = rows.dead.values().map(|dead| &dead.delivery);
+            let held = dead.chain(rows.parked.values());
+            let of = held.filter(|row| row.key.subscription == subscription);
+            let versions: BTreeSet<Revision> = of.map(|row| row.version).collect();
+            versions.into_iter().collect()
         })
     }
 

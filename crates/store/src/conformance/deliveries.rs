@@ -80,6 +80,32 @@ pub(super) async fn parked_are_found_by_order_key_and_by_place(store: &Opened) {
     assert_eq!(store.parked_at(place(2, 0), 5).await, Ok(vec![]));
 }
 
+pub(super) async fn what_is_held_is_found_by_offset_and_by_version(store: &Opened) {
+    let (here, there) = (place(1, 0), place(1, 1));
+    let row = |key, version| Parked {
+        version,
+        ..parked(key, 10)
+    };
+    let dead_row = |key, version| Dead {
+        delivery: row(key, version),
+        ..dead(key, "timeout", "e")
+    };
+    let operations = vec![
+        Operation::Park(row(key(2, here, 4), 9)),
+        Operation::Park(row(key(1, here, 5), 7)),
+        Operation::Park(row(key(1, there, 8), 7)),
+        Operation::Bury(dead_row(key(1, here, 5), 3)),
+        Operation::Bury(dead_row(key(1, here, 3), u64::MAX)),
+        Operation::Bury(dead_row(key(3, here, 6), 1)),
+    ];
+    applied(store, operations).await;
+    let from_4 = [key(1, here, 5), key(2, here, 4), key(3, here, 6)];
+    assert_eq!(store.held_from(here, 4).await, Ok(from_4.to_vec()));
+    assert_eq!(store.held_from(here, u64::MAX).await, Ok(vec![]));
+    assert_eq!(store.versions_held(1).await, Ok(vec![3, 7, u64::MAX]));
+    assert_eq!(store.versions_held(4).await, Ok(vec![]));
+}
+
 pub(super) async fn dead_letters_are_paged_and_filtered(store: &Opened) {
     let mut rows = Vec::new();
     for offset in 0..20 {

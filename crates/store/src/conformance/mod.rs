@@ -43,6 +43,7 @@ where
     deliveries::parked_are_found_by_order_key_and_by_place(&new("orders").await).await;
     deliveries::dead_letters_are_paged_and_filtered(&new("dead").await).await;
     deliveries::holdings_are_what_the_rows_add_up_to(&new("holdings").await).await;
+    deliveries::what_is_held_is_found_by_offset_and_by_version(&new("held").await).await;
     deliveries::a_subscription_is_forgotten(&new("forget").await).await;
     reopening(&open).await;
 }

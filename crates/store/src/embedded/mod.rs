@@ -190,6 +190,20 @@ impl Store for Embedded {
         )
     }
 
+    fn held_from(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<DeliveryKey>, Error>> {
+        Box::pin(
+            self.readers
+                .read(move |connection| read::held_from(connection, partition, offset)),
+        )
+    }
+
+    fn versions_held(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Revision>, Error>> {
+        Box::pin(
+            self.readers
+                .read(move |connection| read::versions_held(connection, subscription)),
+        )
+    }
+
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>> {
         Box::pin(self.readers.read(move |connection| read::dead(connection, &query)))
     }

@@ -3,7 +3,7 @@
 use super::rows;
 use crate::{
     BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Parked, Partition,
-    Range, SubscriptionId,
+    Range, Revision, SubscriptionId,
 };
 use rows::bits;
 use rusqlite::{Connection, Row, StatementStatus, ToSql, params};
@@ -80,6 +80,29 @@ pub(super) fn parked_at(connection: &Connection, partition: Partition, offset: u
         params![partition.topic, partition.index, bits(offset)],
         rows::parked,
     )
+}
+
+/// Keys from indexes alone, which no sum covers: they only say what to delete, and deleting what is not there does nothing.
+pub(super) fn held_from(connection: &Connection, partition: Partition, offset: u64) -> Result<Vec<DeliveryKey>, Error> {
+    let sql = "SELECT subscription, topic, partition, position, replay FROM parked
+               WHERE topic = ?1 AND partition = ?2 AND position >= ?3
+               UNION
+               SELECT subscription, topic, partition, position, replay FROM dead
+               WHERE topic = ?1 AND partition = ?2 AND position >= ?3";
+    let parameters = params![partition.topic, partition.index, rows::bound(offset)];
+    let mut keys = all(connection, sql, parameters, rows::key)?;
+    keys.sort_unstable();
+    Ok(keys)
+}
+
+/// Versions without the rows around them, which no sum covers: they only say what is still explained.
+pub(super) fn versions_held(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Revision>, Error> {
+    let sql = "SELECT version FROM parked WHERE subscription = ?1
+               UNION
+               SELECT version FROM dead WHERE subscription = ?1";
+    let mut versions = all(connection, sql, params![bits(subscription)], rows::version)?;
+    versions.sort_unstable();
+    Ok(versions)
 }
 
 pub(super) fn ranges(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Range>, Error> {

@@ -283,7 +283,13 @@ fn delivery(row: &Row<'_>) -> Result<Parked, Error> {
     })
 }
 
-fn key(row: &Row<'_>) -> Result<DeliveryKey, Error> {
+/// Column `version`.
+pub(super) fn version(row: &Row<'_>) -> Result<Revision, Error> {
+    unsigned(row, "version")
+}
+
+/// The columns of a delivery key.
+pub(super) fn key(row: &Row<'_>) -> Result<DeliveryKey, Error> {
     Ok(DeliveryKey {
         subscription: unsigned(row, "subscription")?,
         partition: partition(row)?,
