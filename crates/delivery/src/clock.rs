@@ -51,6 +51,14 @@ impl Clock {
     }
 }
 
+/// Sleeps until then; without a time, for ever.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn system_now() -> Millis {
     jiff::Timestamp::now().as_millisecond()
 }

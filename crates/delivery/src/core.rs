@@ -7,15 +7,15 @@ use crate::{
     intake::{self, Gauge},
     lane_task::LaneHandle,
     metrics::Metrics,
-    restore::{Remembered, all_partitions, boundaries, lane, rules},
-    router::{Channels, Message, Router, Start},
+    router::{Channels, Message, Router},
     settings::Settings,
+    start,
     view::View,
 };
 use arc_swap::ArcSwap;
 use control::{Change, Model, Refusal};
 use event::Event;
-use journal::{AppendTime, Health, Journal, PartitionId, Position, TopicId};
+use journal::{AppendTime, Health, Journal, Position};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -24,7 +24,7 @@ use std::{
     },
     time::Duration,
 };
-use store::{AttemptHistory, BusId, Holdings, LaneRow, Millis, Operation, Partition, Store, SubscriptionId};
+use store::{AttemptHistory, BusId, Millis, Store, SubscriptionId};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
@@ -81,6 +81,7 @@ pub struct Inner {
     router: mpsc::Sender<Message>,
     changes: mpsc::Sender<Request>,
     closing: AtomicBool,
+    pub(crate) unstarted: Mutex<BTreeMap<SubscriptionId, crate::changes::Unstarted>>,
     poisoned: Notify,
     tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
     /// Held while the core shuts down; whether it has.
@@ -367,13 +368,13 @@ impl Core {
             router,
             changes,
             closing: AtomicBool::new(false),
+            unstarted: Mutex::default(),
             poisoned: Notify::new(),
             tasks: Mutex::default(),
             ended: tokio::sync::Mutex::new(false),
         });
         let tail = inner.journal.tail();
-        let boundaries = boundaries(&inner.store.documents().await?);
-        let start = start_router(&inner, &boundaries).await?;
+        let (start, boundaries) = start::start(&inner).await?;
         let channels = Channels {
             messages,
             room: room_receiver,
@@ -584,68 +585,4 @@ impl Core {
         self.inner.request(request(reply)).await?;
         answer.await.map_err(|_| Error::Closing)?
     }
-}
-
-async fn start_router(inner: &Arc<Inner>, boundaries: &crate::restore::Boundaries) -> Result<Start, Error> {
-    let model = inner.model.load_full();
-    for bus in model.buses.values() {
-        for topic in bus.topics.values() {
-            let id = TopicId {
-                bus: bus.id,
-                topic: topic.id,
-            };
-            inner.journal.create_topic(id, topic.spec.partitions).await?;
-        }
-    }
-    let tails = tails(inner, &model).await?;
-    let mut rows: HashMap<SubscriptionId, HashMap<Partition, LaneRow>> = HashMap::new();
-    for row in inner.store.lanes().await? {
-        rows.entry(row.subscription).or_default().insert(row.partition, row);
-    }
-    let mut holdings: HashMap<SubscriptionId, Holdings> = inner.store.holdings().await?.into_iter().collect();
-    let mut readers = Vec::new();
-    for bus in model.buses.values() {
-        for subscription in bus.subscriptions.values() {
-            let rules = rules(&model, bus, subscription, boundaries);
-            let rows = rows.remove(&subscription.id).unwrap_or_default();
-            let holdings = holdings.remove(&subscription.id).unwrap_or_default();
-            readers.push(lane(inner, bus, subscription, rules, Remembered { rows, holdings }, &tails).await?);
-        }
-    }
-    Ok(Start {
-        journal: Arc::clone(&inner.journal),
-        store: Arc::clone(&inner.store),
-        settings: inner.settings.clone(),
-        view: Arc::clone(&inner.view),
-        tails,
-        readers,
-    })
-}
-
-/// Saved tail positions, within what the journal holds.
-async fn tails(inner: &Inner, model: &Model) -> Result<BTreeMap<PartitionId, u64>, Error> {
-    let saved: HashMap<Partition, u64> = inner.store.tails().await?.into_iter().collect();
-    let (mut tails, mut repairs) = (BTreeMap::new(), Vec::new());
-    for partition in all_partitions(model) {
-        let bounds = inner.journal.bounds(partition)?;
-        let position = saved
-            .get(&crate::matching::stored(partition))
-            .copied()
-            .unwrap_or(bounds.start);
-        if position > bounds.high_water {
-            tracing::error!(
-                ?partition,
-                position,
-                end = bounds.high_water,
-                "a saved position lies beyond the end of the journal; it was put back to it"
-            );
-            let (partition, position) = (crate::matching::stored(partition), bounds.high_water);
-            repairs.push(Operation::SaveTail { partition, position });
-        }
-        tails.insert(partition, position.min(bounds.high_water));
-    }
-    if !repairs.is_empty() {
-        inner.store.apply(0, repairs).await?;
-    }
-    Ok(tails)
 }

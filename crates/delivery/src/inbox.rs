@@ -67,7 +67,8 @@ struct Shared {
     /// Records that the lane has.
     held: usize,
     limit: Limit,
-    /// What it would skip, while it takes one record: a probe has to be something to deliver.
+    /// What it would skip, while it takes one record or none: a probe has to be something to deliver, and what it would skip is
+    /// nothing to wait with.
     skipped: HashMap<Partition, HashSet<u64>>,
     /// Whether the router waits to be told that there is room.
     router_waits: bool,
@@ -160,6 +161,7 @@ impl Inbox {
         for partition in partitions {
             shared.progress.entry(partition).or_default().has_marks = lane.has_marks(partition);
         }
+        shared.skipped = skipped(lane);
     }
 
     /// Hands records of one partition over, in order, as many as there is room for; returns how many were taken. If not all
@@ -169,7 +171,7 @@ impl Inbox {
             return 0;
         };
         let mut shared = self.lock();
-        if shared.limit == Limit::One
+        if shared.limit != Limit::Bounded
             && let Some(skipped) = shared.skipped.get(&partition)
         {
             fed.retain(|record| !skipped.contains(&record.offset));
@@ -307,12 +309,9 @@ impl Inbox {
             limit => limit,
         };
         match shared.limit {
-            Limit::One if before != Limit::One => {
-                let skipped = |partition| (partition, lane.skipped(partition).collect());
-                shared.skipped = lane.partitions().map(skipped).collect();
-            }
-            Limit::One => {}
-            Limit::Nothing | Limit::Bounded => shared.skipped.clear(),
+            Limit::Bounded => shared.skipped.clear(),
+            limit if limit != before => shared.skipped = skipped(lane),
+            Limit::One | Limit::Nothing => {}
         }
         (shared.state, shared.reason) = lane.state();
         let due = lane.has_due_work();
@@ -364,6 +363,11 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn skipped(lane: &Lane) -> HashMap<Partition, HashSet<u64>> {
+    let skipped = |partition| (partition, lane.skipped(partition).collect());
+    lane.partitions().map(skipped).collect()
 }
 
 impl Drop for Inbox {

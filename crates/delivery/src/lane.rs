@@ -29,6 +29,7 @@ use crate::{
 use bytes::Bytes;
 use control::resources::DeliveryPolicy;
 use parking::Write;
+pub use parking::{gone_name, gone_subscription};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -175,7 +176,7 @@ enum Halt {
     ParkedFull,
     /// Too many dead letters.
     DeadFull,
-    /// The endpoint said 410. Not kept in the store: after a restart it is asked once more, which harms nobody.
+    /// The endpoint said 410. Kept in the store: a restart does not ask it again.
     Gone,
     /// Its destination cannot be made.
     Misconfigured(String),
@@ -224,6 +225,9 @@ pub struct Lane {
     load_again: Option<Millis>,
     holdings: Holdings,
     halt: Option<Halt>,
+    /// Whether the store says that the endpoint is gone, and what it is being told.
+    gone_saved: bool,
+    gone_writing: Option<bool>,
     stopped: bool,
     counters: Arc<Counters>,
     effects: Effects,
@@ -239,6 +243,8 @@ pub struct Restored {
     pub holdings: Holdings,
     /// The order keys of its parked rows.
     pub orders: Vec<(u64, DeliveryKey)>,
+    /// Whether its endpoint said that it is gone, and nobody has resumed the lane since.
+    pub is_gone: bool,
 }
 
 impl Lane {
@@ -281,7 +287,9 @@ impl Lane {
             write_again: None,
             load_again: None,
             holdings: restored.holdings,
-            halt: None,
+            halt: restored.is_gone.then_some(Halt::Gone),
+            gone_saved: restored.is_gone,
+            gone_writing: None,
             stopped: false,
             counters,
             effects: Effects::default(),
@@ -428,17 +436,21 @@ impl Lane {
     pub fn has_due_work(&self) -> bool {
         let may_start = self.may_attempt_parked() && self.has_slot() && self.rate_at.is_none();
         let waits = !self.ready.is_empty() || !self.ready_parked.is_empty();
-        (may_start && waits) || !self.writing.is_empty() || !self.writes.is_empty()
+        (may_start && waits) || self.has_writes()
     }
 
     /// Whether nothing is in flight and nothing is on its way to the store.
     pub fn is_quiet(&self) -> bool {
-        self.in_flight.is_empty() && self.writing.is_empty() && self.writes.is_empty()
+        self.in_flight.is_empty() && !self.has_writes()
     }
 
     /// Whether what is given to it now goes straight back.
     pub fn is_closed(&self) -> bool {
         !self.accepts()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.halt == Some(Halt::Gone)
     }
 
     fn may_run(&self) -> bool {

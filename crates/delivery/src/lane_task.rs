@@ -3,7 +3,7 @@
 
 use crate::{
     Attempt, Destination, Outcome, Verdict,
-    clock::{Clock, Random},
+    clock::{Clock, Random, sleep_until},
     inbox::Inbox,
     lane::{Action, Config, Input, Lane, Start},
 };
@@ -11,7 +11,15 @@ use bytes::Bytes;
 use event::{EventView, identity};
 use futures_util::FutureExt;
 use journal::EncodedRecord;
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use store::{AttemptHistory, AttemptOutcome, BusId, Millis, Operation, Parked, Partition, Store, SubscriptionId};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -38,6 +46,8 @@ pub struct LaneHandle {
     // Unbounded in type, bounded in fact: one message per saved position or change of the subscription.
     commands: mpsc::UnboundedSender<Command>,
     task: AbortHandle,
+    /// It was told to end.
+    may_end: Arc<AtomicBool>,
 }
 
 /// What others ask of a lane.
@@ -114,7 +124,12 @@ impl LaneHandle {
         let (commands, receiver) = mpsc::unbounded_channel();
         let inbox = Arc::clone(&spawn.inbox);
         let task = tokio::spawn(LaneTask::new(spawn).run(receiver)).abort_handle();
-        Self { inbox, commands, task }
+        Self {
+            inbox,
+            commands,
+            task,
+            may_end: Arc::default(),
+        }
     }
 
     /// Ends it at once, with its attempts; nothing is saved.
@@ -122,9 +137,9 @@ impl LaneHandle {
         self.task.abort();
     }
 
-    /// Whether its task is over.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// Whether its task is over although nobody told it to end.
+    pub fn has_failed(&self) -> bool {
+        self.task.is_finished() && !self.may_end.load(Relaxed)
     }
 
     /// Asks something; a lane that has ended does not mind.
@@ -144,6 +159,7 @@ impl LaneHandle {
 
     /// Ends it; resolves when it has come to rest.
     pub async fn stop(&self, grace: Duration) {
+        self.may_end.store(true, Relaxed);
         let (done, rested) = oneshot::channel();
         self.send(Command::Stop(grace, done));
         // A lane that is gone rests already.
@@ -189,12 +205,13 @@ struct LaneTask {
 
 impl LaneTask {
     fn new(spawn: Spawn) -> Self {
+        let made = spawn.target.as_ref().map(drop).map_err(Clone::clone);
         let mut task = Self {
             bus: spawn.bus,
             subscription: spawn.inbox.subscription,
             lane: spawn.lane,
             inbox: spawn.inbox,
-            target: None,
+            target: spawn.target.ok(),
             store: spawn.store,
             history: spawn.history,
             clock: spawn.clock,
@@ -206,7 +223,9 @@ impl LaneTask {
             told: "running",
             stopping: None,
         };
-        task.configure(spawn.config, spawn.target);
+        if made.is_err() {
+            task.note(Input::Configure(spawn.config, made));
+        }
         task
     }
 
@@ -443,13 +462,6 @@ impl LaneTask {
 async fn caught<T>(answer: impl Future<Output = Result<T, store::Error>>) -> Result<T, store::Error> {
     let broken = |_| Err(store::Error::Engine("it broke off".to_owned()));
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(broken)
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Writes what only saves repetitions, trying a few times: there is no later.

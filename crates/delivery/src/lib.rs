@@ -37,6 +37,8 @@ mod metrics;
 mod readiness;
 mod restore;
 mod retention;
+mod shortened;
+mod start;
 mod story;
 
 pub use clock::Clock;

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use journal::EncodedRecord;
 use ring::digest::{SHA256, digest};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry};
 use store::{DeliveryKey, Partition};
 
 /// A key's place: keys keep their order within a partition only.
@@ -56,20 +56,24 @@ pub struct Keys<T> {
     parked: HashMap<OrderKey, BTreeSet<DeliveryKey>>,
 }
 
-/// A delivery under way, and those that wait behind it.
+/// A key's delivery under way, and those that wait behind it.
 #[derive(Debug)]
 struct Line<T> {
-    /// Whether it was read from the journal. Then what comes in waits behind it, even if a dead letter of the key was parked
-    /// again meanwhile: parked ahead of the others in the line, it would make them look settled.
-    is_live: bool,
+    under_way: UnderWay,
+    /// Whether what comes in waits here. It does behind one that was read from the journal, even if a dead letter of the key was
+    /// parked again meanwhile: parked ahead of the others in the line, it would make them look settled.
+    holds: bool,
     waiting: VecDeque<T>,
 }
 
-impl<T> Line<T> {
-    fn new(is_live: bool) -> Self {
-        let waiting = VecDeque::new();
-        Self { is_live, waiting }
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnderWay {
+    /// One that was read from the journal.
+    Live,
+    /// A parked one.
+    Parked,
+    /// None: it is the turn of the first parked one, which is being loaded.
+    Promised,
 }
 
 impl<T> Default for Keys<T> {
@@ -84,7 +88,7 @@ impl<T> Default for Keys<T> {
 impl<T> Keys<T> {
     /// A delivery read from the journal comes in; `hold` makes what waits from it.
     pub fn enter(&mut self, key: OrderKey, offset: u64, delivery: T) -> (Turn, Option<T>) {
-        if let Some(line) = self.busy.get_mut(&key).filter(|line| line.is_live) {
+        if let Some(line) = self.busy.get_mut(&key).filter(|line| line.holds) {
             line.waiting.push_back(delivery);
             return (Turn::Behind, None);
         }
@@ -102,7 +106,16 @@ impl<T> Keys<T> {
                 (Turn::Behind, None)
             }
             None => {
-                self.busy.insert(key, Line::new(true));
+                let (under_way, holds) = (UnderWay::Live, true);
+                let waiting = VecDeque::new();
+                self.busy.insert(
+                    key,
+                    Line {
+                        under_way,
+                        holds,
+                        waiting,
+                    },
+                );
                 (Turn::Now, Some(delivery))
             }
         }
@@ -110,23 +123,55 @@ impl<T> Keys<T> {
 
     /// A parked delivery wants to go: only its key's first one may, and only alone.
     pub fn enter_parked(&mut self, key: OrderKey, delivery: DeliveryKey) -> bool {
-        let is_first = self.first_parked(key).is_none_or(|first| first == delivery);
-        if !is_first || self.busy.contains_key(&key) {
+        if self.first_parked(key).is_some_and(|first| first != delivery) {
             return false;
         }
-        self.busy.insert(key, Line::new(false));
-        true
+        // Behind the last parked one there is no other: what comes in may wait for its end in memory.
+        let holds = self.parked.get(&key).is_none_or(|parked| parked.len() == 1);
+        match self.busy.entry(key) {
+            Entry::Vacant(free) => {
+                let (under_way, waiting) = (UnderWay::Parked, VecDeque::new());
+                free.insert(Line {
+                    under_way,
+                    holds,
+                    waiting,
+                });
+                true
+            }
+            Entry::Occupied(mut line) if line.get().under_way == UnderWay::Promised => {
+                line.get_mut().under_way = UnderWay::Parked;
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
-    /// The delivery under way is settled: gives the next one of its key that waits in memory, which is under way then.
+    /// The delivery under way is over: gives the next one of its key that waits in memory, which is under way then. Where one of
+    /// the key is parked as well (a dead letter that was sent out again), memory and store take turns: [`Keys::turn`] says when
+    /// it is the parked one's.
     pub fn leave(&mut self, key: OrderKey) -> Option<T> {
+        let is_parked = self.parked.contains_key(&key);
         let line = self.busy.get_mut(&key)?;
+        if is_parked && line.under_way == UnderWay::Live && !line.waiting.is_empty() {
+            line.under_way = UnderWay::Promised;
+            return None;
+        }
         let next = line.waiting.pop_front();
-        line.is_live = true;
+        (line.under_way, line.holds) = (UnderWay::Live, true);
         if next.is_none() {
             self.busy.remove(&key);
         }
         next
+    }
+
+    /// The parked one whose turn it is does not come: gives the next one that waits in memory.
+    pub fn pass(&mut self, key: OrderKey) -> Option<T> {
+        let line = self.busy.get_mut(&key)?;
+        if line.under_way != UnderWay::Promised {
+            return None;
+        }
+        line.under_way = UnderWay::Parked;
+        self.leave(key)
     }
 
     /// The delivery under way is not any more, and nothing of its key may go on from memory: gives those that waited.
@@ -159,7 +204,9 @@ impl<T> Keys<T> {
 
     /// The parked delivery whose turn it is: its key's first one, if nothing of the key is under way.
     pub fn turn(&self, key: OrderKey) -> Option<DeliveryKey> {
-        self.first_parked(key).filter(|_| !self.busy.contains_key(&key))
+        let line = self.busy.get(&key);
+        let is_free = line.is_none_or(|line| line.under_way == UnderWay::Promised);
+        self.first_parked(key).filter(|_| is_free)
     }
 
     /// The key's first parked delivery.
@@ -239,6 +286,40 @@ mod tests {
             "they go back together, and are read again in order"
         );
         assert_eq!(keys.enter(KEY, 9, 'b').0, Turn::Park);
+    }
+
+    #[test]
+    fn a_dead_letter_that_was_parked_again_takes_turns_with_what_waits_in_memory() {
+        let mut keys = Keys::default();
+        keys.enter(KEY, 8, 'a');
+        keys.enter(KEY, 9, 'b');
+        keys.enter(KEY, 10, 'c');
+        keys.park(KEY, delivery(5));
+        keys.park(KEY, delivery(6));
+        assert_eq!(keys.turn(KEY), None, "one is under way");
+        assert_eq!(keys.leave(KEY), None);
+        assert_eq!(keys.turn(KEY), Some(delivery(5)));
+        assert_eq!(keys.enter(KEY, 11, 'd').0, Turn::Behind);
+        assert!(!keys.enter_parked(KEY, delivery(6)));
+        assert!(keys.enter_parked(KEY, delivery(5)));
+        keys.unpark(KEY, delivery(5));
+        assert_eq!(keys.leave(KEY), Some('b'), "then one of the others");
+        assert_eq!(keys.leave(KEY), None);
+        assert_eq!(keys.pass(KEY), Some('c'), "it did not come");
+        assert_eq!(keys.pass(KEY), None, "one is under way");
+    }
+
+    #[test]
+    fn what_comes_in_waits_in_memory_behind_the_last_parked_one() {
+        let mut keys = Keys::default();
+        keys.park(KEY, delivery(5));
+        assert!(keys.enter_parked(KEY, delivery(5)));
+        assert_eq!(keys.enter(KEY, 9, 'a').0, Turn::Behind);
+        keys.unpark(KEY, delivery(5));
+        assert_eq!(keys.leave(KEY), Some('a'));
+        keys.park(KEY, delivery(6));
+        assert_eq!(keys.leave(KEY), None);
+        assert_eq!(keys.turn(KEY), Some(delivery(6)), "nothing else of the key is left");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Cursor {
     pub saved: Saved,
     /// Marks below this are gone from the store.
     pub cleared: u64,
+    /// Whether the record where it reads on is known to be wanted: then there is nothing to look for until there is room.
+    pub is_wanted: bool,
 }
 
 /// What the store says of a lane in a partition.
@@ -53,6 +55,7 @@ impl Cursor {
             floor,
             saved,
             cleared: 0,
+            is_wanted: false,
         }
     }
 

@@ -3,17 +3,17 @@
 
 use crate::{
     SubscriptionStatus,
+    changes::Unstarted,
     core::Inner,
-    inbox::Doing,
     lane_task::LaneHandle,
     matching::stored,
     metrics::{BusMetrics, Metrics, SubscriptionMetrics},
-    restore::partitions_read,
+    restore::partitions_of,
 };
 use control::{Bus, Subscription};
 use journal::{Health, PartitionId};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
-use store::Millis;
+use store::{Millis, SubscriptionId};
 
 /// Whether the node should get traffic; a failing endpoint never decides that.
 pub fn readiness(inner: &Inner) -> Result<(), String> {
@@ -33,21 +33,38 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
     if inner.view.stuck_since().is_some_and(|since| now - since > after) {
         return Err("the router has events to read and makes no progress".to_owned());
     }
-    let lanes = inner.lanes();
-    if let Some(lane) = lanes.iter().find(|lane| lane.has_ended()) {
-        return Err(format!(
-            "the lane of subscription {} has ended",
-            lane.inbox.subscription
-        ));
+    if inner.view.unsaved_since().is_some_and(|since| now - since > after) {
+        return Err("positions cannot be saved: the store is out of reach".to_owned());
     }
-    let stuck = |lane: &LaneHandle| lane.inbox.doing().stuck_since.is_some_and(|since| now - since > after);
-    match lanes.iter().find(|lane| stuck(lane)) {
-        Some(lane) => Err(format!(
-            "subscription {} has due work and makes no progress",
-            lane.inbox.subscription
+    let lanes = inner.lanes();
+    let named = |lane: &LaneHandle| name_of(inner, lane.inbox.subscription);
+    if let Some(lane) = lanes.iter().find(|lane| lane.has_failed()) {
+        return Err(format!("the lane of {} has ended", named(lane)));
+    }
+    let stuck = |lane: &&LaneHandle| lane.inbox.doing().stuck_since.is_some_and(|since| now - since > after);
+    if let Some(lane) = lanes.iter().find(stuck) {
+        return Err(format!("{} has due work and makes no progress", named(lane)));
+    }
+    let unstarted = inner.unstarted();
+    let late = unstarted.iter().find(|(_, unstarted)| now - unstarted.since > after);
+    match late {
+        Some((id, unstarted)) => Err(format!(
+            "the lane of {} could not be started: failed to {}",
+            name_of(inner, *id),
+            unstarted.reason
         )),
         None => Ok(()),
     }
+}
+
+/// A subscription's name for people, with its bus.
+fn name_of(inner: &Inner, id: SubscriptionId) -> String {
+    let model = inner.model.load();
+    let named = model.buses.values().find_map(|bus| {
+        let subscription = bus.subscriptions.values().find(|subscription| subscription.id == id)?;
+        Some(format!("subscription {:?} of bus {:?}", subscription.name, bus.name))
+    });
+    named.unwrap_or_else(|| format!("subscription {id}"))
 }
 
 /// How the subscriptions of a bus are doing.
@@ -95,19 +112,20 @@ fn bus_metrics(inner: &Inner, bus: &Bus) -> BusMetrics {
 }
 
 fn one(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Option<SubscriptionMetrics> {
-    let lane = inner.lane(subscription.id)?;
-    let doing = lane.inbox.doing();
-    let lag = lag(inner, bus, subscription, &lane);
-    let counters = &lane.inbox.counters;
-    let state = if doing.state == "running" && lag.is_behind {
-        "catching-up"
-    } else {
-        doing.state
-    };
+    let unstarted = inner.unstarted().get(&subscription.id).cloned();
+    let lane = inner.lane(subscription.id);
+    if lane.is_none() && unstarted.is_none() {
+        // It is about to come or to go.
+        return None;
+    }
+    let lag = lag(inner, bus, subscription, lane.as_ref());
+    let (state, reason) = state(lane.as_ref(), unstarted, lag.is_behind);
+    let doing = lane.as_ref().map(|lane| lane.inbox.doing());
+    let counters = lane.map(|lane| Arc::clone(&lane.inbox.counters)).unwrap_or_default();
     let status = SubscriptionStatus {
         id: subscription.id,
         state,
-        reason: doing.reason.clone(),
+        reason,
         lag_events: lag.events,
         lag_seconds: lag
             .oldest
@@ -117,16 +135,30 @@ fn one(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Option<Subscrip
         dead: counters.dead_now.load(Relaxed),
         counters: counters.snapshot(),
     };
-    let Doing { events, bytes, .. } = doing;
     Some(SubscriptionMetrics {
         bus: bus.name.clone(),
         subscription: subscription.name.clone(),
         status,
-        queued: events as u64,
-        queued_bytes: bytes as u64,
+        queued: doing.as_ref().map_or(0, |doing| doing.events as u64),
+        queued_bytes: doing.as_ref().map_or(0, |doing| doing.bytes as u64),
         parked_bytes: counters.parked_bytes_now.load(Relaxed),
         dead_bytes: counters.dead_bytes_now.load(Relaxed),
     })
+}
+
+/// A state in a word, and why.
+fn state(lane: Option<&LaneHandle>, unstarted: Option<Unstarted>, is_behind: bool) -> (&'static str, Option<String>) {
+    if let Some(Unstarted { reason, .. }) = unstarted {
+        let reason = format!("its lane could not be started, and is tried again: failed to {reason}");
+        return ("stopped", Some(reason));
+    }
+    let Some(doing) = lane.map(|lane| lane.inbox.doing()) else {
+        return ("stopped", None);
+    };
+    match doing.state {
+        "running" if is_behind => ("catching-up", doing.reason),
+        state => (state, doing.reason),
+    }
 }
 
 #[derive(Default)]
@@ -136,12 +168,15 @@ struct Lag {
     is_behind: bool,
 }
 
-fn lag(inner: &Inner, bus: &Bus, subscription: &Subscription, lane: &LaneHandle) -> Lag {
+fn lag(inner: &Inner, bus: &Bus, subscription: &Subscription, lane: Option<&LaneHandle>) -> Lag {
     let mut lag = Lag::default();
-    for partition in partitions_read(bus, subscription) {
-        let Some((position, appended)) = position(inner, subscription, lane, partition, &mut lag.is_behind) else {
-            continue;
-        };
+    let Some(lane) = lane else { return lag };
+    let rules = inner.view.rules(subscription.id);
+    // What an earlier version left unsettled on a topic that is read no more counts as well.
+    let reads = |topic: u32| rules.as_ref().is_some_and(|rules| rules.reads(topic));
+    let topics = bus.topics.values().filter(|topic| reads(topic.id));
+    for partition in topics.flat_map(|topic| partitions_of(bus, topic)) {
+        let (position, appended) = position(inner, subscription, lane, partition, &mut lag.is_behind);
         let end = inner
             .journal
             .bounds(partition)
@@ -161,7 +196,7 @@ fn position(
     lane: &LaneHandle,
     partition: PartitionId,
     is_behind: &mut bool,
-) -> Option<(u64, Option<Millis>)> {
+) -> (u64, Option<Millis>) {
     let standing = lane.inbox.standing(stored(partition));
     let reading = match inner.view.behind(subscription.id, partition) {
         Some((read, appended)) => {
@@ -170,9 +205,8 @@ fn position(
         }
         None => (inner.view.tail(partition), None),
     };
-    let unsettled = standing.oldest.map(|(offset, appended)| (offset, Some(appended)));
-    [unsettled, Some(reading)]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(offset, _)| *offset)
+    match standing.oldest {
+        Some((offset, appended)) if offset < reading.0 => (offset, Some(appended)),
+        _ => reading,
+    }
 }

@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
-use store::{Document, Holdings, Kind, LaneRow, Mark, Operation, Partition, Revision, SubscriptionId};
+use store::{Document, Holdings, Kind, LaneRow, Partition, Revision, SubscriptionId};
 
 /// Persisted; the name of the setting that holds the offsets below which an earlier version of a subscription speaks.
 const BOUNDARY: &str = "boundary/";
@@ -159,6 +159,8 @@ pub struct Remembered {
     pub rows: HashMap<Partition, LaneRow>,
     /// What it holds.
     pub holdings: Holdings,
+    /// Whether its endpoint said that it is gone, and nobody has resumed it since.
+    pub is_gone: bool,
 }
 
 /// Starts a subscription's lane where the store left it; gives what the router needs.
@@ -170,16 +172,8 @@ pub async fn lane(
     remembered: Remembered,
     tails: &BTreeMap<PartitionId, u64>,
 ) -> Result<Reader, store::Error> {
-    let (rows, repairs) = within(inner, subscription.id, remembered.rows, tails).await?;
-    if !repairs.is_empty() {
-        tracing::error!(
-            subscription = subscription.id,
-            "positions or marks lie beyond the end of the journal; they were put back to it"
-        );
-        inner.store.apply(bus.id, repairs).await?;
-    }
-    let cursors = cursors(&rules, &rows, tails);
-    let restored = restored(inner, subscription, &cursors, tails, remembered.holdings).await?;
+    let cursors = cursors(&rules, &remembered.rows, tails);
+    let restored = restored(inner, subscription, &cursors, tails, remembered).await?;
     let inbox = Arc::new(Inbox::new(
         subscription.id,
         inner.settings.lane,
@@ -208,41 +202,6 @@ pub async fn lane(
     Ok(Reader::new(handle, Arc::new(rules), cursors))
 }
 
-/// Rows as far as the journal goes, and what has to be written before they are used. A position, a floor or a mark beyond the
-/// end (a journal older than its store) would swallow what is published next.
-async fn within(
-    inner: &Inner,
-    subscription: SubscriptionId,
-    mut rows: HashMap<Partition, LaneRow>,
-    tails: &BTreeMap<PartitionId, u64>,
-) -> Result<(HashMap<Partition, LaneRow>, Vec<Operation>), store::Error> {
-    let end = |partition: &PartitionId| Some((stored(*partition), inner.journal.bounds(*partition).ok()?.high_water));
-    let ends: HashMap<Partition, u64> = tails.keys().filter_map(end).collect();
-    let mut repairs = Vec::new();
-    for row in rows.values_mut() {
-        let end = ends.get(&row.partition).copied().unwrap_or(u64::MAX);
-        if row.floor > end || (row.position > end && !row.follows_tail) {
-            (row.position, row.floor) = (row.position.min(end), row.floor.min(end));
-            repairs.push(Operation::SaveLane(*row));
-        }
-    }
-    let marks = inner.store.marks(subscription).await?;
-    let is_beyond = |mark: &&Mark| ends.get(&mark.key.partition).is_some_and(|end| mark.key.offset >= *end);
-    let beyond: BTreeSet<Partition> = marks.iter().filter(is_beyond).map(|mark| mark.key.partition).collect();
-    for partition in beyond {
-        repairs.push(Operation::ClearMarks {
-            subscription,
-            partition,
-            below: i64::MAX.unsigned_abs(),
-        });
-        let inside = marks
-            .iter()
-            .filter(|mark| mark.key.partition == partition && !is_beyond(mark));
-        repairs.extend(inside.map(|mark| Operation::Mark(*mark)));
-    }
-    Ok((rows, repairs))
-}
-
 fn cursors(
     rules: &Rules,
     rows: &HashMap<Partition, LaneRow>,
@@ -266,7 +225,7 @@ async fn restored(
     subscription: &Subscription,
     cursors: &BTreeMap<PartitionId, Cursor>,
     tails: &BTreeMap<PartitionId, u64>,
-    holdings: Holdings,
+    remembered: Remembered,
 ) -> Result<Restored, store::Error> {
     let mut marked: HashMap<Partition, BTreeSet<u64>> = HashMap::new();
     for mark in inner
@@ -278,6 +237,7 @@ async fn restored(
     {
         marked.entry(mark.key.partition).or_default().insert(mark.key.offset);
     }
+    let Remembered { holdings, is_gone, .. } = remembered;
     let orders = if holdings.parked > 0 {
         inner.store.parked_orders(subscription.id).await?
     } else {
@@ -299,5 +259,6 @@ async fn restored(
         windows,
         holdings,
         orders,
+        is_gone,
     })
 }

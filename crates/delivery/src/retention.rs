@@ -154,6 +154,10 @@ pub async fn run(inner: Arc<Inner>) {
             Err(Error::Closing) => return,
             Err(error) => tracing::warn!(%error, "failed to carry retention out; trying again later"),
         }
+        // It moves what is kept, and so which versions are needed.
+        if inner.request(Request::ForgetVersions).await.is_err() {
+            return;
+        }
         pruned = prune(&inner, pruned).await;
     }
 }
@@ -183,7 +187,16 @@ async fn carry_out(inner: &Inner) -> Result<(), Error> {
     let now = inner.journal.now();
     let (mut trims, mut kept) = (Vec::new(), Vec::new());
     let model = inner.model.load_full();
+    let unstarted: Vec<SubscriptionId> = inner.unstarted().keys().copied().collect();
     for bus in model.buses.values() {
+        // What a lane needs that could not be started yet is not known here.
+        if bus
+            .subscriptions
+            .values()
+            .any(|subscription| unstarted.contains(&subscription.id))
+        {
+            continue;
+        }
         for topic in bus.topics.values() {
             let partitions: Vec<Held> = partitions_of(bus, topic)
                 .filter_map(|partition| held(inner, &places, partition))
@@ -230,10 +243,8 @@ pub struct Loss {
 async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
     let losers = losers(&inner.places().await?, trim);
     for subscription in losers.keys() {
-        let (reply, frozen) = oneshot::channel();
-        inner.tell_router(Message::Freeze(*subscription, reply)).await?;
         // One that was deleted since is not frozen, and loses nothing.
-        let _ = frozen.await;
+        let _ = inner.freeze(*subscription).await;
     }
     let given_up = give_up_all(inner, losers.keys().copied().collect(), trim).await;
     for subscription in losers.into_keys() {

@@ -7,6 +7,7 @@ mod losing;
 mod saving;
 
 use crate::{
+    clock::sleep_until,
     inbox::Inbox,
     lane::Fed,
     lane_task::LaneHandle,
@@ -90,6 +91,8 @@ pub struct Place {
     pub frontier: u64,
     /// No re-read goes below.
     pub floor: u64,
+    /// The position that the store has: after a crash it reads on there. 0 where that is not known.
+    pub saved: u64,
 }
 
 /// What others ask of the router.
@@ -550,14 +553,8 @@ fn leave_tail(reader: &mut Reader, partition: PartitionId, read: u64) {
             mode: Mode::Behind,
             read,
             frontier: cursor.frontier.max(read),
+            is_wanted: true,
             ..*cursor
         };
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

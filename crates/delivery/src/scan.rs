@@ -24,6 +24,8 @@ pub struct Served {
     pub rules: Arc<Rules>,
     /// Where it reads on; moved by the scan.
     pub read: u64,
+    /// When what stands there was appended, if it is known to be wanted: the lane had no room for it.
+    pub refused: Option<AppendTime>,
 }
 
 /// What became of a scan.
@@ -87,6 +89,7 @@ fn serve(partition: PartitionId, chunk: &Chunk, lanes: &mut [Served]) {
         if lane.read < chunk.next {
             lane.inbox.push(&mut fed);
             lane.read = fed.first().map_or(chunk.next, |refused| refused.offset);
+            lane.refused = fed.first().map(|refused| refused.appended);
         }
     }
 }

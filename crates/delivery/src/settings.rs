@@ -43,10 +43,11 @@ pub const INTAKE_BYTES_MAX: usize = 128 << 20;
 pub const ROUTES_MAX: usize = 8;
 /// Dead letters that one redrive or discard takes in one transaction.
 pub const DEAD_PAGE: usize = 500;
-/// Earlier versions of a subscription that are kept for stories once nothing unsettled needs them.
-pub const VERSIONS_KEPT: usize = 16;
-/// Earlier versions of a subscription that are kept while it has parked deliveries or dead letters, which may name them.
-pub const VERSIONS_KEPT_MAX: usize = 256;
+/// Earlier versions of a subscription that are kept for stories alone: of events that are still kept and settled.
+pub const VERSIONS_TOLD: usize = 16;
+/// Earlier versions of a subscription in all. Far more than anybody's unsettled events need; a change beyond it is refused, so
+/// that an automaton that changes what a paused subscription matches cannot fill the store.
+pub const VERSIONS_MAX: usize = 256;
 /// How long attempts in flight of a deleted subscription may go on.
 pub const DELETED_GRACE: Duration = Duration::from_secs(3);
 /// How long retention waits for attempts in flight before it comes back later: longer than an attempt may take.
@@ -57,6 +58,7 @@ pub const DISK_HOLD_PERCENT: u64 = 15;
 pub const ATTEMPTS_KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const _: () = assert!(SPAN_BYTES_LANE_MIN < SPAN_BYTES_MAX && SPAN_BYTES_MAX < SPAN_BYTES_NODE_MAX);
+const _: () = assert!(VERSIONS_TOLD < VERSIONS_MAX);
 const _: () = assert!(ROUTES_MAX > 0 && CATCH_UP_SCANS_MAX > 0 && PARKED_PAGE > 0);
 
 /// What tests and operators vary; `Default` is what production runs with.

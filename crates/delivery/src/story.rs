@@ -203,7 +203,7 @@ async fn one(
     };
     let state = match matched {
         Err(_) => DeliveryState::NotConcerned,
-        Ok(()) => state(inner, subscription.id, copy.position, known, &attempts).await?,
+        Ok(()) => state(inner, subscription.id, copy, known, &attempts).await?,
     };
     let subscription = subscription.name.clone();
     Ok(Some(SubscriptionStory {
@@ -240,10 +240,11 @@ fn copy_for<'a>(
 async fn state(
     inner: &Inner,
     subscription: SubscriptionId,
-    position: Position,
+    copy: &Copy,
     known: &Known,
     attempts: &[store::Attempt],
 ) -> Result<DeliveryState, Error> {
+    let position = copy.position;
     let (partition, offset) = (stored(position.partition), position.offset);
     let is_it = |row: &Parked| {
         row.key.subscription == subscription && row.key.partition == partition && row.key.offset == offset
@@ -255,7 +256,11 @@ async fn state(
         return Ok(DeliveryState::DeadLettered);
     }
     let ranges = inner.store.ranges(subscription).await?;
-    let covers = |range: &&store::Range| range.partition == partition && (range.from..range.to).contains(&offset);
+    // Where a journal lost its tail, an offset is given again, later than the range was recorded.
+    let covers = |range: &&store::Range| {
+        let is_inside = range.partition == partition && (range.from..range.to).contains(&offset);
+        is_inside && copy.appended <= range.recorded
+    };
     if let Some(range) = ranges.iter().find(covers) {
         return Ok(match range.reason {
             RangeReason::Discarded => DeliveryState::Discarded,

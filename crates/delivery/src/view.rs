@@ -20,6 +20,8 @@ pub struct View {
     pub scans: AtomicU64,
     /// Since when there is something to read without any progress: at the tail, or for a lane that is being scanned for.
     unread: Mutex<HashMap<(PartitionId, Option<SubscriptionId>), Millis>>,
+    /// Since when positions could not be saved.
+    unsaved: Mutex<Option<Millis>>,
 }
 
 impl View {
@@ -45,6 +47,22 @@ impl View {
     /// Since when the router has had something to read somewhere without any progress there.
     pub fn stuck_since(&self) -> Option<Millis> {
         self.lock_unread().values().copied().min()
+    }
+
+    /// Since when the router has failed to save positions, without a success.
+    pub fn unsaved_since(&self) -> Option<Millis> {
+        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A save of positions failed.
+    pub(crate) fn was_not_saved(&self, now: Millis) {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.get_or_insert(now);
+    }
+
+    /// A save of positions succeeded.
+    pub(crate) fn was_saved(&self) {
+        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// There is something to read, if that is not known already.

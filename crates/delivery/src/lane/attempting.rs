@@ -195,15 +195,15 @@ impl Lane {
 
     /// Back to the journal or to its row, with the attempts it has behind it.
     fn keep_for_later(&mut self, pending: Pending, reason: &str, now: Millis) {
-        if !pending.is_live() {
-            return self.park(pending, now, reason);
-        }
         if let Some(order) = pending.order {
             self.keys
                 .stop(order)
                 .into_iter()
                 .for_each(|behind| self.give_back(behind));
         }
-        self.give_back(pending);
+        match pending.is_live() {
+            true => self.give_back(pending),
+            false => drop(self.park_one(pending, now, reason)),
+        }
     }
 }

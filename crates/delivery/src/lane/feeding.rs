@@ -13,7 +13,6 @@ use store::{DeliveryKey, Partition};
 
 impl Lane {
     pub(super) fn feed(&mut self, fed: Vec<Fed>) {
-        let closed = !self.accepts();
         for record in fed {
             self.effects.touched.insert(record.partition);
             let window = self.windows.entry(record.partition).or_default();
@@ -33,9 +32,10 @@ impl Lane {
                 }
             };
             let pending = self.pending(record, tried);
-            match closed {
-                true => self.give_back(pending),
-                false => self.enter(pending),
+            // Taking one in may have closed the lane for the next.
+            match self.accepts() {
+                true => self.enter(pending),
+                false => self.give_back(pending),
             }
         }
     }
@@ -75,7 +75,7 @@ impl Lane {
         let offset = pending.key.offset;
         match self.keys.enter(order, offset, pending) {
             (Turn::Now, Some(pending)) => self.ready.push_back(pending),
-            (Turn::Park, Some(pending)) => self.park_behind(pending),
+            (Turn::Park, Some(pending)) => drop(self.park_behind(pending)),
             (Turn::Settled, Some(pending)) => self.settle(pending.key),
             (_, None) | (Turn::Behind, Some(_)) => {}
         }

@@ -9,7 +9,7 @@ use crate::{
     settings::{LANE_OPERATIONS_MAX, PARKED_PAGE, PARKED_PAGE_BYTES, PARKED_PROBES},
 };
 use std::sync::atomic::Ordering::Relaxed;
-use store::{DeliveryKey, Ending, Mark, Millis, Operation, Parked};
+use store::{DeliveryKey, Document, Ending, Expect, Kind, Mark, Millis, Operation, Parked, SubscriptionId};
 
 /// How long after a failed store call the next one is made.
 const STORE_AGAIN_MILLIS: Millis = 1_000;
@@ -36,22 +36,27 @@ impl Lane {
     /// Puts a delivery that was under way into the store until `due`, and what waits in memory behind it until its turn.
     pub(super) fn park(&mut self, pending: Pending, due: Millis, reason: &str) {
         let behind = pending.order.map(|order| self.keys.stop(order)).unwrap_or_default();
-        self.park_one(pending, due, reason);
+        let mut has_room = self.park_one(pending, due, reason);
         for pending in behind {
-            self.park_behind(pending);
+            // None overtakes one that went back: that one would look settled.
+            match has_room {
+                true => has_room = self.park_behind(pending),
+                false => self.give_back(pending),
+            }
         }
     }
 
     /// Puts a delivery whose key is parked into the store until its turn; whatever is under way of the key goes on.
-    pub(super) fn park_behind(&mut self, pending: Pending) {
-        self.park_one(pending, NEVER, "behind_its_key");
+    pub(super) fn park_behind(&mut self, pending: Pending) -> bool {
+        self.park_one(pending, NEVER, "behind_its_key")
     }
 
-    /// At the bound the lane stops and the delivery goes back.
-    fn park_one(&mut self, pending: Pending, due: Millis, reason: &str) {
+    /// At the bound the lane stops and the delivery goes back: `false`.
+    pub(super) fn park_one(&mut self, pending: Pending, due: Millis, reason: &str) -> bool {
         if pending.is_live() && self.is_parked_full(pending.bytes()) {
             self.give_back(pending);
-            return self.halt(Halt::ParkedFull);
+            self.halt(Halt::ParkedFull);
+            return false;
         }
         let mut operations = vec![Operation::Park(pending.to_parked(due, reason))];
         if pending.is_live() {
@@ -69,6 +74,7 @@ impl Lane {
             done: Done::Parked { due },
             pending,
         });
+        true
     }
 
     /// Makes a dead letter; at the bound the lane stops and the delivery goes back.
@@ -141,12 +147,26 @@ impl Lane {
                 .is_some_and(|window| window.is_marked(key.offset))
     }
 
+    /// Whether something is on its way to the store, or has to go there.
+    pub(super) fn has_writes(&self) -> bool {
+        self.is_writing() || !self.writes.is_empty() || self.is_gone() != self.gone_saved
+    }
+
+    fn is_writing(&self) -> bool {
+        !self.writing.is_empty() || self.gone_writing.is_some()
+    }
+
     /// Begins a transaction with what has gathered, unless one is under way.
     pub(super) fn flush(&mut self, now: Millis) {
-        if !self.writing.is_empty() || self.write_again.is_some_and(|at| now < at) {
+        if self.is_writing() || self.write_again.is_some_and(|at| now < at) {
             return;
         }
         self.write_again = None;
+        let mut operations = Vec::new();
+        if self.is_gone() != self.gone_saved {
+            self.gone_writing = Some(self.is_gone());
+            operations.push(gone_operation(self.config.subscription, self.is_gone()));
+        }
         let mut count = 0;
         while count < LANE_OPERATIONS_MAX
             && let Some(write) = self.writes.pop_front()
@@ -154,20 +174,21 @@ impl Lane {
             count += write.operations.len();
             self.writing.push(write);
         }
-        if !self.writing.is_empty() {
-            let operations = self
-                .writing
-                .iter()
-                .flat_map(|write| write.operations.iter().cloned())
-                .collect();
+        let writing = self.writing.iter();
+        operations.extend(writing.flat_map(|write| write.operations.iter().cloned()));
+        if !operations.is_empty() {
             self.actions.push(Action::Apply(operations));
         }
     }
 
     pub(super) fn written(&mut self, result: Result<(), store::Error>, now: Millis) {
         let writing = std::mem::take(&mut self.writing);
+        let gone = self.gone_writing.take();
         match result {
-            Ok(()) => writing.into_iter().for_each(|write| self.done(write)),
+            Ok(()) => {
+                self.gone_saved = gone.unwrap_or(self.gone_saved);
+                writing.into_iter().for_each(|write| self.done(write));
+            }
             Err(_) => {
                 // Nothing was changed, and nothing is forgotten: the same operations are tried again, in order.
                 writing
@@ -218,13 +239,10 @@ impl Lane {
         self.holdings.parked = self.holdings.parked.saturating_sub(1);
         self.holdings.parked_bytes = self.holdings.parked_bytes.saturating_sub(pending.bytes());
         self.reopen_with_room();
-        let Some(order) = pending.order else { return };
-        self.keys
-            .stop(order)
-            .into_iter()
-            .for_each(|behind| self.give_back(behind));
-        self.keys.unpark(order, pending.key);
-        self.wake_head(Some(order), None);
+        if let Some(order) = pending.order {
+            self.keys.unpark(order, pending.key);
+            self.next_of_key(pending);
+        }
     }
 
     /// Below nine tenths of its bounds a lane that stopped at one goes on.
@@ -321,10 +339,15 @@ impl Lane {
         match row {
             _ if is_stale => drop(self.heads.insert(key)),
             Ok(Some(row)) if self.is_due(&row, now) => self.take_row(row),
-            Ok(Some(row)) => self.expect_parked(row.due),
+            Ok(Some(row)) => {
+                self.expect_parked(row.due);
+                let partition = row.key.partition;
+                self.pass_on(row.order.map(|hash| OrderKey { partition, hash }));
+            }
             // Nothing to wait for.
             Ok(None) => {
                 let order = self.keys.forget(key);
+                self.pass_on(order);
                 self.wake_head(order, None);
             }
             Err(_) => {
@@ -332,6 +355,12 @@ impl Lane {
                 self.load_again = Some(now + STORE_AGAIN_MILLIS);
             }
         }
+    }
+
+    /// A parked delivery does not take its turn: what waits in memory goes on.
+    fn pass_on(&mut self, order: Option<OrderKey>) {
+        let next = order.and_then(|order| self.keys.pass(order));
+        self.ready.extend(next);
     }
 
     /// Whether its time has come; one that lies further off than anybody can have meant was written by a clock that was ahead.
@@ -396,4 +425,37 @@ impl Lane {
 
 fn mark(key: DeliveryKey, ending: Ending) -> Operation {
     Operation::Mark(Mark { key, ending })
+}
+
+/// Persisted; the name of the setting that says that a subscription's endpoint is gone, before its number.
+const GONE: &str = "gone/";
+
+/// The name of that setting.
+pub fn gone_name(subscription: SubscriptionId) -> String {
+    format!("{GONE}{subscription}")
+}
+
+/// The subscription whose endpoint a document says is gone, if it says so.
+pub fn gone_subscription(document: &Document) -> Option<SubscriptionId> {
+    let is_setting = document.kind == Kind::Setting;
+    document.name.strip_prefix(GONE).filter(|_| is_setting)?.parse().ok()
+}
+
+fn gone_operation(subscription: SubscriptionId, is_gone: bool) -> Operation {
+    let (bus, kind, name, expect) = (0, Kind::Setting, gone_name(subscription), Expect::Any);
+    match is_gone {
+        true => Operation::PutDocument {
+            bus,
+            kind,
+            name,
+            expect,
+            body: bytes::Bytes::from_static(br#"{"format":1}"#),
+        },
+        false => Operation::DeleteDocument {
+            bus,
+            kind,
+            name,
+            expect,
+        },
+    }
 }

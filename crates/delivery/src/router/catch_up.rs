@@ -37,6 +37,7 @@ impl Router {
             };
             cursor.frontier = cursor.frontier(tail);
             cursor.read = cursor.reached(tail).min(from).max(cursor.floor);
+            cursor.is_wanted = cursor.read == from;
             cursor.mode = Mode::Behind;
             let appended = inbox.standing(partition).oldest.map(|(_, appended)| appended);
             let appended = appended.unwrap_or_else(|| self.settings.clock.now());
@@ -91,15 +92,19 @@ impl Router {
 
     fn partition_to_scan(&self, subscription: SubscriptionId) -> Option<PartitionId> {
         let reader = self.readers.get(&subscription).filter(|reader| !reader.is_frozen())?;
-        let behind = reader
+        let mut behind = reader
             .cursors
             .iter()
-            .filter(|(partition, cursor)| cursor.mode == Mode::Behind && !self.is_resting(**partition, subscription));
+            .filter(|(partition, cursor)| cursor.mode == Mode::Behind && !self.is_resting(**partition, subscription))
+            .peekable();
+        behind.peek()?;
+        // Without room it is read for until it meets something that it wants: what it does not want is no lag.
+        let has_room = reader.inbox().wants_more();
         // The one that is furthest behind by what it has read, so that all partitions move.
-        let partition = behind
+        behind
+            .filter(|(_, cursor)| has_room || !cursor.is_wanted)
             .min_by_key(|(_, cursor)| cursor.read)
-            .map(|(partition, _)| *partition)?;
-        reader.inbox().wants_more().then_some(partition)
+            .map(|(partition, _)| *partition)
     }
 
     /// The lane whose turn it is, and those that its chunk may serve as well.
@@ -140,7 +145,8 @@ impl Router {
         let standing = reader.lane.inbox.standing(stored(partition));
         let read = cursor.read.max(cursor.position(tail, standing));
         let is_near = leader.is_none_or(|from| (from..from.saturating_add(CHUNK_REACH)).contains(&read));
-        if !is_near || !reader.lane.inbox.wants_more() {
+        let is_wanted = cursor.is_wanted && read == cursor.read;
+        if !is_near || (is_wanted && !reader.lane.inbox.wants_more()) {
             return None;
         }
         (cursor.read, cursor.mode) = (read, Mode::Scanning);
@@ -149,6 +155,7 @@ impl Router {
             inbox: Arc::clone(&reader.lane.inbox),
             rules: Arc::clone(&reader.rules),
             read,
+            refused: None,
         })
     }
 
@@ -180,13 +187,16 @@ impl Router {
             let Some(cursor) = reader.cursors.get_mut(&partition) else {
                 continue;
             };
+            // A scan that failed has found nothing out.
+            cursor.is_wanted = lane.refused.is_some() || (cursor.is_wanted && cursor.read == lane.read);
             cursor.read = lane.read;
             cursor.frontier = cursor.frontier.max(lane.read);
             cursor.mode = Mode::Behind;
             if reader.frozen == 0 {
                 cursor.settle(tail, reader.rules.boundary(stored(partition)));
             }
-            let appended = last_append_time.unwrap_or_else(|| self.settings.clock.now());
+            let appended = lane.refused.or(last_append_time);
+            let appended = appended.unwrap_or_else(|| self.settings.clock.now());
             let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, appended));
             self.view.set_behind(lane.subscription, partition, behind);
             self.hungry.insert(lane.subscription);

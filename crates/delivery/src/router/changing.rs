@@ -2,7 +2,7 @@
 
 use super::{Place, Reader, Router};
 use crate::{
-    matching::{Rules, stored},
+    matching::{Rule, Rules, stored},
     positions::{Cursor, Mode, Saved},
 };
 use journal::PartitionId;
@@ -50,6 +50,11 @@ impl Router {
                 position,
                 frontier,
                 floor: cursor.floor,
+                saved: match cursor.saved {
+                    Saved::Own(position) => position,
+                    Saved::Follows => self.saved_tails.get(partition).copied().unwrap_or_default(),
+                    Saved::Unknown => 0,
+                },
             }
         };
         reader.cursors.iter().map(place).collect()
@@ -86,6 +91,11 @@ impl Router {
         };
         self.view.set_rules(subscription, &rules);
         let before = std::mem::replace(&mut reader.rules, rules);
+        let what = |rule: &Rule| (rule.version, rule.topics.clone());
+        if what(&before.current) == what(&reader.rules.current) {
+            // The rule in force is the same; matchers know no others.
+            return;
+        }
         let topics = before
             .current
             .topics

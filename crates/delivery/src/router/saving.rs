@@ -81,9 +81,11 @@ impl Router {
         };
         if let Err(error) = result {
             tracing::warn!(%error, "failed to save positions; trying again");
+            self.view.was_not_saved(self.settings.clock.now());
             self.save_at = Some(Instant::now() + AGAIN);
             return;
         }
+        self.view.was_saved();
         self.saved_tails.extend(tails);
         let mut cleared: HashMap<SubscriptionId, Vec<(Partition, u64)>> = HashMap::new();
         for save in lanes {

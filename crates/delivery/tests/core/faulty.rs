@@ -17,6 +17,8 @@ use store::{
 pub struct Orders {
     /// Marks are read after this many milliseconds.
     pub marks_delay: AtomicU64,
+    /// Marks cannot be read.
+    pub refuses_marks: AtomicBool,
     /// Ranges are refused.
     pub refuses_ranges: AtomicBool,
     /// How many were.
@@ -48,6 +50,9 @@ impl Store for Faulty {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
+            if self.orders.refuses_marks.load(Relaxed) {
+                return Err(Error::Engine("it is told so".to_owned()));
+            }
             self.store.marks(subscription).await
         })
     }
@@ -78,6 +83,14 @@ impl Store for Faulty {
 
     fn parked_at(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
         self.store.parked_at(partition, offset)
+    }
+
+    fn held_from(&self, partition: Partition, offset: u64) -> BoxFuture<'_, Result<Vec<DeliveryKey>, Error>> {
+        self.store.held_from(partition, offset)
+    }
+
+    fn versions_held(&self, id: SubscriptionId) -> BoxFuture<'_, Result<Vec<Revision>, Error>> {
+        self.store.versions_held(id)
     }
 
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>> {

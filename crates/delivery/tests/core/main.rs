@@ -8,5 +8,6 @@ mod changing;
 mod delivering;
 mod faults;
 mod faulty;
+mod recovering;
 mod simulation;
 mod speed;

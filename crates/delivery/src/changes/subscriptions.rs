@@ -1,0 +1,205 @@
+//! Subscriptions that come and change: where a new one begins, and from where on a new version speaks.
+
+use super::{Changes, find};
+use crate::{
+    Error,
+    lane_task::Command,
+    matching::stored,
+    positions::{Cursor, Mode, Saved},
+    restore::{Remembered, boundary_body, boundary_name, config, partitions_read, rules, target},
+    router::{Message, Place},
+};
+use control::{Bus, Change, Model, Plan, Subscription, resources::Start};
+use journal::PartitionId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use store::{Expect, Kind, LaneRow, Operation, Partition, SubscriptionId};
+
+/// Looks at durable ends until two agree; each takes microseconds, and ends move with each sync.
+const LOOKS_MAX: usize = 1_000;
+
+impl Changes {
+    pub(super) async fn create(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
+        let (bus, subscription) = find(after, change)?;
+        let rows = self.first_rows(&bus, &subscription, subscription.spec.start)?;
+        let operations = rows.iter().map(|row| Operation::SaveLane(*row)).collect();
+        self.apply(change, plan, operations).await?;
+        let (_, subscription) = find(&self.inner.model.load_full(), change)?;
+        let rows = rows.into_iter().map(|row| (row.partition, row)).collect();
+        let new = Remembered {
+            rows,
+            ..Remembered::default()
+        };
+        // It is saved: whatever happens now, the lane starts some time.
+        let _ = self.start(subscription.id, Some(new)).await;
+        Ok(())
+    }
+
+    /// Where a new subscription begins: everything acknowledged before this call lies below the durable end.
+    fn first_rows(&self, bus: &Bus, subscription: &Subscription, start: Start) -> Result<Vec<LaneRow>, Error> {
+        partitions_read(bus, subscription)
+            .into_iter()
+            .map(|partition| self.first_row(subscription.id, partition, start))
+            .collect()
+    }
+
+    fn first_row(&self, subscription: SubscriptionId, id: PartitionId, start: Start) -> Result<LaneRow, Error> {
+        let bounds = self.inner.journal.bounds(id)?;
+        let (position, floor) = match start {
+            Start::Now => (bounds.high_water, bounds.high_water),
+            Start::Earliest => (bounds.start, 0),
+        };
+        Ok(first_row_at(subscription, stored(id), position, floor))
+    }
+
+    pub(super) async fn replace(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
+        let before = self.inner.model.load_full();
+        let (bus, old) = find(&before, change)?;
+        let (_, new) = find(after, change)?;
+        if !after.versions.contains_key(&(old.id, old.version)) {
+            self.apply(change, plan, Vec::new()).await?;
+            let (bus, new) = find(&self.inner.model.load_full(), change)?;
+            let rules = rules(&self.inner.model.load(), &bus, &new, &self.boundaries);
+            let renumber = Message::Renumber(new.id, Arc::new(rules));
+            self.inner.tell_router(renumber).await?;
+            return self.reconfigure(&bus, &new);
+        }
+        self.check_room_for_version(old.id)?;
+        let places = self.inner.freeze(old.id).await?;
+        let applied = self.apply_version(change, plan, &bus, &old, &new, &places).await;
+        if applied.is_err() {
+            let unchanged = Message::Thaw {
+                subscription: old.id,
+                rules: None,
+                cursors: BTreeMap::new(),
+            };
+            self.inner.tell_router(unchanged).await?;
+        }
+        let cursors = applied?;
+        let (bus, new) = find(&self.inner.model.load_full(), change)?;
+        self.thaw(&bus, &new, cursors).await?;
+        self.reconfigure(&bus, &new)
+    }
+
+    /// The new version, the boundary of the old one, and the floors of topics that are read from now on.
+    async fn apply_version(
+        &mut self,
+        change: &Change,
+        plan: Plan,
+        bus: &Bus,
+        old: &Subscription,
+        new: &Subscription,
+        places: &[Place],
+    ) -> Result<BTreeMap<PartitionId, Cursor>, Error> {
+        let before: Vec<PartitionId> = places.iter().map(|place| place.partition).collect();
+        let added: Vec<PartitionId> = partitions_read(bus, new)
+            .into_iter()
+            .filter(|partition| !before.contains(partition))
+            .collect();
+        let ends = self.ends(before.iter().chain(&added).copied())?;
+        let moves = topics_read(bus, old) != topics_read(bus, new);
+        // An event and its copies belong to one version: where topics come or go, the old one speaks for all that is durable.
+        let boundary_of = |place: &Place| match moves {
+            true => place.frontier.max(ends[&place.partition]),
+            false => place.frontier,
+        };
+        let boundary: BTreeMap<Partition, u64> = places
+            .iter()
+            .map(|place| (stored(place.partition), boundary_of(place)))
+            .collect();
+        let mut operations = vec![Operation::PutDocument {
+            bus: 0,
+            kind: Kind::Setting,
+            name: boundary_name(old.id, old.version),
+            expect: Expect::Any,
+            body: boundary_body(&boundary),
+        }];
+        let mut cursors = BTreeMap::new();
+        for partition in added {
+            let floor = ends[&partition];
+            let row = first_row_at(new.id, stored(partition), floor, floor);
+            operations.push(Operation::SaveLane(row));
+            cursors.insert(partition, Cursor::new(Mode::Behind, floor, floor, Saved::Own(floor)));
+        }
+        self.apply(change, plan, operations).await?;
+        self.boundaries.insert((old.id, old.version), boundary);
+        Ok(cursors)
+    }
+
+    /// Durable ends of several partitions as they were at one moment: ends only grow, so what two looks agree on held between
+    /// them. Under a load that never lets two agree, the last look is taken.
+    fn ends(&self, partitions: impl Iterator<Item = PartitionId> + Clone) -> Result<BTreeMap<PartitionId, u64>, Error> {
+        let look = || -> Result<BTreeMap<PartitionId, u64>, Error> {
+            let end = |partition| Ok((partition, self.inner.journal.bounds(partition)?.high_water));
+            partitions.clone().map(end).collect()
+        };
+        let mut ends = look()?;
+        for _ in 0..LOOKS_MAX {
+            let again = look()?;
+            if again == ends {
+                break;
+            }
+            ends = again;
+        }
+        Ok(ends)
+    }
+
+    async fn thaw(
+        &self,
+        bus: &Bus,
+        subscription: &Subscription,
+        cursors: BTreeMap<PartitionId, Cursor>,
+    ) -> Result<(), Error> {
+        let rules = rules(&self.inner.model.load(), bus, subscription, &self.boundaries);
+        let rules = Some(Arc::new(rules));
+        self.inner
+            .tell_router(Message::Thaw {
+                subscription: subscription.id,
+                rules,
+                cursors,
+            })
+            .await
+    }
+
+    fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
+        if let Some(lane) = self.inner.lane(subscription.id) {
+            let config = Box::new(config(&self.inner, subscription));
+            lane.send(Command::Configure(config, target(&self.inner, bus, subscription)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn reconnect(&self, change: &Change) {
+        let model = self.inner.model.load();
+        let Some(bus) = model.buses.get(&change.bus) else {
+            return;
+        };
+        let concerned = bus
+            .subscriptions
+            .values()
+            .filter(|subscription| subscription.spec.connection == change.name);
+        for subscription in concerned {
+            if let Some(lane) = self.inner.lane(subscription.id) {
+                let config = Box::new(config(&self.inner, subscription));
+                lane.send(Command::Configure(config, target(&self.inner, bus, subscription)));
+            }
+        }
+    }
+}
+
+/// A row of its own from the start: whatever the tail position says after a crash, it reads on there.
+fn first_row_at(subscription: SubscriptionId, partition: Partition, position: u64, floor: u64) -> LaneRow {
+    LaneRow {
+        subscription,
+        partition,
+        position,
+        floor,
+        follows_tail: false,
+    }
+}
+
+fn topics_read(bus: &Bus, subscription: &Subscription) -> BTreeSet<u32> {
+    bus.topics_of(&subscription.spec).map(|topic| topic.id).collect()
+}
