@@ -20,7 +20,10 @@ fn main() {
         return;
     }
     pin();
-    let only = |name: &str| !arguments.iter().any(|argument| argument.starts_with("--only-")) || arguments.iter().any(|argument| argument == name);
+    let only = |name: &str| {
+        !arguments.iter().any(|argument| argument.starts_with("--only-"))
+            || arguments.iter().any(|argument| argument == name)
+    };
     if only("--only-citylots") {
         match directory(&arguments) {
             Some(directory) => citylots::run(&directory),
@@ -41,7 +44,9 @@ fn directory(arguments: &[String]) -> Option<PathBuf> {
 /// Stays on the last of the processors it may use: interrupts usually go to the first.
 fn pin() {
     let allowed = rustix::thread::sched_getaffinity(None).expect("the processors of a thread can be asked for");
-    let last = (0..rustix::thread::CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu));
+    let last = (0..rustix::thread::CpuSet::MAX_CPU)
+        .rev()
+        .find(|cpu| allowed.is_set(*cpu));
     let mut one = rustix::thread::CpuSet::new();
     one.set(last.expect("a thread that runs may use a processor"));
     if rustix::thread::sched_setaffinity(None, &one).is_err() {

@@ -115,6 +115,11 @@ impl Check {
 }
 
 impl Group {
+    /// The checks.
+    pub(crate) fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
     fn new(checks: Vec<Check>) -> Self {
         let places = checks.iter().map(Check::place_count).sum();
         Self {

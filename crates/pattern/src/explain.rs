@@ -149,7 +149,10 @@ impl Clause {
             ClauseKind::Field => Some(self.field_reason()),
             ClauseKind::Query => {
                 let note = self.note.as_deref().unwrap_or("there is no JSON data");
-                Some(format!("{} selects nothing: {note}", self.path.as_deref().unwrap_or_default()))
+                Some(format!(
+                    "{} selects nothing: {note}",
+                    self.path.as_deref().unwrap_or_default()
+                ))
             }
             ClauseKind::Not => Some("what must not match does".into()),
             ClauseKind::All => self
@@ -302,6 +305,11 @@ fn in_words(fault: Fault) -> String {
         FaultKind::Encoding => "bytes that are not UTF-8".into(),
         FaultKind::Bound => "nested too deeply or too large".into(),
     }
+}
+
+/// A value as JSON, cut to what an explanation shows.
+pub(crate) fn shown(value: Value<'_>) -> String {
+    cut(Shown(value).to_string())
 }
 
 /// Writes a value as JSON.

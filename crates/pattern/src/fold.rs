@@ -69,7 +69,10 @@ impl Folded {
                     escape(upper, &mut expression);
                     expression.push(')');
                 }
-                _ => form.lower.iter().for_each(|byte| expression.push_str(&format!("(?-u:\\x{byte:02X})"))),
+                _ => form
+                    .lower
+                    .iter()
+                    .for_each(|byte| expression.push_str(&format!("(?-u:\\x{byte:02X})"))),
             }
         }
         expression

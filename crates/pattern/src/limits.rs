@@ -114,6 +114,12 @@ pub const CESQL_EXPLAINED_DEPTH_MAX: usize = 32;
 /// Conjunctions that the index of a CESQL filter is made of; an `AND` of lists that would multiply to more keeps one of them.
 pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 64;
 
+/// Findings that a lint tells; who has so many reads the first ones.
+pub const LINT_FINDINGS_MAX: usize = 100;
+
+/// Pairs of tests, or of fields of alternatives, that a lint compares; what is beyond is not looked at.
+pub const LINT_PAIRS_MAX: usize = 200_000;
+
 const _: () = assert!(
     JSON_DEPTH_MAX <= u128::BITS as usize,
     "the scanner keeps one bit of a u128 per level"

@@ -121,7 +121,7 @@ impl Bounds {
         }
     }
 
-    fn contain(&self, number: f64) -> bool {
+    pub(crate) fn contain(&self, number: f64) -> bool {
         let above = |low: Bound| number > low.value || (low.inclusive && number == low.value);
         let below = |high: Bound| number < high.value || (high.inclusive && number == high.value);
         self.low.is_none_or(above) && self.high.is_none_or(below)

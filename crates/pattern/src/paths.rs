@@ -23,6 +23,13 @@ impl Path {
     }
 }
 
+impl Path {
+    /// Whether both lead to the same place of a document.
+    pub(crate) fn is_same_place(&self, other: &Path) -> bool {
+        self.mount.is_some() && self.mount == other.mount && self.segments == other.segments
+    }
+}
+
 /// A place in the tree of asked paths. The value 0 is the place that nobody asks below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place(pub(crate) u32);

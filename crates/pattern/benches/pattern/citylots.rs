@@ -33,11 +33,17 @@ struct Row {
 
 pub fn run(directory: &Path) {
     let bytes = read(directory);
-    let events: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let events: Vec<&[u8]> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
     let rules = std::fs::read(directory.join("cl2_rules.json")).expect("cl2_rules.json lies beside the events");
     let classes: BTreeMap<String, Vec<Case>> = serde_json::from_slice(&rules).expect("the classes are JSON");
     println!("citylots: {} events, thousands of events/s on one thread", events.len());
-    println!("{:26} {:>8} {:>11} {:>8} {:>8} {:>11}", "class", "checked", "well-formed", "quamina", "ratio", "ratio w-f");
+    println!(
+        "{:26} {:>8} {:>11} {:>8} {:>8} {:>11}",
+        "class", "checked", "well-formed", "quamina", "ratio", "ratio w-f"
+    );
     for (class, cases) in &classes {
         measure(class, cases, &events);
     }
@@ -47,7 +53,10 @@ fn read(directory: &Path) -> Vec<u8> {
     if let Ok(bytes) = std::fs::read(directory.join("citylots2.json")) {
         return bytes;
     }
-    let gzip = Command::new("gzip").arg("-dc").arg(directory.join("citylots2.json.gz")).output();
+    let gzip = Command::new("gzip")
+        .arg("-dc")
+        .arg(directory.join("citylots2.json.gz"))
+        .output();
     gzip.expect("gzip unpacks citylots2.json.gz").stdout
 }
 
@@ -65,7 +74,11 @@ fn measure(class: &str, cases: &[Case], events: &[&[u8]]) {
         let times = [
             timed(|| counts[0] = ours(&matcher, cases.len(), events, &mut scratch, Document::bare)),
             timed(|| counts[1] = ours(&matcher, cases.len(), events, &mut scratch, Document::bare_well_formed)),
-            timed(|| if let Some(peer) = &peer { counts[2] = theirs(peer, cases.len(), events) }),
+            timed(|| {
+                if let Some(peer) = &peer {
+                    counts[2] = theirs(peer, cases.len(), events)
+                }
+            }),
         ];
         if pass > 0 {
             checked.push(times[0]);
@@ -75,11 +88,20 @@ fn measure(class: &str, cases: &[Case], events: &[&[u8]]) {
     }
     let [of_checked, of_well_formed, of_peer] = counts;
     let rows = [(checked, of_checked), (well_formed, of_well_formed), (quamina, of_peer)];
-    let [checked, well_formed, quamina] = rows.map(|(times, counts)| Row { median: median(times), counts });
+    let [checked, well_formed, quamina] = rows.map(|(times, counts)| Row {
+        median: median(times),
+        counts,
+    });
     let expected: Vec<u64> = cases.iter().map(|case| case.expected_matches).collect();
     assert_eq!(checked.counts, expected, "{class}");
     assert_eq!(well_formed.counts, expected, "{class} of well-formed texts");
-    print_row(class, events.len(), [&checked, &well_formed], peer.map(|_| &quamina), &expected);
+    print_row(
+        class,
+        events.len(),
+        [&checked, &well_formed],
+        peer.map(|_| &quamina),
+        &expected,
+    );
 }
 
 fn print_row(class: &str, events: usize, ours: [&Row; 2], peer: Option<&Row>, expected: &[u64]) {
@@ -89,14 +111,24 @@ fn print_row(class: &str, events: usize, ours: [&Row; 2], peer: Option<&Row>, ex
         println!("{class:26} {checked:8.0} {well_formed:11.0}  refuses");
         return;
     };
-    let note = if peer.counts == expected { "" } else { " (its counts are wrong)" };
+    let note = if peer.counts == expected {
+        ""
+    } else {
+        " (its counts are wrong)"
+    };
     let (theirs, ratio) = (rate(peer), checked / rate(peer));
-    println!("{class:26} {checked:8.0} {well_formed:11.0} {theirs:8.0} {ratio:7.2}x {:10.2}x{note}", well_formed / theirs);
+    println!(
+        "{class:26} {checked:8.0} {well_formed:11.0} {theirs:8.0} {ratio:7.2}x {:10.2}x{note}",
+        well_formed / theirs
+    );
 }
 
 fn peer(cases: &[Case]) -> Option<Quamina<usize>> {
     let mut peer = Quamina::new();
-    let added = cases.iter().enumerate().all(|(index, case)| peer.add_pattern(index, case.pattern.get()).is_ok());
+    let added = cases
+        .iter()
+        .enumerate()
+        .all(|(index, case)| peer.add_pattern(index, case.pattern.get()).is_ok());
     added.then_some(peer)
 }
 

@@ -102,7 +102,7 @@ fn value() -> impl Strategy<Value = Json> {
     })
 }
 
-fn event() -> impl Strategy<Value = Json> {
+pub fn event() -> impl Strategy<Value = Json> {
     vec((key(), value()), 0..5).prop_map(Json::Object)
 }
 
@@ -161,11 +161,11 @@ fn test() -> impl Strategy<Value = Test> {
     ]
 }
 
-fn pattern() -> impl Strategy<Value = Pattern> {
+pub fn pattern() -> impl Strategy<Value = Pattern> {
     pattern_of(vec(test(), 1..5))
 }
 
-fn pattern_of(tests: impl Strategy<Value = Vec<Test>> + 'static) -> impl Strategy<Value = Pattern> {
+pub fn pattern_of(tests: impl Strategy<Value = Vec<Test>> + 'static) -> impl Strategy<Value = Pattern> {
     let node = tests.prop_map(Node::Tests).prop_recursive(2, 8, 3, |inner| {
         let object = || vec((key(), inner.clone()), 1..3);
         prop_oneof![
@@ -217,7 +217,7 @@ fn check(pattern: &Pattern, events: &[Json]) -> Result<(), TestCaseError> {
 }
 
 /// So many cases, unless `PROPTEST_CASES` asks for more.
-fn cases(usual: u32) -> ProptestConfig {
+pub fn cases(usual: u32) -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig {
         failure_persistence: None,

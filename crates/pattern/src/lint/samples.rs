@@ -1,0 +1,215 @@
+//! What sample documents say about a filter: fields that none of them has, values of other types, and how many match.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::schema::{nearest, other_spelling, wanted};
+use super::{Finding, FindingCode, Severity, Surroundings};
+use crate::check::Check;
+use crate::document::{DATA, Document};
+use crate::fields::{Scratch, Value};
+use crate::filter::Filter;
+use crate::operator::Operator;
+use crate::paths::Paths;
+use crate::rules::{FieldTest, Found, Rules};
+use crate::scan::scan;
+
+/// Paths of samples that are remembered for advice.
+const PATHS_MAX: usize = 4_096;
+/// From so many samples on it is worth saying that all of them match.
+const ALL_MATCH_MIN: usize = 10;
+
+/// Asks the filter's fields about every sample.
+pub(super) fn look(filter: &Filter, surroundings: &Surroundings<'_, '_>, findings: &mut Vec<Finding>) {
+    let samples = surroundings.samples;
+    if samples.is_empty() {
+        return;
+    }
+    let mut tests = Vec::new();
+    for part in filter.parts() {
+        match &part.check {
+            None => tests.extend(&part.guard.tests),
+            Some(check) => gather(check, &mut tests),
+        }
+    }
+    let known = known_paths(samples);
+    for test in tests {
+        let finding = look_at(test, samples, &known).filter(|finding| !findings.contains(finding));
+        findings.extend(finding);
+    }
+    findings.extend(counted(filter, samples));
+}
+
+fn gather<'f>(check: &'f Check, tests: &mut Vec<&'f FieldTest>) {
+    match check {
+        Check::All(group) | Check::Any(group) => group.checks().iter().for_each(|check| gather(check, tests)),
+        Check::Not(check) => gather(check, tests),
+        Check::Rules(Rules { tests: own, .. }) => tests.extend(own),
+        _ => {}
+    }
+}
+
+/// Compares one field with the samples.
+fn look_at(test: &FieldTest, samples: &[Document<'_>], known: &BTreeSet<String>) -> Option<Finding> {
+    let all_about_absence = test
+        .operators()
+        .iter()
+        .all(|operator| matches!(operator, Operator::Absent));
+    if test.path.mount.is_none() || all_about_absence {
+        return None;
+    }
+    let mut paths = Paths::default();
+    let place = paths.ask(&test.path);
+    let (mut types, mut example) = (BTreeSet::new(), None);
+    let mut scratch = Scratch::new();
+    for sample in samples {
+        scan(sample, &paths, &mut scratch.fields, &mut scratch.key);
+        let (document, fields) = (sample, &scratch.fields);
+        let found = Found { document, fields };
+        for field in fields.at(place) {
+            let value = found.value(field);
+            types.insert(type_of(value));
+            example.get_or_insert_with(|| crate::explain::shown(value));
+        }
+    }
+    match example {
+        None => never_seen(test, samples.len(), known),
+        Some(example) => other_type(test, &types, &example),
+    }
+}
+
+fn type_of(value: Value<'_>) -> &'static str {
+    match value {
+        Value::Text(_) => "string",
+        Value::Number(..) => "number",
+        Value::True | Value::False => "boolean",
+        Value::Null => "null",
+    }
+}
+
+fn never_seen(test: &FieldTest, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
+    let own = below_the_data(test)?;
+    let path = &test.path.written;
+    let inside = format!("{own}.");
+    let is_object = known
+        .range(inside.clone()..)
+        .next()
+        .is_some_and(|next| next.starts_with(&inside));
+    let (message, suggestion) = if is_object {
+        let member = known.range(inside.clone()..).next().map(|member| &member[own.len()..]);
+        let message =
+            format!("{path} is an object in the last {samples} events; a test looks at values, not at objects");
+        (
+            message,
+            member.map(|member| format!("name one of its members, such as {path}{member}")),
+        )
+    } else {
+        let message = format!("none of the last {samples} events has {path}");
+        let nearest = nearest(&own, known.iter().map(String::as_str));
+        let top = path.strip_suffix(&own).unwrap_or_default();
+        (message, nearest.map(|nearest| format!("did you mean {top}{nearest}?")))
+    };
+    Some(Finding {
+        code: FindingCode::PathNeverSeen,
+        severity: if test.absent { Severity::Note } else { Severity::Warning },
+        path: Some(path.clone()),
+        message,
+        suggestion,
+    })
+}
+
+/// The path below the data, or of an attribute.
+fn below_the_data(test: &FieldTest) -> Option<String> {
+    let segments: Vec<_> = test
+        .path
+        .segments
+        .iter()
+        .map(|segment| String::from_utf8_lossy(segment))
+        .collect();
+    match test.path.mount.as_deref()? {
+        DATA => Some(segments.join(".")),
+        _ => Some(test.path.written.clone()),
+    }
+}
+
+fn other_type(test: &FieldTest, types: &BTreeSet<&'static str>, example: &str) -> Option<Finding> {
+    let fits = |operator: &Operator| wanted(operator).iter().any(|wanted| types.contains(wanted));
+    let about_values = || {
+        let operators = test.operators().iter();
+        operators.filter(|operator| !matches!(operator, Operator::Absent))
+    };
+    if about_values().any(fits) {
+        return None;
+    }
+    let (path, first) = (&test.path.written, about_values().next()?);
+    let seen: Vec<&str> = types.iter().copied().collect();
+    Some(Finding {
+        code: FindingCode::TypeNeverSeen,
+        severity: Severity::Warning,
+        path: Some(path.clone()),
+        message: format!(
+            "{path} is always a {} in the last events, such as {example}; {first} never passes",
+            seen.join(" or a ")
+        ),
+        suggestion: other_spelling(first, &seen),
+    })
+}
+
+/// How many of the samples match, where that is odd.
+fn counted(filter: &Filter, samples: &[Document<'_>]) -> Option<Finding> {
+    let mut scratch = Scratch::new();
+    let matching = samples
+        .iter()
+        .filter(|sample| filter.matches_with(sample, &mut scratch))
+        .count();
+    let (code, severity, message) = match matching {
+        0 => (
+            FindingCode::NoSampleMatches,
+            Severity::Note,
+            format!("none of the last {} events matches", samples.len()),
+        ),
+        all if all == samples.len() && all >= ALL_MATCH_MIN => (
+            FindingCode::EverySampleMatches,
+            Severity::Note,
+            format!("each of the last {all} events matches"),
+        ),
+        _ => return None,
+    };
+    Some(Finding {
+        code,
+        severity,
+        path: None,
+        message,
+        suggestion: None,
+    })
+}
+
+/// The paths of the samples' data, dotted, arrays left out.
+fn known_paths(samples: &[Document<'_>]) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for sample in samples {
+        let data = sample.entries().iter().filter(|(mount, _)| *mount == DATA);
+        for (_, content) in data {
+            if let Ok(value) = serde_json::from_slice::<Json>(content.bytes()) {
+                collect(&value, String::new(), &mut known);
+            }
+        }
+    }
+    known
+}
+
+fn collect(value: &Json, path: String, known: &mut BTreeSet<String>) {
+    if known.len() >= PATHS_MAX {
+        return;
+    }
+    match value {
+        Json::Object(members) => members.iter().for_each(|(name, value)| {
+            let separator = if path.is_empty() { "" } else { "." };
+            collect(value, format!("{path}{separator}{name}"), known);
+        }),
+        Json::Array(items) => items.iter().for_each(|item| collect(item, path.clone(), known)),
+        _ if !path.is_empty() => drop(known.insert(path)),
+        _ => {}
+    }
+}
