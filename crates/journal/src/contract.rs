@@ -243,6 +243,17 @@ pub struct Stats {
     pub clock_alarm: bool,
 }
 
+/// The clocks as the journal sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// What [`Journal::now`] says.
+    pub append_time: AppendTime,
+    /// The wall clock, in milliseconds since the Unix epoch.
+    pub wall_time: i64,
+    /// Whether the wall clock is too far ahead of the monotonic clock to be believed: append time goes on without it.
+    pub alarm: bool,
+}
+
 /// What the journal's callers can do about a failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -409,6 +420,12 @@ pub trait Journal: Send + Sync + 'static {
 
     /// The append time a record would get now: wall time, held back while the clock alarm is on.
     fn now(&self) -> AppendTime;
+
+    /// The clocks now.
+    fn clocks(&self) -> Clocks;
+
+    /// Believes the wall clock as it is now, because an operator said so; false, changing nothing, when there is no alarm.
+    fn confirm_clock(&self) -> bool;
 
     /// Refuses new appends, finishes accepted ones, checkpoints, and ends its threads. Idempotent.
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -35,8 +35,8 @@ pub use settings::{
 };
 
 use crate::{
-    Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Damage, DiskSpace, Durable, Error, Health, Journal,
-    Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
+    Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Clocks, Damage, DiskSpace, Durable, Error, Health,
+    Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
 };
 use commit::{Committer, Step};
 use flush::Flusher;
@@ -93,12 +93,6 @@ impl Embedded {
             drivers: Arc::new(Mutex::new(drivers)),
             lock: Arc::new(Mutex::new(Some(lock))),
         })
-    }
-
-    /// Accepts the wall clock as it is now, after an alarm.
-    pub fn confirm_clock(&self) {
-        let reading = self.shared.settings.clock.read();
-        lock(&self.shared.clock).confirm(reading);
     }
 
     /// Puts everything durable into segments and takes a checkpoint.
@@ -469,13 +463,21 @@ impl Journal for Embedded {
             unflushed_bytes: self.shared.inbox.state().bytes,
             write_ahead_bytes: self.shared.write_ahead.bytes_in_use(),
             damaged: self.damage().len() as u64,
-            clock_alarm: lock(&self.shared.clock).alarm(),
+            clock_alarm: self.shared.clocks().alarm,
             ..self.shared.counters.stats()
         }
     }
 
     fn now(&self) -> AppendTime {
         self.shared.now()
+    }
+
+    fn clocks(&self) -> Clocks {
+        self.shared.clocks()
+    }
+
+    fn confirm_clock(&self) -> bool {
+        self.shared.confirm_clock()
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

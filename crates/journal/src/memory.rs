@@ -5,8 +5,8 @@ mod partition;
 mod state;
 
 use crate::{
-    Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Damage, DiskSpace, Durable, Error, Health, Identify,
-    Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TailHub, TopicId,
+    Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Clocks, Damage, DiskSpace, Durable, Error, Health,
+    Identify, Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TailHub, TopicId,
 };
 use state::State;
 use std::{
@@ -151,6 +151,11 @@ impl Memory {
         self.state().disk_space = disk_space;
     }
 
+    /// Raises the alarm of the clock, which [`Journal::confirm_clock`] ends. Append time is not changed by either.
+    pub fn raise_clock_alarm(&self) {
+        self.state().counted.clock_alarm = true;
+    }
+
     fn sync(&self) {
         while self.sync_one() {}
     }
@@ -247,6 +252,19 @@ impl Journal for Memory {
 
     fn now(&self) -> AppendTime {
         self.state().now()
+    }
+
+    fn clocks(&self) -> Clocks {
+        let state = self.state();
+        Clocks {
+            append_time: state.now(),
+            wall_time: (state.settings.now)(),
+            alarm: state.counted.clock_alarm,
+        }
+    }
+
+    fn confirm_clock(&self) -> bool {
+        std::mem::take(&mut self.state().counted.clock_alarm)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -84,6 +84,9 @@ pub enum Command {
     /// Make, list and delete keys.
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// Look at the server's clocks, confirm the wall clock after an alarm.
+    #[command(subcommand)]
+    Clock(commands::clock::Clock),
     /// Examine a data directory that no server is using.
     Doctor(commands::doctor::Doctor),
     /// Publish and receive, and print rates and percentiles.

@@ -49,6 +49,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
         Command::Pattern(arguments) => arguments.run(),
         Command::Key(arguments) => arguments.run(client, output).await,
+        Command::Clock(arguments) => arguments.run(&client()?, output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
         Command::Bench(arguments) => arguments.run(&client()?, output).await,
     }

@@ -62,6 +62,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "Check the spelling; list the buses with `GET /v1/buses`; create one with `PUT /v1/buses/{bus}`.",
     ),
     entry(
+        "clock_not_alarmed",
+        409,
+        "There is no alarm of the clock",
+        "Nothing is to be confirmed: the wall clock is believed. `GET /v1/clock` shows both clocks.",
+    ),
+    entry(
         "content_encoding_invalid",
         400,
         "The body does not decompress",

@@ -332,9 +332,9 @@ fn journal(text: &mut Exposition, stats: &journal::Stats) {
         ),
         ("journal_damaged_ranges", Gauge, "Damaged ranges known.", stats.damaged),
         (
-            "journal_clock_alarm",
+            "clock_alarm",
             Gauge,
-            "1 while the wall clock is far ahead.",
+            "1 while the wall clock is too far ahead to be believed: see /v1/clock.",
             u64::from(stats.clock_alarm),
         ),
         ("journal_syncs_total", Counter, "Frames synced.", stats.syncs),

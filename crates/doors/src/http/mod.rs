@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod budget;
 mod call;
+mod clock;
 mod cloudevents;
 mod dead_letters;
 pub mod errors;
@@ -161,6 +162,7 @@ fn router(state: Arc<State>) -> Router {
         .merge(dead_letters::routes())
         .merge(story::routes())
         .merge(metrics::routes())
+        .merge(clock::routes())
         .merge(probes::routes())
         .route("/docs/errors/{code}", routing::get(errors::page))
         .fallback(async |method: Method, uri: http::Uri| nothing_at(&method, uri.path()))

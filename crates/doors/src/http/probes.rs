@@ -1,6 +1,6 @@
 //! `/healthz` (the process answers) and `/readyz` (it should get traffic, and if not, why). Neither needs a key.
 
-use super::{State, json};
+use super::{State, clock, json};
 use axum::{Router, routing};
 use http::StatusCode;
 use serde_json::json;
@@ -21,6 +21,7 @@ async fn healthy() -> json::Result {
 
 async fn ready(axum::extract::State(state): axum::extract::State<Arc<State>>) -> json::Result {
     match state.core.readiness() {
+        Ok(()) if state.journal.clocks().alarm => json::ok(&json!({"status": "ready", "warnings": [clock::ADVICE]})),
         Ok(()) => json::ok(&json!({"status": "ready"})),
         Err(reason) => json::answer(
             StatusCode::SERVICE_UNAVAILABLE,

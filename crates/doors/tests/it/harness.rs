@@ -75,6 +75,7 @@ impl Destination for Endpoint {
 pub struct Node {
     pub address: SocketAddr,
     pub endpoint: Arc<Endpoint>,
+    pub journal: journal::Memory,
     pub serving: Option<Serving>,
     _directory: tempfile::TempDir,
 }
@@ -91,7 +92,8 @@ pub async fn start() -> Node {
 pub async fn start_with(settings: ServerSettings) -> Node {
     let directory = tempfile::tempdir().expect("a directory");
     let endpoint = Arc::new(Endpoint::default());
-    let journal: Arc<dyn Journal> = Arc::new(journal::Memory::new(journal::MemorySettings::default()));
+    let memory = journal::Memory::new(journal::MemorySettings::default());
+    let journal: Arc<dyn Journal> = Arc::new(memory.clone());
     let store: Arc<dyn Store> = Arc::new(store::Memory::new());
     let sealer = Sealer::from_key(MasterKey::from_bytes(&[7; 32]));
     if let Some(operations) = control::bootstrap(&Model::default(), &sealer).expect("it can be sealed") {
@@ -126,6 +128,7 @@ pub async fn start_with(settings: ServerSettings) -> Node {
     Node {
         address: serving.addresses()[0],
         endpoint,
+        journal: memory,
         serving: Some(serving),
         _directory: directory,
     }

@@ -10,7 +10,7 @@ use super::{
     settings::Settings,
     write_ahead::WriteAheadSet,
 };
-use crate::{Append, AppendTime, Appended, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
+use crate::{Append, AppendTime, Appended, Clocks, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::{
@@ -66,8 +66,43 @@ pub struct Runs {
 impl Shared {
     /// The append time now.
     pub fn now(&self) -> AppendTime {
+        self.clocks().append_time
+    }
+
+    /// Both clocks now. The beginning and the end of an alarm are told.
+    pub fn clocks(&self) -> Clocks {
         let reading = self.settings.clock.read();
-        lock(&self.clock).at(reading)
+        let mut clock = lock(&self.clock);
+        let before = clock.alarm();
+        let clocks = Clocks {
+            append_time: clock.at(reading),
+            wall_time: reading.wall,
+            alarm: clock.alarm(),
+        };
+        drop(clock);
+        if clocks.alarm != before {
+            tell_alarm(clocks);
+        }
+        clocks
+    }
+
+    /// Believes the wall clock from here on; false if there is no alarm.
+    pub fn confirm_clock(&self) -> bool {
+        let reading = self.settings.clock.read();
+        let mut clock = lock(&self.clock);
+        clock.at(reading);
+        let confirmed = clock.alarm();
+        if confirmed {
+            clock.confirm(reading);
+        }
+        drop(clock);
+        if confirmed {
+            tracing::warn!(
+                wall = reading.wall,
+                "the wall clock was confirmed; append time follows it"
+            );
+        }
+        confirmed
     }
 
     /// The runs now.
@@ -105,6 +140,18 @@ impl Shared {
         }
         self.queue.wake();
         self.inbox.wake();
+    }
+}
+
+fn tell_alarm(clocks: Clocks) {
+    let ahead_ms = clocks.wall_time.saturating_sub(clocks.append_time);
+    if clocks.alarm {
+        tracing::error!(
+            ahead_ms,
+            "the wall clock is too far ahead of the monotonic clock and is not followed; set it right, or confirm it: trunkline clock confirm"
+        );
+    } else {
+        tracing::info!(ahead_ms, "the wall clock is followed again");
     }
 }
 

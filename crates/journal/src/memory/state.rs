@@ -48,7 +48,7 @@ pub(super) struct State {
     accepted_frames: u64,
     durable_frames: u64,
     newest: AppendTime,
-    counted: Stats,
+    pub(super) counted: Stats,
 }
 
 /// An accepted request.

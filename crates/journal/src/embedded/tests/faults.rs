@@ -289,3 +289,28 @@ fn settings_that_cannot_work_are_refused() {
     };
     assert!(matches!(Embedded::open(tiny, &[]), Err(Error::Settings { .. })));
 }
+
+#[test]
+fn a_wall_clock_that_leaps_ahead_is_followed_once_an_operator_confirms_it() {
+    const LEAP: i64 = 400 * 24 * 3_600_000;
+    let (disk, clock) = (SimulatedDisk::new(1), ManualClock::new(1_700_000_000_000));
+    let settings = Settings {
+        clock: Clock::Manual(clock.clone()),
+        ..settings(&disk)
+    };
+    let journal = Embedded::open(settings, &[(TOPIC, 1)]).unwrap();
+    append(&journal, 0, 1).unwrap();
+    assert!(!journal.confirm_clock(), "there is nothing to confirm");
+    clock.jump(LEAP);
+    clock.pass(5);
+    assert!(journal.stats().clock_alarm);
+    let clocks = journal.clocks();
+    assert_eq!(
+        (clocks.append_time, clocks.wall_time),
+        (1_700_000_000_005, 1_700_000_000_005 + LEAP)
+    );
+    assert!(journal.confirm_clock());
+    assert!(!journal.confirm_clock(), "once is enough");
+    assert_eq!(journal.now(), 1_700_000_000_005 + LEAP);
+    assert!(!journal.stats().clock_alarm);
+}
