@@ -18,8 +18,10 @@ struct Harness {
 
 /// How a harness's tests are run.
 enum How {
-    /// The tests of `cargo xtask test`, turned up by this variable.
+    /// The tests of `cargo xtask test`, turned up by this variable, with every assertion.
     Longer(&'static str, &'static str),
+    /// The same, built for release: what is asked for is load.
+    LongerReleased(&'static str, &'static str),
     /// Tests that only run here, because they judge times or take minutes: built for release, one after the other.
     Alone,
     /// Every fuzz target, with this many inputs each.
@@ -31,7 +33,7 @@ const HARNESSES: &[Harness] = &[
         name: "crash-loop",
         package: "trunkline",
         tests: "crash_loop",
-        how: How::Longer("TRUNKLINE_CRASHES", "500"),
+        how: How::LongerReleased("TRUNKLINE_CRASHES", "500"),
     },
     Harness {
         name: "disk",
@@ -83,6 +85,10 @@ impl Harness {
         command.args(["test", "--package", self.package]);
         match self.how {
             How::Longer(variable, value) => command.env(variable, value).args(["--", self.tests, "--nocapture"]),
+            How::LongerReleased(variable, value) => command
+                .env(variable, value)
+                .args(["--release", "--test", "it", "--", self.tests])
+                .arg("--nocapture"),
             How::Alone => command.args(["--release", "--test", "it", "--", self.tests]).args([
                 "--ignored",
                 "--nocapture",

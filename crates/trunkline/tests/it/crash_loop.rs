@@ -7,12 +7,15 @@ use crate::support::{
     server::Server,
     setting,
 };
+use event::EventView;
 use futures_util::{StreamExt, stream};
+use journal::{Embedded, Journal, PartitionId, TopicId, embedded::Settings};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -26,8 +29,14 @@ const KEYS: u64 = 5;
 /// Every so many events one is refused by its receiver for good.
 const POISON_EVERY: u64 = 97;
 
-/// Stories that are asked for at once.
+/// Stories that are asked for, spread over all events, and how many at once.
+const STORIES_MAX: usize = 5_000;
 const STORIES_AT_ONCE: usize = 16;
+/// The topics of the bus `default` with their partitions, as a fresh store numbers them: its own, and the one of this test.
+const EVENTS: (TopicId, u32) = (TopicId { bus: 1, topic: 1 }, 12);
+const ORDERS: (TopicId, u32) = (TopicId { bus: 1, topic: 2 }, 4);
+/// Bytes of the journal that are read at once.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Where an acknowledged event stands.
 type Place = (String, u64, u64);
@@ -69,61 +78,123 @@ async fn crash_loop_nothing_acknowledged_is_lost_and_every_event_is_accounted_fo
     );
     settle(&server).await;
     println!("crash loop: settled, {:?}", began.elapsed());
-    verify_stored(&server, &model).await;
+    verify_stories(&server, &model).await;
     let dead = verify_delivered(&server, &model, &receivers).await;
+    assert_eq!(server.stop(), Some(0));
+    verify_stored(directory.path(), &model).await;
     let acknowledged = model.acknowledged.lock().expect("no holder panics").len();
     println!(
         "crash loop: {acknowledged} acknowledged of {} sent, {} requests received, {dead} dead letters, {:?}",
         model.published.load(Ordering::Relaxed),
-        receivers.count(),
+        receivers.requests(),
         began.elapsed()
     );
-    assert_eq!(server.stop(), Some(0));
 }
 
 /// One receiver per subscription, so that what each saw is told apart.
 struct Receivers {
-    plain: Receiver,
-    ordered: Receiver,
-    picky: Receiver,
+    plain: Recorder,
+    ordered: Recorder,
+    picky: Recorder,
 }
 
 impl Receivers {
     async fn start(seed: u64) -> Receivers {
         Receivers {
-            plain: Receiver::start(faulty(seed, true)).await,
-            ordered: Receiver::start(faulty(seed + 1, false)).await,
-            picky: Receiver::start(faulty(seed + 2, false)).await,
+            plain: Recorder::start(seed, is_poison).await,
+            ordered: Recorder::start(seed + 1, |_| false).await,
+            picky: Recorder::start(seed + 2, |_| false).await,
         }
     }
 
     /// No more faults, but that poisonous events stay poisonous.
     fn heal(&self) {
-        self.plain.decide(|delivery| {
-            if is_poison(delivery) {
-                Reply::Status(422)
-            } else {
-                Reply::Status(204)
-            }
-        });
-        self.ordered.decide(|_| Reply::Status(204));
-        self.picky.decide(|_| Reply::Status(204));
+        for recorder in [&self.plain, &self.ordered, &self.picky] {
+            recorder.seen().faulty = false;
+        }
     }
 
     /// Requests that arrived, taken or not.
-    fn count(&self) -> usize {
-        [&self.plain, &self.ordered, &self.picky]
-            .map(Receiver::count)
-            .iter()
-            .sum()
+    fn requests(&self) -> u64 {
+        let requests = [&self.plain, &self.ordered, &self.picky].map(|recorder| recorder.seen().requests);
+        requests.iter().sum()
+    }
+}
+
+/// A receiver that keeps what the model asks for, and not the millions of requests that hundreds of crashes repeat.
+struct Recorder {
+    receiver: Receiver,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a receiver saw.
+struct Seen {
+    requests: u64,
+    /// Whether it still fails for no reason.
+    faulty: bool,
+    /// Of all that arrived: whether the event is a rare one.
+    rare: HashMap<String, bool>,
+    taken: HashSet<String>,
+    /// The last number that was taken for the first time, by key.
+    last: HashMap<String, u64>,
+    /// What was taken for the first time after a later one of its key.
+    late: Vec<String>,
+}
+
+impl Recorder {
+    async fn start(seed: u64, refuses: fn(&str) -> bool) -> Recorder {
+        let seen = Arc::new(Mutex::new(Seen {
+            requests: 0,
+            faulty: true,
+            rare: HashMap::new(),
+            taken: HashSet::new(),
+            last: HashMap::new(),
+            late: Vec::new(),
+        }));
+        let mut random = Random(seed);
+        let kept = seen.clone();
+        let receiver = Receiver::start_forgetful(move |delivery| {
+            let mut seen = kept.lock().expect("no holder panics");
+            let reply = match delivery.header("ce-id") {
+                id if refuses(id) => Reply::Status(422),
+                _ if seen.faulty => fault(&mut random),
+                _ => Reply::Status(204),
+            };
+            seen.note(delivery, reply.takes());
+            reply
+        })
+        .await;
+        Recorder { receiver, seen }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("no holder panics")
+    }
+}
+
+impl Seen {
+    fn note(&mut self, delivery: &Delivery, taken: bool) {
+        self.requests += 1;
+        let id = delivery.header("ce-id");
+        if self.taken.contains(id) || (!taken && self.rare.contains_key(id)) {
+            return;
+        }
+        let data: serde_json::Value = serde_json::from_slice(&delivery.body).expect("JSON");
+        self.rare.insert(id.to_string(), data["kind"] == "rare");
+        if taken {
+            self.taken.insert(id.to_string());
+            let key = data["customer"].as_str().expect("a key");
+            let before = self.last.insert(key.to_string(), number(id));
+            if before.is_some_and(|before| before > number(id)) {
+                self.late.push(format!("{key}: {id} came after {before:?}"));
+            }
+        }
     }
 }
 
 /// Faults for a few of a hundred deliveries each.
-fn faulty(seed: u64, poison: bool) -> impl FnMut(&Delivery) -> Reply + Send + 'static {
-    let mut random = Random(seed);
-    move |delivery| match random.below(100) {
-        _ if poison && is_poison(delivery) => Reply::Status(422),
+fn fault(random: &mut Random) -> Reply {
+    match random.below(100) {
         0..3 => Reply::Status(500),
         3..4 => Reply::Status(429),
         4..5 => Reply::Reset,
@@ -140,19 +211,19 @@ fn number(id: &str) -> u64 {
         .expect("our ids end with a number")
 }
 
-fn is_poison(delivery: &Delivery) -> bool {
-    number(delivery.header("ce-id")).is_multiple_of(POISON_EVERY)
+fn is_poison(id: &str) -> bool {
+    number(id).is_multiple_of(POISON_EVERY)
 }
 
 async fn declare(server: &Server, receivers: &Receivers) {
     let bus = "/v1/buses/default";
     server
-        .put(&format!("{bus}/topics/orders"), json!({"partitions": 4}))
+        .put(&format!("{bus}/topics/orders"), json!({"partitions": ORDERS.1}))
         .await;
     let routes = json!({"routes": [{"topic": "orders", "key": "customer"}]});
     server.put(&format!("{bus}/event-types/order.placed"), routes).await;
     let retry = json!({"schedule": ["0s", "20ms", "50ms", "100ms", "200ms", "500ms"], "age": "24h"});
-    for (name, receiver, extra) in [
+    for (name, recorder, extra) in [
         ("plain", &receivers.plain, json!({})),
         (
             "ordered",
@@ -165,7 +236,7 @@ async fn declare(server: &Server, receivers: &Receivers) {
             json!({"filter": {"eventbridge": {"detail": {"kind": ["rare"]}}}}),
         ),
     ] {
-        let config = json!({"url": receiver.url("/"), "signing": {"style": "standard-webhooks", "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}});
+        let config = json!({"url": recorder.receiver.url("/"), "signing": {"style": "standard-webhooks", "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}});
         server
             .put(
                 &format!("{bus}/connections/{name}"),
@@ -236,11 +307,11 @@ async fn acknowledged(server: &RwLock<Option<Server>>, id: &str, data: &str) -> 
 }
 
 /// Kills and restarts; the longest time from start to ready.
-async fn crash(crashes: u64, seed: u64, server: &RwLock<Option<Server>>, directory: &std::path::Path) -> Duration {
+async fn crash(crashes: u64, seed: u64, server: &RwLock<Option<Server>>, directory: &Path) -> Duration {
     let mut random = Random(seed);
     let mut slowest = Duration::ZERO;
     for _ in 0..crashes {
-        tokio::time::sleep(Duration::from_millis(50 + random.below(950))).await;
+        tokio::time::sleep(Duration::from_millis(50 + random.below(1_950))).await;
         // The signal goes while requests are in flight; the lock is only for the exchange.
         server.read().await.as_ref().expect("running").signal("KILL");
         let mut slot = server.write().await;
@@ -267,12 +338,53 @@ async fn settle(server: &Server) {
     .await;
 }
 
-/// Every acknowledged event is there once, at the place that was acknowledged; no place was given out twice.
-async fn verify_stored(server: &Server, model: &Model) {
+/// The journal itself, read from its files: every acknowledged event is there once, at the place that was acknowledged; no
+/// place was given out twice, and no event, acknowledged or not, is there twice.
+async fn verify_stored(data_dir: &Path, model: &Model) {
     let acknowledged = model.acknowledged.lock().expect("no holder panics").clone();
     let places: HashSet<&Place> = acknowledged.values().collect();
     assert_eq!(places.len(), acknowledged.len(), "an offset was given out twice");
-    stream::iter(&acknowledged)
+    let stored = stored(data_dir).await;
+    for (id, (topic, partition, offset)) in &acknowledged {
+        assert_eq!(topic, "orders");
+        assert_eq!(stored.get(id), Some(&(*partition, *offset)), "{id} was lost or moved");
+    }
+}
+
+/// Partition and offset of every event of the topic.
+async fn stored(data_dir: &Path) -> HashMap<String, (u64, u64)> {
+    let settings = Settings::new(data_dir.join("journal"), delivery::identify);
+    let journal = Embedded::open(settings, &[EVENTS, ORDERS]).expect("it opens");
+    let mut stored = HashMap::new();
+    for index in 0..ORDERS.1 {
+        let partition = PartitionId { topic: ORDERS.0, index };
+        let mut next = 0;
+        loop {
+            let chunk = journal
+                .read(partition, next, CHUNK_BYTES)
+                .await
+                .expect("it is readable");
+            let records = chunk.batches.iter().flat_map(journal::records);
+            for record in records.filter(|record| record.offset >= next) {
+                let event = EventView::from_record(record.headers(), record.value).expect("an event");
+                let place = (u64::from(index), record.offset);
+                let before = stored.insert(event.id().to_string(), place);
+                assert_eq!(before, None, "{} is there twice, also at {place:?}", event.id());
+            }
+            if chunk.next >= chunk.high_water {
+                break;
+            }
+            next = chunk.next;
+        }
+    }
+    stored
+}
+
+/// Stories say the same, as far as there is time to ask for them.
+async fn verify_stories(server: &Server, model: &Model) {
+    let acknowledged = model.acknowledged.lock().expect("no holder panics").clone();
+    let step = acknowledged.len().div_ceil(STORIES_MAX).max(1);
+    stream::iter(acknowledged.iter().step_by(step))
         .for_each_concurrent(STORIES_AT_ONCE, async |(id, place)| {
             let story = server.get(&format!("/v1/buses/default/events/{id}")).await;
             let stored = story["stored"].as_array().expect("places");
@@ -298,62 +410,25 @@ async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers)
         .cloned()
         .collect();
     let dead = dead_letters(server).await;
-    let taken = |receiver: &Receiver| -> HashSet<String> {
-        let deliveries = receiver.deliveries();
-        deliveries
-            .iter()
-            .filter(|delivery| delivery.taken)
-            .map(|delivery| delivery.header("ce-id").to_string())
-            .collect()
-    };
-    let (plain, ordered, picky) = (
-        taken(&receivers.plain),
-        taken(&receivers.ordered),
-        taken(&receivers.picky),
-    );
+    let (plain, ordered, picky) = (receivers.plain.seen(), receivers.ordered.seen(), receivers.picky.seen());
     for id in &acknowledged {
-        let poison = number(id).is_multiple_of(POISON_EVERY);
-        assert_eq!(plain.contains(id), !poison, "{id} at `plain`");
+        let poison = is_poison(id);
+        assert_eq!(plain.taken.contains(id), !poison, "{id} at `plain`");
         assert_eq!(
             dead.contains(&("plain".to_string(), id.clone())),
             poison,
             "{id} among the dead of `plain`"
         );
-        assert!(ordered.contains(id), "{id} never reached `ordered`");
+        assert!(ordered.taken.contains(id), "{id} never reached `ordered`");
     }
-    let rare: HashSet<String> = receivers
-        .plain
-        .deliveries()
-        .iter()
-        .filter(|delivery| is_rare(delivery))
-        .map(|delivery| delivery.header("ce-id").to_string())
-        .collect();
-    assert_eq!(picky, rare, "`picky` took what it should not, or missed something");
-    verify_order(&receivers.ordered);
+    let rare = plain.rare.iter().filter(|(_, rare)| **rare).map(|(id, _)| id);
+    assert_eq!(
+        picky.taken.iter().collect::<HashSet<_>>(),
+        rare.collect(),
+        "`picky` took what it should not, or missed something"
+    );
+    assert_eq!(ordered.late, Vec::<String>::new(), "out of order");
     dead.len()
-}
-
-fn is_rare(delivery: &Delivery) -> bool {
-    let data: serde_json::Value = serde_json::from_slice(&delivery.body).expect("JSON");
-    data["kind"] == "rare"
-}
-
-fn verify_order(receiver: &Receiver) {
-    let mut last: HashMap<String, u64> = HashMap::new();
-    let mut seen = HashSet::new();
-    for delivery in receiver.deliveries().iter().filter(|delivery| delivery.taken) {
-        let id = delivery.header("ce-id").to_string();
-        if !seen.insert(id.clone()) {
-            continue;
-        }
-        let data: serde_json::Value = serde_json::from_slice(&delivery.body).expect("JSON");
-        let key = data["customer"].as_str().expect("a key").to_string();
-        let before = last.insert(key.clone(), number(&id));
-        assert!(
-            before.is_none_or(|before| before < number(&id)),
-            "{key}: {id} came after {before:?}"
-        );
-    }
 }
 
 /// (subscription, event id) of every dead letter.

@@ -44,6 +44,16 @@ pub struct Delivery {
     pub at: std::time::Instant,
 }
 
+impl Reply {
+    /// Whether it tells the sender that its delivery was taken, or the delivery was taken for all that the receiver knows.
+    pub fn takes(self) -> bool {
+        matches!(
+            self,
+            Reply::Status(200..300) | Reply::TakeAndReset | Reply::EndlessBody | Reply::Slow(_)
+        )
+    }
+}
+
 impl Delivery {
     /// A header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
@@ -55,6 +65,8 @@ type Decide = Box<dyn FnMut(&Delivery) -> Reply + Send>;
 
 struct State {
     decide: Mutex<Decide>,
+    /// Whether deliveries are kept.
+    records: bool,
     deliveries: Mutex<Vec<Delivery>>,
 }
 
@@ -69,10 +81,20 @@ pub struct Receiver {
 impl Receiver {
     /// Starts one that decides about each delivery with `decide`.
     pub async fn start(decide: impl FnMut(&Delivery) -> Reply + Send + 'static) -> Receiver {
+        Receiver::start_as(true, Box::new(decide)).await
+    }
+
+    /// One that keeps nothing of what arrives: `decide` sees it all.
+    pub async fn start_forgetful(decide: impl FnMut(&Delivery) -> Reply + Send + 'static) -> Receiver {
+        Receiver::start_as(false, Box::new(decide)).await
+    }
+
+    async fn start_as(records: bool, decide: Decide) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
-            decide: Mutex::new(Box::new(decide)),
+            decide: Mutex::new(decide),
+            records,
             deliveries: Mutex::default(),
         });
         let receiver = Receiver {
@@ -121,11 +143,6 @@ impl Receiver {
         self.state.deliveries.lock().expect("no holder panics").clone()
     }
 
-    /// How many arrived so far, taken or not.
-    pub fn count(&self) -> usize {
-        self.state.deliveries.lock().expect("no holder panics").len()
-    }
-
     /// How many were taken so far.
     pub fn taken(&self) -> usize {
         self.state
@@ -140,7 +157,7 @@ impl Receiver {
     /// Waits until this many arrived, taken or not.
     pub async fn saw(&self, count: usize) {
         super::eventually(&format!("{count} deliveries"), Duration::from_secs(60), async || {
-            (self.count() >= count).then_some(())
+            (self.state.deliveries.lock().expect("no holder panics").len() >= count).then_some(())
         })
         .await;
     }
@@ -160,11 +177,10 @@ async fn converse(mut stream: TcpStream, state: Arc<State>) {
     let mut buffer = Vec::new();
     while let Some(mut delivery) = read_request(&mut stream, &mut buffer).await {
         let reply = (state.decide.lock().expect("no holder panics"))(&delivery);
-        delivery.taken = matches!(
-            reply,
-            Reply::Status(200..300) | Reply::TakeAndReset | Reply::EndlessBody | Reply::Slow(_)
-        );
-        state.deliveries.lock().expect("no holder panics").push(delivery);
+        delivery.taken = reply.takes();
+        if state.records {
+            state.deliveries.lock().expect("no holder panics").push(delivery);
+        }
         if answer(&mut stream, reply).await.is_none() {
             return;
         }
