@@ -4,6 +4,7 @@
 //! decides nothing about when it is asked; that is the matcher's.
 
 use crate::consistency::Choices;
+use crate::eventgrid::Member;
 use crate::explain::{Clause, ClauseKind, explain_rules};
 use crate::jsonpath::{self, Query};
 use crate::paths::{Paths, Place};
@@ -23,6 +24,8 @@ pub(crate) enum Check {
     Rules(Rules),
     /// A query selects a node of the data.
     Query(Box<Query>),
+    /// What a key of Event Grid leads to passes.
+    Member(Box<Member>),
 }
 
 /// Several checks. Their places lie one after the other.
@@ -72,7 +75,7 @@ impl Check {
             Check::All(group) | Check::Any(group) => group.places,
             Check::Not(check) => check.place_count(),
             Check::Rules(rules) => rules.tests.len(),
-            Check::Query(_) => 0,
+            Check::Query(_) | Check::Member(_) => 0,
         }
     }
 
@@ -82,7 +85,7 @@ impl Check {
             Check::All(group) | Check::Any(group) => group.checks.iter().for_each(|check| check.ask(paths, places)),
             Check::Not(check) => check.ask(paths, places),
             Check::Rules(rules) => places.extend(rules.tests.iter().map(|test| paths.ask(&test.path))),
-            Check::Query(_) => {}
+            Check::Query(_) | Check::Member(_) => {}
         }
     }
 
@@ -98,6 +101,7 @@ impl Check {
             Check::Not(check) => !check.matches(found, places, work),
             Check::Rules(rules) => rules.match_any(found, places, &mut work.choices),
             Check::Query(query) => query.matches(found.document, work),
+            Check::Member(member) => member.matches(found.document, work),
         }
     }
 
@@ -110,6 +114,7 @@ impl Check {
             Check::Not(check) => Clause::of(ClauseKind::Not, matched, vec![check.explain(found, places, work)]),
             Check::Rules(rules) => explain_rules(rules, found, places, work),
             Check::Query(query) => query.explain(found.document, work),
+            Check::Member(member) => member.explain(found.document, work),
         }
     }
 }

@@ -100,6 +100,12 @@ impl Filter {
         crate::eventbridge::compile(json, mounts).map(|rules| Self::from_parts(vec![Part::exact(rules)]))
     }
 
+    /// Compiles an Azure Event Grid filter: the JSON that an event subscription has under `filter`. The mounts name where `data`
+    /// and the attributes lie, in lower case; an attribute without a mount lies at `/attr/` and its name.
+    pub fn eventgrid(json: &[u8], mounts: &Mounts) -> Result<Self, CompileError> {
+        crate::eventgrid::compile(json, mounts).map(Self::from_parts)
+    }
+
     /// Compiles a JSONPath query (RFC 9535) over the JSON data: it matches when it selects at least one node.
     pub fn jsonpath(query: &str) -> Result<Self, CompileError> {
         let query = Query::compile(query)?;

@@ -10,9 +10,11 @@ use crate::error::{CompileCode, CompileError};
 use crate::filter::Filter;
 use crate::mounts::Mounts;
 
+mod event_grid;
 mod eventbridge;
 mod knative;
 
+pub use event_grid::event_grid_subscription;
 pub use eventbridge::eventbridge_rule;
 pub use knative::knative_trigger;
 

@@ -28,6 +28,11 @@ impl Mounts {
         MountsBuilder::default()
     }
 
+    /// Whether the whole document is the data.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.kind, Kind::Bare)
+    }
+
     /// The place of a dialect's path, given as segments.
     pub(crate) fn resolve(&self, segments: &[&[u8]]) -> Path {
         let written = String::from_utf8_lossy(&segments.join(&b'.')).into_owned();

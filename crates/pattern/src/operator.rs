@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::address::{self, Network};
+use crate::extended::Extended;
 use crate::fields::Value;
 use crate::fold::Folded;
 use crate::wildcard::Wildcard;
@@ -30,6 +31,8 @@ pub(crate) enum Operator {
     Cidr(Box<[u8]>, Network),
     Exists,
     Absent,
+    /// What AWS's patterns do not have.
+    Extended(Box<Extended>),
 }
 
 /// What `anything-but` excepts; it takes every other value, also of other types.
@@ -83,6 +86,7 @@ impl Operator {
             Operator::SuffixFolded(suffix) => suffix.ends(text),
             Operator::Folded(wanted) => wanted.equals(text),
             Operator::Wildcard(wildcard) => wildcard.matches(text),
+            Operator::Extended(extended) => extended.accepts(text),
             Operator::Cidr(_, network) => address::parse(text).is_some_and(|address| network.contains(address)),
             _ => false,
         }
@@ -147,6 +151,7 @@ impl fmt::Display for Operator {
             Operator::Cidr(text, _) => named(f, "cidr", |f| quoted(f, text)),
             Operator::Exists => f.write_str("{\"exists\":true}"),
             Operator::Absent => f.write_str("{\"exists\":false}"),
+            Operator::Extended(extended) => write!(f, "{extended}"),
         }
     }
 }
