@@ -3,6 +3,7 @@
 //! A check is a tree of conditions over what one scan found, and says for itself which paths it needs. It keeps no index and
 //! decides nothing about when it is asked; that is the matcher's.
 
+use crate::cesql::Program;
 use crate::consistency::Choices;
 use crate::eventgrid::Member;
 use crate::explain::{Clause, ClauseKind, explain_rules};
@@ -26,6 +27,8 @@ pub(crate) enum Check {
     Query(Box<Query>),
     /// What a key of Event Grid leads to passes.
     Member(Box<Member>),
+    /// An expression is TRUE, without errors.
+    Cesql(Box<Program>),
 }
 
 /// Several checks. Their places lie one after the other.
@@ -76,6 +79,7 @@ impl Check {
             Check::Not(check) => check.place_count(),
             Check::Rules(rules) => rules.tests.len(),
             Check::Query(_) | Check::Member(_) => 0,
+            Check::Cesql(program) => program.place_count(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Check {
             Check::Not(check) => check.ask(paths, places),
             Check::Rules(rules) => places.extend(rules.tests.iter().map(|test| paths.ask(&test.path))),
             Check::Query(_) | Check::Member(_) => {}
+            Check::Cesql(program) => program.ask(paths, places),
         }
     }
 
@@ -102,6 +107,7 @@ impl Check {
             Check::Rules(rules) => rules.match_any(found, places, &mut work.choices),
             Check::Query(query) => query.matches(found.document, work),
             Check::Member(member) => member.matches(found.document, work),
+            Check::Cesql(program) => program.matches(*found, places),
         }
     }
 
@@ -115,6 +121,7 @@ impl Check {
             Check::Rules(rules) => explain_rules(rules, found, places, work),
             Check::Query(query) => query.explain(found.document, work),
             Check::Member(member) => member.explain(found.document, work),
+            Check::Cesql(program) => program.explain(*found, places),
         }
     }
 }

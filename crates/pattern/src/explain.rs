@@ -64,6 +64,9 @@ pub struct Clause {
     /// How many values more there are.
     #[serde(skip_serializing_if = "is_zero")]
     pub unseen: usize,
+    /// The errors that its own evaluation had; only expressions have any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
     /// What is not obvious from the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -86,6 +89,8 @@ pub enum ClauseKind {
     Field,
     /// A query must select something.
     Query,
+    /// A sub-expression of CESQL; as a condition it must be TRUE, without errors.
+    Expression,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -136,6 +141,7 @@ impl Clause {
             wanted: None,
             seen: Vec::new(),
             unseen: 0,
+            errors: Vec::new(),
             note: None,
             clauses,
         }
@@ -145,8 +151,13 @@ impl Clause {
         if self.matched {
             return None;
         }
+        if let Some(error) = self.first_error() {
+            return Some(error.to_owned());
+        }
         match self.kind {
             ClauseKind::Field => Some(self.field_reason()),
+            ClauseKind::Expression => Some(self.expression_reason()),
+            ClauseKind::Not if self.path.is_some() => Some(self.expression_reason()),
             ClauseKind::Query => {
                 let note = self.note.as_deref().unwrap_or("there is no JSON data");
                 Some(format!(
@@ -172,6 +183,28 @@ impl Clause {
                     self.clauses.len()
                 ))
             }
+        }
+    }
+
+    /// The first error of an expression's parts.
+    fn first_error(&self) -> Option<&str> {
+        let inner = || self.clauses.iter().find_map(Clause::first_error);
+        inner().or_else(|| self.errors.first().map(String::as_str))
+    }
+
+    /// What an expression is, and its parts.
+    fn expression_reason(&self) -> String {
+        let value = |clause: &Clause| {
+            let path = clause.path.as_deref().unwrap_or_default();
+            format!(
+                "{path} is {}",
+                clause.seen.first().map_or("not evaluated", String::as_str)
+            )
+        };
+        let parts: Vec<String> = self.clauses.iter().map(value).collect();
+        match parts.is_empty() {
+            true => value(self),
+            false => format!("{}, because {}", value(self), parts.join(", ")),
         }
     }
 

@@ -18,6 +18,7 @@
 
 mod address;
 mod automaton;
+pub mod cesql;
 mod check;
 mod consistency;
 mod decimal;

@@ -100,6 +100,9 @@ pub const CESQL_BYTES_MAX: usize = 64 * 1024;
 /// Steps that one CESQL expression is compiled into: what bounds its memory, and the stack of values of its evaluation.
 pub const CESQL_STEPS_MAX: usize = 32_768;
 
+/// Attributes and paths that one CESQL expression names.
+pub const CESQL_REFERENCES_MAX: usize = 256;
+
 /// Characters between two `%` of a `LIKE` pattern if `_` is among them: sixteen words of bits, which one character of a value costs
 /// at most.
 pub const CESQL_LIKE_CHARACTERS_MAX: usize = 1_024;
@@ -112,7 +115,10 @@ pub const CESQL_WRITTEN_BYTES_MAX: usize = 1024 * 1024;
 pub const CESQL_EXPLAINED_DEPTH_MAX: usize = 32;
 
 /// Conjunctions that the index of a CESQL filter is made of; an `AND` of lists that would multiply to more keeps one of them.
-pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 64;
+pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 16;
+
+/// Attributes of one such conjunction.
+pub const CESQL_GUARD_FIELDS_MAX: usize = 8;
 
 /// Findings that a lint tells; who has so many reads the first ones.
 pub const LINT_FINDINGS_MAX: usize = 100;
