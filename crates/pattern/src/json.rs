@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::simd;
+
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -58,6 +60,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Starts at the beginning of a text that is taken to be UTF-8 without being looked at.
+    pub(crate) fn of_well_formed(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -106,30 +113,42 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(crate) fn string(&mut self) -> Result<Span, Fault> {
         let start = self.position + 1;
-        let mut at = start;
-        let mut escaped = false;
+        let end = simd::string_stop(self.bytes, start);
+        if self.bytes.get(end) == Some(&b'"') {
+            self.position = end + 1;
+            return Ok(Span {
+                range: start..end,
+                escaped: false,
+            });
+        }
+        self.string_from(start, end)
+    }
+
+    /// Takes the rest of a string whose plain characters end before its end.
+    #[cold]
+    fn string_from(&mut self, start: usize, stop: usize) -> Result<Span, Fault> {
+        let mut at = stop;
         loop {
-            let rest = &self.bytes[at..];
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.position = self.bytes.len();
-                return Err(self.fault(FaultKind::End));
-            };
-            if let Some(control) = rest[..found].iter().position(|byte| *byte < b' ') {
-                return Err(Fault {
-                    position: at + control,
-                    kind: FaultKind::Control(rest[control]),
-                });
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.position = at + 1;
+                    return Ok(Span {
+                        range: start..at,
+                        escaped: true,
+                    });
+                }
+                Some(b'\\') => at = simd::string_stop(self.bytes, self.escape(at)?),
+                Some(control) => {
+                    return Err(Fault {
+                        position: at,
+                        kind: FaultKind::Control(*control),
+                    });
+                }
+                None => {
+                    self.position = self.bytes.len();
+                    return Err(self.fault(FaultKind::End));
+                }
             }
-            at += found;
-            if self.bytes[at] == b'"' {
-                self.position = at + 1;
-                return Ok(Span {
-                    range: start..at,
-                    escaped,
-                });
-            }
-            escaped = true;
-            at = self.escape(at)?;
         }
     }
 
@@ -195,17 +214,17 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
+    #[inline]
     fn take_if(&mut self, wanted: u8) -> bool {
         let taken = self.bytes.get(self.position) == Some(&wanted);
         self.position += usize::from(taken);
         taken
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), Fault> {
         let start = self.position;
-        while matches!(self.bytes.get(self.position), Some(b'0'..=b'9')) {
-            self.position += 1;
-        }
+        self.position = simd::digits_end(self.bytes, start);
         if self.position == start {
             let kind = if start == self.bytes.len() {
                 FaultKind::End

@@ -43,6 +43,7 @@ mod operator;
 mod paths;
 mod rules;
 mod scan;
+mod simd;
 mod tape;
 mod tokens;
 mod wildcard;

@@ -11,6 +11,7 @@ use crate::json::{self, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::number::comparable;
 use crate::paths::{Paths, Place};
+use crate::simd;
 
 /// Notes every value of the document at an asked path.
 pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, key: &mut Vec<u8>) {
@@ -82,10 +83,16 @@ fn scan_json(content: Content<'_>, place: Place, target: Target<'_>) -> Result<(
             kind: FaultKind::Bound,
         });
     }
+    let well_formed = content.is_well_formed();
+    let lexer = match well_formed {
+        true => Lexer::of_well_formed(json),
+        false => Lexer::new(json)?,
+    };
     let mut scan = Scan {
-        lexer: Lexer::new(json)?,
+        lexer,
         target,
         depth: 0,
+        well_formed,
     };
     let first = scan.lexer.need()?;
     if content.must_be_object() && first != b'{' {
@@ -102,6 +109,8 @@ struct Scan<'a, 's> {
     lexer: Lexer<'a>,
     target: Target<'s>,
     depth: usize,
+    /// What nobody asks for need not be looked at.
+    well_formed: bool,
 }
 
 impl Scan<'_, '_> {
@@ -110,7 +119,13 @@ impl Scan<'_, '_> {
         match self.lexer.need()? {
             b'{' if self.target.paths.has_below(place) => self.object(place, element),
             b'[' if self.is_wanted(place) => self.array(place, element),
+            b'{' | b'[' if self.well_formed => self.skip_brackets(),
             b'{' | b'[' => self.skip(),
+            b'"' => self.text(place, element),
+            _ if self.well_formed && !self.target.paths.is_asked(place) => {
+                self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
+                Ok(())
+            }
             _ => self.scalar(place, element),
         }
     }
@@ -183,6 +198,26 @@ impl Scan<'_, '_> {
         self.value(place, element)?;
         self.target.fields.close_element(element);
         Ok(())
+    }
+
+    fn text(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+        let span = self.lexer.string()?;
+        if self.target.paths.is_asked(place) {
+            let (buffer, range) = match span.escaped {
+                true => self.resolve(span.range),
+                false => (self.target.buffer, span.range),
+            };
+            self.target.fields.push(place, element, Kind::Text, buffer, range);
+        }
+        Ok(())
+    }
+
+    /// Skips an object or an array of a text that is known to be well formed.
+    fn skip_brackets(&mut self) -> Result<(), Fault> {
+        let bytes = self.lexer.bytes();
+        let end = simd::bracket_end(bytes, self.lexer.position);
+        self.lexer.position = end.unwrap_or(bytes.len());
+        end.map(|_| ()).ok_or_else(|| self.lexer.fault(FaultKind::End))
     }
 
     fn scalar(&mut self, place: Place, element: Element) -> Result<(), Fault> {
