@@ -9,25 +9,12 @@ mod versions;
 
 pub use starting::Unstarted;
 
-use crate::{
-    Changed, Error,
-    core::Inner,
-    dead,
-    lane::Input,
-    lane_task::Command,
-    restore::{Boundaries, all_partitions},
-    retention,
-    router::{Message, Place},
-};
+use crate::{Changed, Error, dead, inner::Inner, restore::Boundaries, retention};
 use control::{Action, Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind};
 use deleting::Endings;
-use journal::PartitionId;
 use starting::Waiting;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-use store::{DeliveryKey, Expect, Kind, Operation, SubscriptionId};
+use std::sync::Arc;
+use store::{DeliveryKey, Expect, Kind, Operation};
 use tokio::sync::{mpsc, oneshot};
 use versions::NamedVersions;
 
@@ -207,7 +194,7 @@ fn is_there(model: &Model, change: &Change) -> bool {
 fn find(model: &Model, change: &Change) -> Result<(Arc<Bus>, Arc<Subscription>), Error> {
     debug_assert_eq!(change.kind, ResourceKind::Subscription, "only they have lanes");
     let bus = model.bus(&change.bus)?;
-    let missing = || crate::core::not_found(format!("subscription {:?} does not exist", change.name));
+    let missing = || crate::told::not_found(format!("subscription {:?} does not exist", change.name));
     let subscription = bus.subscriptions.get(&change.name).ok_or_else(missing)?;
     Ok((Arc::clone(bus), Arc::clone(subscription)))
 }
@@ -218,37 +205,5 @@ fn delete_document(bus: u32, kind: Kind, name: String) -> Operation {
         kind,
         name,
         expect: Expect::Any,
-    }
-}
-
-/// Every partition's tail position as the router has it: what a new lane is placed by.
-impl Inner {
-    /// Positions of the live tail.
-    pub fn tails(&self) -> BTreeMap<PartitionId, u64> {
-        all_partitions(&self.model.load())
-            .into_iter()
-            .map(|partition| (partition, self.view.tail(partition)))
-            .collect()
-    }
-
-    /// Where every lane stands.
-    pub async fn places(&self) -> Result<HashMap<SubscriptionId, Vec<Place>>, Error> {
-        let (reply, places) = oneshot::channel();
-        self.tell_router(Message::Places(reply)).await?;
-        places.await.map_err(|_| Error::Closing)
-    }
-
-    /// Stops serving a lane, and says where it stands; nothing of a lane that is not there.
-    pub async fn freeze(&self, subscription: SubscriptionId) -> Result<Vec<Place>, Error> {
-        let (reply, places) = oneshot::channel();
-        self.tell_router(Message::Freeze(subscription, reply)).await?;
-        places.await.map_err(|_| Error::Closing)
-    }
-
-    /// Lets a lane go on after a 410 or a bound.
-    pub fn resume_lane(&self, subscription: SubscriptionId) {
-        if let Some(lane) = self.lane(subscription) {
-            lane.send(Command::Step(Input::Resume));
-        }
     }
 }

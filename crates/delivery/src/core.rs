@@ -1,34 +1,31 @@
 //! The handle that doors hold: publish, change, look, pause, redrive. Cheap to clone; the tasks behind it are private.
 
 use crate::{
+    Changed, DeadSelection, Error, PublishError, Published, Story, SubscriptionStatus,
     changes::{Changes, Request},
     dead,
     inbox::NodeBytes,
-    intake::{self, Gauge},
-    lane_task::LaneHandle,
+    inner::Inner,
+    intake,
+    lane_handle::LaneHandle,
     metrics::Metrics,
     router::{Channels, Message, Router},
-    settings::Settings,
     start,
-    view::View,
+    told::not_found,
 };
 use arc_swap::ArcSwap;
-use control::{Change, Model, Refusal};
+use control::{Change, Model};
 use event::Event;
-use journal::{AppendTime, Health, Journal, Position};
+use journal::{Health, Journal};
 use std::{
-    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
-use store::{AttemptHistory, BusId, Millis, Store, SubscriptionId};
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::JoinHandle,
-};
+use store::Store;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Requests of changes that may wait: they are made one at a time, and doors answer when theirs is done.
 const CHANGES_WAITING_MAX: usize = 64;
@@ -61,286 +58,6 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Core {
     inner: Arc<Inner>,
-}
-
-/// What the tasks and the handle share.
-pub struct Inner {
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) attempts: Arc<AttemptHistory>,
-    pub(crate) model: ArcSwap<Model>,
-    pub(crate) sealer: control::seal::Sealer,
-    pub(crate) rules: control::Rules,
-    pub(crate) destinations: crate::DestinationFactory,
-    pub(crate) settings: Settings,
-    pub(crate) view: Arc<View>,
-    pub(crate) node_bytes: Arc<NodeBytes>,
-    pub(crate) room: mpsc::UnboundedSender<SubscriptionId>,
-    lanes: RwLock<HashMap<SubscriptionId, LaneHandle>>,
-    gauges: RwLock<HashMap<BusId, Arc<Gauge>>>,
-    router: mpsc::Sender<Message>,
-    changes: mpsc::Sender<Request>,
-    closing: AtomicBool,
-    pub(crate) unstarted: Mutex<BTreeMap<SubscriptionId, crate::changes::Unstarted>>,
-    poisoned: Notify,
-    tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
-    /// Held while the core shuts down; whether it has.
-    ended: tokio::sync::Mutex<bool>,
-}
-
-impl Inner {
-    /// A subscription's lane.
-    pub(crate) fn lane(&self, subscription: SubscriptionId) -> Option<LaneHandle> {
-        self.lanes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&subscription)
-            .cloned()
-    }
-
-    pub(crate) fn lanes(&self) -> Vec<LaneHandle> {
-        self.lanes
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
-    }
-
-    pub(crate) fn insert_lane(&self, subscription: SubscriptionId, lane: LaneHandle) {
-        self.lanes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(subscription, lane);
-    }
-
-    pub(crate) fn remove_lane(&self, subscription: SubscriptionId) {
-        self.lanes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&subscription);
-    }
-
-    pub(crate) async fn tell_router(&self, message: Message) -> Result<(), Error> {
-        self.router.send(message).await.map_err(|_| Error::Closing)
-    }
-
-    pub(crate) async fn request(&self, request: Request) -> Result<(), Error> {
-        self.changes.send(request).await.map_err(|_| Error::Closing)
-    }
-
-    pub(crate) fn gauge(&self, bus: BusId) -> Arc<Gauge> {
-        if let Some(gauge) = self.gauges.read().unwrap_or_else(PoisonError::into_inner).get(&bus) {
-            return Arc::clone(gauge);
-        }
-        Arc::clone(
-            self.gauges
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(bus)
-                .or_default(),
-        )
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Relaxed)
-    }
-
-    fn watch(&self, name: &'static str, task: JoinHandle<()>) {
-        self.tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((name, task));
-    }
-
-    /// A task that is over, although none ends before the core does.
-    pub(crate) fn ended_task(&self) -> Option<&'static str> {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.iter().find(|(_, task)| task.is_finished()).map(|(name, _)| *name)
-    }
-}
-
-/// One event's acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Where its primary record stands (a duplicate: where the first one stands).
-    pub position: Position,
-    /// When it was appended.
-    pub append_time: AppendTime,
-    /// Whether it was a duplicate.
-    pub duplicate: bool,
-}
-
-/// Why events were not taken.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum PublishError {
-    /// No such bus.
-    #[error("bus {0:?} does not exist")]
-    UnknownBus(String),
-    /// Entries that break a rule of the bus; none was kept.
-    #[error("{} events were refused", .0.len())]
-    Rejected(Vec<Rejected>),
-    /// The journal's own refusal.
-    #[error(transparent)]
-    Journal(#[from] journal::Error),
-    /// The bus has too much in flight, or the core is shutting down: try again.
-    #[error("too busy to take the events now")]
-    Busy,
-    /// Shutting down.
-    #[error("shutting down")]
-    Closing,
-}
-
-/// One entry that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its index in the request.
-    pub index: usize,
-    /// Stable code, e.g. `type_unknown`, `type_disabled`.
-    pub code: &'static str,
-    /// The sentence.
-    pub detail: String,
-}
-
-/// Why a change or a look failed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    /// The request is at fault.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] journal::Error),
-    /// The event id names several events: one of these sources must be given.
-    #[error("the id names {} events", .0.len())]
-    Ambiguous(Vec<String>),
-    /// Shutting down.
-    #[error("shutting down")]
-    Closing,
-}
-
-/// What a change did.
-#[derive(Clone, Debug)]
-pub struct Changed {
-    /// Whether it was created.
-    pub created: bool,
-    /// Whether anything was written.
-    pub written: bool,
-    /// The model now.
-    pub model: Arc<Model>,
-}
-
-/// An event's whole story.
-#[derive(Clone, Debug)]
-pub struct Story {
-    /// The event as it was received.
-    pub event: Event,
-    /// The names of topics and the positions where it is stored, primary first.
-    pub stored: Vec<(String, Position)>,
-    /// When it was appended.
-    pub append_time: AppendTime,
-    /// Every subscription that reads one of these topics.
-    pub subscriptions: Vec<SubscriptionStory>,
-}
-
-/// What one subscription did with it.
-#[derive(Clone, Debug)]
-pub struct SubscriptionStory {
-    /// Its name.
-    pub subscription: String,
-    /// The version in force for this event.
-    pub version: u64,
-    /// Whether it matched; why not, in words, when it did not.
-    pub matched: Result<(), String>,
-    /// Where the delivery stands.
-    pub state: DeliveryState,
-    /// Every attempt, oldest first.
-    pub attempts: Vec<store::Attempt>,
-}
-
-/// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryState {
-    /// The subscription did not match it, or starts after it.
-    NotConcerned,
-    /// Not tried yet, or waiting in memory.
-    Pending,
-    /// Waiting in the store for its next attempt.
-    Parked {
-        /// When.
-        due: Millis,
-    },
-    /// Done.
-    Delivered,
-    /// A dead letter.
-    DeadLettered,
-    /// Discarded by a person.
-    Discarded,
-    /// Given up by retention, or lost to a broken file.
-    GivenUp,
-}
-
-/// How a subscription is doing.
-#[derive(Clone, Debug)]
-pub struct SubscriptionStatus {
-    /// Its internal number.
-    pub id: SubscriptionId,
-    /// `running`, `paused`, `paused-gone` (410), `stopped` (a bound is reached), `backing-off` (breaker open), `catching-up`.
-    pub state: &'static str,
-    /// Why, in words, when it is not running.
-    pub reason: Option<String>,
-    /// Matched or not, records between its position and the end: an estimate of the lag in events.
-    pub lag_events: u64,
-    /// Age of the oldest unsettled record in seconds.
-    pub lag_seconds: f64,
-    /// Deliveries in flight.
-    pub in_flight: u64,
-    /// Parked deliveries.
-    pub parked: u64,
-    /// Dead letters.
-    pub dead: u64,
-    /// Counters since start.
-    pub counters: LaneCounters,
-}
-
-/// A lane's counters since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneCounters {
-    /// Events that matched.
-    pub matched: u64,
-    /// Deliveries that ended delivered.
-    pub delivered: u64,
-    /// Attempts that failed.
-    pub failed: u64,
-    /// Attempts that were not the first.
-    pub retried: u64,
-    /// Deliveries parked.
-    pub parked: u64,
-    /// Deliveries dead-lettered.
-    pub dead_lettered: u64,
-    /// Events given up by retention or damage.
-    pub given_up: u64,
-}
-
-/// Which dead letters to act on.
-#[derive(Clone, Debug, Default)]
-pub struct DeadSelection {
-    /// Of this subscription; absent: of the whole bus.
-    pub subscription: Option<String>,
-    /// Of this reason.
-    pub reason: Option<String>,
-    /// Only this one.
-    pub key: Option<store::DeliveryKey>,
-    /// Only of this event id.
-    pub event_id: Option<String>,
-}
-
-/// The refusal that something does not exist.
-pub(crate) fn not_found(detail: String) -> Refusal {
-    Refusal::not_found(detail)
 }
 
 impl Core {

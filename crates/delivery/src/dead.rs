@@ -2,7 +2,7 @@
 //! so that no crash loses one or makes two of it.
 
 use crate::{
-    DeadSelection, Error, core::Inner, lane::Input, lane_task::Command, matching::stored, pending::NEVER,
+    DeadSelection, Error, inner::Inner, lane::Input, lane_handle::Command, matching::stored, pending::NEVER,
     router::Place, settings::DEAD_PAGE,
 };
 use control::{Refusal, refusal::Class};
@@ -25,7 +25,7 @@ impl Selected {
         let subscriptions: Vec<_> = match &selection.subscription {
             None => bus.subscriptions.values().map(|subscription| subscription.id).collect(),
             Some(name) => {
-                let missing = || crate::core::not_found(format!("subscription {name:?} does not exist"));
+                let missing = || crate::told::not_found(format!("subscription {name:?} does not exist"));
                 vec![bus.subscriptions.get(name).ok_or_else(missing)?.id]
             }
         };

@@ -12,10 +12,16 @@
 
 mod attempting;
 mod feeding;
+mod loading;
 mod parking;
+mod shown;
+mod steps;
+mod writing;
+
+pub use steps::{Action, Config, Effects, Fed, Input, Limit, Restored, Start};
+pub use writing::{gone_name, gone_subscription};
 
 use crate::{
-    Outcome,
     backoff::{longest_wait, millis},
     breaker::{Breaker, State},
     clock::Random,
@@ -23,151 +29,14 @@ use crate::{
     order::{Keys, OrderKey},
     pending::Pending,
     rate::Bucket,
-    settings::LaneBounds,
-    window::{Released, Window},
+    window::Window,
 };
-use bytes::Bytes;
-use control::resources::DeliveryPolicy;
-use parking::Write;
-pub use parking::{gone_name, gone_subscription};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use store::{DeliveryKey, Ending, Holdings, Mark, Millis, Operation, Parked, Partition, Revision, SubscriptionId};
-
-/// What a lane goes by; replaced whole when the subscription or its connection changes.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The subscription.
-    pub subscription: SubscriptionId,
-    /// When it was created: the `age` of older events counts from their first attempt.
-    pub created: Millis,
-    /// Whether a person lets it run.
-    pub enabled: bool,
-    /// How it delivers.
-    pub policy: DeliveryPolicy,
-    /// Its bounds.
-    pub bounds: LaneBounds,
-}
-
-/// A matched record, as the router hands it over.
-#[derive(Clone, Debug)]
-pub struct Fed {
-    /// Where it was read.
-    pub partition: Partition,
-    /// Its offset there.
-    pub offset: u64,
-    /// When it was appended.
-    pub appended: Millis,
-    /// The subscription version that matched.
-    pub version: Revision,
-    /// The record, shared with the other lanes that it matched for.
-    pub record: Bytes,
-}
-
-/// What happens to a lane.
-#[derive(Debug)]
-pub enum Input {
-    /// Matched records.
-    Feed(Vec<Fed>),
-    /// An attempt ended.
-    Finished {
-        /// Which, from [`Action::Attempt`].
-        token: u64,
-        /// When it began.
-        started: Millis,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// The last [`Action::Apply`] ended.
-    Written(Result<(), store::Error>),
-    /// The last [`Action::LoadParked`] ended: rows by due time, due or not, at most as many as asked for.
-    Loaded {
-        /// How many were asked for.
-        limit: usize,
-        /// The rows.
-        rows: Result<Vec<Parked>, store::Error>,
-    },
-    /// The last [`Action::LoadHead`] ended.
-    HeadLoaded(DeliveryKey, Result<Option<Parked>, store::Error>),
-    /// The subscription or its connection changed; whether its destination can be made, or why not.
-    Configure(Box<Config>, Result<(), String>),
-    /// A person lets it go on after a 410 or a bound.
-    Resume,
-    /// Dead letters became parked rows.
-    Redriven(Vec<Parked>),
-    /// Dead letters were discarded.
-    Discarded {
-        /// How many.
-        events: u64,
-        /// Their bytes.
-        bytes: u64,
-    },
-    /// Saved positions have passed these offsets.
-    Saved(Vec<(Partition, u64)>),
-    /// What is not in flight goes back, because some of it may be given up.
-    LetGo,
-    /// A range was given up.
-    GaveUp {
-        /// Where.
-        partition: Partition,
-        /// Its first offset.
-        from: u64,
-        /// Offset after its last.
-        to: u64,
-    },
-    /// No attempt begins any more; what is in memory goes back.
-    Stop,
-    /// Time has passed.
-    Timer,
-}
-
-/// What a lane wants done. Each of the store's actions is answered by its input before the next one of its kind is asked.
-#[derive(Debug)]
-pub enum Action {
-    /// Make an attempt.
-    Attempt(Start),
-    /// One transaction.
-    Apply(Vec<Operation>),
-    /// Load parked rows by due time, blocked ones excluded.
-    LoadParked {
-        /// At most this many.
-        limit: usize,
-    },
-    /// Load one parked row.
-    LoadHead(DeliveryKey),
-}
-
-/// An attempt to make.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// To be given back with the outcome.
-    pub token: u64,
-    /// Which delivery.
-    pub key: DeliveryKey,
-    /// The record.
-    pub record: Bytes,
-    /// When it was appended.
-    pub appended: Millis,
-    /// From 1.
-    pub number: u32,
-    /// For the webhook id.
-    pub edits: u32,
-    /// The subscription version that matched.
-    pub version: Revision,
-}
-
-/// What a lane takes from the router now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Nothing: paused, stopped, or its breaker is open.
-    Nothing,
-    /// One record: a probe.
-    One,
-    /// Up to its bounds.
-    Bounded,
-}
+use store::{DeliveryKey, Holdings, Millis, Partition};
+use writing::Write;
 
 /// Why a lane does not go on; a later one is the stronger one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,17 +49,6 @@ enum Halt {
     Gone,
     /// Its destination cannot be made.
     Misconfigured(String),
-}
-
-/// What a step did to the outside's accounting.
-#[derive(Clone, Debug, Default)]
-pub struct Effects {
-    /// What left the span.
-    pub released: Released,
-    /// Partitions whose oldest unsettled record may have changed.
-    pub touched: BTreeSet<Partition>,
-    /// Where the router has to read again from.
-    pub rewound: BTreeMap<Partition, u64>,
 }
 
 /// A lane.
@@ -232,19 +90,6 @@ pub struct Lane {
     counters: Arc<Counters>,
     effects: Effects,
     actions: Vec<Action>,
-}
-
-/// What the store knows of a lane when it starts.
-#[derive(Debug, Default)]
-pub struct Restored {
-    /// A window for each partition that it has a position or marks in.
-    pub windows: HashMap<Partition, Window>,
-    /// What it holds.
-    pub holdings: Holdings,
-    /// The order keys of its parked rows.
-    pub orders: Vec<(u64, DeliveryKey)>,
-    /// Whether its endpoint said that it is gone, and nobody has resumed the lane since.
-    pub is_gone: bool,
 }
 
 impl Lane {
@@ -324,129 +169,6 @@ impl Lane {
         self.pump(now);
         self.publish_gauges();
         actions.append(&mut self.actions);
-    }
-
-    /// What it takes from the router now.
-    pub fn limit(&self) -> Limit {
-        if !self.accepts() {
-            return Limit::Nothing;
-        }
-        match self.breaker.state() {
-            State::Closed => Limit::Bounded,
-            State::HalfOpen if self.in_flight.is_empty() && self.ready.is_empty() => Limit::One,
-            State::Open { .. } | State::HalfOpen => Limit::Nothing,
-        }
-    }
-
-    /// When to step it with [`Input::Timer`]; `None`: only when something else happens.
-    pub fn deadline(&self) -> Option<Millis> {
-        let mut deadline = self.write_again;
-        let mut earlier = |other: Option<Millis>| deadline = [deadline, other].into_iter().flatten().min();
-        if self.may_attempt_parked() {
-            match self.breaker.state() {
-                State::Open { until } => earlier(Some(until)),
-                _ if self.rate_at.is_some() => earlier(self.rate_at),
-                _ => {
-                    earlier(
-                        self.waiting
-                            .first_key_value()
-                            .map(|((due, _), _)| *due)
-                            .filter(|_| self.has_slot()),
-                    );
-                    earlier(self.load_deadline());
-                }
-            }
-        }
-        deadline
-    }
-
-    /// What the steps since the last call did to the outside's accounting.
-    pub fn take_effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
-    }
-
-    /// Its oldest unsettled record in a partition: offset and append time.
-    pub fn oldest(&self, partition: Partition) -> Option<(u64, Millis)> {
-        self.windows.get(&partition).and_then(Window::oldest)
-    }
-
-    /// Whether the store holds marks of it in a partition.
-    pub fn has_marks(&self, partition: Partition) -> bool {
-        self.windows.get(&partition).is_some_and(Window::has_marks)
-    }
-
-    /// Offsets below `to` that are settled above the position; `None`: it holds some of them, so their end is open.
-    pub fn known_below(&self, partition: Partition, to: u64) -> Option<BTreeSet<u64>> {
-        match self.windows.get(&partition) {
-            None => Some(BTreeSet::new()),
-            Some(window) => (!window.holds_below(to)).then(|| window.known_below(to)),
-        }
-    }
-
-    /// Offsets in a partition that it would skip if they were given to it.
-    pub fn skipped(&self, partition: Partition) -> impl Iterator<Item = u64> + '_ {
-        self.windows.get(&partition).into_iter().flat_map(Window::skipped)
-    }
-
-    /// The partitions that it has read in.
-    pub fn partitions(&self) -> impl Iterator<Item = Partition> + '_ {
-        self.windows.keys().copied()
-    }
-
-    /// Bytes of parked rows that it has in memory.
-    pub fn loaded_bytes(&self) -> usize {
-        self.loaded_bytes
-    }
-
-    /// Marks for what was delivered out of order, so that a good end repeats nothing.
-    pub fn marks_to_leave(&self) -> Vec<Operation> {
-        let subscription = self.config.subscription;
-        let marks = self.windows.iter().flat_map(|(partition, window)| {
-            window.unmarked().map(|offset| {
-                let key = DeliveryKey {
-                    subscription,
-                    partition: *partition,
-                    offset,
-                    replay: 0,
-                };
-                Operation::Mark(Mark {
-                    key,
-                    ending: Ending::Delivered,
-                })
-            })
-        });
-        marks.collect()
-    }
-
-    /// Its state in a word, and why it does not run.
-    pub fn state(&self) -> (&'static str, Option<String>) {
-        match (&self.halt, self.breaker.state()) {
-            _ if !self.config.enabled || self.stopped => ("paused", None),
-            (Some(Halt::Gone), _) => ("paused-gone", Some("the endpoint answered 410 Gone".to_owned())),
-            (Some(Halt::ParkedFull), _) => ("stopped", Some("the bound of parked deliveries is reached".to_owned())),
-            (Some(Halt::DeadFull), _) => ("stopped", Some("the bound of dead letters is reached".to_owned())),
-            (Some(Halt::Misconfigured(reason)), _) => ("stopped", Some(reason.clone())),
-            (None, State::Closed) => ("running", None),
-            (None, _) => ("backing-off", Some("the endpoint keeps failing".to_owned())),
-        }
-    }
-
-    /// Whether it has something to do that does not wait for its endpoint: if that makes no progress, the lane is stuck, or
-    /// the store is out of reach.
-    pub fn has_due_work(&self) -> bool {
-        let may_start = self.may_attempt_parked() && self.has_slot() && self.rate_at.is_none();
-        let waits = !self.ready.is_empty() || !self.ready_parked.is_empty();
-        (may_start && waits) || self.has_writes()
-    }
-
-    /// Whether nothing is in flight and nothing is on its way to the store.
-    pub fn is_quiet(&self) -> bool {
-        self.in_flight.is_empty() && !self.has_writes()
-    }
-
-    /// Whether what is given to it now goes straight back.
-    pub fn is_closed(&self) -> bool {
-        !self.accepts()
     }
 
     fn is_gone(&self) -> bool {

@@ -1,100 +1,31 @@
 //! The doing of a lane: owns its state machine, makes its attempts, carries its operations to the store. Thin on purpose:
 //! what is done is decided in [`crate::lane`].
 
+mod attempt;
+
+pub use attempt::event_hash;
+
 use crate::{
-    Attempt, Destination, Outcome, Verdict,
     clock::{Clock, Random, sleep_until},
     inbox::Inbox,
     lane::{Action, Config, Input, Lane, Start},
+    lane_handle::{Command, Known, Target},
 };
-use bytes::Bytes;
-use event::{EventView, identity};
+use attempt::{Finished, RETRY, attempt, failure};
 use futures_util::FutureExt;
-use journal::EncodedRecord;
-use std::{
-    collections::BTreeSet,
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
-use store::{AttemptHistory, AttemptOutcome, BusId, Millis, Operation, Parked, Partition, Store, SubscriptionId};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use store::{AttemptHistory, BusId, Millis, Operation, Parked, Store, SubscriptionId};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::{AbortHandle, JoinSet},
-    time::{Instant, timeout},
+    task::JoinSet,
+    time::Instant,
 };
 
-/// What a destination may take beyond the attempt's timeout before the lane calls it a timeout.
-const TIMEOUT_SLACK: Duration = Duration::from_secs(5);
 /// How often the last write before the end is tried, and the wait between.
 const END_TRIES: u32 = 4;
 const END_WAIT: Duration = Duration::from_millis(250);
 /// Ended attempts that are taken up together.
 const FINISHED_MAX: usize = 64;
-
-/// About the endpoint, which said nothing of when to come back.
-const RETRY: Verdict = Verdict::Retry { after: None };
-
-/// What others hold of a lane.
-#[derive(Clone, Debug)]
-pub struct LaneHandle {
-    /// What it shares with the router.
-    pub inbox: Arc<Inbox>,
-    // Unbounded in type, bounded in fact: one message per saved position or change of the subscription.
-    commands: mpsc::UnboundedSender<Command>,
-    task: AbortHandle,
-    /// It was told to end.
-    may_end: Arc<AtomicBool>,
-}
-
-/// What others ask of a lane.
-pub enum Command {
-    /// A step.
-    Step(Input),
-    /// Another destination or policy.
-    Configure(Box<Config>, Result<Arc<Target>, String>),
-    /// Lets go of everything that is not in flight, and says which offsets below `to` are settled, once none of them is in its
-    /// hands any more. For a lane that is given nothing meanwhile.
-    Known(Known),
-    /// End: no attempt begins any more, those in flight may finish within the time, what has to be written is written.
-    Stop(Duration, oneshot::Sender<()>),
-}
-
-impl std::fmt::Debug for Command {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Step(_) => "Step",
-            Self::Configure(..) => "Configure",
-            Self::Known(_) => "Known",
-            Self::Stop(..) => "Stop",
-        })
-    }
-}
-
-/// Who wants to know what is settled.
-pub struct Known {
-    /// Where.
-    pub partition: Partition,
-    /// Exclusive bound.
-    pub to: u64,
-    /// Where to say it.
-    pub reply: oneshot::Sender<BTreeSet<u64>>,
-}
-
-/// Where a lane delivers to, and what every attempt there needs.
-pub struct Target {
-    /// Makes the attempts.
-    pub destination: Arc<dyn Destination>,
-    /// The bus, for the message id.
-    pub bus: String,
-    /// The subscription, for the message id.
-    pub subscription: String,
-    /// For a whole attempt.
-    pub timeout: Duration,
-}
 
 /// What a lane's task is made with.
 pub struct Spawn {
@@ -118,55 +49,6 @@ pub struct Spawn {
     pub random: Random,
 }
 
-impl LaneHandle {
-    /// Starts a lane's task.
-    pub fn spawn(spawn: Spawn) -> Self {
-        let (commands, receiver) = mpsc::unbounded_channel();
-        let inbox = Arc::clone(&spawn.inbox);
-        let task = tokio::spawn(LaneTask::new(spawn).run(receiver)).abort_handle();
-        Self {
-            inbox,
-            commands,
-            task,
-            may_end: Arc::default(),
-        }
-    }
-
-    /// Ends it at once, with its attempts; nothing is saved.
-    pub fn abort(&self) {
-        self.task.abort();
-    }
-
-    /// Whether its task is over although nobody told it to end.
-    pub fn has_failed(&self) -> bool {
-        self.task.is_finished() && !self.may_end.load(Relaxed)
-    }
-
-    /// Asks something; a lane that has ended does not mind.
-    pub fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
-    }
-
-    /// Saved positions have passed these offsets.
-    pub fn saved(&self, positions: Vec<(Partition, u64)>) {
-        self.send(Command::Step(Input::Saved(positions)));
-    }
-
-    /// A range is given up.
-    pub fn gave_up(&self, partition: Partition, from: u64, to: u64) {
-        self.send(Command::Step(Input::GaveUp { partition, from, to }));
-    }
-
-    /// Ends it; resolves when it has come to rest.
-    pub async fn stop(&self, grace: Duration) {
-        self.may_end.store(true, Relaxed);
-        let (done, rested) = oneshot::channel();
-        self.send(Command::Stop(grace, done));
-        // A lane that is gone rests already.
-        let _ = rested.await;
-    }
-}
-
 /// An answer of the store.
 enum Answer {
     Written(Result<(), store::Error>),
@@ -177,11 +59,9 @@ enum Answer {
     Head(store::DeliveryKey, Result<Option<Parked>, store::Error>),
 }
 
-/// An attempt that ended.
-struct Finished {
-    token: u64,
-    started: Millis,
-    outcome: Outcome,
+/// Runs a lane until it is told to end.
+pub async fn run(spawn: Spawn, commands: mpsc::UnboundedReceiver<Command>) {
+    LaneTask::new(spawn).run(commands).await;
 }
 
 struct LaneTask {
@@ -478,98 +358,4 @@ pub async fn apply_at_the_end(store: &dyn Store, bus: BusId, operations: Vec<Ope
             Err(_) => tokio::time::sleep(END_WAIT).await,
         }
     }
-}
-
-async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHistory>, clock: Clock) -> Finished {
-    let started = clock.now();
-    let begun = Instant::now();
-    let (token, record) = (start.token, EncodedRecord::from_bytes(start.record.clone()));
-    let view = record
-        .as_ref()
-        .map(|record| record.view(start.key.offset, start.appended));
-    let event = view.and_then(|view| EventView::from_record(view.headers(), view.value));
-    let Some(event) = event else {
-        // Only what the router took for an event gets here; a row that is none any more cannot become one.
-        return Finished {
-            token,
-            started,
-            outcome: failure(Verdict::Refused, "not_an_event", "the record is no event"),
-        };
-    };
-    let outcome = ask(&target, &start, &event, clock).await;
-    history.record(store::Attempt {
-        event_hash: event_hash(event.source(), event.id()),
-        subscription: start.key.subscription,
-        partition: start.key.partition,
-        offset: start.key.offset,
-        attempt: start.number,
-        started,
-        duration_micros: u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX),
-        outcome: attempt_outcome(outcome.verdict),
-        status: outcome.status,
-        version: start.version,
-        reason: reason_text(&outcome),
-        answer: outcome.answer.clone(),
-    });
-    Finished {
-        token,
-        started,
-        outcome,
-    }
-}
-
-async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock) -> Outcome {
-    let message_id = identity::webhook_id(
-        &target.bus,
-        event.source(),
-        event.id(),
-        &target.subscription,
-        start.edits,
-    );
-    let attempt = Attempt {
-        event,
-        message_id: &message_id,
-        subscription: &target.subscription,
-        number: start.number,
-        now: clock.wall().div_euclid(1_000),
-        timeout: target.timeout,
-        replay: None,
-    };
-    let made = AssertUnwindSafe(async { target.destination.attempt(attempt).await }).catch_unwind();
-    match timeout(target.timeout + TIMEOUT_SLACK, made).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => failure(RETRY, "internal", "the destination failed"),
-        Err(_) => failure(RETRY, "timeout", "the destination did not end the attempt in time"),
-    }
-}
-
-fn failure(verdict: Verdict, reason: &str, detail: &str) -> Outcome {
-    Outcome {
-        verdict,
-        status: None,
-        reason: reason.to_owned(),
-        detail: detail.to_owned(),
-        answer: Bytes::new(),
-    }
-}
-
-fn attempt_outcome(verdict: Verdict) -> AttemptOutcome {
-    match verdict {
-        Verdict::Delivered => AttemptOutcome::Delivered,
-        Verdict::Refused => AttemptOutcome::Refused,
-        Verdict::Retry { .. } => AttemptOutcome::Retry,
-        Verdict::Gone => AttemptOutcome::Gone,
-    }
-}
-
-fn reason_text(outcome: &Outcome) -> String {
-    match outcome.detail.is_empty() {
-        true => outcome.reason.clone(),
-        false => format!("{}: {}", outcome.reason, outcome.detail),
-    }
-}
-
-/// What attempts are found by.
-pub fn event_hash(source: &str, id: &str) -> u64 {
-    (identity::unique_hash(source, id) & u128::from(u64::MAX)) as u64
 }

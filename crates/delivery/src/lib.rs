@@ -3,14 +3,16 @@
 //!
 //! It knows the journal and the store by their contracts and the model by its snapshots. It speaks no protocol.
 //!
-//! In reading order: [`Core`] is the handle that doors hold; `intake` appends; the `router` reads the tail once for all
-//! lanes, catch-up `scan`s serve those that are behind; a `lane` decides (a state machine without I/O, with its `window`,
-//! `order`, `breaker`, `rate` and `backoff`) and a `lane_task` does; `positions` says what is saved of it all; `changes` is
-//! the one task that changes what is declared.
+//! In reading order: [`Core`] is the handle that doors hold, `inner` what its tasks share; `intake` appends; the `router` reads
+//! the tail once for all lanes, catch-up `scan`s serve those that are behind; a `lane` decides (a state machine without I/O,
+//! with its `window`, `order`, `breaker`, `rate` and `backoff`) and a `lane_task` does; `positions` says what is saved of it
+//! all; `changes` is the one task that changes what is declared; a `start` puts right what a `shortened` journal left.
 
 pub mod core;
 pub mod destination;
+mod inner;
 mod settings;
+mod told;
 
 mod backoff;
 mod breaker;
@@ -22,6 +24,7 @@ mod window;
 
 mod inbox;
 mod lane;
+mod lane_handle;
 mod lane_task;
 
 mod intake;
@@ -49,3 +52,7 @@ pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
 pub use settings::{LaneBounds, Settings};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
+pub use told::{
+    Changed, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published, Rejected, Story,
+    SubscriptionStatus, SubscriptionStory,
+};

@@ -4,8 +4,8 @@
 use crate::{
     SubscriptionStatus,
     changes::Unstarted,
-    core::Inner,
-    lane_task::LaneHandle,
+    inner::Inner,
+    lane_handle::LaneHandle,
     matching::stored,
     metrics::{BusMetrics, Metrics, SubscriptionMetrics},
     restore::partitions_of,

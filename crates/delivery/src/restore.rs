@@ -2,10 +2,11 @@
 
 use crate::{
     clock::Random,
-    core::Inner,
     inbox::Inbox,
+    inner::Inner,
     lane::{Config, Lane, Restored},
-    lane_task::{LaneHandle, Spawn, Target},
+    lane_handle::{LaneHandle, Target},
+    lane_task::Spawn,
     matching::{Earlier, Rule, Rules, stored},
     positions::{Cursor, Mode, Saved},
     router::Reader,

@@ -4,33 +4,32 @@
 mod catch_up;
 mod changing;
 mod losing;
+mod message;
 mod saving;
+mod tail;
+
+pub use message::{Channels, Message, Place, Start};
 
 use crate::{
     clock::sleep_until,
     inbox::Inbox,
     lane::Fed,
-    lane_task::LaneHandle,
-    matching::{Rules, Sieve, copy_of, stored},
+    lane_handle::LaneHandle,
+    matching::{Rules, Sieve, stored},
     positions::{Cursor, LaneSave, Mode},
-    scan::{Kept, Scanned},
-    settings::{CHUNK_BYTES, Settings},
+    scan::Scanned,
+    settings::Settings,
     view::View,
 };
-use event::EventView;
-use journal::{Chunk, Journal, PartitionId, Tail};
+use journal::{Journal, PartitionId};
 use pattern::Matcher;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 use store::{Store, SubscriptionId};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 /// How long after a failed read or save it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -78,69 +77,6 @@ impl Reader {
     fn is_scanning(&self) -> bool {
         self.cursors.values().any(|cursor| cursor.mode == Mode::Scanning)
     }
-}
-
-/// Where a lane stands, for changes and retention.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The partition.
-    pub partition: PartitionId,
-    /// Everything below is settled or marked.
-    pub position: u64,
-    /// The highest it has read to.
-    pub frontier: u64,
-    /// No re-read goes below.
-    pub floor: u64,
-    /// The position that the store has: after a crash it reads on there. 0 where that is not known.
-    pub saved: u64,
-}
-
-/// What others ask of the router.
-#[derive(Debug)]
-pub enum Message {
-    /// Serve a lane; answered when it is so: what becomes readable then, it gets.
-    Add(Box<Reader>, oneshot::Sender<()>),
-    /// Stop serving it, and say where it stands: the boundary of its next version, or its end.
-    Freeze(SubscriptionId, oneshot::Sender<Vec<Place>>),
-    /// It is read by these rules, which differ from the ones before in the version's number only.
-    Renumber(SubscriptionId, Arc<Rules>),
-    /// Serve it again, by these rules, with cursors for these partitions added.
-    Thaw {
-        /// Which.
-        subscription: SubscriptionId,
-        /// Its new rules; absent: as before.
-        rules: Option<Arc<Rules>>,
-        /// New places.
-        cursors: BTreeMap<PartitionId, Cursor>,
-    },
-    /// Forget it.
-    Remove(SubscriptionId),
-    /// Topics came or went, or grew: these are all partitions; whole-bus lanes' rules come along.
-    Partitions {
-        /// All partitions of the model.
-        partitions: BTreeSet<PartitionId>,
-        /// New rules of lanes whose topics changed with it.
-        rules: Vec<(SubscriptionId, Arc<Rules>)>,
-        /// Answered when it is so.
-        done: oneshot::Sender<()>,
-    },
-    /// Where every lane stands.
-    Places(oneshot::Sender<HashMap<SubscriptionId, Vec<Place>>>),
-    /// Everything below goes; ranges and rows of these lanes, which are frozen, are written.
-    Skip {
-        /// The partition.
-        partition: PartitionId,
-        /// Offset after its last.
-        to: u64,
-        /// Whose ranges.
-        lanes: BTreeSet<SubscriptionId>,
-        /// Answered when it is so.
-        done: oneshot::Sender<()>,
-    },
-    /// Read nothing more, wait for scans, save positions, end.
-    Shutdown,
-    /// Save positions once more and end; lanes have come to rest.
-    SaveAndEnd(oneshot::Sender<()>),
 }
 
 /// A range that was recorded, or not: nothing in it can be read any more.
@@ -200,32 +136,6 @@ pub struct Router {
     sieve: Sieve,
     touched: Vec<SubscriptionId>,
     closing: bool,
-}
-
-/// What the router starts with.
-pub struct Start {
-    /// The journal.
-    pub journal: Arc<dyn Journal>,
-    /// The store.
-    pub store: Arc<dyn Store>,
-    /// Bounds and intervals.
-    pub settings: Settings,
-    /// What it shows.
-    pub view: Arc<View>,
-    /// All partitions, with their saved tail positions.
-    pub tails: BTreeMap<PartitionId, u64>,
-    /// All lanes.
-    pub readers: Vec<Reader>,
-}
-
-/// The channels that a router listens to.
-pub struct Channels {
-    /// From the core.
-    pub messages: mpsc::Receiver<Message>,
-    /// From lanes that have room.
-    pub room: mpsc::UnboundedReceiver<SubscriptionId>,
-    /// From the journal.
-    pub tail: Tail,
 }
 
 impl Router {
@@ -417,144 +327,5 @@ impl Router {
             .collect();
         self.matchers.extend(compiled);
         self.matchers.retain(|topic, _| left.contains(topic));
-    }
-
-    fn mark_changed(&mut self, partitions: Vec<PartitionId>) {
-        let now = self.settings.clock.now();
-        for partition in partitions {
-            if self.tails.contains_key(&partition) && !self.changed.contains(&partition) {
-                self.changed.push_back(partition);
-                self.view.is_unread(partition, None, now);
-            }
-        }
-    }
-
-    fn try_again(&mut self) {
-        let partitions = self.again.take().map(|(_, partitions)| partitions).unwrap_or_default();
-        self.mark_changed(partitions);
-    }
-
-    /// Reads one chunk at the tail.
-    async fn advance(&mut self) {
-        let Some(partition) = self.changed.pop_front() else {
-            return;
-        };
-        let Some(from) = self
-            .tails
-            .get(&partition)
-            .copied()
-            .filter(|_| !self.recording.contains(&partition))
-        else {
-            // It is marked again when the range is recorded.
-            return;
-        };
-        if !self.is_followed(partition) {
-            // Nobody listens here: scans will read it, once for all.
-            let end = self.journal.bounds(partition).map_or(from, |bounds| bounds.high_water);
-            return self.reached(partition, end.max(from), true);
-        }
-        match self.journal.read(partition, from, CHUNK_BYTES).await {
-            Ok(chunk) => {
-                self.route(partition, from, &chunk);
-                let is_end = chunk.next >= chunk.high_water;
-                self.reached(partition, chunk.next, is_end);
-                if !is_end {
-                    self.changed.push_back(partition);
-                    tokio::task::yield_now().await;
-                }
-            }
-            Err(error) => self.tail_unreadable(partition, from, error),
-        }
-    }
-
-    fn is_followed(&self, partition: PartitionId) -> bool {
-        let follows = |reader: &Reader| {
-            reader
-                .cursors
-                .get(&partition)
-                .is_some_and(|cursor| cursor.mode == Mode::Following)
-        };
-        self.readers.values().any(follows)
-    }
-
-    fn reached(&mut self, partition: PartitionId, tail: u64, is_end: bool) {
-        let before = self.tails.insert(partition, tail).unwrap_or_default();
-        self.view.set_tail(partition, tail);
-        let more = (!is_end).then(|| self.settings.clock.now());
-        self.view.was_read(partition, None, more);
-        self.read_since_save += tail.saturating_sub(before);
-        if tail != before {
-            self.save_interval = self.settings.save_interval;
-            self.will_save();
-        }
-    }
-
-    fn route(&mut self, partition: PartitionId, from: u64, chunk: &Chunk) {
-        let Some(matcher) = self.matchers.get(&partition.topic.topic) else {
-            return;
-        };
-        let mut looked_at = 0;
-        for batch in &chunk.batches {
-            for record in journal::records(batch).filter(|record| record.offset >= from) {
-                looked_at += 1;
-                let Some(event) = EventView::from_record(record.headers(), record.value) else {
-                    continue;
-                };
-                let matched = self.sieve.matches(matcher, &event, batch.append_time);
-                let mut kept = Kept::default();
-                for subscription in matched {
-                    let Some(reader) = self.readers.get_mut(subscription) else {
-                        continue;
-                    };
-                    let wants = |cursor: &Cursor| cursor.mode == Mode::Following && record.offset >= cursor.read;
-                    if !reader.cursors.get(&partition).is_some_and(wants) {
-                        continue;
-                    }
-                    let rule = &reader.rules.current;
-                    if copy_of(&record).is_some_and(|primary| rule.topics.contains(&primary)) {
-                        continue;
-                    }
-                    if reader.batch.is_empty() {
-                        self.touched.push(*subscription);
-                    }
-                    let fed = kept.fed(partition, &record, batch.append_time, rule.version);
-                    reader.batch.push(fed);
-                }
-            }
-        }
-        self.view.routed.fetch_add(looked_at, Relaxed);
-        self.hand_over(partition);
-    }
-
-    /// Gives each lane what matched; one without room leaves the tail.
-    fn hand_over(&mut self, partition: PartitionId) {
-        for subscription in std::mem::take(&mut self.touched) {
-            let Some(reader) = self.readers.get_mut(&subscription) else {
-                continue;
-            };
-            let mut batch = std::mem::take(&mut reader.batch);
-            reader.lane.inbox.push(&mut batch);
-            if let Some(refused) = batch.first() {
-                let (offset, appended) = (refused.offset, refused.appended);
-                leave_tail(reader, partition, offset);
-                self.view.set_behind(subscription, partition, Some((offset, appended)));
-                self.hungry.insert(subscription);
-            }
-            batch.clear();
-            reader.batch = batch;
-        }
-    }
-}
-
-fn leave_tail(reader: &mut Reader, partition: PartitionId, read: u64) {
-    if let Some(cursor) = reader.cursors.get_mut(&partition) {
-        // What lies between was handed over or not wanted; the frontier is what the tail has reached.
-        *cursor = Cursor {
-            mode: Mode::Behind,
-            read,
-            frontier: cursor.frontier.max(read),
-            is_wanted: true,
-            ..*cursor
-        };
     }
 }

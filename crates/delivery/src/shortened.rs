@@ -5,7 +5,7 @@
 
 use crate::{
     Error,
-    core::Inner,
+    inner::Inner,
     matching::stored,
     restore::{Boundaries, all_partitions, boundary_body, boundary_name},
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    core::Inner,
+    inner::Inner,
     lane::gone_subscription,
     matching::stored,
     restore::{Boundaries, Remembered, all_partitions, boundaries, lane, rules},

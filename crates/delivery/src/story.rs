@@ -3,7 +3,7 @@
 
 use crate::{
     DeliveryState, Error, Story, SubscriptionStory,
-    core::Inner,
+    inner::Inner,
     lane_task::event_hash,
     matching::{Rule, copy_of, stored, why_not},
     router::Place,

@@ -1,7 +1,7 @@
 //! Subscriptions that go. What is in flight may end first, which takes a while, so that is waited for beside the task: other
 //! changes go on meanwhile, and only those of the same subscription wait.
 
-use super::{Change, Changes, Reply, Request, delete_document, find};
+use super::{Changes, Reply, Request, delete_document, find};
 use crate::{
     Changed, Error,
     lane::gone_name,
@@ -10,7 +10,7 @@ use crate::{
     router::{Message, Place},
     settings::DELETED_GRACE,
 };
-use control::resources::ResourceKind;
+use control::{Change, resources::ResourceKind};
 use futures_util::FutureExt;
 use std::{
     collections::{HashMap, VecDeque},

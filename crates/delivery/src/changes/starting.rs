@@ -1,15 +1,15 @@
 //! Lanes that could not be started although their subscriptions are saved: tried again by themselves, less and less often, and
 //! shown until they run. Until then nothing changes what their positions hang on, and retention spares their bus.
 
-use super::{Changes, Place};
+use super::Changes;
 use crate::{
     Error,
-    core::Inner,
+    inner::Inner,
     lane::gone_name,
     matching::stored,
     positions::Saved,
     restore::{Remembered, lane, rules},
-    router::{Message, Reader},
+    router::{Message, Place, Reader},
 };
 use control::{Bus, Change, Effect, Model, Subscription, resources::ResourceKind};
 use std::{

@@ -3,7 +3,7 @@
 use super::{Changes, find};
 use crate::{
     Error,
-    lane_task::Command,
+    lane_handle::Command,
     matching::stored,
     positions::{Cursor, Mode, Saved},
     restore::{Remembered, boundary_body, boundary_name, config, partitions_read, rules, target},

@@ -4,7 +4,7 @@
 use super::{Changes, delete_document, find};
 use crate::{
     Error,
-    core::Inner,
+    inner::Inner,
     matching::stored,
     restore::{boundary_name, rules},
     router::{Message, Place},

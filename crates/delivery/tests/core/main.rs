@@ -8,6 +8,7 @@ mod changing;
 mod delivering;
 mod faults;
 mod faulty;
+mod losing;
 mod recovering;
 mod simulation;
 mod speed;

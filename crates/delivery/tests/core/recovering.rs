@@ -1,7 +1,7 @@
 //! What comes right by itself, and what is left behind when it cannot: lanes that did not start, endpoints that are gone,
 //! versions that nothing needs, a journal that lost its tail.
 
-use crate::support::{Reply, World, event, fails, ok, subscription};
+use crate::support::{Reply, World, event, fails, ok, one_partition, subscription};
 use control::{Action, Change, Precondition, resources::ResourceKind};
 use delivery::{DeadSelection, DeliveryState, Verdict};
 use serde_json::json;
@@ -18,12 +18,6 @@ fn change(name: &str, action: Action) -> Change {
         action,
         precondition: Precondition::Any,
     }
-}
-
-async fn one_partition(world: &World) {
-    world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
-    let routes = json!({"routes": [{"topic": "orders", "key": "key"}]});
-    world.put(ResourceKind::EventType, "order", routes).await;
 }
 
 async fn versions(world: &World) -> usize {

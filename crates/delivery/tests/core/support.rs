@@ -9,7 +9,7 @@ use control::{
 };
 use delivery::{Attempt, BoxFuture, Clock, Core, Destination, Outcome, Parts, Published, Settings, Verdict};
 use event::Event;
-use journal::{Memory as Journal, MemorySettings};
+use journal::{Memory as Journal, MemorySettings, PartitionId, TopicId};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -334,6 +334,20 @@ pub fn subscription(more: Value) -> Value {
     let mut body = json!({"connection": "endpoint"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
+}
+
+/// A topic of one partition, for events of type `order`, by their key.
+pub async fn one_partition(world: &World) -> PartitionId {
+    world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;
+    let routes = json!({"routes": [{"topic": "orders", "key": "key"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    let model = world.core.model();
+    let bus = &model.buses["default"];
+    let topic = TopicId {
+        bus: bus.id,
+        topic: bus.topics["orders"].id,
+    };
+    PartitionId { topic, index: 0 }
 }
 
 pub fn event(id: &str, event_type: &str, data: Value) -> Event {

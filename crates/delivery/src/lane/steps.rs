@@ -1,0 +1,168 @@
+//! What goes into a lane's decisions and what comes out. Plain data.
+
+use crate::{
+    Outcome,
+    settings::LaneBounds,
+    window::{Released, Window},
+};
+use bytes::Bytes;
+use control::resources::DeliveryPolicy;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use store::{DeliveryKey, Holdings, Millis, Operation, Parked, Partition, Revision, SubscriptionId};
+
+/// What a lane goes by; replaced whole when the subscription or its connection changes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The subscription.
+    pub subscription: SubscriptionId,
+    /// When it was created: the `age` of older events counts from their first attempt.
+    pub created: Millis,
+    /// Whether a person lets it run.
+    pub enabled: bool,
+    /// How it delivers.
+    pub policy: DeliveryPolicy,
+    /// Its bounds.
+    pub bounds: LaneBounds,
+}
+
+/// A matched record, as the router hands it over.
+#[derive(Clone, Debug)]
+pub struct Fed {
+    /// Where it was read.
+    pub partition: Partition,
+    /// Its offset there.
+    pub offset: u64,
+    /// When it was appended.
+    pub appended: Millis,
+    /// The subscription version that matched.
+    pub version: Revision,
+    /// The record, shared with the other lanes that it matched for.
+    pub record: Bytes,
+}
+
+/// What happens to a lane.
+#[derive(Debug)]
+pub enum Input {
+    /// Matched records.
+    Feed(Vec<Fed>),
+    /// An attempt ended.
+    Finished {
+        /// Which, from [`Action::Attempt`].
+        token: u64,
+        /// When it began.
+        started: Millis,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The last [`Action::Apply`] ended.
+    Written(Result<(), store::Error>),
+    /// The last [`Action::LoadParked`] ended: rows by due time, due or not, at most as many as asked for.
+    Loaded {
+        /// How many were asked for.
+        limit: usize,
+        /// The rows.
+        rows: Result<Vec<Parked>, store::Error>,
+    },
+    /// The last [`Action::LoadHead`] ended.
+    HeadLoaded(DeliveryKey, Result<Option<Parked>, store::Error>),
+    /// The subscription or its connection changed; whether its destination can be made, or why not.
+    Configure(Box<Config>, Result<(), String>),
+    /// A person lets it go on after a 410 or a bound.
+    Resume,
+    /// Dead letters became parked rows.
+    Redriven(Vec<Parked>),
+    /// Dead letters were discarded.
+    Discarded {
+        /// How many.
+        events: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Saved positions have passed these offsets.
+    Saved(Vec<(Partition, u64)>),
+    /// What is not in flight goes back, because some of it may be given up.
+    LetGo,
+    /// A range was given up.
+    GaveUp {
+        /// Where.
+        partition: Partition,
+        /// Its first offset.
+        from: u64,
+        /// Offset after its last.
+        to: u64,
+    },
+    /// No attempt begins any more; what is in memory goes back.
+    Stop,
+    /// Time has passed.
+    Timer,
+}
+
+/// What a lane wants done. Each of the store's actions is answered by its input before the next one of its kind is asked.
+#[derive(Debug)]
+pub enum Action {
+    /// Make an attempt.
+    Attempt(Start),
+    /// One transaction.
+    Apply(Vec<Operation>),
+    /// Load parked rows by due time, blocked ones excluded.
+    LoadParked {
+        /// At most this many.
+        limit: usize,
+    },
+    /// Load one parked row.
+    LoadHead(DeliveryKey),
+}
+
+/// An attempt to make.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// To be given back with the outcome.
+    pub token: u64,
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// The record.
+    pub record: Bytes,
+    /// When it was appended.
+    pub appended: Millis,
+    /// From 1.
+    pub number: u32,
+    /// For the webhook id.
+    pub edits: u32,
+    /// The subscription version that matched.
+    pub version: Revision,
+}
+
+/// What a lane takes from the router now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Nothing: paused, stopped, or its breaker is open.
+    Nothing,
+    /// One record: a probe.
+    One,
+    /// Up to its bounds.
+    Bounded,
+}
+
+/// What a step did to the outside's accounting.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// What left the span.
+    pub released: Released,
+    /// Partitions whose oldest unsettled record may have changed.
+    pub touched: BTreeSet<Partition>,
+    /// Where the router has to read again from.
+    pub rewound: BTreeMap<Partition, u64>,
+}
+
+/// What the store knows of a lane when it starts.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// A window for each partition that it has a position or marks in.
+    pub windows: HashMap<Partition, Window>,
+    /// What it holds.
+    pub holdings: Holdings,
+    /// The order keys of its parked rows.
+    pub orders: Vec<(u64, DeliveryKey)>,
+    /// Whether its endpoint said that it is gone, and nobody has resumed the lane since.
+    pub is_gone: bool,
+}

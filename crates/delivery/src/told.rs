@@ -1,0 +1,190 @@
+//! What the core tells whoever asks: acknowledgements, refusals, stories, how subscriptions are doing. Plain data.
+
+use control::{Model, Refusal};
+use event::Event;
+use journal::{AppendTime, Position};
+use std::sync::Arc;
+use store::{Millis, SubscriptionId};
+
+/// One event's acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Where its primary record stands (a duplicate: where the first one stands).
+    pub position: Position,
+    /// When it was appended.
+    pub append_time: AppendTime,
+    /// Whether it was a duplicate.
+    pub duplicate: bool,
+}
+
+/// Why events were not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PublishError {
+    /// No such bus.
+    #[error("bus {0:?} does not exist")]
+    UnknownBus(String),
+    /// Entries that break a rule of the bus; none was kept.
+    #[error("{} events were refused", .0.len())]
+    Rejected(Vec<Rejected>),
+    /// The journal's own refusal.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The bus has too much in flight, or the core is shutting down: try again.
+    #[error("too busy to take the events now")]
+    Busy,
+    /// Shutting down.
+    #[error("shutting down")]
+    Closing,
+}
+
+/// One entry that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its index in the request.
+    pub index: usize,
+    /// Stable code, e.g. `type_unknown`, `type_disabled`.
+    pub code: &'static str,
+    /// The sentence.
+    pub detail: String,
+}
+
+/// Why a change or a look failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is at fault.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The event id names several events: one of these sources must be given.
+    #[error("the id names {} events", .0.len())]
+    Ambiguous(Vec<String>),
+    /// Shutting down.
+    #[error("shutting down")]
+    Closing,
+}
+
+/// What a change did.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Whether it was created.
+    pub created: bool,
+    /// Whether anything was written.
+    pub written: bool,
+    /// The model now.
+    pub model: Arc<Model>,
+}
+
+/// An event's whole story.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The event as it was received.
+    pub event: Event,
+    /// The names of topics and the positions where it is stored, primary first.
+    pub stored: Vec<(String, Position)>,
+    /// When it was appended.
+    pub append_time: AppendTime,
+    /// Every subscription that reads one of these topics.
+    pub subscriptions: Vec<SubscriptionStory>,
+}
+
+/// What one subscription did with it.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStory {
+    /// Its name.
+    pub subscription: String,
+    /// The version in force for this event.
+    pub version: u64,
+    /// Whether it matched; why not, in words, when it did not.
+    pub matched: Result<(), String>,
+    /// Where the delivery stands.
+    pub state: DeliveryState,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<store::Attempt>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// The subscription did not match it, or starts after it.
+    NotConcerned,
+    /// Not tried yet, or waiting in memory.
+    Pending,
+    /// Waiting in the store for its next attempt.
+    Parked {
+        /// When.
+        due: Millis,
+    },
+    /// Done.
+    Delivered,
+    /// A dead letter.
+    DeadLettered,
+    /// Discarded by a person.
+    Discarded,
+    /// Given up by retention, or lost to a broken file.
+    GivenUp,
+}
+
+/// How a subscription is doing.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStatus {
+    /// Its internal number.
+    pub id: SubscriptionId,
+    /// `running`, `paused`, `paused-gone` (410), `stopped` (a bound is reached), `backing-off` (breaker open), `catching-up`.
+    pub state: &'static str,
+    /// Why, in words, when it is not running.
+    pub reason: Option<String>,
+    /// Matched or not, records between its position and the end: an estimate of the lag in events.
+    pub lag_events: u64,
+    /// Age of the oldest unsettled record in seconds.
+    pub lag_seconds: f64,
+    /// Deliveries in flight.
+    pub in_flight: u64,
+    /// Parked deliveries.
+    pub parked: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Counters since start.
+    pub counters: LaneCounters,
+}
+
+/// A lane's counters since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneCounters {
+    /// Events that matched.
+    pub matched: u64,
+    /// Deliveries that ended delivered.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Attempts that were not the first.
+    pub retried: u64,
+    /// Deliveries parked.
+    pub parked: u64,
+    /// Deliveries dead-lettered.
+    pub dead_lettered: u64,
+    /// Events given up by retention or damage.
+    pub given_up: u64,
+}
+
+/// Which dead letters to act on.
+#[derive(Clone, Debug, Default)]
+pub struct DeadSelection {
+    /// Of this subscription; absent: of the whole bus.
+    pub subscription: Option<String>,
+    /// Of this reason.
+    pub reason: Option<String>,
+    /// Only this one.
+    pub key: Option<store::DeliveryKey>,
+    /// Only of this event id.
+    pub event_id: Option<String>,
+}
+
+/// The refusal that something does not exist.
+pub(crate) fn not_found(detail: String) -> Refusal {
+    Refusal::not_found(detail)
+}
