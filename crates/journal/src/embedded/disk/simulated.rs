@@ -2,9 +2,14 @@
 //! cut, in any order; names that were not synced come and go one by one; syncs fail; the volume fills up. Everything is
 //! drawn from one seed, so that a failure can be played again.
 
+mod file;
+mod volume;
+
+pub use file::SimulatedFile;
+
 use crate::DiskSpace;
+use file::Handle;
 use std::{
-    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -12,9 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-
-const PAGE: usize = 4096;
-const SECTOR: usize = 512;
+use volume::{Change, Entry, Node, State};
 
 /// A disk that outlives the processes on it: clones share it.
 #[derive(Clone, Debug)]
@@ -25,27 +28,6 @@ pub struct SimulatedDisk {
     handles: Arc<AtomicU64>,
     /// The power cycle that this handle belongs to: an older one gets errors only.
     cycle: u64,
-}
-
-/// An open file on a simulated disk.
-#[derive(Clone, Debug)]
-pub struct SimulatedFile {
-    disk: SimulatedDisk,
-    node: usize,
-    handle: Arc<Handle>,
-}
-
-/// Counts as one open file as long as it lives.
-#[derive(Debug)]
-struct Handle {
-    path: PathBuf,
-    open: Arc<AtomicU64>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// What a [`Fault`] hits.
@@ -85,70 +67,11 @@ pub enum SyncFault {
     PagesDropped,
 }
 
-#[derive(Debug)]
-struct State {
-    random: u64,
-    cycle: u64,
-    nodes: Vec<Node>,
-    /// What a process sees.
-    names: BTreeMap<PathBuf, Entry>,
-    /// What survives a power cut for certain.
-    durable_names: BTreeMap<PathBuf, Entry>,
-    pending: Vec<Change>,
-    capacity: u64,
-    short_writes: bool,
-    operations: u64,
-    power_cut_at: Option<u64>,
-    dead: bool,
-    syncs_until_fault: Option<(u64, SyncFault)>,
-    fault: Option<Fault>,
-    handles_max: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
-    Directory,
-    File(usize),
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Put(PathBuf, Entry),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf, Entry),
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    durable: Vec<u8>,
-    current: Vec<u8>,
-    dirty: BTreeSet<usize>,
-    /// Pages a failed sync forgot: a later sync does not write them.
-    forgotten: BTreeSet<usize>,
-    locked_in_cycle: Option<u64>,
-}
-
 impl SimulatedDisk {
     /// An empty disk of 1 TiB.
     pub fn new(seed: u64) -> Self {
-        let state = State {
-            random: seed ^ 0x9e37_79b9_7f4a_7c15,
-            cycle: 0,
-            nodes: Vec::new(),
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
-            pending: Vec::new(),
-            capacity: 1 << 40,
-            short_writes: false,
-            operations: 0,
-            power_cut_at: None,
-            dead: false,
-            syncs_until_fault: None,
-            fault: None,
-            handles_max: u64::MAX,
-        };
         Self {
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::new(Mutex::new(State::new(seed))),
             held: Arc::default(),
             handles: Arc::default(),
             cycle: 0,
@@ -454,207 +377,5 @@ impl SimulatedDisk {
             total: state.capacity,
             free: state.capacity.saturating_sub(state.used()),
         }
-    }
-}
-
-impl SimulatedFile {
-    pub(super) fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
-        self.disk.meet_fault(Operation::Write, &self.handle.path, 0..0)?;
-        let (mut state, cut) = self.disk.changing()?;
-        let position = usize::try_from(position).expect("simulated files fit memory");
-        let mut count = bytes.len();
-        if cut {
-            count = state.below(count + 1);
-        } else if state.short_writes && count > 1 && state.below(4) == 0 {
-            count = 1 + state.below(count - 1);
-        }
-        let len = state.nodes[self.node].current.len();
-        let room = usize::try_from(state.capacity.saturating_sub(state.used())).unwrap_or(usize::MAX);
-        let end = (position + count).min(len.max(position).saturating_add(room).max(len));
-        count = end.saturating_sub(position);
-        if count > 0 {
-            state.nodes[self.node].write(&bytes[..count], position);
-        }
-        if cut {
-            return Err(io::Error::other("the power is cut"));
-        }
-        if count == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(count)
-    }
-
-    pub(super) fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
-        let range = position..position + bytes.len() as u64;
-        self.disk.meet_fault(Operation::Read, &self.handle.path, range)?;
-        let state = self.disk.living()?;
-        let content = &state.nodes[self.node].current;
-        let position = usize::try_from(position)
-            .expect("simulated files fit memory")
-            .min(content.len());
-        let count = bytes.len().min(content.len() - position);
-        bytes[..count].copy_from_slice(&content[position..position + count]);
-        Ok(count)
-    }
-
-    pub(super) fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.living()?.nodes[self.node].current.len() as u64)
-    }
-
-    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
-        let len = usize::try_from(len).expect("simulated files fit memory");
-        self.disk.change(|state| {
-            let node = &mut state.nodes[self.node];
-            let old = node.current.len();
-            node.current.resize(len, 0);
-            node.dirty.extend(old.min(len) / PAGE..=old.max(len) / PAGE);
-            Ok(())
-        })
-    }
-
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.disk.wait_while_held();
-        let (mut state, cut) = self.disk.changing()?;
-        if let Some((count, fault)) = state.syncs_until_fault {
-            state.syncs_until_fault = (count > 1).then_some((count - 1, fault));
-            if count == 1 {
-                if fault == SyncFault::PagesDropped {
-                    let node = &mut state.nodes[self.node];
-                    let dirty = std::mem::take(&mut node.dirty);
-                    node.forgotten.extend(dirty);
-                }
-                return Err(io::Error::other("input/output error"));
-            }
-        }
-        if cut {
-            return Err(io::Error::other("the power is cut"));
-        }
-        state.nodes[self.node].sync();
-        Ok(())
-    }
-
-    pub(super) fn lock(&self) -> io::Result<bool> {
-        let mut state = self.disk.living()?;
-        let cycle = state.cycle;
-        let node = &mut state.nodes[self.node];
-        Ok(node.locked_in_cycle.replace(cycle) != Some(cycle))
-    }
-}
-
-impl Change {
-    fn parent(&self) -> Option<&Path> {
-        match self {
-            Self::Put(path, _) | Self::Remove(path) | Self::Rename(path, _, _) => path.parent(),
-        }
-    }
-
-    fn apply(self, names: &mut BTreeMap<PathBuf, Entry>) {
-        match self {
-            Self::Put(path, entry) => {
-                names.insert(path, entry);
-            }
-            Self::Remove(path) => {
-                names.remove(&path);
-            }
-            Self::Rename(from, to, entry) => {
-                names.remove(&from);
-                names.insert(to, entry);
-            }
-        }
-    }
-}
-
-impl Node {
-    fn write(&mut self, bytes: &[u8], position: usize) {
-        let end = position + bytes.len();
-        let from = position.min(self.current.len());
-        if self.current.len() < end {
-            self.current.resize(end, 0);
-        }
-        self.current[position..end].copy_from_slice(bytes);
-        self.dirty.extend(from / PAGE..=(end - 1) / PAGE);
-        // Writing a page again makes it dirty again.
-        for page in from / PAGE..=(end - 1) / PAGE {
-            self.forgotten.remove(&page);
-        }
-    }
-
-    fn sync(&mut self) {
-        self.durable.resize(self.current.len(), 0);
-        for page in std::mem::take(&mut self.dirty) {
-            let (from, to) = page_bounds(page, self.current.len());
-            self.durable[from..to].copy_from_slice(&self.current[from..to]);
-        }
-    }
-
-    /// Every dirty page survives whole, in its first sectors, or not at all; the size is the old, the new or between.
-    fn lose(&mut self, mut random: impl FnMut() -> u64) {
-        let (old, new) = (self.durable.len(), self.current.len());
-        let len = match random() % 3 {
-            0 => old,
-            1 => new,
-            _ => old.min(new) + (random() % (old.abs_diff(new) as u64 + 1)) as usize,
-        };
-        let mut after = std::mem::take(&mut self.durable);
-        after.resize(len, 0);
-        for page in std::mem::take(&mut self.dirty) {
-            let (from, to) = page_bounds(page, len.min(new));
-            let keep = match random() % 3 {
-                0 => 0,
-                1 => to - from,
-                _ => (random() as usize % (PAGE / SECTOR) * SECTOR).min(to - from),
-            };
-            after[from..from + keep].copy_from_slice(&self.current[from..from + keep]);
-        }
-        self.forgotten.clear();
-        self.current.clone_from(&after);
-        self.durable = after;
-    }
-}
-
-fn page_bounds(page: usize, len: usize) -> (usize, usize) {
-    ((page * PAGE).min(len), ((page + 1) * PAGE).min(len))
-}
-
-impl State {
-    fn next_random(&mut self) -> u64 {
-        // splitmix64
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next_random() % bound as u64) as usize
-    }
-
-    fn used(&self) -> u64 {
-        let files = self.names.values().filter_map(|entry| match entry {
-            Entry::Directory => None,
-            Entry::File(node) => Some(self.nodes[*node].current.len() as u64),
-        });
-        files.sum()
-    }
-
-    fn lose_what_was_not_synced(&mut self) {
-        for change in std::mem::take(&mut self.pending) {
-            if self.next_random().is_multiple_of(2) {
-                change.apply(&mut self.durable_names);
-            }
-        }
-        // What lies in a directory that is gone is gone.
-        let names = self.durable_names.clone();
-        self.durable_names.retain(|path, _| {
-            let mut parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
-            parents.all(|parent| names.contains_key(parent))
-        });
-        self.names = self.durable_names.clone();
-        let mut nodes = std::mem::take(&mut self.nodes);
-        for node in &mut nodes {
-            node.lose(|| self.next_random());
-        }
-        self.nodes = nodes;
     }
 }
