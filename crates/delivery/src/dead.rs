@@ -182,7 +182,7 @@ fn check_room(inner: &Inner, page: &[Dead]) -> Result<(), Error> {
             let detail = format!(
                 "a subscription holds at most {events} parked deliveries of {bytes} bytes; redrive again when some are done"
             );
-            let code = "parked_limit";
+            let code = "limit_exceeded";
             return Err(Refusal::new(code, Class::Limit, detail).into());
         }
     }

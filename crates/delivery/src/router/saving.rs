@@ -76,6 +76,7 @@ impl Router {
     pub(super) fn saved(&mut self, done: Option<SaveDone>) {
         let Some(SaveDone { tails, lanes, result }) = done else {
             tracing::error!("a save of positions broke off; trying again");
+            self.view.was_not_saved(self.settings.clock.now());
             self.save_at = Some(Instant::now() + AGAIN);
             return;
         };

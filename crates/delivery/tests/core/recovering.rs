@@ -366,3 +366,26 @@ async fn a_lane_whose_endpoint_is_down_has_no_lag_once_what_it_wanted_is_parked(
         ("backing-off", 0, 0.0)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_no_positions_fails_readiness_until_it_does() {
+    let world = World::new().await;
+    world.subscribe("all", json!({})).await;
+    for _ in 0..100 {
+        world.store.fail_next(store::Error::OutOfSpace);
+    }
+    world.publish("1").await;
+    world.delivered("all", 1).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(world.core.readiness(), Ok(()));
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert!(
+        world
+            .core
+            .readiness()
+            .unwrap_err()
+            .contains("positions cannot be saved")
+    );
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.core.readiness(), Ok(()));
+}

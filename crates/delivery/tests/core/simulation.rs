@@ -29,22 +29,24 @@ impl Dice {
     }
 }
 
-/// What the endpoint does at the moment: per mille of failures and of refusals, and how slow it is.
+/// What the endpoint does at the moment: per mille of failures, of refusals and of 410, and how slow it is.
 #[derive(Clone, Copy)]
 struct Weather {
     failing: u64,
     refusing: u64,
+    gone: u64,
     slow: u64,
 }
 
 const FAIR: Weather = Weather {
     failing: 0,
     refusing: 0,
+    gone: 0,
     slow: 5,
 };
 
 fn weather(dice: &mut Dice) -> Weather {
-    match dice.roll(6) {
+    match dice.roll(7) {
         0 => Weather { failing: 1_000, ..FAIR },
         1 => Weather {
             failing: 300,
@@ -53,6 +55,7 @@ fn weather(dice: &mut Dice) -> Weather {
         },
         2 => Weather { refusing: 50, ..FAIR },
         3 => Weather { slow: 3_000, ..FAIR },
+        4 => Weather { gone: 10, ..FAIR },
         _ => FAIR,
     }
 }
@@ -67,6 +70,7 @@ fn answer(weather: Weather, dice: &mut Dice, _: &Received) -> Reply {
             _ => Verdict::Retry { after: None },
         },
         roll if roll < weather.failing + weather.refusing => Verdict::Refused,
+        roll if roll < weather.failing + weather.refusing + weather.gone => Verdict::Gone,
         _ => ok().verdict,
     };
     Reply { delay, verdict }
@@ -130,8 +134,16 @@ impl Simulation {
             // These may meet a failure of the store; then nothing has changed.
             10 => drop(self.world.core.redrive("default", DeadSelection::default()).await),
             11 => self.edit().await,
-            12..=14 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
+            12 => self.resume().await,
+            13..=15 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
             _ => self.publish().await,
+        }
+    }
+
+    /// Whatever 410 or a bound has stopped goes on.
+    async fn resume(&self) {
+        for name in ["plain", "ordered", "whole"] {
+            self.world.core.resume("default", name).await.unwrap();
         }
     }
 
@@ -184,6 +196,7 @@ impl Simulation {
         let expected = self.published.len() * 3;
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_secs(30)).await;
+            self.resume().await;
             // The store may still owe a failure.
             let redriven = self.world.core.redrive("default", DeadSelection::default()).await;
             assert!(
