@@ -39,7 +39,7 @@ impl Default for Budget {
 pub(crate) struct Automaton {
     /// As it was written.
     text: Box<str>,
-    states: sparse::DFA<Vec<u8>>,
+    states: Box<sparse::DFA<Vec<u8>>>,
 }
 
 impl Automaton {
@@ -76,7 +76,7 @@ impl Automaton {
         budget.total_bytes = budget.total_bytes.saturating_sub(states.memory_usage());
         Ok(Self {
             text: expression.into(),
-            states,
+            states: Box::new(states),
         })
     }
 

@@ -2,12 +2,22 @@
 //!
 //! A pattern is compiled with `$or` as an operator; if that is refused, it is compiled again with `$or` as a plain field name, and
 //! the reason of that attempt is the one AWS gives.
+//!
+//! The extended dialect is the same language with more operators: `$and` and `$not` beside `$or`, `regex`, and wildcards whatever the
+//! case. What stands in `$and` and `$not` is a pattern of its own, asked by itself: it does not pick the same elements of arrays as
+//! what stands around it.
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::automaton::Budget;
+use crate::check::Check;
 use crate::error::{CompileCode, CompileError};
+use crate::filter::Part;
 use crate::json::{Fault, FaultKind};
-use crate::limits::{COMBINED_FIELDS_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX, WILDCARD_PLACES_MAX};
+use crate::limits::{
+    COMBINED_FIELDS_MAX, EXTENDED_DEPTH_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX,
+    WILDCARD_PLACES_MAX,
+};
 use crate::mounts::Mounts;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
@@ -47,12 +57,38 @@ const RESERVED_IN_OR: [&str; 24] = [
     "ip-address-not-in-range",
 ];
 
+/// The names that the extended dialect adds.
+const AND: &[u8] = b"$and";
+const NOT: &[u8] = b"$not";
+
+/// Which language a pattern is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// AWS's, and nothing else.
+    Strict,
+    /// With operators of our own.
+    Extended,
+}
+
+/// Compiles a pattern of the extended dialect; its parts must all hold.
+pub(crate) fn compile_extended(text: &[u8], mounts: &Mounts) -> Result<Vec<Part>, CompileError> {
+    check_length(text)?;
+    let mut compiler = Compiler::new(text, mounts, Or::Operator, Dialect::Extended)?;
+    compiler.whole()?;
+    Ok(compiler.finish())
+}
+
+fn check_length(text: &[u8]) -> Result<(), CompileError> {
+    if text.len() <= PATTERN_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The pattern is longer than {PATTERN_BYTES_MAX} bytes");
+    Err(refusal(CompileCode::TooComplex, message))
+}
+
 /// Compiles a pattern.
 pub(crate) fn compile(text: &[u8], mounts: &Mounts) -> Result<Rules, CompileError> {
-    if text.len() > PATTERN_BYTES_MAX {
-        let message = format!("The pattern is longer than {PATTERN_BYTES_MAX} bytes");
-        return Err(refusal(CompileCode::TooComplex, message));
-    }
+    check_length(text)?;
     let with_or = Compiler::run(text, mounts, Or::Operator);
     let Err(first) = with_or else { return with_or };
     if first.code == CompileCode::TooComplex || memchr::memmem::find(text, OR).is_none() {
@@ -90,47 +126,83 @@ enum Inside {
     Or,
 }
 
-/// For each path that an alternative tests, its test.
-type Alternative = BTreeMap<u32, u32>;
+/// A conjunction.
+#[derive(Debug, Clone, Default)]
+struct Alternative {
+    /// For each path that is tested, its test.
+    tests: BTreeMap<u32, u32>,
+    /// What else must hold: indexes of `Compiler::checks`.
+    checks: Vec<u32>,
+}
+
+impl Alternative {
+    /// What it costs to write it once more.
+    fn len(&self) -> usize {
+        self.tests.len() + self.checks.len()
+    }
+}
 
 struct Compiler<'p> {
     tokens: Tokens<'p>,
     mounts: &'p Mounts,
     or: Or,
+    dialect: Dialect,
     path: Vec<Box<[u8]>>,
     paths: HashMap<Vec<u8>, u32>,
     tests: Vec<FieldTest>,
     alternatives: Vec<Alternative>,
+    /// What stands in `$and` and `$not` inside `$or`.
+    checks: Vec<Check>,
+    /// What stands in `$and` and `$not` elsewhere.
+    parts: Vec<Part>,
+    /// How many `$and` and `$not` lie around.
+    depth: usize,
     /// Fields that may still be written into alternatives.
     combined_fields: usize,
     /// Sets of places of wildcards that may still be looked at.
     wildcard_places: usize,
+    /// How large the automata of expressions may still become.
+    automata: Budget,
 }
 
 impl<'p> Compiler<'p> {
+    /// Compiles a pattern of AWS's dialect.
     fn run(text: &'p [u8], mounts: &'p Mounts, or: Or) -> Result<Rules, CompileError> {
+        let mut compiler = Self::new(text, mounts, or, Dialect::Strict)?;
+        compiler.whole()?;
+        Ok(compiler.rules())
+    }
+
+    fn new(text: &'p [u8], mounts: &'p Mounts, or: Or, dialect: Dialect) -> Result<Self, CompileError> {
         let tokens = Tokens::new(text).map_err(|fault| {
             let mut refused = refusal(CompileCode::NotJson, "The pattern is not UTF-8".into());
             refused.position = fault.position;
             refused
         })?;
-        let mut compiler = Self {
+        Ok(Self {
             tokens,
             mounts,
             or,
+            dialect,
             path: Vec::new(),
             paths: HashMap::new(),
             tests: Vec::new(),
-            alternatives: vec![Alternative::new()],
+            alternatives: vec![Alternative::default()],
+            checks: Vec::new(),
+            parts: Vec::new(),
+            depth: 0,
             combined_fields: COMBINED_FIELDS_MAX,
             wildcard_places: WILDCARD_PLACES_MAX,
-        };
-        if compiler.next()? != Token::StartObject {
-            return Err(compiler.refuse("Filter is not an object"));
+            automata: Budget::default(),
+        })
+    }
+
+    fn whole(&mut self) -> Result<(), CompileError> {
+        if self.next()? != Token::StartObject {
+            return Err(self.refuse("Filter is not an object"));
         }
         // What follows the object is ignored, as in event-ruler.
-        compiler.object(Inside::Pattern)?;
-        Ok(compiler.finish())
+        self.object(Inside::Pattern)
     }
 
     /// Reads an object up to its end.
@@ -147,6 +219,10 @@ impl<'p> Compiler<'p> {
                 self.alternatives_of_or()?;
                 continue;
             }
+            if self.dialect == Dialect::Extended && (*name == *AND || *name == *NOT) {
+                self.nested(&name, inside)?;
+                continue;
+            }
             if inside == Inside::Or && RESERVED_IN_OR.iter().any(|reserved| reserved.as_bytes() == &*name) {
                 let name = String::from_utf8_lossy(&name).into_owned();
                 return Err(self.refuse(format!(
@@ -157,6 +233,68 @@ impl<'p> Compiler<'p> {
             self.field(inside)?;
             self.path.pop();
         }
+    }
+
+    /// Reads what `$and` or `$not` stands before.
+    fn nested(&mut self, name: &[u8], inside: Inside) -> Result<(), CompileError> {
+        let mut parts = Vec::new();
+        if name == NOT {
+            if self.next()? != Token::StartObject {
+                return Err(self.refuse("It must be an Object followed with $not."));
+            }
+            let not = Check::not(Check::all(
+                self.pattern_inside()?.into_iter().map(Part::into_check).collect(),
+            ));
+            parts.push(Part::checked(Rules::always(), not));
+        } else {
+            if self.next()? != Token::StartArray {
+                return Err(self.refuse("It must be an Array followed with $and."));
+            }
+            loop {
+                match self.next()? {
+                    Token::EndArray if parts.is_empty() => return Err(self.refuse("Empty arrays are not allowed")),
+                    Token::EndArray => break,
+                    Token::StartObject => parts.append(&mut self.pattern_inside()?),
+                    _ => return Err(self.refuse("Only JSON object is allowed in array of $and relationship.")),
+                }
+            }
+        }
+        if inside == Inside::Pattern {
+            self.parts.append(&mut parts);
+            return Ok(());
+        }
+        self.spend(self.alternatives.len())?;
+        let check = index(self.checks.len());
+        self.checks
+            .push(Check::all(parts.into_iter().map(Part::into_check).collect()));
+        for alternative in &mut self.alternatives {
+            alternative.checks.push(check);
+        }
+        Ok(())
+    }
+
+    /// Compiles an object inside `$and` or `$not`, whose opening brace is taken, by itself.
+    fn pattern_inside(&mut self) -> Result<Vec<Part>, CompileError> {
+        if self.depth == EXTENDED_DEPTH_MAX {
+            let message = format!("$and and $not are nested more than {EXTENDED_DEPTH_MAX} levels deep");
+            return Err(CompileError {
+                code: CompileCode::TooComplex,
+                ..self.refuse(message)
+            });
+        }
+        let around = (
+            std::mem::take(&mut self.paths),
+            std::mem::take(&mut self.tests),
+            std::mem::replace(&mut self.alternatives, vec![Alternative::default()]),
+            std::mem::take(&mut self.checks),
+            std::mem::take(&mut self.parts),
+        );
+        self.depth += 1;
+        let read = self.object(Inside::Pattern);
+        self.depth -= 1;
+        let parts = self.finish();
+        (self.paths, self.tests, self.alternatives, self.checks, self.parts) = around;
+        read.map(|()| parts)
     }
 
     /// Reads what a field's name stands before.
@@ -193,7 +331,7 @@ impl<'p> Compiler<'p> {
                 Token::StartObject => objects += 1,
                 _ => return Err(self.refuse("Only JSON object is allowed in array of $or relationship.")),
             }
-            self.spend(before.iter().map(BTreeMap::len).sum())?;
+            self.spend(before.iter().map(Alternative::len).sum())?;
             self.alternatives.clone_from(&before);
             self.object(Inside::Or)?;
             after.append(&mut self.alternatives);
@@ -254,16 +392,37 @@ impl<'p> Compiler<'p> {
         self.tests
             .push(FieldTest::new(self.mounts.resolve(&segments), operators));
         for alternative in &mut self.alternatives {
-            alternative.insert(path, test);
+            alternative.tests.insert(path, test);
         }
     }
 
+    /// What was read so far, as parts that must all hold. Nothing of it is kept.
+    fn finish(&mut self) -> Vec<Part> {
+        let mut parts = std::mem::take(&mut self.parts);
+        let checks = std::mem::take(&mut self.checks);
+        let of_alternatives: Vec<Vec<u32>> = self.alternatives.iter().map(|one| one.checks.clone()).collect();
+        let rules = self.rules();
+        if checks.is_empty() {
+            if !rules.is_always() || parts.is_empty() {
+                parts.push(Part::exact(rules));
+            }
+            return parts;
+        }
+        let with_checks = rules.alternatives.iter().zip(&of_alternatives).map(|(tests, own)| {
+            let own = own.iter().map(|check| checks[*check as usize].clone());
+            Check::all([Check::Rules(rules.only(tests))].into_iter().chain(own).collect())
+        });
+        let check = Check::any(with_checks.collect());
+        parts.push(Part::checked(rules, check));
+        parts
+    }
+
     /// Orders the tests by path and drops those that were replaced everywhere.
-    fn finish(self) -> Rules {
+    fn rules(&mut self) -> Rules {
         let mut order: Vec<u32> = self
             .alternatives
             .iter()
-            .flat_map(|alternative| alternative.values().copied())
+            .flat_map(|alternative| alternative.tests.values().copied())
             .collect();
         order.sort_unstable();
         order.dedup();
@@ -275,12 +434,12 @@ impl<'p> Compiler<'p> {
             .map(|(rank, test)| (*test, index(rank)))
             .collect();
         let alternatives = self.alternatives.iter().map(|alternative| {
-            let mut tests: Vec<u32> = alternative.values().map(|test| rank[test]).collect();
+            let mut tests: Vec<u32> = alternative.tests.values().map(|test| rank[test]).collect();
             tests.sort_unstable();
             tests.into()
         });
         let alternatives = alternatives.collect();
-        let mut tests: Vec<Option<FieldTest>> = self.tests.into_iter().map(Some).collect();
+        let mut tests: Vec<Option<FieldTest>> = std::mem::take(&mut self.tests).into_iter().map(Some).collect();
         let tests = order.iter().filter_map(|test| tests[*test as usize].take()).collect();
         Rules { tests, alternatives }
     }

@@ -96,23 +96,21 @@ impl Compiler<'_> {
         if let Some(types) = find("includedEventTypes") {
             parts.extend(self.types(types)?);
         }
-        let ends: [(&str, fn(Box<[u8]>) -> Operator, fn(Folded) -> Operator); 2] = [
-            ("subjectBeginsWith", Operator::Prefix, Operator::PrefixFolded),
-            ("subjectEndsWith", Operator::Suffix, Operator::SuffixFolded),
-        ];
-        for (name, exact, folded) in ends {
+        for name in ["subjectBeginsWith", "subjectEndsWith"] {
             let Some(value) = find(name) else { continue };
             let wanted = value.string(name)?;
-            if !wanted.is_empty() {
-                let operator = match is_case_sensitive {
-                    true => exact(wanted.into_bytes().into()),
-                    false => folded(Folded::new(wanted.as_bytes())),
-                };
-                parts.push(Part::exact(Rules::field(FieldTest::new(
-                    self.path("subject"),
-                    vec![operator],
-                ))));
+            if wanted.is_empty() {
+                continue;
             }
+            let folded = || Folded::new(wanted.as_bytes());
+            let exact = || wanted.as_bytes().into();
+            let operator = match (name, is_case_sensitive) {
+                ("subjectBeginsWith", true) => Operator::Prefix(exact()),
+                ("subjectBeginsWith", false) => Operator::PrefixFolded(folded()),
+                (_, true) => Operator::Suffix(exact()),
+                (_, false) => Operator::SuffixFolded(folded()),
+            };
+            parts.push(Part::exact(Rules::field(FieldTest::new(self.path("subject"), vec![operator]))));
         }
         if let Some(filters) = find("advancedFilters") {
             parts.extend(self.advanced(filters)?);

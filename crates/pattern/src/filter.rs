@@ -65,6 +65,11 @@ impl Part {
         }
     }
 
+    /// The whole condition as a check.
+    pub(crate) fn into_check(self) -> Check {
+        self.check.unwrap_or(Check::Rules(self.guard))
+    }
+
     /// Asks for the paths it needs: the guard's places in the order of its tests, then the check's.
     pub(crate) fn ask(&self, paths: &mut Paths) -> Box<[Place]> {
         let mut places: Vec<Place> = self.guard.tests.iter().map(|test| paths.ask(&test.path)).collect();
@@ -98,6 +103,12 @@ impl Filter {
     /// Compiles an EventBridge pattern, whose paths are rewritten through the mounts.
     pub fn eventbridge(json: &[u8], mounts: &Mounts) -> Result<Self, CompileError> {
         crate::eventbridge::compile(json, mounts).map(|rules| Self::from_parts(vec![Part::exact(rules)]))
+    }
+
+    /// Compiles a pattern of the extended dialect: EventBridge's language with `$and`, `$not`, `regex` (anywhere in the text, unless
+    /// anchored) and `{"wildcard": {"equals-ignore-case": …}}`.
+    pub fn eventbridge_extended(json: &[u8], mounts: &Mounts) -> Result<Self, CompileError> {
+        crate::eventbridge::compile_extended(json, mounts).map(Self::from_parts)
     }
 
     /// Compiles an Azure Event Grid filter: the JSON that an event subscription has under `filter`. The mounts name where `data`

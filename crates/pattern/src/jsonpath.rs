@@ -49,11 +49,6 @@ impl Query {
     pub(crate) fn explain(&self, document: &Document<'_>, work: &mut Work) -> Clause {
         explanation::explain(self, document, work)
     }
-
-    /// The query as it was written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 /// The names that every selected node has above it.

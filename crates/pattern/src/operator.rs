@@ -45,6 +45,7 @@ pub(crate) enum Exceptions {
     Suffixes(Box<[Box<[u8]>]>),
     Folded(Box<[Folded]>),
     Wildcards(Box<[Wildcard]>),
+    Extended(Box<[Extended]>),
 }
 
 /// One end of a numeric range.
@@ -111,6 +112,7 @@ impl Exceptions {
             Exceptions::Suffixes(suffixes) => suffixes.iter().any(|suffix| text.ends_with(suffix)),
             Exceptions::Folded(texts) => texts.iter().any(|known| known.equals(text)),
             Exceptions::Wildcards(wildcards) => wildcards.iter().any(|wildcard| wildcard.matches(text)),
+            Exceptions::Extended(extended) => extended.iter().any(|extended| extended.accepts(text)),
         }
     }
 }
@@ -167,6 +169,7 @@ impl fmt::Display for Exceptions {
                 list(f, texts, |f, text| quoted(f, text.text()))
             }),
             Exceptions::Wildcards(texts) => named(f, "wildcard", |f| list(f, texts, |f, text| quoted(f, text.text()))),
+            Exceptions::Extended(texts) => list(f, texts, |f, text| write!(f, "{text}")),
         }
     }
 }

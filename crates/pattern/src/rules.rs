@@ -116,6 +116,19 @@ impl Rules {
         })
     }
 
+    /// One alternative by itself.
+    pub(crate) fn only(&self, alternative: &[u32]) -> Self {
+        let tests: Vec<FieldTest> = alternative
+            .iter()
+            .map(|test| self.tests[*test as usize].clone())
+            .collect();
+        let count = u32::try_from(tests.len()).expect("compilers bound the tests of a filter");
+        Self {
+            tests,
+            alternatives: vec![(0..count).collect()],
+        }
+    }
+
     /// Whether one alternative asks for nothing, so that every document satisfies it.
     pub(crate) fn is_always(&self) -> bool {
         self.alternatives.iter().any(|alternative| alternative.is_empty())

@@ -93,7 +93,7 @@ impl Wildcard {
 }
 
 /// The pieces between stars, escapes resolved.
-fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut pieces = vec![Vec::new()];
     let mut at = 0;
     while let Some(byte) = text.get(at) {

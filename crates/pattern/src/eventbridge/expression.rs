@@ -1,13 +1,15 @@
 //! What may stand in the list of a field: plain values, and objects of one operator each.
 
-use super::Compiler;
+use super::{AND, Compiler, Dialect, NOT};
 use crate::address::{self, Network};
-use crate::error::CompileError;
+use crate::automaton::Automaton;
+use crate::error::{CompileCode, CompileError};
+use crate::extended::{Extended, WildcardFolded};
 use crate::fold::Folded;
 use crate::number::comparable;
 use crate::operator::{Bound, Bounds, Exceptions, Operator};
 use crate::tokens::Token;
-use crate::wildcard::Wildcard;
+use crate::wildcard::{self, Wildcard};
 
 const ONE_KEY: &str = "Only one key allowed in match expression";
 const TOO_MANY: &str = "Too many elements in numeric expression";
@@ -59,11 +61,10 @@ impl Compiler<'_> {
                 .map(|text| Operator::Folded(Folded::new(&text))),
             b"prefix" => self.affix("prefix", Operator::Prefix, Operator::PrefixFolded),
             b"suffix" => self.affix("suffix", Operator::Suffix, Operator::SuffixFolded),
-            b"wildcard" => {
-                let text = self.text("wildcard")?;
-                let wildcard = self.wildcard(&text)?;
-                self.end(ONE_KEY)?;
-                Ok(Operator::Wildcard(wildcard))
+            b"wildcard" => self.wildcard_operator(),
+            b"regex" if self.dialect == Dialect::Extended => {
+                let text = self.text_operator("regex")?;
+                Ok(Operator::Extended(Box::new(self.regex(&text)?)))
             }
             b"cidr" => {
                 let text = self.text("prefix")?;
@@ -80,15 +81,92 @@ impl Compiler<'_> {
 
     fn unknown_operator(&self, name: &str) -> CompileError {
         let lower = name.to_ascii_lowercase().replace('_', "-");
-        let nearest = OPERATORS
-            .iter()
-            .map(|known| (strsim::levenshtein(&lower, known), known))
-            .min();
+        let extended = if self.dialect == Dialect::Extended {
+            &["regex"][..]
+        } else {
+            &[]
+        };
+        let known = OPERATORS.iter().chain(extended);
+        let nearest = known.map(|known| (strsim::levenshtein(&lower, known), known)).min();
         let nearest = nearest.filter(|(edits, _)| *edits <= EDITS_MAX);
-        let suggestion = nearest.map(|(_, known)| format!("did you mean \"{known}\"?"));
+        let suggestion = match name {
+            "regex" => Some("regex is an operator of `dialect: extended`".into()),
+            _ if self.is_below_nested() => Some("$and and $not are operators of `dialect: extended`".into()),
+            _ => nearest.map(|(_, known)| format!("did you mean \"{known}\"?")),
+        };
         CompileError {
             suggestion,
             ..self.refuse(format!("Unrecognized match type {name}"))
+        }
+    }
+
+    /// Whether the field is called like an operator of the extended dialect.
+    fn is_below_nested(&self) -> bool {
+        let name = self.path.last().map(|name| &**name);
+        self.dialect == Dialect::Strict && (name == Some(AND) || name == Some(NOT))
+    }
+
+    /// Reads what `wildcard` stands before.
+    fn wildcard_operator(&mut self) -> Result<Operator, CompileError> {
+        let token = self.next()?;
+        if token != Token::StartObject {
+            let text = self.as_text(token, "wildcard")?;
+            let wildcard = self.wildcard(&text)?;
+            self.end(ONE_KEY)?;
+            return Ok(Operator::Wildcard(wildcard));
+        }
+        if self.dialect == Dialect::Strict {
+            return Err(CompileError {
+                suggestion: Some("wildcards whatever the case are of `dialect: extended`".into()),
+                ..self
+                    .as_text(token, "wildcard")
+                    .err()
+                    .unwrap_or_else(|| self.refuse(ONE_KEY))
+            });
+        }
+        let text = self.ignoring_case("wildcard")?;
+        self.end(ONE_KEY)?;
+        Ok(Operator::Extended(Box::new(self.wildcard_folded(&text)?)))
+    }
+
+    /// Reads the name `equals-ignore-case`, its text and the end of the object, whose opening brace is taken.
+    fn ignoring_case(&mut self, operator: &str) -> Result<Box<[u8]>, CompileError> {
+        match self.next()? {
+            Token::Name(name) if *name == *b"equals-ignore-case" => {}
+            Token::Name(name) => {
+                let name = String::from_utf8_lossy(&name);
+                return Err(self.refuse(format!("Unsupported {operator} pattern: {name}")));
+            }
+            _ => return Err(self.refuse(format!("{operator} expression name not found"))),
+        }
+        let text = self.text("equals-ignore-case")?;
+        self.end(ONE_KEY)?;
+        Ok(text)
+    }
+
+    fn wildcard_folded(&mut self, text: &[u8]) -> Result<Extended, CompileError> {
+        // The same texts are refused as where the case matters.
+        self.wildcard(text)?;
+        let pieces = wildcard::split(text).map_err(|message| self.refuse(message))?;
+        let folded = WildcardFolded::new(text, &pieces, &mut self.automata);
+        let folded = folded.map_err(|reason| self.too_large(reason))?;
+        Ok(Extended::WildcardFolded(folded))
+    }
+
+    fn regex(&mut self, text: &[u8]) -> Result<Extended, CompileError> {
+        let text = std::str::from_utf8(text).map_err(|_| self.refuse("regex must be well-formed Unicode"))?;
+        let automaton = Automaton::new(text, &mut self.automata).map_err(|reason| self.too_large(reason))?;
+        Ok(Extended::Regex(automaton))
+    }
+
+    fn too_large(&self, reason: String) -> CompileError {
+        let code = match reason.contains("too complex") {
+            true => CompileCode::TooComplex,
+            false => CompileCode::BadPattern,
+        };
+        CompileError {
+            code,
+            ..self.refuse(reason)
         }
     }
 
@@ -136,16 +214,7 @@ impl Compiler<'_> {
             self.end(ONE_KEY)?;
             return Ok(plain(text));
         }
-        match self.next()? {
-            Token::Name(name) if *name == *b"equals-ignore-case" => {}
-            Token::Name(name) => {
-                let name = String::from_utf8_lossy(&name);
-                return Err(self.refuse(format!("Unsupported {operator} pattern: {name}")));
-            }
-            _ => return Err(self.refuse(format!("{operator} expression name not found"))),
-        }
-        let text = self.text("equals-ignore-case")?;
-        self.end(ONE_KEY)?;
+        let text = self.ignoring_case(operator)?;
         self.end(ONE_KEY)?;
         Ok(folded(Folded::new(&text)))
     }
@@ -322,6 +391,11 @@ impl Compiler<'_> {
                 let texts = self.texts("wildcard match pattern must be a string")?;
                 let wildcards: Result<Vec<_>, _> = texts.iter().map(|text| self.wildcard(text)).collect();
                 Exceptions::Wildcards(wildcards?.into())
+            }
+            b"regex" if self.dialect == Dialect::Extended => {
+                let texts = self.texts("regex match pattern must be a string")?;
+                let regexes: Result<Box<[Extended]>, _> = texts.iter().map(|text| self.regex(text)).collect();
+                Exceptions::Extended(regexes?)
             }
             unknown => {
                 let unknown = String::from_utf8_lossy(unknown);

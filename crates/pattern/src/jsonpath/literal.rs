@@ -137,7 +137,7 @@ impl Parser<'_> {
             self.position = start;
             return Err(self.refuse("a malformed number"));
         }
-        Ok(Literal::Number(self.text()[start..self.position].as_bytes().into()))
+        Ok(Literal::Number(self.text().as_bytes()[start..self.position].into()))
     }
 
     fn digits(&mut self) -> usize {

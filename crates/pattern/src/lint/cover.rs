@@ -88,6 +88,7 @@ fn accepted_otherwise(exceptions: &Exceptions, texts_only: bool, accepted: impl 
         Exceptions::Suffixes(texts) => texts.iter().all(|text| accepted(&Operator::Suffix(text.clone()))),
         Exceptions::Folded(texts) => texts.iter().all(|text| accepted(&Operator::Folded(text.clone()))),
         Exceptions::Wildcards(texts) => texts.iter().all(|text| accepted(&Operator::Wildcard(text.clone()))),
+        Exceptions::Extended(_) => false,
     }
 }
 
@@ -105,6 +106,7 @@ fn excludes_no_more(out: &Exceptions, more: &Exceptions) -> bool {
         Exceptions::Wildcards(texts) => texts
             .iter()
             .any(|text| covers(&Operator::Wildcard(text.clone()), narrow)),
+        Exceptions::Extended(_) => false,
     };
     accepted_otherwise(out, false, excluded)
 }

@@ -4,6 +4,7 @@ mod agreement;
 mod arrays;
 mod documents;
 mod explaining;
+mod extended;
 mod linting;
 mod many;
 mod operators;
