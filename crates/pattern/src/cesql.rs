@@ -31,4 +31,8 @@ mod value;
 pub use expression::{Evaluation, Expression};
 pub use value::{Error, ErrorKind, Value};
 
+pub(crate) use expression::part;
 pub(crate) use program::Program;
+
+#[cfg(test)]
+mod tests;

@@ -166,24 +166,26 @@ impl Clause {
                 ))
             }
             ClauseKind::Not => Some("what must not match does".into()),
-            ClauseKind::All => self
-                .clauses
-                .iter()
-                .find_map(Clause::first_reason)
-                .or_else(|| self.note.clone()),
-            ClauseKind::Any => {
-                let failing = |clause: &Clause| clause.clauses.iter().filter(|inner| !inner.matched).count();
-                let nearest = self
-                    .clauses
-                    .iter()
-                    .min_by_key(|clause| failing(clause))?
-                    .first_reason()?;
-                Some(format!(
-                    "none of {} alternatives matches; in the nearest, {nearest}",
-                    self.clauses.len()
-                ))
+            ClauseKind::All => {
+                let inner = self.clauses.iter().find_map(Clause::first_reason);
+                inner.or_else(|| self.note.clone()).or_else(|| self.own_reason())
             }
+            ClauseKind::Any => self.nearest_reason().or_else(|| self.own_reason()),
         }
+    }
+
+    /// Why the alternative that is nearest to matching does not.
+    fn nearest_reason(&self) -> Option<String> {
+        let failing = |clause: &Clause| clause.clauses.iter().filter(|inner| !inner.matched).count();
+        let unmatched = self.clauses.iter().filter(|clause| !clause.matched);
+        let nearest = unmatched.min_by_key(|clause| failing(clause))?.first_reason()?;
+        let count = self.clauses.len();
+        Some(format!("none of {count} alternatives matches; in the nearest, {nearest}"))
+    }
+
+    /// The reason of an expression whose parts give none.
+    fn own_reason(&self) -> Option<String> {
+        self.path.is_some().then(|| self.expression_reason())
     }
 
     /// The first error of an expression's parts.
@@ -327,7 +329,7 @@ fn data_state(document: &Document<'_>) -> DataState {
     }
 }
 
-fn in_words(fault: Fault) -> String {
+pub(crate) fn in_words(fault: Fault) -> String {
     match fault.kind {
         FaultKind::End => "the text ends too early".into(),
         FaultKind::Character(byte, expected) => format!("{:?} instead of {expected}", char::from(byte)),

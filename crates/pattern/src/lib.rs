@@ -20,6 +20,7 @@ mod address;
 mod automaton;
 pub mod cesql;
 mod check;
+mod cloudevents;
 mod consistency;
 mod decimal;
 mod document;

@@ -120,6 +120,9 @@ pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 16;
 /// Attributes of one such conjunction.
 pub const CESQL_GUARD_FIELDS_MAX: usize = 8;
 
+/// Alternatives that nested `all` of the CloudEvents filter dialects multiply to in the index; past it one of its filters is indexed.
+pub const CLOUDEVENTS_COMBINATIONS_MAX: usize = 64;
+
 /// Findings that a lint tells; who has so many reads the first ones.
 pub const LINT_FINDINGS_MAX: usize = 100;
 

@@ -159,7 +159,7 @@ impl Program {
     }
 
     /// What holds if a value is, as a text, one of these.
-    fn is_text(&self, value: Shape<'_>, texts: Vec<String>) -> Guard {
+    fn is_text(&self, value: Shape<'_>, mut texts: Vec<String>) -> Guard {
         let Shape::Reference(reference) = value else {
             return Guard::ALWAYS;
         };
@@ -167,6 +167,8 @@ impl Program {
         if !attribute && !texts.iter().all(|text| is_only_text(text)) {
             return Guard::ALWAYS;
         }
+        texts.sort_unstable();
+        texts.dedup();
         let operators = texts.into_iter().map(|text| Operator::Text(text.into_bytes().into()));
         want(reference, operators.collect())
     }

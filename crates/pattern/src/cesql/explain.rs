@@ -14,7 +14,9 @@ struct Built {
     depth: usize,
     /// The operator whose operands its clauses are.
     chain: Option<Logic>,
-    /// A literal says nothing beside the text it stands in.
+    /// What its value is as a condition.
+    truth: bool,
+    /// A literal says nothing beside the text of an operation that it stands in.
     literal: bool,
 }
 
@@ -54,19 +56,23 @@ impl Program {
             Action::Logic(logic) => Some(logic),
             _ => None,
         };
+        let kind = kind(&step.action);
         let mut depth = 0;
         let mut clauses = Vec::new();
-        for built in operands {
+        for mut built in operands {
+            if kind != ClauseKind::Expression {
+                built.clause.matched &= built.truth;
+            }
             // a AND b AND c is one clause of three.
             let joins = chain.is_some() && built.chain == chain && clauses.is_empty() && built.clause.errors.is_empty();
             depth = depth.max(built.depth + usize::from(!joins));
-            match (joins, built.literal) {
-                (true, _) => clauses = built.clause.clauses,
-                (_, true) => {}
-                _ => clauses.push(built.clause),
+            if joins {
+                clauses = built.clause.clauses;
+            } else if !built.literal || kind != ClauseKind::Expression {
+                clauses.push(built.clause);
             }
         }
-        let mut clause = Clause::of(kind(&step.action), matched(seen), clauses);
+        let mut clause = Clause::of(kind, matched(seen), clauses);
         if depth > CESQL_EXPLAINED_DEPTH_MAX {
             clause.clauses.clear();
             clause.note = Some("deeper parts are not shown".into());
@@ -81,6 +87,9 @@ impl Program {
             clause,
             depth,
             chain,
+            truth: seen
+                .and_then(|seen| Datum::from(seen.value.as_ref()?).to_boolean())
+                .unwrap_or_default(),
             literal: matches!(step.action, Action::Literal(_)),
         }
     }
