@@ -7,6 +7,7 @@ use crate::{
 };
 use rows::bits;
 use rusqlite::{Connection, Row, StatementStatus, ToSql, params};
+use std::collections::BTreeSet;
 
 type Decode<T> = fn(&Row<'_>) -> Result<T, Error>;
 
@@ -82,27 +83,29 @@ pub(super) fn parked_at(connection: &Connection, partition: Partition, offset: u
     )
 }
 
-/// Keys from indexes alone, which no sum covers: they only say what to delete, and deleting what is not there does nothing.
+/// Keys from indexes alone, which no sum covers: they only say what to delete, and deleting what is not there does nothing. No
+/// index of dead letters begins with the partition, so all their keys are looked at: this is asked after a disaster.
 pub(super) fn held_from(connection: &Connection, partition: Partition, offset: u64) -> Result<Vec<DeliveryKey>, Error> {
-    let sql = "SELECT subscription, topic, partition, position, replay FROM parked
-               WHERE topic = ?1 AND partition = ?2 AND position >= ?3
-               UNION
-               SELECT subscription, topic, partition, position, replay FROM dead
-               WHERE topic = ?1 AND partition = ?2 AND position >= ?3";
+    let parked = "SELECT subscription, topic, partition, position, replay FROM parked
+                  WHERE topic = ? AND partition = ? AND position >= ?";
+    let dead = "SELECT subscription, topic, partition, position, replay FROM dead
+                WHERE topic = ? AND partition = ? AND position >= ?";
     let parameters = params![partition.topic, partition.index, rows::bound(offset)];
-    let mut keys = all(connection, sql, parameters, rows::key)?;
-    keys.sort_unstable();
-    Ok(keys)
+    let mut keys: BTreeSet<_> = all(connection, parked, parameters, rows::key)?.into_iter().collect();
+    keys.extend(all(connection, dead, parameters, rows::key)?);
+    Ok(keys.into_iter().collect())
 }
 
 /// Versions without the rows around them, which no sum covers: they only say what is still explained.
 pub(super) fn versions_held(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Revision>, Error> {
-    let sql = "SELECT version FROM parked WHERE subscription = ?1
-               UNION
-               SELECT version FROM dead WHERE subscription = ?1";
-    let mut versions = all(connection, sql, params![bits(subscription)], rows::version)?;
-    versions.sort_unstable();
-    Ok(versions)
+    let parked = "SELECT DISTINCT version FROM parked WHERE subscription = ?";
+    let dead = "SELECT DISTINCT version FROM dead WHERE subscription = ?";
+    let parameters = params![bits(subscription)];
+    let mut versions: BTreeSet<_> = all(connection, parked, parameters, rows::version)?
+        .into_iter()
+        .collect();
+    versions.extend(all(connection, dead, parameters, rows::version)?);
+    Ok(versions.into_iter().collect())
 }
 
 pub(super) fn ranges(connection: &Connection, subscription: SubscriptionId) -> Result<Vec<Range>, Error> {
