@@ -61,6 +61,24 @@ pub fn decode_batch(body: &Bytes) -> Result<Vec<Result<Event, Invalid>>, Invalid
         return Err(Invalid::new(codes::BATCH_TOO_LARGE, "body", rule));
     }
     let text = checked_text(body, BATCH_LEVELS).map_err(Invalid::body)?;
+    match decode_objects(body, text) {
+        Some(events) => Ok(events),
+        None => decode_entries(body, text),
+    }
+}
+
+/// The way of a batch in which nothing is wrong with the JSON: each entry is read once. `None`: it is to be read with care.
+fn decode_objects(body: &Bytes, text: &str) -> Option<Vec<Result<Event, Invalid>>> {
+    let objects = scan::objects(text, limits::BATCH_EVENTS_MAX)?;
+    let mut events = Vec::with_capacity(objects.len());
+    for object in objects {
+        let Members(members) = serde_json::from_str(object).ok()?;
+        events.push(event_of(body, members));
+    }
+    Some(events)
+}
+
+fn decode_entries(body: &Bytes, text: &str) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
     if !text.trim_start().starts_with('[') {
         return Err(Invalid::body("a batch is a JSON array of events"));
     }
@@ -84,6 +102,11 @@ fn decode_event(body: &Bytes, text: &str) -> Result<Event, Invalid> {
         return Err(Invalid::body("an event is a JSON object"));
     }
     let Members(members) = serde_json::from_str(text).map_err(|error| Invalid::body(error.to_string()))?;
+    event_of(body, members)
+}
+
+/// The event with these members, values unread, whose text lies in `body`.
+fn event_of(body: &Bytes, members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<Event, Invalid> {
     let mut parts = Parts::default();
     for (name, raw) in &members {
         parts.take(name, raw.get())?;

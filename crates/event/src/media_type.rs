@@ -73,9 +73,12 @@ impl<'a> MediaType<'a> {
     }
 }
 
+/// The one of nearly every event: recognised without a look at its syntax.
+pub(crate) const JSON: &str = "application/json";
+
 /// Whether a media type declares JSON.
 pub fn is_json(text: &str) -> bool {
-    MediaType::parse(text).is_some_and(|media_type| media_type.is_json())
+    text == JSON || MediaType::parse(text).is_some_and(|media_type| media_type.is_json())
 }
 
 /// Whether a media type declares text in UTF-8: `text/*`, XML, JavaScript, forms.

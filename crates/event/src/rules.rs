@@ -1,7 +1,7 @@
 //! The rules of CloudEvents 1.0 on single values, each as a function from a value to the rule it breaks. They allocate
 //! nothing and know no event.
 
-use crate::media_type::MediaType;
+use crate::media_type::{self, MediaType};
 
 /// A rule: `Err` says in words what is wrong with the value.
 pub(crate) type Rule = fn(&str) -> Result<(), &'static str>;
@@ -103,6 +103,9 @@ fn days_in(year: u32, month: u32) -> u32 {
 /// RFC 2046 media type, without space around it (HTTP would take it away) and without tabs (no attribute holds them). It is
 /// none of a CloudEvents format: in binary mode, also that of a stored record, the data would be taken for the event.
 pub(crate) fn media_type(value: &str) -> Result<(), &'static str> {
+    if value == media_type::JSON {
+        return Ok(());
+    }
     string(value)?;
     match MediaType::parse(value) {
         Some(_) if value.starts_with(' ') || value.ends_with(' ') => {

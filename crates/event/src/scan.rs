@@ -34,6 +34,27 @@ fn string_end(json: &[u8], start: usize) -> usize {
     json.len()
 }
 
+/// The texts of the objects in an array of at most `count_max` objects; `None` if it is anything else. Each has balanced
+/// brackets and is not looked into: if all of them are JSON, so is the array.
+pub(crate) fn objects(array: &str, count_max: usize) -> Option<Vec<&str>> {
+    let mut cursor = Cursor::new(array);
+    let mut objects = Vec::new();
+    let mut wanted = b'[';
+    loop {
+        (cursor.peek_token() == Some(wanted)).then_some(())?;
+        cursor.at += 1;
+        match cursor.peek_token()? {
+            b'{' if objects.len() < count_max => objects.push(cursor.value()?),
+            _ => return None,
+        }
+        if cursor.peek_token()? == b']' {
+            cursor.at += 1;
+            return cursor.peek_token().is_none().then_some(objects);
+        }
+        wanted = b',';
+    }
+}
+
 /// A reader of one value after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
@@ -92,6 +113,14 @@ impl<'a> Cursor<'a> {
         let ends =
             |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b'[' | b'{' | b'"') || byte.is_ascii_whitespace();
         self.at += rest.iter().position(ends).unwrap_or(rest.len()).max(1);
+    }
+
+    /// The next byte that is not what JSON takes for space.
+    fn peek_token(&mut self) -> Option<u8> {
+        let rest = self.json.as_bytes().get(self.at..)?;
+        let space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.at += rest.iter().take_while(space).count();
+        self.json.as_bytes().get(self.at).copied()
     }
 
     fn take(&mut self, wanted: u8) -> Option<()> {

@@ -1,7 +1,9 @@
 //! The bus beside a bare server and a bare client, in one run: ratios for `docs/benchmarks.md`.
 //!
 //! Every party is a process of its own, as in use: the load comes from this process, the bus is the real binary, the bare
-//! server and the receiver are this program started again. Rounds of the two sides alternate; medians are printed.
+//! server and the receiver are this program started again. Rounds of the two sides alternate; medians are printed. The
+//! load shares the processors with whoever answers it, so it does as little as it can: each connection has its request
+//! ready and writes new ids into it. `cargo bench -p trunkline --bench bus -- publish` (or `deliver`, `latency`) runs a part.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -29,6 +31,8 @@ const CONNECTIONS: usize = 64;
 const REQUESTS: u64 = 60_000;
 /// Events in a batch request.
 const BATCH: u64 = 100;
+/// Batch requests in a round: about as many seconds as the single ones take.
+const BATCHES: u64 = 3_000;
 /// Events delivered in a round.
 const DELIVERIES: u64 = 30_000;
 /// Rounds of each side.
@@ -49,17 +53,32 @@ fn main() {
         .expect("a runtime");
     match arguments.get(1).map(String::as_str) {
         Some("bare-server") => runtime.block_on(answer_everything()),
+        // For a profile: `load ADDRESS single|batch REQUESTS`, against a server that is there already.
+        Some("load") => runtime.block_on(load_alone(&arguments[2..])),
         Some("bare-client") => runtime.block_on(post_everything(&arguments[2], &arguments[3])),
         // `cargo test --benches` must not take minutes.
         _ if arguments.iter().any(|argument| argument == "--test") => {}
-        _ => runtime.block_on(compare()),
+        _ => runtime.block_on(compare(&arguments[1..])),
     }
 }
 
-async fn compare() {
-    publishing().await;
-    delivering().await;
-    latency().await;
+/// Runs the parts that are named, or all.
+async fn compare(arguments: &[String]) {
+    let named: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with('-'))
+        .collect();
+    let wanted = |part| named.is_empty() || named.contains(&part);
+    if wanted("publish") {
+        publishing().await;
+    }
+    if wanted("deliver") {
+        delivering().await;
+    }
+    if wanted("latency") {
+        latency().await;
+    }
 }
 
 // ---- publishing ----
@@ -69,9 +88,10 @@ async fn publishing() {
     let bus = Bus::start();
     let mut bare_rates = Vec::new();
     for round in 0..ROUNDS as u64 {
-        bare_rates.push(load(bare.address, REQUESTS, move |number| single(round, number)).await);
-        singles.push(load(bus.address, REQUESTS, move |number| single(round, number)).await);
-        batches.push(load(bus.address, REQUESTS / BATCH, move |number| batch(round, number)).await * BATCH as f64);
+        let (one, many) = (Template::single(round), Template::batch(round, "bench.batch"));
+        bare_rates.push(load(bare.address, REQUESTS, &one).await);
+        singles.push(load(bus.address, REQUESTS, &one).await);
+        batches.push(load(bus.address, BATCHES, &many).await * BATCH as f64);
     }
     let (bare, single, batch) = (median(bare_rates), median(singles), median(batches));
     println!("publish, 1 KiB binary CloudEvents, {CONNECTIONS} connections");
@@ -86,13 +106,25 @@ async fn publishing() {
     );
 }
 
+/// Publishes to a server that somebody else started, and prints the rate.
+async fn load_alone(arguments: &[String]) {
+    let address = arguments[0].parse().expect("an address");
+    let requests = arguments[2].parse().expect("a number");
+    let round = u64::from(std::process::id());
+    let rate = match arguments[1].as_str() {
+        "batch" => load(address, requests, &Template::batch(round, "bench.batch")).await * BATCH as f64,
+        _ => load(address, requests, &Template::single(round)).await,
+    };
+    println!("{rate:.0} events/s");
+}
+
 /// Sends requests over all connections, one in flight on each; requests a second.
-async fn load(address: SocketAddr, requests: u64, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> f64 {
-    let (next, make) = (Arc::new(AtomicU64::new(0)), Arc::new(make));
+async fn load(address: SocketAddr, requests: u64, template: &Template) -> f64 {
+    let next = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let workers: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let (next, make) = (next.clone(), make.clone());
+            let (next, mut request) = (next.clone(), template.clone());
             tokio::spawn(async move {
                 let mut stream = TcpStream::connect(address).await.expect("it listens");
                 stream.set_nodelay(true).expect("a socket option");
@@ -102,7 +134,7 @@ async fn load(address: SocketAddr, requests: u64, make: impl Fn(u64) -> Vec<u8> 
                     if number >= requests {
                         return;
                     }
-                    stream.write_all(&make(number)).await.expect("written");
+                    stream.write_all(request.numbered(number)).await.expect("written");
                     read_answer(&mut stream, &mut buffer).await;
                 }
             })
@@ -142,33 +174,65 @@ fn data() -> String {
     format!("{{\"filler\":\"{}\"}}", "x".repeat(DATA_BYTES - 13))
 }
 
-fn single(round: u64, number: u64) -> Vec<u8> {
-    let data = data();
-    format!(
-        "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nce-specversion: 1.0\r\nce-id: {round}-{number}\r\n\
-         ce-source: /bench\r\nce-type: bench.single\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{data}",
-        data.len()
-    )
-    .into_bytes()
+/// A whole request whose events' ids all end in the number of the request, which is written over for each.
+#[derive(Clone)]
+struct Template {
+    bytes: Vec<u8>,
+    /// Where the numbers stand.
+    numbers: Vec<usize>,
 }
 
-fn batch(round: u64, number: u64) -> Vec<u8> {
-    let data = data();
-    let events: Vec<String> = (0..BATCH)
-        .map(|index| {
-            format!(
-                "{{\"specversion\":\"1.0\",\"id\":\"b{round}-{number}-{index}\",\"source\":\"/bench\",\"type\":\"bench.batch\",\
-                 \"datacontenttype\":\"application/json\",\"data\":{data}}}"
-            )
-        })
-        .collect();
-    let body = format!("[{}]", events.join(","));
-    format!(
-        "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/cloudevents-batch+json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+impl Template {
+    /// Stands for a request's number in a text.
+    const NUMBER: &str = "00000000";
+
+    fn single(round: u64) -> Template {
+        let data = data();
+        let length = data.len();
+        Template::new(format!(
+            "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nce-specversion: 1.0\r\nce-id: {round}-#{}\r\n\
+             ce-source: /bench\r\nce-type: bench.single\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n\
+             {data}",
+            Template::NUMBER
+        ))
+    }
+
+    fn batch(round: u64, event_type: &str) -> Template {
+        let data = data();
+        let events: Vec<String> = (0..BATCH)
+            .map(|index| {
+                format!(
+                    "{{\"specversion\":\"1.0\",\"id\":\"b{round}-{index}-#{}\",\"source\":\"/bench\",\"type\":\"{event_type}\",\
+                     \"datacontenttype\":\"application/json\",\"data\":{data}}}",
+                    Template::NUMBER
+                )
+            })
+            .collect();
+        let body = format!("[{}]", events.join(","));
+        Template::new(format!(
+            "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/cloudevents-batch+json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    fn new(text: String) -> Template {
+        let mark = format!("#{}", Template::NUMBER);
+        let numbers = text.match_indices(&mark).map(|(at, _)| at + 1).collect();
+        Template {
+            numbers,
+            bytes: text.into_bytes(),
+        }
+    }
+
+    /// The request with this number.
+    fn numbered(&mut self, number: u64) -> &[u8] {
+        let digits = format!("{number:08}");
+        for at in &self.numbers {
+            self.bytes[*at..*at + digits.len()].copy_from_slice(digits.as_bytes());
+        }
+        &self.bytes
+    }
 }
 
 // ---- delivering ----
@@ -192,13 +256,8 @@ async fn delivering() {
         };
         let name = format!("subscriptions/bench-{round}");
         bus.put(&name, &subscription(false)).await;
-        load(bus.address, DELIVERIES / BATCH, move |number| {
-            let text = String::from_utf8(batch(100 + round, number)).expect("text");
-            text.replace("bench.batch", &format!("bench.{round}"))
-                .into_bytes()
-                .pipe(fix_length)
-        })
-        .await;
+        let events = Template::batch(100 + round, &format!("bench.{round}"));
+        load(bus.address, DELIVERIES / BATCH, &events).await;
         received.store(0, Ordering::SeqCst);
         let began = Instant::now();
         bus.put(&name, &subscription(true)).await;
@@ -219,30 +278,6 @@ async fn delivering() {
         ours / bare
     );
 }
-
-/// A replaced word of another length changes the content length.
-fn fix_length(request: Vec<u8>) -> Vec<u8> {
-    let text = String::from_utf8(request).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    let lines: Vec<String> = head
-        .split("\r\n")
-        .map(|line| {
-            if line.starts_with("content-length") {
-                format!("content-length: {}", body.len())
-            } else {
-                line.into()
-            }
-        })
-        .collect();
-    format!("{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
-}
-
-trait Pipe: Sized {
-    fn pipe<T>(self, function: impl FnOnce(Self) -> T) -> T {
-        function(self)
-    }
-}
-impl Pipe for Vec<u8> {}
 
 async fn wait_for(count: &AtomicU64, wanted: u64) {
     let deadline = Instant::now() + Duration::from_secs(120);

@@ -321,3 +321,34 @@ fn data_that_belies_its_form_goes_out_as_base64() {
     assert_eq!(event.data().map(|data| data.form), Some(DataForm::Binary));
     assert_eq!(event.id(), "1");
 }
+
+/// What is read with care is read the same.
+#[test]
+fn a_batch_is_the_same_however_it_is_read() {
+    let good = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":["]",{"b":"\\\""}]}}"#;
+    let bad = r#"{"specversion":"1.0","id":"1","source":"/s"}"#;
+    let batches = [
+        format!("[{good}]"),
+        format!(" [ {good} ,\n\t{bad}\r, {good} ] "),
+        format!("[{good},5]"),
+        format!("[{good},{good}"),
+        format!("[{good},]"),
+        format!("[{good}]x"),
+        format!("[{good} {good}]"),
+        format!("[\u{c}{good}]"),
+        format!("[{good},{{\"a\":tru}}]"),
+        format!("[{good},{{\"\\ud800\":1}}]"),
+        format!("[{good}}}"),
+        "[]".to_owned(),
+        good.to_owned(),
+    ];
+    for batch in batches {
+        let body = Bytes::from(batch.clone());
+        let text = std::str::from_utf8(&body).expect("text");
+        assert_eq!(decode_batch(&body), decode_entries(&body, text), "{batch}");
+    }
+    let several = Bytes::from(format!("[{good},{bad}]"));
+    let entries = decode_batch(&several).expect("it is JSON");
+    assert!(entries[0].is_ok() && entries[1].is_err());
+    assert!(decode_objects(&several, std::str::from_utf8(&several).expect("text")).is_some());
+}

@@ -17,7 +17,7 @@ use assemble::Assembled;
 use bytes::Bytes;
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Answers beyond this many are given by another thread, so that the next group need not wait for the wake-ups.
@@ -25,6 +25,9 @@ const ANSWERS_INLINE: usize = 32;
 
 /// Groups whose answers, with what was asked, may wait for that thread: their records are up to 72 MiB each.
 pub const ANSWERS_WAITING: usize = 4;
+
+/// When no large frame was written for so long, the memory for such is given back.
+const BUFFERS_UNUSED: Duration = Duration::from_secs(2);
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,10 +219,13 @@ impl Committer {
             batches: assembled.batches.len() as u32,
             copies: assembled.copies,
         };
-        frame::finish(&mut assembled.frame, file.epoch, header);
-        debug_assert_eq!(assembled.frame.len() as u64, len, "the frame's size was foreseen");
+        let frame = assembled.frame.as_mut().expect("there are records, and no sync yet");
+        let origin = frame.origin();
+        frame::finish(frame.inner(), origin, file.epoch, header);
+        let frame: &[u8] = (*frame).as_ref();
+        debug_assert_eq!(frame.len() as u64, len, "the frame's size was foreseen");
         let began = Instant::now();
-        let written = file.file.write_all_at(&assembled.frame, at);
+        let written = file.file.write_pages_at(frame, at);
         if let Err(failure) = written.and_then(|()| file.file.sync_data()) {
             // After a write that the volume had no room for, nothing was synced, and the next frame goes to the same place.
             // After anything else it is unknown what the disk holds: no later write may build on it.
@@ -293,7 +299,7 @@ impl Committer {
 
     /// Shows a durable group: tail, high-water marks, identities, feeds; then hands it to the flusher.
     fn publish(&mut self, assembled: &mut Assembled) {
-        let bytes = Bytes::from(std::mem::take(&mut assembled.frame));
+        let bytes = Bytes::from_owner(assembled.frame.take().expect("it was synced just now"));
         for batch in &assembled.batches {
             let slot = self.slots[batch.slot as usize].as_ref().expect("it was loaded");
             let mut state = slot.partition.state();
@@ -376,9 +382,15 @@ pub fn give(answers: Answers) {
 pub fn run(mut committer: Committer) {
     let shared = committer.shared.clone();
     let _ending = Ending::new(&shared, "the commit");
+    let mut looked = Instant::now();
     loop {
         match committer.step() {
             Step::Idle => {
+                // Also when a little always comes.
+                if shared.queue.is_quiet_for(BUFFERS_UNUSED) || looked.elapsed() > BUFFERS_UNUSED {
+                    looked = Instant::now();
+                    shared.buffers.release_unused();
+                }
                 if !shared.queue.wait(|| false) {
                     break;
                 }

@@ -1,13 +1,16 @@
 //! The one way to files: a real disk, or a simulated one that loses, tears and refuses on purpose. It knows names and
 //! bytes, nothing of journals.
 
+mod real;
 mod simulated;
 
+use super::format::PAGE;
 use crate::{DiskSpace, Error};
+use real::RealFile;
 use rustix::io::Errno;
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,7 +43,7 @@ pub struct File {
 
 #[derive(Clone, Debug)]
 enum Inner {
-    Real(Arc<fs::File>),
+    Real(Arc<RealFile>),
     Simulated(SimulatedFile),
 }
 
@@ -260,7 +263,7 @@ impl Disk {
             opened => opened?,
         };
         let locked = match &file.inner {
-            Inner::Real(real) => match real.try_lock() {
+            Inner::Real(real) => match real.file().try_lock() {
                 Ok(()) => Ok(true),
                 Err(fs::TryLockError::WouldBlock) => Ok(false),
                 Err(fs::TryLockError::Error(error)) => Err(error),
@@ -291,7 +294,7 @@ impl Disk {
 
 impl Inner {
     fn real(file: fs::File) -> Self {
-        Self::Real(Arc::new(file))
+        Self::Real(Arc::new(RealFile::new(file)))
     }
 }
 
@@ -321,6 +324,27 @@ impl File {
         Ok(())
     }
 
+    /// Writes whole pages at a page boundary, past the page cache where the system can and the memory begins on a page, else
+    /// as [`write_all_at`](Self::write_all_at) does. One thread at a time may write a file.
+    pub fn write_pages_at(&self, mut pages: &[u8], mut position: u64) -> Outcome<()> {
+        debug_assert!(position.is_multiple_of(PAGE), "a page begins there");
+        if let Inner::Real(file) = &self.inner {
+            while !pages.is_empty() {
+                match file.write_directly_at(pages, position) {
+                    None => break,
+                    Some(Ok(0)) => return Err(Failure::new("write", &self.path, io::ErrorKind::WriteZero.into())),
+                    Some(Ok(count)) => {
+                        pages = &pages[count..];
+                        position += count as u64;
+                    }
+                    Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Some(Err(error)) => return Err(Failure::new("write", &self.path, error)),
+                }
+            }
+        }
+        self.write_all_at(pages, position)
+    }
+
     /// Reads up to `bytes.len()` bytes; fewer only at the end of the file. Pages that the medium cannot give are read as
     /// zeros: all that is read here is behind a checksum, which then tells the damage like any other.
     pub fn read_at(&self, bytes: &mut [u8], position: u64) -> Outcome<usize> {
@@ -338,7 +362,7 @@ impl File {
         let end = bytes.len().min(left);
         let mut at = 0;
         while at < end {
-            let page_end = (position + at as u64 + 1).next_multiple_of(super::format::PAGE) - position;
+            let page_end = (position + at as u64 + 1).next_multiple_of(PAGE) - position;
             let page_end = usize::try_from(page_end).unwrap_or(usize::MAX).min(end);
             match self.try_read_at(&mut bytes[at..page_end], position + at as u64) {
                 Err(failure) if failure.is_unreadable() => bytes[at..page_end].fill(0),
@@ -379,7 +403,7 @@ impl File {
     /// Its size.
     pub fn size(&self) -> Outcome<u64> {
         match &self.inner {
-            Inner::Real(file) => file.metadata().map(|metadata| metadata.len()),
+            Inner::Real(file) => file.file().metadata().map(|metadata| metadata.len()),
             Inner::Simulated(file) => file.len(),
         }
         .named("measure", &self.path)
@@ -388,7 +412,7 @@ impl File {
     /// Cuts it, or fills it up with zeros.
     pub fn set_len(&self, len: u64) -> Outcome<()> {
         match &self.inner {
-            Inner::Real(file) => file.set_len(len),
+            Inner::Real(file) => file.file().set_len(len),
             Inner::Simulated(file) => file.set_len(len),
         }
         .named("cut", &self.path)
@@ -397,7 +421,7 @@ impl File {
     /// Makes its bytes durable (`fdatasync`).
     pub fn sync_data(&self) -> Outcome<()> {
         match &self.inner {
-            Inner::Real(file) => file.sync_data(),
+            Inner::Real(file) => file.file().sync_data(),
             Inner::Simulated(file) => file.sync(),
         }
         .named("sync", &self.path)
@@ -406,7 +430,7 @@ impl File {
     /// Makes its bytes and its size durable (`fsync`).
     pub fn sync_all(&self) -> Outcome<()> {
         match &self.inner {
-            Inner::Real(file) => file.sync_all(),
+            Inner::Real(file) => file.file().sync_all(),
             Inner::Simulated(file) => file.sync(),
         }
         .named("sync", &self.path)
@@ -414,11 +438,12 @@ impl File {
 
     /// Really writes zeros up to `len`, so that later writes need no new blocks and their syncs touch no metadata.
     pub fn preallocate(&self, len: u64) -> Outcome<()> {
-        let zeros = vec![0; PREALLOCATE_CHUNK];
+        let zeros = vec![0; PREALLOCATE_CHUNK + PAGE as usize];
+        let zeros = &zeros[zeros.as_ptr().align_offset(PAGE as usize)..];
         let mut position = 0;
         while position < len {
             let count = (len - position).min(PREALLOCATE_CHUNK as u64) as usize;
-            self.write_all_at(&zeros[..count], position)?;
+            self.write_pages_at(&zeros[..count], position)?;
             position += count as u64;
         }
         Ok(())

@@ -4,6 +4,7 @@
 mod merge;
 mod runs;
 mod segments;
+mod staging;
 
 pub use runs::identified;
 
@@ -259,7 +260,16 @@ impl Flusher {
         let gone: Vec<_> = state.segments.drain(..count).collect();
         state.damage.retain(|damage| damage.to > start);
         let none_left = state.segments.is_empty();
+        let within = state.segments.back().filter(|last| !last.sealed && last.base < start);
+        let rolled = within.cloned();
         drop(state);
+        if let Some(segment) = rolled {
+            // What comes goes into another, so that this one can go.
+            match self.close_segment(partition, segment) {
+                Err(failure) if failure.is_shortage() => {}
+                closed => closed?,
+            }
+        }
         for segment in &gone {
             self.obsolete
                 .push(self.shared.layout.segment(partition.id, segment.base));

@@ -117,8 +117,8 @@ pub fn put_copy(out: &mut Vec<u8>, batch: u32, record: u32) {
     out.put_u32(record);
 }
 
-/// Fills in the header at the front of `out`, whose body is complete, and pads it to whole pages.
-pub fn finish(out: &mut Vec<u8>, epoch: Epoch, header: FrameHeader) {
+/// Fills in the header at the front of a frame, whose body is complete to the end of `out`, and pads it to whole pages.
+pub fn finish(out: &mut Vec<u8>, origin: usize, epoch: Epoch, header: FrameHeader) {
     let mut front = Vec::with_capacity(HEADER_LEN);
     front.put_u32(MAGIC);
     front.put_u32(VERSION);
@@ -132,10 +132,12 @@ pub fn finish(out: &mut Vec<u8>, epoch: Epoch, header: FrameHeader) {
     front.put_u32(0);
     let crc = header_checksum(&front, epoch.salt);
     front.put_u32(crc);
-    out[..CRC_AT].copy_from_slice(&front);
-    let crc = checksum(&out[..HEADER_LEN + header.body_len], epoch.salt);
-    out[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
-    out.resize(out.len().next_multiple_of(PAGE as usize), 0);
+    let frame = &mut out[origin..];
+    frame[..CRC_AT].copy_from_slice(&front);
+    let crc = checksum(frame, epoch.salt);
+    frame[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+    let len = frame.len().next_multiple_of(PAGE as usize);
+    out.resize(origin + len, 0);
 }
 
 /// The checksum that a header should have.
@@ -210,7 +212,7 @@ mod tests {
             batches: 1,
             copies: 1,
         };
-        finish(&mut out, EPOCH, header);
+        finish(&mut out, 0, EPOCH, header);
         out
     }
 

@@ -131,7 +131,7 @@ pub fn frames_samples() -> Vec<Vec<u8>> {
             batches: 2,
             copies,
         };
-        frame::finish(&mut out, EPOCH, header);
+        frame::finish(&mut out, 0, EPOCH, header);
         out
     };
     vec![one(BASE + 1, 0), [one(BASE + 1, 1), one(BASE + 2, 0)].concat()]

@@ -1,17 +1,18 @@
 //! Recognising duplicates: the map of the window, and the identities of durable records that no run holds yet. What a
 //! duplicate is answered is the commit's.
 
+mod map;
+
 use super::{
     disk::{Disk, File},
     run::{Filter, Identified, Run, RunError},
 };
 use crate::{AppendTime, Identity, Offset, PartitionId, Position};
+use map::{FirstMap, Key};
 use std::{
-    collections::{HashMap, VecDeque, hash_map},
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-type Key = (u32, u128);
 
 /// Where the first record with an identity stands, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,14 @@ impl First {
     fn order(&self) -> (AppendTime, PartitionId, Offset) {
         (self.append_time, self.position.partition, self.position.offset)
     }
+}
+
+/// The identities that one frame brought.
+#[derive(Debug)]
+struct Arrivals {
+    append_time: AppendTime,
+    sequence: u64,
+    keys: Vec<Key>,
 }
 
 /// A run with its filter; open, because it may be merged into another at any moment.
@@ -50,9 +59,9 @@ pub struct Deduplication {
     disk: Disk,
     window: AppendTime,
     max: usize,
-    map: HashMap<Key, First>,
-    /// When which frame brought which identity, oldest first.
-    order: VecDeque<(AppendTime, u64, Key)>,
+    map: FirstMap,
+    /// Which identities came when, oldest first.
+    order: VecDeque<Arrivals>,
     /// Append time of the newest identity that left before its time.
     evicted: Option<AppendTime>,
     /// Frames up to here are in runs.
@@ -70,7 +79,7 @@ impl Deduplication {
             disk,
             window,
             max,
-            map: HashMap::new(),
+            map: FirstMap::new(),
             order: VecDeque::new(),
             evicted: None,
             in_runs: 0,
@@ -86,8 +95,8 @@ impl Deduplication {
 
     /// The first record with this identity within the window.
     pub fn find(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
-        if let Some(first) = self.map.get(&(bus, identity.unique)) {
-            return Ok(Some(*first).filter(|first| now - first.append_time < self.window));
+        if let Some(first) = self.map.get(&Key::new(bus, identity.unique)) {
+            return Ok(Some(first).filter(|first| now - first.append_time < self.window));
         }
         if self.evicted.is_none_or(|evicted| now - evicted >= self.window) {
             return Ok(None);
@@ -114,42 +123,46 @@ impl Deduplication {
 
     /// Notes an identity that the frame `sequence` brings, unless one within the window is known.
     pub fn insert(&mut self, bus: u32, unique: u128, first: First, sequence: u64) {
-        let key = (bus, unique);
-        match self.map.entry(key) {
-            hash_map::Entry::Occupied(known) if first.append_time - known.get().append_time < self.window => return,
-            hash_map::Entry::Occupied(mut known) => {
-                known.insert(first);
-            }
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(first);
+        let (key, append_time) = (Key::new(bus, unique), first.append_time);
+        let within = |known: First| append_time - known.append_time < self.window;
+        if !self.map.insert_unless(key, first, within) {
+            return;
+        }
+        match self.order.back_mut() {
+            Some(last) if (last.append_time, last.sequence) == (append_time, sequence) => last.keys.push(key),
+            last => {
+                last.into_iter().for_each(|last| last.keys.shrink_to_fit());
+                let keys = vec![key];
+                self.order.push_back(Arrivals {
+                    append_time,
+                    sequence,
+                    keys,
+                });
             }
         }
-        self.order.push_back((first.append_time, sequence, key));
     }
 
     /// Takes back an identity whose frame was refused.
     pub fn remove(&mut self, bus: u32, unique: u128, refused: First) {
-        let key = (bus, unique);
-        if self.map.get(&key) == Some(&refused) {
-            self.map.remove(&key);
-        }
+        self.map.remove_if(&Key::new(bus, unique), |known| known == refused);
     }
 
     /// Forgets what has left the window, and what is too much and in a run.
     pub fn expire(&mut self, now: AppendTime) {
-        while let Some((time, sequence, key)) = self.order.front().copied() {
+        while let Some(oldest) = self.order.front_mut() {
+            let time = oldest.append_time;
             let over = now - time >= self.window;
-            let evictable = self.map.len() > self.max && sequence <= self.in_runs;
+            let evictable = self.map.len() > self.max && oldest.sequence <= self.in_runs;
             if !over && !evictable {
                 break;
             }
             if !over {
                 self.evicted = Some(time);
             }
-            self.order.pop_front();
-            // A newer one may stand under the same key.
-            if self.map.get(&key).is_some_and(|first| first.append_time == time) {
-                self.map.remove(&key);
+            match oldest.keys.pop() {
+                // A newer one may stand under the same key.
+                Some(key) => self.map.remove_if(&key, |first| first.append_time == time),
+                None => drop(self.order.pop_front()),
             }
         }
     }
@@ -236,7 +249,7 @@ impl Recent {
 
     /// Copies of all of frames up to `sequence`.
     pub fn through(&self, sequence: u64) -> Vec<Identified> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(self.count_through(sequence));
         self.each_frame(|(frame, identities)| {
             if *frame <= sequence {
                 found.extend_from_slice(identities);

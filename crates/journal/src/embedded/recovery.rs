@@ -143,6 +143,7 @@ fn share(
     let write_ahead = WriteAheadSet::new(&settings, &layout, stale, next_number, found.next_slot);
     let clock = AppendClock::new(settings.clock.read(), append_time);
     Arc::new(Shared {
+        buffers: Arc::default(),
         layout,
         registry: Registry::default(),
         queue: Queue::default(),

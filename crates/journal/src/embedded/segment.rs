@@ -72,13 +72,21 @@ pub fn front(bytes: &[u8], partition: PartitionId, base: Offset) -> Front {
     }
 }
 
+/// What stands before a batch.
+pub fn entry_head(append_time: AppendTime, batch: &[u8]) -> [u8; ENTRY_LEN] {
+    let mut head = [0; ENTRY_LEN];
+    let len = u32::try_from(batch.len()).expect("a batch is below 4 GiB");
+    head[..8].copy_from_slice(&append_time.to_le_bytes());
+    head[8..12].copy_from_slice(&len.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head[..12]), &batch[..GUARDED.min(batch.len())]);
+    head[12..].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
 /// Appends an entry.
+#[cfg(any(test, feature = "conformance"))]
 pub fn put_entry(out: &mut Vec<u8>, append_time: AppendTime, batch: &[u8]) {
-    let start = out.len();
-    out.put_i64(append_time);
-    out.put_u32(u32::try_from(batch.len()).expect("a batch is below 4 GiB"));
-    let crc = crc32c::crc32c(&out[start..]);
-    out.put_u32(crc32c::crc32c_append(crc, &batch[..GUARDED.min(batch.len())]));
+    out.extend_from_slice(&entry_head(append_time, batch));
     out.extend_from_slice(batch);
 }
 

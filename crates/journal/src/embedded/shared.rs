@@ -1,6 +1,7 @@
 //! What commit, flusher, readers and callers share: partitions, queues, health, counters. It decides nothing.
 
 use super::{
+    buffers::Buffers,
     clock::AppendClock,
     disk::Failure,
     format::Layout,
@@ -44,6 +45,8 @@ pub struct Shared {
     pub index_writer: Mutex<()>,
     /// The write-ahead files.
     pub write_ahead: WriteAheadSet,
+    /// Memory of frames and of what the flusher writes.
+    pub buffers: Arc<Buffers>,
     /// Append time.
     pub clock: Mutex<AppendClock>,
     /// Feeds of readers at the tail.
@@ -256,6 +259,17 @@ impl Queue {
         }
         state.bytes -= bytes;
         bytes
+    }
+
+    /// Waits at most this long for an arrival or the end; true if neither came.
+    pub fn is_quiet_for(&self, time: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state.waiting = true;
+        let quiet = |state: &mut QueueState| state.requests.is_empty() && !state.closed;
+        let waited = self.arrived.wait_timeout_while(state, time, quiet);
+        let (state, ended) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        ended.timed_out()
     }
 
     /// Waits for an arrival or the end; false at the end, when nothing is left.

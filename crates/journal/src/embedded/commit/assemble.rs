@@ -4,6 +4,7 @@ use super::{Answers, Committer, SlotState};
 use crate::{
     AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Position, batch,
     embedded::{
+        buffers::PageBuffer,
         format::PAGE,
         frame,
         identities::First,
@@ -20,7 +21,7 @@ use std::sync::atomic::Ordering;
 pub(super) struct Assembled {
     pub(super) append_time: AppendTime,
     /// A frame with the header still open.
-    pub(super) frame: Vec<u8>,
+    pub(super) frame: Option<PageBuffer>,
     pub(super) batches: Vec<GroupBatch>,
     pub(super) copies: u32,
     pub(super) body_len: usize,
@@ -39,6 +40,7 @@ impl Committer {
         self.refresh_identities(append_time);
         let mut assembled = Assembled::nothing();
         assembled.append_time = append_time;
+        assembled.identities = Vec::with_capacity(taken.iter().map(|request| request.slots.len()).sum());
         let mut outcomes = Vec::with_capacity(taken.len());
         for (request, place) in taken.iter().zip(0..) {
             outcomes.push(self.place_request(request, place, &mut assembled));
@@ -166,9 +168,10 @@ impl Committer {
 
     /// Seals the placed records into the body of a frame.
     fn seal(&mut self, requests: &[Request], bytes: usize, assembled: &mut Assembled) {
-        let out = &mut assembled.frame;
-        out.reserve(frame_estimate(bytes, requests.len()));
-        out.resize(frame::HEADER_LEN, 0);
+        let mut frame = self.shared.buffers.take(frame_estimate(bytes, requests.len()));
+        let origin = frame.origin();
+        let out = frame.inner();
+        out.resize(origin + frame::HEADER_LEN, 0);
         let mut copies = Vec::new();
         self.touched.sort_unstable();
         for slot in self.touched.drain(..) {
@@ -188,7 +191,7 @@ impl Committer {
                 let next = base + batch.len() as u64;
                 assembled.batches.push(GroupBatch {
                     slot,
-                    start: u32::try_from(start).expect("a frame is below 4 GiB"),
+                    start: u32::try_from(start - origin).expect("a frame is below 4 GiB"),
                     len: u32::try_from(len).expect("a frame is below 4 GiB"),
                     base,
                     next,
@@ -202,7 +205,8 @@ impl Committer {
             .iter()
             .for_each(|(batch, record)| frame::put_copy(out, *batch, *record));
         assembled.copies = copies.len() as u32;
-        assembled.body_len = out.len() - frame::HEADER_LEN;
+        assembled.body_len = out.len() - origin - frame::HEADER_LEN;
+        assembled.frame = Some(frame);
     }
 }
 
@@ -211,7 +215,7 @@ impl Assembled {
     pub(super) fn nothing() -> Self {
         Self {
             append_time: 0,
-            frame: Vec::new(),
+            frame: None,
             batches: Vec::new(),
             copies: 0,
             body_len: 0,

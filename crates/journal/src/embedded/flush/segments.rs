@@ -1,6 +1,6 @@
 //! The flusher's hand on segments: growing, closing, opening and syncing them.
 
-use super::{Active, Flusher};
+use super::{Active, Flusher, staging::Staging};
 use crate::{
     AppendTime, Offset,
     embedded::{
@@ -37,8 +37,9 @@ impl Flusher {
                 .map_or((0, 0), |(group, batch)| (batch.base, group.append_time));
             let mut segment = self.segment_to_grow(partition, base, time)?;
             let period = self.period(time);
-            let begin = segment.bytes;
-            let mut out = Vec::new();
+            let active = self.active.get_mut(&partition.slot).expect("it was opened just now");
+            active.dirty = true;
+            let mut staging = Staging::new(&self.shared.buffers, active.file.clone(), segment.bytes);
             let fits = |segment: &SegmentState, time| {
                 segment.bytes < self.shared.settings.segment_bytes && self.period(time) == period
             };
@@ -48,14 +49,14 @@ impl Flusher {
                     append_time: group.append_time,
                     position: segment.bytes,
                 });
-                segment::put_entry(&mut out, group.append_time, &group.bytes[batch.range()]);
+                let bytes = &group.bytes[batch.range()];
+                staging.put(&segment::entry_head(group.append_time, bytes))?;
+                staging.put(bytes)?;
                 segment.bytes += (ENTRY_LEN + batch.len as usize) as u64;
                 segment.next = batch.next;
                 segment.newest = group.append_time;
             }
-            let active = self.active.get_mut(&partition.slot).expect("it was opened just now");
-            active.dirty = true;
-            active.file.write_all_at(&out, begin)?;
+            staging.finish()?;
             partition.state().grown(segment);
         }
         Ok(())
@@ -120,7 +121,7 @@ impl Flusher {
     }
 
     /// Closes a segment: its index is written, and the next batch goes into another.
-    fn close_segment(&mut self, partition: &Partition, mut last: SegmentState) -> Outcome<()> {
+    pub(super) fn close_segment(&mut self, partition: &Partition, mut last: SegmentState) -> Outcome<()> {
         self.open_active(partition, &last)?;
         let active = &self.active[&partition.slot];
         if last.sparse.first_position() != Some(FRONT_LEN) {
