@@ -30,8 +30,8 @@ pub struct Cursor {
     pub saved: Saved,
     /// Marks below this are gone from the store.
     pub cleared: u64,
-    /// Whether the record where it reads on is known to be wanted: then there is nothing to look for until there is room.
-    pub is_wanted: bool,
+    /// The record that was last found to be wanted and had no room.
+    pub wanted: Option<u64>,
 }
 
 /// What the store says of a lane in a partition.
@@ -55,8 +55,13 @@ impl Cursor {
             floor,
             saved,
             cleared: 0,
-            is_wanted: false,
+            wanted: None,
         }
+    }
+
+    /// Whether the record where it reads on is known to be wanted: then there is nothing to look for until there is room.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted == Some(self.read)
     }
 
     /// Joins the tail if it has read that far and no earlier version speaks any more; else it is behind.

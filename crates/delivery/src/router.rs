@@ -291,7 +291,11 @@ impl Router {
             }
             let tail = self.tails.get(partition).copied().unwrap_or_default();
             cursor.settle(tail, reader.rules.boundary(stored(*partition)));
-            let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, now));
+            let before = self.view.behind(subscription, *partition);
+            let appended = before
+                .filter(|(read, _)| *read == cursor.read)
+                .map_or(now, |(_, at)| at);
+            let behind = (cursor.mode == Mode::Behind).then_some((cursor.read, appended));
             self.view.set_behind(subscription, *partition, behind);
         }
         self.hungry.insert(subscription);

@@ -37,7 +37,7 @@ impl Router {
             };
             cursor.frontier = cursor.frontier(tail);
             cursor.read = cursor.reached(tail).min(from).max(cursor.floor);
-            cursor.is_wanted = cursor.read == from;
+            cursor.wanted = Some(from);
             cursor.mode = Mode::Behind;
             let appended = inbox.standing(partition).oldest.map(|(_, appended)| appended);
             let appended = appended.unwrap_or_else(|| self.settings.clock.now());
@@ -102,7 +102,7 @@ impl Router {
         let has_room = reader.inbox().wants_more();
         // The one that is furthest behind by what it has read, so that all partitions move.
         behind
-            .filter(|(_, cursor)| has_room || !cursor.is_wanted)
+            .filter(|(_, cursor)| has_room || !cursor.is_wanted())
             .min_by_key(|(_, cursor)| cursor.read)
             .map(|(partition, _)| *partition)
     }
@@ -145,7 +145,7 @@ impl Router {
         let standing = reader.lane.inbox.standing(stored(partition));
         let read = cursor.read.max(cursor.position(tail, standing));
         let is_near = leader.is_none_or(|from| (from..from.saturating_add(CHUNK_REACH)).contains(&read));
-        let is_wanted = cursor.is_wanted && read == cursor.read;
+        let is_wanted = cursor.wanted == Some(read);
         if !is_near || (is_wanted && !reader.lane.inbox.wants_more()) {
             return None;
         }
@@ -187,8 +187,9 @@ impl Router {
             let Some(cursor) = reader.cursors.get_mut(&partition) else {
                 continue;
             };
-            // A scan that failed has found nothing out.
-            cursor.is_wanted = lane.refused.is_some() || (cursor.is_wanted && cursor.read == lane.read);
+            if lane.refused.is_some() {
+                cursor.wanted = Some(lane.read);
+            }
             cursor.read = lane.read;
             cursor.frontier = cursor.frontier.max(lane.read);
             cursor.mode = Mode::Behind;

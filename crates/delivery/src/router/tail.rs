@@ -147,7 +147,7 @@ fn leave_tail(reader: &mut Reader, partition: PartitionId, read: u64) {
             mode: Mode::Behind,
             read,
             frontier: cursor.frontier.max(read),
-            is_wanted: true,
+            wanted: Some(read),
             ..*cursor
         };
     }

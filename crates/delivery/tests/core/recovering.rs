@@ -338,6 +338,16 @@ async fn a_lane_that_takes_nothing_has_no_lag_in_what_it_does_not_want() {
         [(true, true); 2],
         "and how old it is is known after a restart as well"
     );
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let other = json!({"types": ["wanted", "other"], "enabled": false});
+    world
+        .put(ResourceKind::Subscription, "paused", subscription(other))
+        .await;
+    world.settle().await;
+    assert!(
+        world.status("paused").lag_seconds > 100.0,
+        "nor does a change make it younger"
+    );
     world.endpoint.script(|_| ok());
     world.core.resume("default", "gone").await.unwrap();
     world.delivered("gone", 1).await;
