@@ -24,7 +24,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 use store::{
-    LaneRow, Operation, Range, RangeReason, SubscriptionId,
+    LaneRow, Millis, Operation, Range, RangeReason, SubscriptionId,
     attempts::{Day, day_of},
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -89,6 +89,11 @@ async fn carry_out(inner: &Inner) -> Result<(), Error> {
             let (topic_trims, topic_kept) = plan_topic(&topic.spec.retention, &partitions, now);
             trims.extend(topic_trims);
             kept.extend(topic_kept);
+            if let Some(oldest) = plan::cut_within(&topic.spec.retention, now) {
+                for held in &partitions {
+                    trims.extend(partly_old(inner, held, oldest).await);
+                }
+            }
         }
     }
     let percent = inner.settings.disk_hold_percent;
@@ -113,6 +118,23 @@ fn held(inner: &Inner, places: &HashMap<SubscriptionId, Vec<Place>>, partition: 
         partition,
         segments,
         needed_from,
+    })
+}
+
+/// The old part of a growing segment goes by itself: the journal closes the segment for it, which goes whole once its rest is
+/// past the age. Else a topic of few events would keep them for being slow.
+async fn partly_old(inner: &Inner, held: &Held, oldest: Millis) -> Option<Trim> {
+    let active = held.segments.last().filter(|segment| segment.active)?;
+    if active.newest < oldest {
+        // It goes whole.
+        return None;
+    }
+    let to = inner.journal.offset_at(held.partition, oldest).await.ok()?;
+    let start = inner.journal.bounds(held.partition).ok()?.start;
+    let is_within = active.base.max(start) < to && to < active.next && to <= held.needed_from;
+    is_within.then_some(Trim {
+        partition: held.partition,
+        to,
     })
 }
 

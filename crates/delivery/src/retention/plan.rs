@@ -2,7 +2,10 @@
 
 use control::resources::Retention;
 use journal::{DiskSpace, PartitionId, SegmentInfo};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use store::{BusId, Millis};
 
 /// One partition, as retention sees it.
@@ -68,6 +71,16 @@ pub fn plan_topic(retention: &Retention, partitions: &[Held], now: Millis) -> (V
     (trims, kept)
 }
 
+/// Topics that keep their events longer are not cut within a segment: the journal closes each with its day, which is less than
+/// half of this.
+const CUT_WITHIN_MAX: Duration = Duration::from_secs(2 * 24 * 3_600);
+
+/// From where on a topic's growing segments are kept, if the old part of one is to go by itself.
+pub fn cut_within(retention: &Retention, now: Millis) -> Option<Millis> {
+    let age = retention.age.filter(|age| *age <= CUT_WITHIN_MAX)?;
+    Some(now.saturating_sub(crate::backoff::millis(age)))
+}
+
 /// How many segments of each partition are past the topic's age, or beyond its bytes.
 fn due(retention: &Retention, partitions: &[Held], now: Millis) -> Vec<usize> {
     let oldest = retention.age.map(|age| now.saturating_sub(crate::backoff::millis(age)));
@@ -131,7 +144,6 @@ pub fn give_up_for_space(mut kept: Vec<Kept>, disk: DiskSpace, percent: u64) -> 
 mod tests {
     use super::*;
     use journal::TopicId;
-    use std::time::Duration;
 
     const HOUR: Duration = Duration::from_secs(3_600);
     const NOW: Millis = 100 * 3_600_000;

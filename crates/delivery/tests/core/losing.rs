@@ -65,6 +65,28 @@ async fn what_retention_takes_from_a_subscription_is_counted_and_recorded_first(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_past_a_short_age_goes_also_from_a_segment_that_still_grows() {
+    let world = World::with(|settings| settings.retention_interval = Duration::from_secs(60)).await;
+    let partition = one_partition(&world).await;
+    let document = json!({"partitions": 1, "retention": {"age": "1h", "hold": "2h"}});
+    world.put(ResourceKind::Topic, "orders", document).await;
+    world
+        .subscribe("all", json!({"delivery": {"retry": {"age": "1h"}}}))
+        .await;
+    let start = || world.journal.bounds(partition).unwrap().start;
+    for id in 0..3 {
+        world.publish(&id.to_string()).await;
+        tokio::time::sleep(HOUR / 3).await;
+    }
+    world.delivered("all", 3).await;
+    // The first is older than an hour; the others keep its segment growing.
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert_eq!(start(), 1);
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(start(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_range_is_recorded_and_everything_else_serves() {
     let world = World::new().await;
     world.put(ResourceKind::Topic, "orders", json!({"partitions": 1})).await;

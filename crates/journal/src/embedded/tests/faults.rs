@@ -281,6 +281,29 @@ fn a_segment_ends_with_its_day() {
 }
 
 #[test]
+fn a_segment_that_is_trimmed_in_its_middle_is_closed_and_goes_when_its_rest_does() {
+    let disk = SimulatedDisk::new(1);
+    let journal = open(&disk);
+    let partition = PartitionId { topic: TOPIC, index: 0 };
+    let segments = |journal: &Embedded| -> Vec<_> {
+        let infos = journal.segments(partition).unwrap();
+        infos.iter().map(|info| (info.base, info.next, info.active)).collect()
+    };
+    (0..6).for_each(|number| drop(append(&journal, 0, number).unwrap()));
+    now(journal.trim(partition, 4)).unwrap();
+    assert_eq!(segments(&journal), [(0, 6, false)]);
+    (6..8).for_each(|number| drop(append(&journal, 0, number).unwrap()));
+    now(journal.checkpoint()).unwrap();
+    assert_eq!(segments(&journal), [(0, 6, false), (6, 8, true)]);
+    drop(journal);
+    let journal = open(&disk.power_cycle());
+    assert_eq!(journal.bounds(partition).unwrap().start, 4);
+    now(journal.trim(partition, 6)).unwrap();
+    assert_eq!(segments(&journal), [(6, 8, true)]);
+    assert_eq!(now(journal.read(partition, 6, 10_000)).unwrap().next, 8);
+}
+
+#[test]
 fn settings_that_cannot_work_are_refused() {
     let disk = SimulatedDisk::new(1);
     let tiny = Settings {
