@@ -9,6 +9,8 @@ mod events;
 mod frames;
 mod identity_run;
 mod pattern;
+mod pattern_cesql;
+mod pattern_cloudevents;
 mod pattern_types;
 mod record_batch;
 mod resource;
@@ -38,6 +40,8 @@ pub const TARGETS: &[Target] = &[
     record_batch::TARGET,
     pattern::TARGET,
     pattern_types::TARGET,
+    pattern_cesql::TARGET,
+    pattern_cloudevents::TARGET,
     resource::TARGET,
     units::TARGET,
     url::TARGET,

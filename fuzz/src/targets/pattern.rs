@@ -34,7 +34,7 @@ fn run(input: &[u8]) -> u64 {
 }
 
 /// The answer, which is the same alone, among others and explained.
-fn asked(filter: Filter, document: &Document<'_>, data: &[u8]) -> (bool, usize, bool) {
+pub(super) fn asked(filter: Filter, document: &Document<'_>, data: &[u8]) -> (bool, usize, bool) {
     let explanation = explain(&filter, document);
     assert_eq!(explanation.matched, filter.matches(document));
     assert_eq!(explanation.first_reason().is_none(), explanation.matched);
