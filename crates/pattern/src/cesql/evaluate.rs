@@ -267,7 +267,7 @@ impl<'v> Machine<'v, '_, '_, '_> {
     }
 
     /// Casts to an integer; what cannot be cast is 0. Says whether it could.
-    fn to_integer(&mut self, at: usize, value: &Datum<'_>) -> Result<(i32, bool), Stop> {
+    fn cast_integer(&mut self, at: usize, value: &Datum<'_>) -> Result<(i32, bool), Stop> {
         match value.to_integer() {
             Some(integer) => Ok((integer, true)),
             None => self.miscast(at, value, Type::Integer).map(|()| (0, false)),
@@ -275,7 +275,7 @@ impl<'v> Machine<'v, '_, '_, '_> {
     }
 
     /// Casts to a boolean; what cannot be cast is FALSE. Says whether it could.
-    fn to_boolean(&mut self, at: usize, value: &Datum<'_>) -> Result<(bool, bool), Stop> {
+    fn cast_boolean(&mut self, at: usize, value: &Datum<'_>) -> Result<(bool, bool), Stop> {
         match value.to_boolean() {
             Some(boolean) => Ok((boolean, true)),
             None => self.miscast(at, value, Type::Boolean).map(|()| (false, false)),
@@ -293,8 +293,8 @@ impl<'v> Machine<'v, '_, '_, '_> {
         if left.failed || right.failed {
             return Ok(Slot::zero(yields));
         }
-        let (left, left_good) = self.to_integer(at, &left.value)?;
-        let (right, right_good) = self.to_integer(at, &right.value)?;
+        let (left, left_good) = self.cast_integer(at, &left.value)?;
+        let (right, right_good) = self.cast_integer(at, &right.value)?;
         match apply([left, right]) {
             Ok(value) => Ok(Slot::of(value, !(left_good && right_good))),
             Err(reason) => {
@@ -318,11 +318,11 @@ impl<'v> Machine<'v, '_, '_, '_> {
     fn equal(&mut self, at: usize, value: Datum<'v>, other: &Datum<'_>) -> Result<(bool, bool), Stop> {
         let kind = other.kind();
         if kind == Type::Integer {
-            let (value, good) = self.to_integer(at, &value)?;
+            let (value, good) = self.cast_integer(at, &value)?;
             return Ok((*other == Datum::Integer(value), good));
         }
         if kind == Type::Boolean {
-            let (value, good) = self.to_boolean(at, &value)?;
+            let (value, good) = self.cast_boolean(at, &value)?;
             return Ok((*other == Datum::Boolean(value), good));
         }
         Ok((Datum::Text(value.into_text()) == *other, true))
@@ -333,8 +333,8 @@ impl<'v> Machine<'v, '_, '_, '_> {
         if left.failed || right.failed {
             return Ok(Slot::zero(Type::Boolean));
         }
-        let (left, left_good) = self.to_boolean(at, &left.value)?;
-        let (right, right_good) = self.to_boolean(at, &right.value)?;
+        let (left, left_good) = self.cast_boolean(at, &left.value)?;
+        let (right, right_good) = self.cast_boolean(at, &right.value)?;
         Ok(Slot::of(Datum::Boolean(left != right), !(left_good && right_good)))
     }
 
@@ -343,7 +343,7 @@ impl<'v> Machine<'v, '_, '_, '_> {
         let left = self.pop();
         let (value, good) = match left.failed {
             true => (false, true),
-            false => self.to_boolean(at, &left.value)?,
+            false => self.cast_boolean(at, &left.value)?,
         };
         let decides = value == logic.decided_by();
         self.stack.push(Slot {
@@ -360,7 +360,7 @@ impl<'v> Machine<'v, '_, '_, '_> {
         if left.failed || right.failed {
             return Ok(Slot::zero(Type::Boolean));
         }
-        let (value, good) = self.to_boolean(at, &right.value)?;
+        let (value, good) = self.cast_boolean(at, &right.value)?;
         Ok(Slot::of(Datum::Boolean(value), left.miscast || !good))
     }
 
@@ -434,7 +434,7 @@ impl<'v> Machine<'v, '_, '_, '_> {
             let Some(kind) = function.takes(index) else { continue };
             let value = std::mem::replace(argument, Datum::Boolean(false));
             if kind == Type::Integer {
-                let (integer, castable) = self.to_integer(at, &value)?;
+                let (integer, castable) = self.cast_integer(at, &value)?;
                 good &= castable;
                 *argument = Datum::Integer(integer);
             } else {

@@ -22,7 +22,7 @@ type Piece = Box<[Option<char>]>;
 /// A piece to be searched for.
 #[derive(Debug, Clone)]
 enum Search {
-    Text(memmem::Finder<'static>),
+    Text(Box<memmem::Finder<'static>>),
     Masks(Masks),
 }
 
@@ -116,20 +116,21 @@ fn strip_head<'v>(piece: &[Option<char>], value: &'v str) -> Option<&'v str> {
             .next()
             .is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
     };
-    piece.iter().all(fits).then(|| characters.as_str())
+    piece.iter().all(fits).then_some(characters.as_str())
 }
 
 fn strip_tail<'v>(piece: &[Option<char>], value: &'v str) -> Option<&'v str> {
     let mut characters = value.chars();
     let mut last = || characters.next_back();
     let fits = |wanted: &Option<char>| last().is_some_and(|found| wanted.is_none_or(|wanted| wanted == found));
-    piece.iter().rev().all(fits).then(|| characters.as_str())
+    piece.iter().rev().all(fits).then_some(characters.as_str())
 }
 
 impl Search {
     fn compile(piece: &[Option<char>]) -> Result<Self, String> {
         if let Some(text) = piece.iter().copied().collect::<Option<String>>() {
-            return Ok(Search::Text(memmem::Finder::new(text.as_bytes()).into_owned()));
+            let finder = memmem::Finder::new(text.as_bytes()).into_owned();
+            return Ok(Search::Text(Box::new(finder)));
         }
         if piece.len() > CESQL_LIKE_CHARACTERS_MAX {
             return Err(format!(
@@ -195,7 +196,7 @@ impl Masks {
 const WORD: usize = u64::BITS as usize;
 
 const _: () = assert!(
-    CESQL_LIKE_CHARACTERS_MAX % WORD == 0,
+    CESQL_LIKE_CHARACTERS_MAX.is_multiple_of(WORD),
     "the search keeps whole words of one bit for each character"
 );
 

@@ -302,13 +302,13 @@ fn functions_may_be_called_in_any_case_and_with_spaces() {
 fn nested_functions_write_a_bounded_number_of_bytes() {
     let value = "x".repeat(64 * 1024);
     let event = Document::new().text("/attr/a", &value);
-    let many = vec!["a"; 10].join(",");
+    let many = ["a"; 10].join(",");
     assert_eq!(
         outcome(&format!("LENGTH(CONCAT({many}))"), &event),
         "0 functionEvaluation"
     );
     assert_eq!(
-        outcome(&format!("LENGTH(CONCAT_WS(a,{}))", vec!["''"; 100].join(",")), &event),
+        outcome(&format!("LENGTH(CONCAT_WS(a,{}))", ["''"; 100].join(",")), &event),
         "0 functionEvaluation"
     );
     assert_eq!(outcome("LENGTH(CONCAT(a, a))", &event), "131072");
