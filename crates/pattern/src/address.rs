@@ -90,6 +90,20 @@ impl Network {
         }
     }
 
+    /// The first address of the range.
+    pub(crate) fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// How many first bits all addresses of the range share.
+    pub(crate) fn bits(&self) -> u32 {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => (first.to_bits() ^ last.to_bits()).leading_zeros(),
+            (IpAddr::V6(first), IpAddr::V6(last)) => (first.to_bits() ^ last.to_bits()).leading_zeros(),
+            _ => 0,
+        }
+    }
+
     /// Whether the address lies in the range. Addresses of the other family never do.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last

@@ -83,6 +83,20 @@ impl Check {
         }
     }
 
+    /// Bytes on the heap, as far as they are known.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Check::All(group) | Check::Any(group) => {
+                size_of_val(&*group.checks) + group.checks.iter().map(Check::memory).sum::<usize>()
+            }
+            Check::Not(check) => size_of::<Check>() + check.memory(),
+            Check::Rules(rules) => rules.memory(),
+            Check::Query(query) => size_of_val(&**query),
+            Check::Member(member) => size_of_val(&**member),
+            Check::Cesql(program) => size_of_val(&**program),
+        }
+    }
+
     /// Asks for the paths it needs, in its own order.
     pub(crate) fn ask(&self, paths: &mut Paths, places: &mut Vec<Place>) {
         match self {

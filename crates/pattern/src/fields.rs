@@ -141,6 +141,12 @@ impl Fields {
         });
     }
 
+    /// Whether no value that was found lies in an element of an array.
+    #[inline]
+    pub(crate) fn is_flat(&self) -> bool {
+        self.elements.len() == 1
+    }
+
     /// The places that have values, each once.
     pub(crate) fn touched(&self) -> &[Place] {
         &self.touched
@@ -256,7 +262,7 @@ fn position(value: usize) -> u32 {
 pub struct Scratch {
     pub(crate) fields: Fields,
     pub(crate) work: crate::check::Work,
-    pub(crate) candidates: Vec<u32>,
+    pub(crate) hits: crate::index::Hits,
     /// The buffer in which escaped keys are resolved.
     pub(crate) key: Vec<u8>,
 }

@@ -79,6 +79,11 @@ impl Part {
         places.into()
     }
 
+    /// How many places it asks for.
+    pub(crate) fn place_count(&self) -> usize {
+        self.guard.tests.len() + self.check.as_ref().map_or(0, Check::place_count)
+    }
+
     /// Whether it holds. `places` are what [`ask`](Self::ask) answered.
     pub(crate) fn matches(&self, found: &Found<'_, '_>, places: &[Place], work: &mut Work) -> bool {
         let (of_guard, of_check) = places.split_at(self.guard.tests.len());
@@ -177,6 +182,16 @@ impl Filter {
         let found = Found { document, fields };
         let mut parts = self.parts.iter().zip(&self.places);
         parts.all(|(part, places)| part.matches(&found, places, work))
+    }
+
+    /// Bytes on the heap, as far as they are known: of checks beyond rules, only what they take themselves.
+    pub fn memory(&self) -> usize {
+        let of_part = |part: &Part| part.guard.memory() + part.check.as_ref().map_or(0, Check::memory);
+        let parts = self.parts.capacity() * size_of::<Part>() + self.parts.iter().map(of_part).sum::<usize>();
+        size_of::<Self>()
+            + parts
+            + self.places.iter().map(|places| size_of_val(&**places)).sum::<usize>()
+            + self.paths.memory()
     }
 
     pub(crate) fn parts(&self) -> &[Part] {

@@ -33,6 +33,24 @@ impl Folded {
         }
     }
 
+    /// Whether all that it stands for is one text to [`canonical`].
+    pub(crate) fn is_regular(&self) -> bool {
+        let canonical = |text: &[u8]| {
+            let mut written = Vec::new();
+            canonical(text, &mut written);
+            written
+        };
+        let of_forms = |form: &Form| canonical(&form.lower) == canonical(&form.upper);
+        let lower = || self.forms.iter().flat_map(|form| canonical(&form.lower));
+        self.text.is_ascii() || (self.forms.iter().all(of_forms) && lower().eq(canonical(&self.text)))
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let of_forms = self.forms.iter().map(|form| form.lower.len() + form.upper.len());
+        self.text.len() + size_of_val(&*self.forms) + of_forms.sum::<usize>()
+    }
+
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
@@ -116,6 +134,25 @@ impl Form {
     }
 }
 
+/// Writes a text so that texts that differ in case only are written alike, nearly always; whether it is ASCII. Among ASCII texts
+/// only those are written alike. A text begins and ends with what its beginning and end are written as.
+pub(crate) fn canonical(text: &[u8], into: &mut Vec<u8>) -> bool {
+    into.clear();
+    if text.is_ascii() {
+        into.extend_from_slice(text);
+        into.make_ascii_lowercase();
+        return true;
+    }
+    for chunk in text.utf8_chunks() {
+        let characters = chunk.valid().chars();
+        for character in characters.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+            into.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        into.extend_from_slice(chunk.invalid());
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +164,31 @@ mod tests {
         assert!(!folded.equals("jÄvÉs".as_bytes()) && folded.starts("jÄvÉs".as_bytes()));
         assert!(!folded.equals("jÄv".as_bytes()));
         assert!(folded.ends("xJÄVÉ".as_bytes()) && !folded.ends("JÄVe".as_bytes()));
+    }
+
+    #[test]
+    fn texts_that_differ_in_case_only_are_written_alike_or_known_not_to_be() {
+        let written = |text: &[u8]| {
+            let mut written = Vec::new();
+            canonical(text, &mut written);
+            written
+        };
+        let mut irregular = 0;
+        for character in '\0'..=char::MAX {
+            let form = Form::of(character);
+            if form.lower == form.upper {
+                continue;
+            }
+            let folded = Folded::new(character.encode_utf8(&mut [0; 4]).as_bytes());
+            match folded.is_regular() {
+                true => assert!(
+                    written(folded.text()) == written(&form.lower) && written(&form.lower) == written(&form.upper)
+                ),
+                false => irregular += 1,
+            }
+        }
+        assert!(irregular < 50, "{irregular}");
+        assert_eq!(written("straSSe ÄÖ".as_bytes()), "strasse äö".as_bytes());
     }
 
     #[test]

@@ -1,60 +1,87 @@
 //! Many filters asked at once: one scan of the document, then only the filters that some value calls for.
 //!
-//! Every alternative of a filter is registered under one field that must be there for it to match: under the exact values, heads or
-//! tails that the field's tests ask for, or else under its presence. What a scan finds calls for the filters registered under it, and
-//! these answer as they would alone; so the answer for a set is the answer for each.
+//! Every alternative of a filter is registered under one of its fields: under what a value must have for the field's tests to pass.
+//! What a scan finds calls for the filters registered under it; these answer as they would alone, except for the test that called
+//! and is settled by that. So the answer for a set is the answer for each.
+//!
+//! A set is never changed: a change makes another set that shares with it what they have in common, at a cost that follows the
+//! filter that comes or goes.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use crate::check::Work;
+use crate::chunks::Chunks;
 use crate::document::Document;
-use crate::fields::{Scratch, Value};
+use crate::fields::Scratch;
 use crate::filter::Filter;
-use crate::operator::Operator;
+use crate::index::{Code, Index};
 use crate::paths::{Paths, Place};
-use crate::rules::{FieldTest, Found, Rules};
+use crate::rules::{Found, Rules};
 use crate::scan::scan;
+use crate::table::Table;
 
-/// Bytes of a head or tail that filters are registered under; it bounds the look-ups that a value costs.
-const AFFIX_BYTES_MAX: usize = 32;
+/// Tests of a filter that is asked test by test, without being looked into.
+const PLAIN_TESTS_MAX: usize = 3;
 
-/// An immutable set of filters, each with an id.
+/// Bytes of a test that is kept once for all the filters that have it.
+const SHARED_TEST_BYTES_MAX: usize = 256;
+
+/// Ids of a chunk of the list of ids: what a change copies.
+const ID_CHUNK: usize = 256;
+
+/// An immutable set of filters, each with an id. A copy shares everything.
 #[derive(Debug, Clone)]
 pub struct Matcher<Id> {
-    /// Sorted by id.
-    entries: Vec<Entry<Id>>,
+    /// By number, what a call needs to know.
+    callees: Chunks<Callee<Id>>,
+    /// By number, the rest; none where the number is free.
+    entries: Chunks<Option<Entry>>,
+    /// Numbers by id.
+    numbers: Numbers<Id>,
+    /// Numbers that are free.
+    free: Arc<Vec<u32>>,
     paths: Paths,
-    callers: Vec<Callers>,
+    index: Index,
+    tests: SharedTests,
     /// Filters that are asked whatever the document holds.
-    always: Vec<u32>,
+    always: Arc<Vec<u32>>,
+}
+
+/// A filter as the hot path sees it.
+#[derive(Debug, Clone, Copy)]
+struct Callee<Id> {
+    id: Id,
+    plan: Plan,
+}
+
+/// How a filter that was called is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// As it would be alone.
+    Whole,
+    /// By its tests, of which all must pass: the one that calls, if a call may leave it unsettled, and the others.
+    Plain {
+        caller: TestId,
+        others: [TestId; PLAIN_TESTS_MAX - 1],
+    },
 }
 
 #[derive(Debug, Clone)]
-struct Entry<Id> {
-    id: Id,
+struct Entry {
     filter: Arc<Filter>,
-    places: Box<[Box<[Place]>]>,
+    /// What its parts ask for, one after the other.
+    places: Box<[Place]>,
 }
 
-/// Which filters the values at one place call for.
-#[derive(Debug, Clone, Default)]
-struct Callers {
-    texts: HashMap<Box<[u8]>, Vec<u32>>,
-    heads: Affixes,
-    tails: Affixes,
-    /// By the bits of the value.
-    numbers: HashMap<u64, Vec<u32>>,
-    /// Called by any value.
-    presence: Vec<u32>,
-}
+/// A test that is kept once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct TestId(u32);
 
-/// Filters by what a text begins or ends with.
-#[derive(Debug, Clone, Default)]
-struct Affixes {
-    filters: HashMap<Box<[u8]>, Vec<u32>>,
-    /// The lengths there are, ascending; a value costs as many look-ups.
-    lengths: Vec<usize>,
-}
+/// No test.
+const NO_TEST: TestId = TestId(u32::MAX);
 
 /// Collects filters for a [`Matcher`].
 #[derive(Debug, Clone)]
@@ -89,242 +116,472 @@ impl<Id: Copy + Ord> Default for MatcherBuilder<Id> {
 
 impl<Id: Copy + Ord> Default for Matcher<Id> {
     fn default() -> Self {
-        Self::build([])
+        Self {
+            callees: Chunks::default(),
+            entries: Chunks::default(),
+            numbers: Numbers::default(),
+            free: Arc::default(),
+            paths: Paths::default(),
+            index: Index::default(),
+            tests: SharedTests::default(),
+            always: Arc::default(),
+        }
     }
 }
 
 impl<Id: Copy + Ord> Matcher<Id> {
     /// A matcher of these filters. The last filter of an id counts.
     pub fn build(filters: impl IntoIterator<Item = (Id, Arc<Filter>)>) -> Self {
-        let mut filters: Vec<(Id, Arc<Filter>)> = filters.into_iter().collect();
-        filters.reverse();
-        filters.sort_by_key(|(id, _)| *id);
-        filters.dedup_by_key(|(id, _)| *id);
-        let mut matcher = Self {
-            entries: Vec::new(),
-            paths: Paths::default(),
-            callers: Vec::new(),
-            always: Vec::new(),
-        };
+        let mut matcher = Self::default();
         for (id, filter) in filters {
-            matcher.push(id, filter);
+            matcher.remove(id);
+            matcher.insert(id, filter);
         }
         matcher
     }
 
-    /// The same set with one more filter, or another one for this id.
+    /// The same set with one more filter, or another one for this id. It costs what the filter does.
     #[must_use]
     pub fn with(&self, id: Id, filter: Arc<Filter>) -> Self {
-        Self::build(self.filters().chain([(id, filter)]))
+        let mut matcher = self.clone();
+        matcher.remove(id);
+        matcher.insert(id, filter);
+        matcher
     }
 
-    /// The same set without this id's filter.
+    /// The same set without this id's filter. It costs what the filter does.
     #[must_use]
     pub fn without(&self, id: Id) -> Self {
-        Self::build(self.filters().filter(|(known, _)| *known != id))
+        let mut matcher = self.clone();
+        matcher.remove(id);
+        matcher
     }
 
     /// The filter of an id.
     pub fn get(&self, id: Id) -> Option<&Arc<Filter>> {
-        let at = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
-        Some(&self.entries[at].filter)
+        let entry = self.entries[self.numbers.get(id)? as usize].as_ref()?;
+        Some(&entry.filter)
     }
 
     /// How many filters there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.numbers.length
     }
 
     /// Whether there is no filter.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
+    }
+
+    /// Bytes on the heap, filters included, as far as they are known; what other sets share with this one is counted in each. It
+    /// walks over everything.
+    pub fn memory(&self) -> usize {
+        let of_entry = |entry: &Option<Entry>| {
+            entry
+                .as_ref()
+                .map_or(0, |entry| entry.filter.memory() + size_of_val(&*entry.places))
+        };
+        let entries = self.entries.memory() + self.entries.iter().map(of_entry).sum::<usize>();
+        let numbers = self.numbers.memory() + self.free.capacity() * size_of::<u32>();
+        let shared = self.index.memory() + self.paths.memory() + self.tests.memory();
+        entries + numbers + shared + self.callees.memory() + self.always.capacity() * size_of::<u32>()
     }
 
     /// Appends the ids of the filters that match, in order. Nothing is allocated once the memory has grown to what events need.
     pub fn matches(&self, document: &Document<'_>, scratch: &mut Scratch, out: &mut Vec<Id>) {
         scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
-        let Scratch {
-            fields,
-            work,
-            candidates,
-            ..
-        } = scratch;
-        let found = Found { document, fields };
-        candidates.clear();
+        let Scratch { fields, work, hits, .. } = scratch;
         work.begin();
-        candidates.extend_from_slice(&self.always);
-        for place in found.fields.touched() {
-            self.callers[place.index()].call(*place, &found, candidates);
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        for candidate in &*candidates {
-            let entry = &self.entries[*candidate as usize];
-            let mut parts = entry.filter.parts().iter().zip(&entry.places);
-            if parts.all(|(part, places)| part.matches(&found, places, work)) {
-                out.push(entry.id);
+        let found = Found { document, fields };
+        hits.clear();
+        hits.codes
+            .extend(self.always.iter().map(|number| Code::new(*number, false)));
+        self.index.look_up(&found, hits);
+        hits.sort();
+        let begin = out.len();
+        let mut last = None;
+        for code in &hits.codes {
+            // Of two calls for one filter the settled one comes first; if that does not do, the other may.
+            if last != Some(code.filter()) && self.answer(*code, &found, work) {
+                out.push(self.callees[code.filter()].id);
+                last = Some(code.filter());
             }
         }
-    }
-
-    fn filters(&self) -> impl Iterator<Item = (Id, Arc<Filter>)> {
-        self.entries.iter().map(|entry| (entry.id, Arc::clone(&entry.filter)))
-    }
-
-    fn push(&mut self, id: Id, filter: Arc<Filter>) {
-        let index = u32::try_from(self.entries.len()).expect("a matcher holds fewer than 2^32 filters");
-        let places: Box<[Box<[Place]>]> = filter.parts().iter().map(|part| part.ask(&mut self.paths)).collect();
-        self.callers.resize_with(self.paths.len(), Callers::default);
-        let guards = filter.parts().iter().map(|part| &part.guard);
-        let parts = guards.zip(&places);
-        let cheapest = parts.filter_map(|(rules, places)| Some((self.part_cost(rules, places)?, rules, places)));
-        match cheapest.min_by_key(|(cost, ..)| *cost) {
-            Some((_, rules, places)) => self.register(index, rules, places),
-            None => self.always.push(index),
-        }
-        self.entries.push(Entry { id, filter, places });
-    }
-
-    /// Registers a filter under the cheapest field of each alternative of one of its parts.
-    fn register(&mut self, index: u32, rules: &Rules, places: &[Place]) {
-        for alternative in &rules.alternatives {
-            let costs = alternative
-                .iter()
-                .map(|test| (self.test_cost(rules, places, *test), *test as usize));
-            let cheapest = costs.filter_map(|(cost, test)| Some((cost?, test))).min();
-            let Some((_, test)) = cheapest else { continue };
-            // A path that is mounted nowhere is absent, and this alternative never matches.
-            if places[test] != Place::NOWHERE {
-                self.callers[places[test].index()].register(index, &rules.tests[test]);
-            }
+        if !out[begin..].is_sorted() {
+            out[begin..].sort_unstable();
         }
     }
 
-    /// What it costs to register a filter under one of its parts; none if one of the alternatives needs no field to be there.
-    fn part_cost(&self, rules: &Rules, places: &[Place]) -> Option<usize> {
-        let of_alternative = |alternative: &[u32]| {
-            alternative
-                .iter()
-                .filter_map(|test| self.test_cost(rules, places, *test))
-                .min()
+    /// Whether a filter that was called matches.
+    #[inline]
+    fn answer(&self, code: Code, found: &Found<'_, '_>, work: &mut Work) -> bool {
+        let Plan::Plain { caller, others } = self.callees[code.filter()].plan else {
+            return self.answer_whole(code, found, work);
         };
-        rules
-            .alternatives
-            .iter()
-            .map(|alternative| of_alternative(alternative))
-            .try_fold(0, |most, cost| Some(most.max(cost?)))
+        let no_others = others[0] == NO_TEST;
+        if code.is_settled() && no_others {
+            return true;
+        }
+        // In elements of arrays, what passes alone need not pass together, and what is there may be absent.
+        if !found.fields.is_flat() || (!code.is_settled() && caller == NO_TEST) {
+            return self.answer_whole(code, found, work);
+        }
+        (code.is_settled() || self.tests.pass(caller, found))
+            && others
+                .iter()
+                .all(|test| *test == NO_TEST || self.tests.pass(*test, found))
     }
 
-    /// What it costs to register a filter under one of its tests; none if the field need not be there.
-    fn test_cost(&self, rules: &Rules, places: &[Place], test: u32) -> Option<usize> {
-        let (test, place) = (&rules.tests[test as usize], places[test as usize]);
-        (!test.absent).then(|| {
-            if place == Place::NOWHERE {
-                0
-            } else {
-                self.callers[place.index()].cost(test)
-            }
+    fn answer_whole(&self, code: Code, found: &Found<'_, '_>, work: &mut Work) -> bool {
+        let Some(entry) = &self.entries[code.filter()] else {
+            return false;
+        };
+        let mut rest = &entry.places[..];
+        entry.filter.parts().iter().all(|part| {
+            let (places, after) = rest.split_at(part.place_count());
+            rest = after;
+            part.matches(found, places, work)
         })
     }
-}
 
-/// How often a list is called, roughly, against one for an exact value.
-const AFFIX_FREQUENCY: usize = 4;
-const PRESENCE_FREQUENCY: usize = 32;
-
-impl Callers {
-    fn register(&mut self, index: u32, test: &FieldTest) {
-        for operator in test.operators() {
-            let list = match Key::of(operator) {
-                Some(Key::Text(text)) => self.texts.entry(text.into()).or_default(),
-                Some(Key::Number(number)) => self.numbers.entry(number).or_default(),
-                Some(Key::Head(head)) => self.heads.list(head),
-                Some(Key::Tail(tail)) => self.tails.list(tail),
-                None => &mut self.presence,
-            };
-            if list.last() != Some(&index) {
-                list.push(index);
-            }
+    /// Adds a filter under an id that has none.
+    fn insert(&mut self, id: Id, filter: Arc<Filter>) {
+        let number = self.take_number();
+        let mut places = Vec::new();
+        for part in filter.parts() {
+            places.extend(part.ask(&mut self.paths));
+        }
+        let plan = self.register(number, &filter, &places);
+        self.numbers.insert(id, number);
+        let (callee, places) = (Callee { id, plan }, places.into());
+        let entry = Some(Entry { filter, places });
+        if (number as usize) < self.callees.len() {
+            *self.callees.get_mut(number as usize) = callee;
+            *self.entries.get_mut(number as usize) = entry;
+        } else {
+            self.callees.push(callee);
+            self.entries.push(entry);
         }
     }
 
-    /// How many filters will be asked in vain, roughly, if one more is registered under this test.
-    fn cost(&self, test: &FieldTest) -> usize {
-        let length = |list: Option<&Vec<u32>>| 1 + list.map_or(0, Vec::len);
-        let of_operator = |operator: &Operator| match Key::of(operator) {
-            Some(Key::Text(text)) => length(self.texts.get(text)),
-            Some(Key::Number(number)) => length(self.numbers.get(&number)),
-            Some(Key::Head(head)) => AFFIX_FREQUENCY * length(self.heads.filters.get(head)),
-            Some(Key::Tail(tail)) => AFFIX_FREQUENCY * length(self.tails.filters.get(tail)),
-            None => PRESENCE_FREQUENCY * length(Some(&self.presence)),
+    fn take_number(&mut self) -> u32 {
+        if self.free.is_empty() {
+            return u32::try_from(self.callees.len()).expect("a matcher holds fewer than 2^31 filters");
+        }
+        let free = Arc::make_mut(&mut self.free);
+        free.pop().expect("there is a free number")
+    }
+
+    fn remove(&mut self, id: Id) {
+        let Some(number) = self.numbers.remove(id) else {
+            return;
         };
-        test.operators().iter().map(of_operator).max().unwrap_or(0)
-    }
-
-    fn call(&self, place: Place, found: &Found<'_, '_>, candidates: &mut Vec<u32>) {
-        candidates.extend_from_slice(&self.presence);
-        for field in found.fields.at(place) {
-            match found.value(field) {
-                Value::Text(text) => {
-                    candidates.extend(self.texts.get(text).into_iter().flatten());
-                    self.heads.call(candidates, |length| text.get(..length));
-                    self.tails
-                        .call(candidates, |length| text.get(text.len().checked_sub(length)?..));
+        let plan = self.callees[number as usize].plan;
+        let Some(entry) = self.entries.get_mut(number as usize).take() else {
+            return;
+        };
+        let mut rest = &entry.places[..];
+        for part in entry.filter.parts() {
+            let (places, after) = rest.split_at(part.place_count());
+            rest = after;
+            for (test, place) in part.guard.tests.iter().zip(places) {
+                if *place != Place::NOWHERE {
+                    self.index.unregister(*place, test, number);
                 }
-                Value::Number(_, Some(number)) => {
-                    candidates.extend(self.numbers.get(&bits(number)).into_iter().flatten())
-                }
-                _ => {}
             }
         }
-    }
-}
-
-impl Affixes {
-    fn list(&mut self, affix: &[u8]) -> &mut Vec<u32> {
-        if let Err(at) = self.lengths.binary_search(&affix.len()) {
-            self.lengths.insert(at, affix.len());
+        if let Plan::Plain { caller, others } = plan {
+            [caller]
+                .iter()
+                .chain(&others)
+                .for_each(|test| self.tests.release(*test));
         }
-        self.filters.entry(affix.into()).or_default()
+        if self.always.binary_search(&number).is_ok() {
+            Arc::make_mut(&mut self.always).retain(|known| *known != number);
+        }
+        entry.places.iter().for_each(|place| self.paths.release(*place));
+        Arc::make_mut(&mut self.free).push(number);
     }
 
-    fn call<'v>(&self, candidates: &mut Vec<u32>, affix: impl Fn(usize) -> Option<&'v [u8]>) {
-        for affix in self.lengths.iter().map_while(|length| affix(*length)) {
-            candidates.extend(self.filters.get(affix).into_iter().flatten());
+    /// Registers a filter under the cheapest of its parts, and says how it is asked.
+    fn register(&mut self, number: u32, filter: &Arc<Filter>, places: &[Place]) -> Plan {
+        let mut rest = places;
+        let mut parts: SmallVec<[(&Rules, &[Place]); 2]> = SmallVec::new();
+        for part in filter.parts() {
+            let (of_part, after) = rest.split_at(part.place_count());
+            parts.push((&part.guard, of_part));
+            rest = after;
+        }
+        let costs = parts.iter().enumerate();
+        let costs = costs.filter_map(|(at, (rules, places))| Some((self.part_cost(rules, places)?, at)));
+        let Some((_, cheapest)) = costs.min() else {
+            let always = Arc::make_mut(&mut self.always);
+            let at = always.partition_point(|known| *known < number);
+            always.insert(at, number);
+            return Plan::Whole;
+        };
+        let (rules, of_part) = parts[cheapest];
+        let mut caller = None;
+        for alternative in &rules.alternatives {
+            let Some(test) = self.cheapest_test(rules, of_part, alternative) else {
+                continue;
+            };
+            if of_part[test] != Place::NOWHERE {
+                let unsettled = self.index.register(of_part[test], &rules.tests[test], number);
+                caller = Some((cheapest, test, unsettled));
+            }
+        }
+        self.plan(filter, &parts, caller)
+    }
+
+    /// A filter of a few tests that must all pass is asked by them.
+    fn plan(
+        &mut self,
+        filter: &Arc<Filter>,
+        parts: &[(&Rules, &[Place])],
+        caller: Option<(usize, usize, bool)>,
+    ) -> Plan {
+        let Some((caller_part, caller_test, unsettled)) = caller else {
+            return Plan::Whole;
+        };
+        let is_plain = |part: &crate::filter::Part| part.check.is_none() && part.guard.alternatives.len() == 1;
+        let tests = parts
+            .iter()
+            .flat_map(|(rules, _)| rules.alternatives.iter().flatten())
+            .count();
+        if tests > PLAIN_TESTS_MAX || !filter.parts().iter().all(is_plain) {
+            return Plan::Whole;
+        }
+        let mut plan = (NO_TEST, SmallVec::<[TestId; PLAIN_TESTS_MAX]>::new());
+        for (part, (rules, places)) in parts.iter().enumerate() {
+            for test in rules.alternatives[0].iter().map(|test| *test as usize) {
+                let is_caller = (part, test) == (caller_part, caller_test);
+                if is_caller && !unsettled {
+                    continue;
+                }
+                let Some(kept) = self.tests.keep(filter, part, test, places[test]) else {
+                    plan.1
+                        .iter()
+                        .chain([&plan.0])
+                        .for_each(|test| self.tests.release(*test));
+                    return Plan::Whole;
+                };
+                match is_caller {
+                    true => plan.0 = kept,
+                    false => plan.1.push(kept),
+                }
+            }
+        }
+        let other = |at: usize| plan.1.get(at).copied().unwrap_or(NO_TEST);
+        Plan::Plain {
+            caller: plan.0,
+            others: std::array::from_fn(other),
+        }
+    }
+
+    /// What it costs to register a filter under one of its parts; none if one of the alternatives can be registered nowhere.
+    fn part_cost(&self, rules: &Rules, places: &[Place]) -> Option<usize> {
+        let of_alternative = |alternative: &[u32]| {
+            let tests = alternative.iter();
+            tests
+                .filter_map(|test| self.test_cost(rules, places, *test as usize))
+                .min()
+        };
+        let mut alternatives = rules.alternatives.iter();
+        alternatives.try_fold(0, |most, alternative| Some(most.max(of_alternative(alternative)?)))
+    }
+
+    fn cheapest_test(&self, rules: &Rules, places: &[Place], alternative: &[u32]) -> Option<usize> {
+        let tests = alternative.iter().map(|test| *test as usize);
+        let costs = tests.filter_map(|test| Some((self.test_cost(rules, places, test)?, test)));
+        costs.min().map(|(_, test)| test)
+    }
+
+    /// What it costs to register a filter under one of its tests; none if the field is always absent and may be.
+    fn test_cost(&self, rules: &Rules, places: &[Place], test: usize) -> Option<usize> {
+        let (test, place) = (&rules.tests[test], places[test]);
+        match (place, test.absent) {
+            (Place::NOWHERE, true) => None,
+            (Place::NOWHERE, false) => Some(0),
+            _ => Some(self.index.cost(place, test)),
         }
     }
 }
 
-/// What a value must have for an operator to pass.
-enum Key<'o> {
-    Text(&'o [u8]),
-    Number(u64),
-    Head(&'o [u8]),
-    Tail(&'o [u8]),
+/// Tests that several filters have, each kept once: so that asking them stays in a processor's cache.
+#[derive(Debug, Clone, Default)]
+struct SharedTests {
+    tests: Chunks<Option<SharedTest>>,
+    /// By place and what the test is.
+    known: Table<TestId>,
+    free: Arc<Vec<TestId>>,
 }
 
-impl<'o> Key<'o> {
-    fn of(operator: &'o Operator) -> Option<Self> {
-        match operator {
-            Operator::Text(text) => Some(Key::Text(text)),
-            Operator::Number(_, Some(number)) => Some(Key::Number(bits(*number))),
-            Operator::Prefix(head) => Self::head(head),
-            Operator::Suffix(tail) => Self::tail(tail),
-            Operator::Wildcard(wildcard) => Self::head(wildcard.head()).or_else(|| Self::tail(wildcard.tail())),
-            _ => None,
+#[derive(Clone)]
+struct SharedTest {
+    /// Where the test is.
+    filter: Arc<Filter>,
+    part: u32,
+    test: u32,
+    place: Place,
+    /// How many filters have it.
+    uses: u32,
+}
+
+impl fmt::Debug for SharedTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} by {}",
+            self.filter.parts()[self.part as usize].guard.tests[self.test as usize],
+            self.uses
+        )
+    }
+}
+
+impl SharedTests {
+    /// The test of a part of a filter, to be released once; none if it is too large to be shared.
+    fn keep(&mut self, filter: &Arc<Filter>, part: usize, test: usize, place: Place) -> Option<TestId> {
+        let mut name = SmallVec::<[u8; SHARED_TEST_BYTES_MAX]>::new();
+        let written = filter.parts()[part].guard.tests[test].name(SHARED_TEST_BYTES_MAX, &mut name);
+        if !written || place == Place::NOWHERE {
+            return None;
+        }
+        if let Some(known) = self.known.get(place.0, &name).copied()
+            && let Some(test) = self.tests.get_mut(known.0 as usize)
+        {
+            test.uses += 1;
+            return Some(known);
+        }
+        let [part, test] = [part, test].map(|at| u32::try_from(at).expect("the size of a filter is bounded"));
+        let filter = Arc::clone(filter);
+        let kept = Some(SharedTest {
+            filter,
+            part,
+            test,
+            place,
+            uses: 1,
+        });
+        let id = if self.free.is_empty() {
+            let id = TestId(u32::try_from(self.tests.len()).expect("a matcher has fewer than 2^32 tests"));
+            self.tests.push(kept);
+            id
+        } else {
+            let id = Arc::make_mut(&mut self.free).pop().expect("there is a free number");
+            *self.tests.get_mut(id.0 as usize) = kept;
+            id
+        };
+        *self.known.entry(place.0, &name) = id;
+        Some(id)
+    }
+
+    fn release(&mut self, id: TestId) {
+        if id == NO_TEST {
+            return;
+        }
+        let slot = self.tests.get_mut(id.0 as usize);
+        let Some(test) = slot else { return };
+        test.uses -= 1;
+        if test.uses > 0 {
+            return;
+        }
+        if let Some(test) = slot.take() {
+            let mut name = SmallVec::<[u8; SHARED_TEST_BYTES_MAX]>::new();
+            test.filter.parts()[test.part as usize].guard.tests[test.test as usize]
+                .name(SHARED_TEST_BYTES_MAX, &mut name);
+            self.known.remove(test.place.0, &name);
+            Arc::make_mut(&mut self.free).push(id);
         }
     }
 
-    fn head(head: &'o [u8]) -> Option<Self> {
-        (!head.is_empty()).then(|| Key::Head(&head[..head.len().min(AFFIX_BYTES_MAX)]))
+    /// Whether a test passes in a document whose values lie in no elements.
+    #[inline]
+    fn pass(&self, id: TestId, found: &Found<'_, '_>) -> bool {
+        let Some(shared) = &self.tests[id.0 as usize] else {
+            return false;
+        };
+        let test = &shared.filter.parts()[shared.part as usize].guard.tests[shared.test as usize];
+        let mut values = found.fields.at(shared.place).map(|field| found.value(field)).peekable();
+        match values.peek() {
+            None => test.absent,
+            Some(_) => values.any(|value| test.accepts(value)),
+        }
     }
 
-    fn tail(tail: &'o [u8]) -> Option<Self> {
-        (!tail.is_empty()).then(|| Key::Tail(&tail[tail.len().saturating_sub(AFFIX_BYTES_MAX)..]))
+    fn memory(&self) -> usize {
+        self.tests.memory() + self.known.memory(&|_| 0) + self.free.capacity() * size_of::<TestId>()
     }
 }
 
-/// Equal numbers have equal bits; there is no negative zero among comparable numbers.
-fn bits(number: f64) -> u64 {
-    (number + 0.0).to_bits()
+/// Numbers by id: a sorted list in chunks, so that a change copies one of them.
+#[derive(Debug, Clone)]
+struct Numbers<Id> {
+    chunks: Arc<Vec<Arc<Vec<(Id, u32)>>>>,
+    length: usize,
+}
+
+impl<Id> Default for Numbers<Id> {
+    fn default() -> Self {
+        Self {
+            chunks: Arc::default(),
+            length: 0,
+        }
+    }
+}
+
+impl<Id: Copy + Ord> Numbers<Id> {
+    fn get(&self, id: Id) -> Option<u32> {
+        let chunk = self.chunks.get(self.chunk_of(id))?;
+        let at = chunk.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        Some(chunk[at].1)
+    }
+
+    /// Adds an id that is not there.
+    fn insert(&mut self, id: Id, number: u32) {
+        let at = self.chunk_of(id);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if chunks.is_empty() {
+            chunks.push(Arc::default());
+        }
+        let is_last = at + 1 == chunks.len();
+        let chunk = Arc::make_mut(&mut chunks[at]);
+        let place = chunk.partition_point(|(known, _)| *known < id);
+        chunk.insert(place, (id, number));
+        if chunk.len() > ID_CHUNK {
+            // What comes in order fills its chunks.
+            let half = if is_last && place + 1 == chunk.len() {
+                ID_CHUNK
+            } else {
+                ID_CHUNK / 2
+            };
+            let upper = Arc::new(chunk.split_off(half));
+            chunks.insert(at + 1, upper);
+        }
+        self.length += 1;
+    }
+
+    fn remove(&mut self, id: Id) -> Option<u32> {
+        self.get(id)?;
+        let at = self.chunk_of(id);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        let chunk = Arc::make_mut(&mut chunks[at]);
+        let place = chunk.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        let (_, number) = chunk.remove(place);
+        if chunk.is_empty() {
+            chunks.remove(at);
+        }
+        self.length -= 1;
+        Some(number)
+    }
+
+    fn chunk_of(&self, id: Id) -> usize {
+        let begins_before = |chunk: &Arc<Vec<(Id, u32)>>| chunk.first().is_some_and(|(first, _)| *first <= id);
+        self.chunks.partition_point(begins_before).saturating_sub(1)
+    }
+
+    fn memory(&self) -> usize {
+        let of_chunk =
+            |chunk: &Arc<Vec<(Id, u32)>>| chunk.capacity() * size_of::<(Id, u32)>() + size_of::<Vec<(Id, u32)>>();
+        self.chunks.iter().map(of_chunk).sum::<usize>() + self.chunks.capacity() * size_of::<usize>()
+    }
 }

@@ -77,6 +77,56 @@ impl Operator {
         }
     }
 
+    /// Writes what only operators have that accept the same, piece by piece; false if a piece was not taken or it cannot be told.
+    pub(crate) fn name(&self, write: &mut impl FnMut(&[u8]) -> bool) -> bool {
+        let mut one = |kind: u8, text: &[u8]| write(&[kind]) && write(&text.len().to_le_bytes()) && write(text);
+        match self {
+            Operator::Text(text) => one(0, text),
+            Operator::Address(text, _) => one(1, text),
+            Operator::Number(spelling, None) => one(2, spelling),
+            Operator::Number(_, Some(number)) => one(3, &number.to_le_bytes()),
+            Operator::True => one(4, b""),
+            Operator::False => one(5, b""),
+            Operator::Null => one(6, b""),
+            Operator::Prefix(text) => one(7, text),
+            Operator::PrefixFolded(text) => one(8, text.text()),
+            Operator::Suffix(text) => one(9, text),
+            Operator::SuffixFolded(text) => one(10, text.text()),
+            Operator::Folded(text) => one(11, text.text()),
+            Operator::Wildcard(wildcard) => one(12, wildcard.text()) && wildcard.pieces().all(|piece| one(13, piece)),
+            Operator::Numeric(bounds) => {
+                let end = |end: Option<Bound>| {
+                    (
+                        end.map_or(0.0, |end| end.value),
+                        end.map_or(2, |end| u8::from(end.inclusive)),
+                    )
+                };
+                [bounds.low, bounds.high]
+                    .map(end)
+                    .iter()
+                    .all(|(value, kind)| one(14 + kind, &value.to_le_bytes()))
+            }
+            Operator::Cidr(text, _) => one(17, text),
+            Operator::Exists => one(18, b""),
+            Operator::Absent => one(19, b""),
+            Operator::AnythingBut(exceptions) => exceptions.name(&mut one),
+            Operator::Extended(_) => false,
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Operator::Text(text) | Operator::Address(text, _) | Operator::Number(text, _) => text.len(),
+            Operator::Prefix(text) | Operator::Suffix(text) | Operator::Cidr(text, _) => text.len(),
+            Operator::PrefixFolded(text) | Operator::SuffixFolded(text) | Operator::Folded(text) => text.memory(),
+            Operator::Wildcard(wildcard) => wildcard.memory(),
+            Operator::AnythingBut(exceptions) => exceptions.memory(),
+            Operator::Extended(_) => EXTENDED_BYTES,
+            _ => 0,
+        }
+    }
+
     fn accepts_text(&self, text: &[u8]) -> bool {
         match self {
             Operator::Text(wanted) => **wanted == *text,
@@ -94,7 +144,33 @@ impl Operator {
     }
 }
 
+/// What an automaton takes, roughly.
+const EXTENDED_BYTES: usize = 4_096;
+
 impl Exceptions {
+    fn name(&self, one: &mut impl FnMut(u8, &[u8]) -> bool) -> bool {
+        match self {
+            Exceptions::Texts(texts) => one(20, b"") && texts.iter().all(|text| one(30, text)),
+            Exceptions::Numbers(numbers) => one(21, b"") && numbers.iter().all(|number| one(30, &number.to_le_bytes())),
+            Exceptions::Prefixes(texts) => one(22, b"") && texts.iter().all(|text| one(30, text)),
+            Exceptions::Suffixes(texts) => one(23, b"") && texts.iter().all(|text| one(30, text)),
+            Exceptions::Folded(texts) => one(24, b"") && texts.iter().all(|text| one(30, text.text())),
+            Exceptions::Wildcards(texts) => one(25, b"") && texts.iter().all(|text| one(30, text.text())),
+            Exceptions::Extended(_) => false,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let of_texts = |texts: &[Box<[u8]>]| texts.iter().map(|text| size_of::<Box<[u8]>>() + text.len()).sum();
+        match self {
+            Exceptions::Texts(texts) | Exceptions::Prefixes(texts) | Exceptions::Suffixes(texts) => of_texts(texts),
+            Exceptions::Numbers(numbers) => size_of_val(&**numbers),
+            Exceptions::Folded(texts) => size_of_val(&**texts) + texts.iter().map(Folded::memory).sum::<usize>(),
+            Exceptions::Wildcards(texts) => size_of_val(&**texts) + texts.iter().map(Wildcard::memory).sum::<usize>(),
+            Exceptions::Extended(all) => all.len() * EXTENDED_BYTES,
+        }
+    }
+
     fn hold(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Exceptions::Numbers(numbers), Value::Number(_, Some(number))) => numbers.contains(&number),
@@ -125,6 +201,12 @@ impl Bounds {
             low: bound,
             high: bound,
         }
+    }
+
+    /// The number, if the range has just one.
+    pub(crate) fn only(&self) -> Option<f64> {
+        let (low, high) = (self.low?, self.high?);
+        (low == high && low.inclusive).then_some(low.value)
     }
 
     pub(crate) fn contain(&self, number: f64) -> bool {

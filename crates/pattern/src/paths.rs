@@ -1,6 +1,10 @@
 //! Which paths of a document somebody asks for, as a tree that the scan walks beside the JSON.
 //!
-//! A dotted key and nested keys are the same path, so the tree's edges are the parts between dots.
+//! A dotted key and nested keys are the same path, so the tree's edges are the parts between dots. Copies of a tree share what they
+//! have in common, and a place that nobody asks for any more is given to another path.
+
+use crate::chunks::Chunks;
+use crate::table::Table;
 
 /// Where a field lies: a mount and the keys below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,15 @@ impl Path {
 }
 
 impl Path {
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let segments = self
+            .segments
+            .iter()
+            .map(|segment| size_of::<Box<[u8]>>() + segment.len());
+        self.mount.as_ref().map_or(0, |mount| mount.len()) + segments.sum::<usize>() + self.written.capacity()
+    }
+
     /// Whether both lead to the same place of a document.
     pub(crate) fn is_same_place(&self, other: &Path) -> bool {
         self.mount.is_some() && self.mount == other.mount && self.segments == other.segments
@@ -43,25 +56,69 @@ impl Place {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+/// Children of a node that are looked at one after the other; more are looked up.
+const CHILDREN_LISTED: usize = 8;
+
+#[derive(Debug, Clone)]
 struct Node {
-    asked: bool,
-    /// Sorted by key.
-    children: Vec<(Box<[u8]>, Place)>,
+    /// How many ask for values at this very place.
+    asked: u32,
+    /// How many places lie directly below.
+    below: u32,
+    /// The place above; the next free one, while it is free.
+    parent: Place,
+    /// The key that leads here.
+    key: Box<[u8]>,
+    /// The places below, while they are few.
+    edges: Vec<Edge>,
+}
+
+/// The way to a child, with as much of its key as tells most keys apart.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    head: u64,
+    length: u32,
+    place: Place,
+}
+
+impl Node {
+    fn new(parent: Place, key: &[u8]) -> Self {
+        Self {
+            asked: 0,
+            below: 0,
+            parent,
+            key: key.into(),
+            edges: Vec::new(),
+        }
+    }
 }
 
 /// The tree of asked paths.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
     roots: Vec<(Box<str>, Place)>,
-    nodes: Vec<Node>,
+    nodes: Chunks<Node>,
+    /// The children of nodes that have more than are listed, by place and key.
+    edges: Table<Place>,
+    /// The first place that nobody has.
+    free: Place,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place::NOWHERE
+    }
 }
 
 impl Default for Paths {
     fn default() -> Self {
+        let mut nodes = Chunks::default();
+        nodes.push(Node::new(Place::NOWHERE, b""));
         Self {
             roots: Vec::new(),
-            nodes: vec![Node::default()],
+            nodes,
+            edges: Table::default(),
+            free: Place::NOWHERE,
         }
     }
 }
@@ -76,8 +133,20 @@ impl Paths {
         for segment in &path.segments {
             place = self.ask_child(place, segment);
         }
-        self.nodes[place.index()].asked = true;
+        self.nodes.get_mut(place.index()).asked += 1;
         place
+    }
+
+    /// Takes back what was asked for once.
+    pub(crate) fn release(&mut self, place: Place) {
+        if place == Place::NOWHERE {
+            return;
+        }
+        self.nodes.get_mut(place.index()).asked -= 1;
+        let mut place = place;
+        while place != Place::NOWHERE && self.nodes[place.index()].asked == 0 && self.nodes[place.index()].below == 0 {
+            place = self.remove(place);
+        }
     }
 
     /// How many places there are, the empty one included.
@@ -92,35 +161,67 @@ impl Paths {
     }
 
     /// Whether values at this very place are asked for.
+    #[inline]
     pub(crate) fn is_asked(&self, place: Place) -> bool {
-        self.nodes[place.index()].asked
+        self.nodes[place.index()].asked > 0
     }
 
     /// Whether anything below this place is asked for.
+    #[inline]
     pub(crate) fn has_below(&self, place: Place) -> bool {
-        !self.nodes[place.index()].children.is_empty()
+        self.nodes[place.index()].below > 0
     }
 
     /// The place that a key leads to; a key with dots takes several steps.
+    #[inline]
     pub(crate) fn step(&self, place: Place, key: &[u8]) -> Place {
+        let child = self.child(place, key);
+        if child != Place::NOWHERE {
+            return child;
+        }
+        self.steps(place, key)
+    }
+
+    /// The place that a key with dots leads to, if it has any.
+    fn steps(&self, place: Place, key: &[u8]) -> Place {
         let mut place = place;
         let mut rest = key;
-        while let Some(dot) = memchr::memchr(b'.', rest) {
+        let mut dotted = false;
+        while let Some(dot) = rest.iter().position(|byte| *byte == b'.') {
+            dotted = true;
             place = self.child(place, &rest[..dot]);
             if place == Place::NOWHERE {
                 return place;
             }
             rest = &rest[dot + 1..];
         }
-        self.child(place, rest)
+        if dotted {
+            self.child(place, rest)
+        } else {
+            Place::NOWHERE
+        }
     }
 
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let of_node = |node: &Node| node.key.len() + node.edges.capacity() * size_of::<Edge>();
+        self.nodes.memory() + self.nodes.iter().map(of_node).sum::<usize>() + self.edges.memory(&|_| 0)
+    }
+
+    #[inline]
     fn child(&self, place: Place, segment: &[u8]) -> Place {
-        let children = &self.nodes[place.index()].children;
-        match children.binary_search_by(|(key, _)| (**key).cmp(segment)) {
-            Ok(at) => children[at].1,
-            Err(_) => Place::NOWHERE,
+        let node = &self.nodes[place.index()];
+        if node.below as usize > node.edges.len() {
+            return self.edges.get(place.0, segment).copied().unwrap_or(Place::NOWHERE);
         }
+        let head = head(segment);
+        let is = |edge: &&Edge| edge.head == head && edge.length as usize == segment.len();
+        for edge in node.edges.iter().filter(is) {
+            if segment.len() <= HEAD_BYTES || *self.nodes[edge.place.index()].key == *segment {
+                return edge.place;
+            }
+        }
+        Place::NOWHERE
     }
 
     fn ask_mount(&mut self, mount: &str) -> Place {
@@ -128,28 +229,125 @@ impl Paths {
         if known != Place::NOWHERE {
             return known;
         }
-        let place = self.add();
+        let place = self.add(Place::NOWHERE, mount.as_bytes());
         self.roots.push((mount.into(), place));
         place
     }
 
     fn ask_child(&mut self, place: Place, segment: &[u8]) -> Place {
-        match self.nodes[place.index()]
-            .children
-            .binary_search_by(|(key, _)| (**key).cmp(segment))
-        {
-            Ok(at) => self.nodes[place.index()].children[at].1,
-            Err(at) => {
-                let child = self.add();
-                self.nodes[place.index()].children.insert(at, (segment.into(), child));
-                child
-            }
+        let known = self.child(place, segment);
+        if known != Place::NOWHERE {
+            return known;
         }
+        let child = self.add(place, segment);
+        let node = self.nodes.get_mut(place.index());
+        node.below += 1;
+        let listed = node.below as usize == node.edges.len() + 1;
+        if listed && node.edges.len() < CHILDREN_LISTED {
+            node.edges.push(Edge::new(segment, child));
+            return child;
+        }
+        let edges = std::mem::take(&mut node.edges);
+        for edge in edges {
+            let key = self.nodes[edge.place.index()].key.clone();
+            *self.edges.entry(place.0, &key) = edge.place;
+        }
+        *self.edges.entry(place.0, segment) = child;
+        child
     }
 
-    fn add(&mut self) -> Place {
+    fn add(&mut self, parent: Place, key: &[u8]) -> Place {
+        let node = Node::new(parent, key);
+        if self.free != Place::NOWHERE {
+            let place = self.free;
+            let free = self.nodes.get_mut(place.index());
+            self.free = free.parent;
+            *free = node;
+            return place;
+        }
         let index = u32::try_from(self.nodes.len()).expect("a set of filters asks for fewer than 2^32 paths");
-        self.nodes.push(Node::default());
+        self.nodes.push(node);
         Place(index)
+    }
+
+    /// Removes a place that nobody asks for, and says what lies above.
+    fn remove(&mut self, place: Place) -> Place {
+        let free = Node::new(self.free, b"");
+        let Node { parent, key, .. } = std::mem::replace(self.nodes.get_mut(place.index()), free);
+        self.free = place;
+        if parent == Place::NOWHERE {
+            self.roots.retain(|(_, root)| *root != place);
+            return parent;
+        }
+        let above = self.nodes.get_mut(parent.index());
+        if above.below as usize > above.edges.len() {
+            self.edges.remove(parent.0, &key);
+        } else {
+            above.edges.retain(|edge| edge.place != place);
+        }
+        above.below -= 1;
+        parent
+    }
+}
+
+/// Bytes of a key that an edge has.
+const HEAD_BYTES: usize = size_of::<u64>();
+
+impl Edge {
+    fn new(key: &[u8], place: Place) -> Self {
+        Self {
+            head: head(key),
+            length: u32::try_from(key.len()).expect("keys are bounded by the size of a filter"),
+            place,
+        }
+    }
+}
+
+/// The first bytes of a key.
+#[inline]
+fn head(key: &[u8]) -> u64 {
+    if let Some(first) = key.first_chunk() {
+        return u64::from_le_bytes(*first);
+    }
+    key.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Path {
+        let segments: Vec<&[u8]> = text.split('.').map(str::as_bytes).collect();
+        Path::new(Some("/data"), &segments, text.into())
+    }
+
+    #[test]
+    fn a_place_is_found_by_every_spelling_of_its_path_until_nobody_asks() {
+        let names: Vec<String> = (0..40).map(|index| format!("a.a long name {index}.z")).collect();
+        let mut paths = Paths::default();
+        let places: Vec<Place> = names.iter().map(|name| paths.ask(&path(name))).collect();
+        let again = paths.ask(&path(&names[3]));
+        assert_eq!(again, places[3]);
+        let data = paths.mount("/data");
+        let walk = |paths: &Paths, name: &str| {
+            name.split('.')
+                .fold(data, |place, key| paths.step(place, key.as_bytes()))
+        };
+        for (name, place) in names.iter().zip(&places) {
+            assert_eq!(
+                (walk(&paths, name), paths.step(data, name.as_bytes())),
+                (*place, *place)
+            );
+        }
+        let before = paths.clone();
+        places.iter().for_each(|place| paths.release(*place));
+        assert_eq!(walk(&paths, &names[3]), places[3]);
+        assert_eq!(walk(&paths, &names[4]), Place::NOWHERE);
+        assert_eq!(walk(&before, &names[4]), places[4]);
+        paths.release(again);
+        assert_eq!(paths.mount("/data"), Place::NOWHERE);
+        let length = paths.len();
+        names.iter().for_each(|name| drop(paths.ask(&path(name))));
+        assert_eq!(paths.len(), length);
     }
 }

@@ -40,6 +40,28 @@ impl FieldTest {
         &self.operators
     }
 
+    /// Writes what only tests have that accept the same, of at most so many bytes; false if it takes more or cannot be told.
+    pub(crate) fn name(&self, bytes_max: usize, into: &mut impl Extend<u8>) -> bool {
+        let mut left = bytes_max;
+        self.operators.iter().all(|operator| {
+            let mut write = |bytes: &[u8]| {
+                let fits = bytes.len() <= left;
+                left = left.saturating_sub(bytes.len());
+                if fits {
+                    into.extend(bytes.iter().copied());
+                }
+                fits
+            };
+            operator.name(&mut write)
+        })
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let operators = self.operators.iter().map(Operator::memory).sum::<usize>();
+        self.path.memory() + size_of_val(&*self.operators) + operators
+    }
+
     /// Whether a value that is present passes.
     #[inline]
     pub(crate) fn accepts(&self, value: Value<'_>) -> bool {
@@ -127,6 +149,14 @@ impl Rules {
             tests,
             alternatives: vec![(0..count).collect()],
         }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let tests =
+            self.tests.capacity() * size_of::<FieldTest>() + self.tests.iter().map(FieldTest::memory).sum::<usize>();
+        let alternatives = self.alternatives.iter().map(|alternative| size_of_val(&**alternative));
+        tests + self.alternatives.capacity() * size_of::<Box<[u32]>>() + alternatives.sum::<usize>()
     }
 
     /// Whether one alternative asks for nothing, so that every document satisfies it.

@@ -68,6 +68,28 @@ impl Wildcard {
         self.tail.as_deref().unwrap_or(&self.head)
     }
 
+    /// Whether there is a star.
+    pub(crate) fn has_star(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// What lies between two stars, in order.
+    pub(crate) fn middle(&self) -> impl Iterator<Item = &[u8]> {
+        self.middle.iter().map(memmem::Finder::needle)
+    }
+
+    /// All that must be there, in order.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = self.tail.as_deref();
+        [&*self.head].into_iter().chain(self.middle()).chain(tail)
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let pieces: usize = self.pieces().map(<[u8]>::len).sum();
+        self.text.len() + pieces + size_of_val(&*self.middle)
+    }
+
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
     }
