@@ -22,9 +22,11 @@ mod evaluate;
 mod explain;
 mod expression;
 mod function;
+mod keyword;
 mod like;
 mod parse;
 mod program;
+mod refusal;
 mod token;
 mod value;
 

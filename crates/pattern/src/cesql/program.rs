@@ -4,7 +4,7 @@
 
 use super::function::Function;
 use super::like::Like;
-use super::parse::refused;
+use super::refusal::refused;
 use super::value::{Datum, Value};
 use crate::error::CompileError;
 use crate::paths::{Path, Paths, Place};

@@ -2,6 +2,7 @@
 
 mod guards;
 mod language;
+mod reference;
 mod refusals;
 
 use crate::cesql::Expression;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::parse::refused;
+use super::refusal::refused;
 use crate::error::CompileError;
 
 /// A word, and the bytes it takes.
