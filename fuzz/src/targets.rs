@@ -11,6 +11,10 @@ mod identity_run;
 mod pattern;
 mod pattern_cesql;
 mod pattern_cloudevents;
+mod pattern_eventgrid;
+mod pattern_extended;
+mod pattern_import;
+mod pattern_jsonpath;
 mod pattern_types;
 mod record_batch;
 mod resource;
@@ -40,8 +44,12 @@ pub const TARGETS: &[Target] = &[
     record_batch::TARGET,
     pattern::TARGET,
     pattern_types::TARGET,
+    pattern_extended::TARGET,
+    pattern_eventgrid::TARGET,
+    pattern_jsonpath::TARGET,
     pattern_cesql::TARGET,
     pattern_cloudevents::TARGET,
+    pattern_import::TARGET,
     resource::TARGET,
     units::TARGET,
     url::TARGET,
