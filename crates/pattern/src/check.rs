@@ -67,7 +67,6 @@ impl Check {
     }
 
     /// Not this.
-    #[expect(clippy::should_implement_trait, reason = "it makes a check and computes nothing")]
     pub(crate) fn not(check: Check) -> Self {
         Check::Not(Box::new(check))
     }

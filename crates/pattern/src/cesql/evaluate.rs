@@ -5,8 +5,9 @@
 
 use smallvec::SmallVec;
 
+use super::explain::shown_part;
 use super::program::{Action, Arithmetic, Program, Step, function_name};
-use super::value::{Datum, Error, ErrorKind, Type};
+use super::value::{Datum, Error, ErrorKind, Type, Value};
 use crate::paths::Place;
 use crate::rules::Found;
 
@@ -36,7 +37,8 @@ pub(super) enum Listener<'l> {
 /// What one step came to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    pub(super) value: Option<super::Value>,
+    /// As far as it can be shown.
+    pub(super) value: Option<Value>,
     pub(super) failed: bool,
     pub(super) errors: Vec<Error>,
 }
@@ -195,7 +197,10 @@ impl<'v> Machine<'v, '_, '_, '_> {
         };
         if let Some(slot) = self.stack.last() {
             let seen = steps[completed].get_or_insert_default();
-            seen.value = Some(slot.value.clone().into_value());
+            seen.value = Some(match &slot.value {
+                Datum::Text(text) => Value::String(shown_part(text)),
+                value => value.clone().into_value(),
+            });
             seen.failed = slot.failed;
         }
     }

@@ -4,7 +4,7 @@ use super::evaluate::{Listener, Seen, run};
 use super::program::{Action, Logic, Program, Step};
 use super::value::{Datum, Value};
 use crate::explain::{Clause, ClauseKind, cut};
-use crate::limits::CESQL_EXPLAINED_DEPTH_MAX;
+use crate::limits::{CESQL_EXPLAINED_DEPTH_MAX, EXPLAINED_CHARACTERS_MAX};
 use crate::paths::Place;
 use crate::rules::Found;
 
@@ -77,7 +77,7 @@ impl Program {
             clause.clauses.clear();
             clause.note = Some("deeper parts are not shown".into());
         }
-        clause.path = Some(cut(self.text_of(step).to_owned()));
+        clause.path = Some(cut(shown_part(self.text_of(step))));
         clause.errors = errors;
         match seen {
             Some(seen) => clause.seen = seen.value.iter().map(|value| cut(value.to_string())).collect(),
@@ -93,6 +93,11 @@ impl Program {
             literal: matches!(step.action, Action::Literal(_)),
         }
     }
+}
+
+/// The part of a text that can be shown, and a character more.
+pub(super) fn shown_part(text: &str) -> String {
+    text.chars().take(EXPLAINED_CHARACTERS_MAX + 1).collect()
 }
 
 fn kind(action: &Action) -> ClauseKind {

@@ -204,7 +204,7 @@ fn any_event() -> impl Strategy<Value = AnyEvent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_filter_alone_and_among_many_passes_what_its_evaluation_says(

@@ -296,7 +296,7 @@ fn any_node() -> impl Strategy<Value = Node> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn values_and_errors_are_those_of_the_obvious_evaluation(node in any_node()) {
