@@ -36,7 +36,7 @@ async fn a_new_version_applies_from_where_the_lane_has_read_to_and_the_old_one_b
     let mut ids = world.endpoint.delivered_ids("some");
     ids.sort();
     assert_eq!(ids, ["a1", "b2"]);
-    let story = world.core.story("default", "a1", None).await.unwrap().unwrap();
+    let story = world.story("a1").await.unwrap();
     assert_eq!(
         story.subscriptions[0].matched,
         Ok(()),
@@ -111,7 +111,7 @@ async fn a_whole_bus_subscription_sees_each_event_once_and_new_topics_too() {
     world.settle().await;
     assert_eq!(world.endpoint.delivered_ids("whole"), ["1"]);
     assert_eq!(world.endpoint.delivered_ids("only-b"), ["1"]);
-    let story = world.core.story("default", "1", None).await.unwrap().unwrap();
+    let story = world.story("1").await.unwrap();
     assert_eq!(
         story.stored.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(),
         ["a", "b"]
@@ -149,10 +149,7 @@ async fn types_without_an_enabled_route_and_unknown_ones_are_refused_where_the_b
         ),
         [(0, "type_unknown")]
     );
-    assert!(
-        world.core.story("default", "1", None).await.unwrap().is_none(),
-        "none was kept"
-    );
+    assert!(world.story("1").await.is_none(), "none was kept");
     assert!(matches!(
         world.core.publish("nowhere", vec![]).await,
         Err(PublishError::UnknownBus(_))
@@ -195,7 +192,7 @@ async fn a_deleted_topic_takes_its_records_with_it() {
         )
         .await;
     world.delete(ResourceKind::Topic, "orders").await;
-    assert!(world.core.story("default", "1", None).await.unwrap().is_none());
+    assert!(world.story("1").await.is_none());
     world.publish("2").await;
     world.delivered("whole", 2).await;
 }

@@ -115,7 +115,7 @@ async fn a_story_tells_who_matched_and_every_attempt() {
     world.publish("1").await;
     world.delivered("all", 1).await;
     world.settle().await;
-    let story = world.core.story("default", "1", None).await.unwrap().unwrap();
+    let story = world.story("1").await.unwrap();
     let all = story
         .subscriptions
         .iter()

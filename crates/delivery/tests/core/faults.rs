@@ -131,7 +131,7 @@ async fn used_attempts_and_age_make_dead_letters_with_reason_and_count() {
     let before = world.endpoint.received().len();
     tokio::time::sleep(HOUR).await;
     assert_eq!(world.endpoint.received().len(), before);
-    let story = world.core.story("default", "1", None).await.unwrap().unwrap();
+    let story = world.story("1").await.unwrap();
     assert!(
         story
             .subscriptions

@@ -231,7 +231,7 @@ async fn attempts_are_kept_as_long_as_the_operator_says_and_todays_always() {
     world.publish("1").await;
     world.delivered("all", 1).await;
     let attempts = || async {
-        let story = world.core.story("default", "1", None).await.unwrap().unwrap();
+        let story = world.story("1").await.unwrap();
         story.subscriptions[0].attempts.len()
     };
     assert_eq!(attempts().await, 1);
@@ -244,14 +244,7 @@ async fn attempts_are_kept_as_long_as_the_operator_says_and_todays_always() {
     }
     assert_eq!(attempts().await, 0);
     assert_eq!(
-        world
-            .core
-            .story("default", "1", None)
-            .await
-            .unwrap()
-            .unwrap()
-            .subscriptions[0]
-            .state,
+        world.story("1").await.unwrap().subscriptions[0].state,
         DeliveryState::Delivered
     );
 }

@@ -171,13 +171,13 @@ async fn an_earlier_version_is_kept_while_a_parked_row_names_it_and_goes_then() 
         16 + 1,
         "those that stories tell of, and the first"
     );
-    let story = world.core.story("default", "parked", None).await.unwrap().unwrap();
+    let story = world.story("parked").await.unwrap();
     let first = story.subscriptions[0].version;
     tokio::time::sleep(20 * HOUR).await;
     assert_eq!(world.status("all").parked, 0);
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(versions(&world).await, 16);
-    let story = world.core.story("default", "39", None).await.unwrap().unwrap();
+    let story = world.story("39").await.unwrap();
     assert_ne!(story.subscriptions[0].version, first);
     assert_eq!(story.subscriptions[0].matched, Ok(()));
 }
@@ -300,7 +300,7 @@ async fn what_is_parked_or_dead_beyond_the_end_of_a_shortened_journal_goes_with_
     world.settle().await;
     let status = world.status("ordered");
     assert_eq!((status.parked, status.dead, status.lag_events), (0, 0, 0));
-    let story = world.core.story("default", "new 5", None).await.unwrap().unwrap();
+    let story = world.story("new 5").await.unwrap();
     assert_eq!(
         story.subscriptions[0].state,
         DeliveryState::Delivered,

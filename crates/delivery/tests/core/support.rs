@@ -297,6 +297,18 @@ impl World {
         self.core.publish("default", vec![event]).await.unwrap()[0]
     }
 
+    /// An event's story, told while time stands still: the history of attempts has a real thread, and paused time would run
+    /// on for as long as that takes.
+    pub async fn story(&self, id: &str) -> Option<delivery::Story> {
+        let (done, waited_for) = std::sync::mpsc::channel::<()>();
+        // Paused time does not advance by itself while a blocking task runs.
+        let holds_time = tokio::task::spawn_blocking(move || waited_for.recv());
+        let story = self.core.story("default", id, None).await.unwrap();
+        drop(done);
+        assert!(holds_time.await.unwrap().is_err(), "nothing is ever sent");
+        story
+    }
+
     pub fn status(&self, subscription: &str) -> delivery::SubscriptionStatus {
         let status = self
             .core
