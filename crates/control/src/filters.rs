@@ -10,7 +10,7 @@ pub use text::{FilterText, read_document};
 pub(crate) use text::show;
 
 use crate::{
-    refusal::Refusal,
+    refusal::{InText, Refusal},
     resources::{FilterSpec, SubscriptionSpec},
 };
 use pattern::{CompileError, Filter, Mounts};
@@ -108,8 +108,10 @@ fn refused(filter: &FilterSpec, error: &CompileError) -> Refusal {
     };
     Refusal {
         code: error.code.as_str(),
-        position: Some(TextPosition::of(text, error.position)),
-        suggestion: error.suggestion.clone(),
+        in_text: Some(Box::new(InText {
+            position: TextPosition::of(text, error.position),
+            suggestion: error.suggestion.clone(),
+        })),
         ..Refusal::invalid(format!("/filter/{}{inside}", filter.language()), error.message.clone())
     }
 }

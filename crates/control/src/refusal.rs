@@ -18,7 +18,14 @@ pub struct Refusal {
     /// A JSON pointer into the request, where there is one place to blame.
     pub pointer: Option<String>,
     /// The place in a filter's text, where one is to blame.
-    pub position: Option<TextPosition>,
+    pub in_text: Option<Box<InText>>,
+}
+
+/// Where a text inside a request is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InText {
+    /// The place in the text.
+    pub position: TextPosition,
     /// The corrected form, where it can be guessed.
     pub suggestion: Option<String>,
 }
@@ -62,8 +69,7 @@ impl Refusal {
             class,
             detail: detail.into(),
             pointer: None,
-            position: None,
-            suggestion: None,
+            in_text: None,
         }
     }
 

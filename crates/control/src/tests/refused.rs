@@ -377,15 +377,16 @@ fn a_filter_that_does_not_compile_is_refused_with_its_place_and_reason() {
         ("filter_invalid", Some("/filter/eventbridge/detail/a/0/prefx"))
     );
     assert!(refusal.detail.contains("prefx"), "{}", refusal.detail);
-    assert!(refusal.position.is_some());
+    assert!(refusal.in_text.is_some());
     let text = "{\"detail\":\n  {\"a\": \"x\"}}";
     let body = json!({"connection": "crm", "filter": {"eventbridge": text}});
     let refusal = installation.put(Subscription, "new", body).unwrap_err();
-    let position = refusal.position.unwrap();
+    let place = refusal.in_text.unwrap();
+    let position = place.position;
     assert_eq!((position.byte, position.line, position.column), (19, 2, 9));
     assert_eq!(refusal.pointer.as_deref(), Some("/filter/eventbridge/detail/a"));
     assert_eq!(
-        refusal.suggestion.as_deref(),
+        place.suggestion.as_deref(),
         Some("write it as a list: \"a\": [\"x\"]")
     );
     let body = json!({"connection": "crm", "filter": {"eventbridge": "{\"a\": "}});

@@ -10,7 +10,7 @@ use crate::{
     router::{Message, Place},
     settings::{VERSIONS_MAX, VERSIONS_TOLD},
 };
-use control::{Change, Refusal, refusal::Class};
+use control::{Change, Refusal};
 use journal::PartitionId;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -76,14 +76,7 @@ impl Changes {
             "unsettled events of this subscription need {VERSIONS_MAX} earlier versions of it, and no more are kept: what it \
              matches can be changed again when older events and dead letters of it are settled"
         );
-        Err(Error::Refused(Refusal {
-            code: "limit_exceeded",
-            class: Class::Limit,
-            detail,
-            pointer: None,
-            position: None,
-            suggestion: None,
-        }))
+        Err(Error::Refused(Refusal::limit(detail)))
     }
 
     async fn forget_versions_of(&mut self, id: SubscriptionId, places: &[Place]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use super::{answer::Answer, errors};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use control::filters::TextPosition;
+use control::{InText, filters::TextPosition};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use std::{borrow::Cow, time::Duration};
@@ -100,9 +100,11 @@ impl Problem {
     }
 
     /// Names the place in the text of a filter, and how the filter would be right.
-    fn place(mut self, position: Option<TextPosition>, suggestion: Option<String>) -> Self {
-        self.body.position = position;
-        self.body.suggestion = suggestion;
+    fn place(mut self, place: Option<Box<InText>>) -> Self {
+        if let Some(place) = place {
+            self.body.position = Some(place.position);
+            self.body.suggestion = place.suggestion;
+        }
         self
     }
 
@@ -182,7 +184,7 @@ impl From<control::Refusal> for Problem {
         };
         let problem = Problem::with_status(refusal.code, status, refusal.detail)
             .pointer(refusal.pointer)
-            .place(refusal.position, refusal.suggestion);
+            .place(refusal.in_text);
         if status == 401 {
             return problem.header(
                 header::WWW_AUTHENTICATE,
