@@ -289,10 +289,14 @@ fn a_segment_that_is_trimmed_in_its_middle_is_closed_and_goes_when_its_rest_does
         let infos = journal.segments(partition).unwrap();
         infos.iter().map(|info| (info.base, info.next, info.active)).collect()
     };
-    (0..6).for_each(|number| drop(append(&journal, 0, number).unwrap()));
+    for number in 0..6 {
+        append(&journal, 0, number).unwrap();
+    }
     now(journal.trim(partition, 4)).unwrap();
     assert_eq!(segments(&journal), [(0, 6, false)]);
-    (6..8).for_each(|number| drop(append(&journal, 0, number).unwrap()));
+    for number in 6..8 {
+        append(&journal, 0, number).unwrap();
+    }
     now(journal.checkpoint()).unwrap();
     assert_eq!(segments(&journal), [(0, 6, false), (6, 8, true)]);
     drop(journal);
