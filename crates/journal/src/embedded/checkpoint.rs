@@ -84,7 +84,9 @@ impl Checkpoint {
         for _ in 0..fields.u32()? {
             checkpoint.partitions.push(CheckpointPartition::decode(&mut fields)?);
         }
-        fields.is_empty().then_some(checkpoint)
+        // Nothing ever has the last number: everything has a next one.
+        let counts_on = checkpoint.sequence < u64::MAX && checkpoint.needed_from < u64::MAX;
+        (fields.is_empty() && counts_on).then_some(checkpoint)
     }
 }
 

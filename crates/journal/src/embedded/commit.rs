@@ -26,6 +26,10 @@ const ANSWERS_INLINE: usize = 32;
 /// Groups whose answers, with what was asked, may wait for that thread: their records are up to 72 MiB each.
 pub const ANSWERS_WAITING: usize = 4;
 
+/// Up to this a frame is copied for its readers, to its own size: it was written in whole pages, from a page boundary on, and
+/// thousands of frames with one record each may wait for the flusher.
+const FRAME_COPIED_MAX: usize = 64 << 10;
+
 /// When no large frame was written for so long, the memory for such is given back.
 const BUFFERS_UNUSED: Duration = Duration::from_secs(2);
 
@@ -299,7 +303,12 @@ impl Committer {
 
     /// Shows a durable group: tail, high-water marks, identities, feeds; then hands it to the flusher.
     fn publish(&mut self, assembled: &mut Assembled) {
-        let bytes = Bytes::from_owner(assembled.frame.take().expect("it was synced just now"));
+        let frame = assembled.frame.take().expect("it was synced just now");
+        let bytes = if frame.as_ref().len() <= FRAME_COPIED_MAX {
+            Bytes::copy_from_slice(&frame.as_ref()[..frame::HEADER_LEN + assembled.body_len])
+        } else {
+            Bytes::from_owner(frame)
+        };
         for batch in &assembled.batches {
             let slot = self.slots[batch.slot as usize].as_ref().expect("it was loaded");
             let mut state = slot.partition.state();
@@ -344,7 +353,7 @@ impl Committer {
 
     fn hand_over(&self, group: Group) {
         let mut inbox = self.shared.inbox.state();
-        inbox.bytes += group.bytes.len() as u64;
+        inbox.bytes += group.frame_len();
         inbox.groups.push_back(Arc::new(group));
         let wake = inbox.bytes >= self.shared.settings.flush_bytes;
         drop(inbox);

@@ -220,7 +220,7 @@ impl Flusher {
     }
 
     fn release(&mut self, groups: &[Arc<Group>]) {
-        let bytes: u64 = groups.iter().map(|group| group.bytes.len() as u64).sum();
+        let bytes: u64 = groups.iter().map(|group| group.frame_len()).sum();
         self.bytes_since_checkpoint += bytes;
         let mut inbox = self.shared.inbox.state();
         // A recovery flushes groups that never were in the inbox.
@@ -401,7 +401,7 @@ fn overdue(inbox: &InboxState, shared: &Shared) -> Vec<Arc<Group>> {
     let mut excess = inbox.bytes.saturating_sub(shared.settings.tail_bytes);
     let oldest = inbox.groups.iter().take_while(|group| {
         let take = excess > 0;
-        excess = excess.saturating_sub(group.bytes.len() as u64);
+        excess = excess.saturating_sub(group.frame_len());
         take
     });
     oldest.cloned().collect()

@@ -84,7 +84,8 @@ impl FrameHeader {
             batches: fields.u32()?,
             copies: fields.u32()?,
         };
-        Some((header, number))
+        // No frame ever has the last number, so that every frame has a next one.
+        (header.sequence < u64::MAX).then_some((header, number))
     }
 }
 
@@ -257,6 +258,23 @@ mod tests {
         assert_eq!(batches[0].copies, [9]);
         assert!(parse(&frame, Epoch { salt: 1, ..EPOCH }).is_none());
         assert!(parse(&frame, Epoch { number: 4, ..EPOCH }).is_none());
+    }
+
+    #[test]
+    fn a_frame_with_the_last_number_is_none() {
+        let header = |sequence| FrameHeader {
+            sequence,
+            durable_through: 0,
+            append_time: 0,
+            body_len: 0,
+            batches: 0,
+            copies: 0,
+        };
+        for (sequence, is_one) in [(u64::MAX, false), (u64::MAX - 1, true)] {
+            let mut out = vec![0; HEADER_LEN];
+            finish(&mut out, 0, EPOCH, header(sequence));
+            assert_eq!(parse(&out, EPOCH).is_some(), is_one, "{sequence}");
+        }
     }
 
     #[test]

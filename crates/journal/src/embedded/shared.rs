@@ -324,10 +324,17 @@ pub struct Group {
     pub sequence: u64,
     /// When its records were appended.
     pub append_time: AppendTime,
-    /// The frame.
+    /// The frame, with or without the zeros behind it.
     pub bytes: Bytes,
     /// Its batches.
     pub batches: Vec<GroupBatch>,
+}
+
+impl Group {
+    /// What its frame takes in a write-ahead file: what all bounds count, whatever it takes in memory.
+    pub fn frame_len(&self) -> u64 {
+        (self.bytes.len() as u64).next_multiple_of(super::format::PAGE)
+    }
 }
 
 /// One batch of a group.

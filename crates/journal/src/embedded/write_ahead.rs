@@ -57,13 +57,15 @@ impl EpochHeader {
     pub fn decode(page: &[u8]) -> Option<Self> {
         let mut fields = Fields::new(unseal(page.get(..EPOCH_LEN)?)?);
         (fields.take(8)? == MAGIC).then_some(())?;
-        Some(Self {
+        let header = Self {
             epoch: Epoch {
                 number: fields.u64()?,
                 salt: fields.u64()?,
             },
             checkpointed: fields.u64()?,
-        })
+        };
+        // Nothing ever has the last number: everything has a next one.
+        (header.epoch.number < u64::MAX && header.checkpointed < u64::MAX).then_some(header)
     }
 }
 
