@@ -18,7 +18,7 @@ struct Harness {
 
 /// How a harness's tests are run.
 enum How {
-    /// The tests of `cargo xtask test`, turned up by this variable, with every assertion.
+    /// The tests of `cargo xtask test`, turned up by this variable: optimised, with every assertion.
     Longer(&'static str, &'static str),
     /// The same, built for release: what is asked for is load.
     LongerReleased(&'static str, &'static str),
@@ -84,7 +84,9 @@ impl Harness {
         let mut command = cargo();
         command.args(["test", "--package", self.package]);
         match self.how {
-            How::Longer(variable, value) => command.env(variable, value).args(["--", self.tests, "--nocapture"]),
+            How::Longer(variable, value) => command
+                .env(variable, value)
+                .args(["--profile", "prove", "--", self.tests, "--nocapture"]),
             How::LongerReleased(variable, value) => command
                 .env(variable, value)
                 .args(["--release", "--test", "it", "--", self.tests])
