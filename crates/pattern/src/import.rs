@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::{CompileCode, CompileError};
+use crate::explain::cut;
 use crate::filter::Filter;
 use crate::mounts::Mounts;
 
@@ -34,7 +35,7 @@ pub struct Imported {
 fn refuse(path: &str, message: impl Into<String>) -> CompileError {
     CompileError {
         code: CompileCode::BadImport,
-        message: message.into(),
+        message: cut(message.into()),
         position: 0,
         path: path.into(),
         suggestion: None,
@@ -60,7 +61,7 @@ fn note_of_rest(object: &Map<String, Value>, read: &[&str], notes: &mut Vec<Stri
         .map(|(name, _)| name.as_str())
         .collect();
     if !rest.is_empty() {
-        notes.push(format!("not part of a filter, and not imported: {}", rest.join(", ")));
+        notes.push(cut(format!("not part of a filter, and not imported: {}", rest.join(", "))));
     }
 }
 

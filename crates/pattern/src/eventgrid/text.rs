@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::error::{CompileCode, CompileError};
+use crate::explain::cut;
 use crate::limits::PATTERN_BYTES_MAX;
 
 /// Beyond this many edits a name is not taken for a misspelt one.
@@ -156,7 +157,7 @@ impl<'t> Text<'t> {
         let nearest = known.min().filter(|(edits, _)| *edits <= EDITS_MAX);
         CompileError {
             suggestion: nearest.map(|(_, known)| format!("did you mean {known:?}?")),
-            ..self.invalid(format!("{name:?} is not known here"))
+            ..self.invalid(cut(format!("{name:?} is not known here")))
         }
     }
 
