@@ -3,6 +3,7 @@
 //! It builds nothing. Strings are spans of the text; [`decode`] resolves their escapes, a lone surrogate into the three bytes that
 //! it would have in UTF-8, so that equal texts are equal bytes.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::simd;
@@ -19,7 +20,7 @@ pub(crate) enum FaultKind {
     /// The text ends too early.
     End,
     /// A character where something else was expected.
-    Character(u8, &'static str),
+    Character(u8, Expected),
     /// A control character inside a string.
     Control(u8),
     /// A backslash with something that is no escape.
@@ -32,6 +33,32 @@ pub(crate) enum FaultKind {
     Encoding,
     /// Nested too deeply, or a text too large.
     Bound,
+}
+
+/// What a text should have had at some place. Small, so that a fault is returned in two registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Object,
+    End,
+    CommaInObject,
+    CommaInArray,
+    Colon,
+    FieldName,
+    Value,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Expected::Object => "an object",
+            Expected::End => "the end of the text",
+            Expected::CommaInObject => "comma to separate Object entries",
+            Expected::CommaInArray => "comma to separate Array entries",
+            Expected::Colon => "a colon to separate field name and value",
+            Expected::FieldName => "double-quote to start field name",
+            Expected::Value => "a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')",
+        })
+    }
 }
 
 /// A string's place in the text, without its quotation marks.
@@ -72,13 +99,13 @@ impl<'a> Lexer<'a> {
     /// The next byte that is not white space, without taking it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
-        while let Some(byte) = self.bytes.get(self.position) {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(*byte);
+        loop {
+            let byte = *self.bytes.get(self.position)?;
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
             }
             self.position += 1;
         }
-        None
     }
 
     /// The next byte that is not white space, or the fault that the text ends here.
@@ -100,7 +127,7 @@ impl<'a> Lexer<'a> {
 
     /// Takes the next byte if it is this one, else faults with what was expected.
     #[inline]
-    pub(crate) fn expect(&mut self, wanted: u8, expected: &'static str) -> Result<(), Fault> {
+    pub(crate) fn expect(&mut self, wanted: u8, expected: Expected) -> Result<(), Fault> {
         let byte = self.need()?;
         if byte != wanted {
             return Err(self.fault(FaultKind::Character(byte, expected)));
@@ -181,23 +208,41 @@ impl<'a> Lexer<'a> {
     #[inline]
     pub(crate) fn number(&mut self) -> Result<Range<usize>, Fault> {
         let start = self.position;
-        self.take_if(b'-');
-        if !self.take_if(b'0') {
-            self.digits()?;
-        }
-        if self.take_if(b'.') {
-            self.digits()?;
-        }
-        if self.take_if(b'e') || self.take_if(b'E') {
-            let _sign = self.take_if(b'+') || self.take_if(b'-');
-            self.digits()?;
-        }
-        match self.bytes.get(self.position) {
-            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'_' | b'+' | b'-') => {
-                Err(self.fault(FaultKind::Number))
+        let at = |position: usize| self.bytes.get(position).copied().unwrap_or(0);
+        let first = start + usize::from(at(start) == b'-');
+        let mut end = match at(first) {
+            b'0' => first + 1,
+            b'1'..=b'9' => simd::digits_end(self.bytes, first + 1),
+            _ => return Err(self.no_digit(first)),
+        };
+        if at(end) == b'.' {
+            if !at(end + 1).is_ascii_digit() {
+                return Err(self.no_digit(end + 1));
             }
-            _ => Ok(start..self.position),
+            end = simd::digits_end(self.bytes, end + 2);
         }
+        if matches!(at(end), b'e' | b'E') {
+            end += 1 + usize::from(matches!(at(end + 1), b'+' | b'-'));
+            if !at(end).is_ascii_digit() {
+                return Err(self.no_digit(end));
+            }
+            end = simd::digits_end(self.bytes, end + 1);
+        }
+        self.position = end;
+        match at(end) {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'_' | b'+' | b'-' => Err(self.fault(FaultKind::Number)),
+            _ => Ok(start..end),
+        }
+    }
+
+    /// The fault of a number that has no digit where it needs one.
+    #[cold]
+    fn no_digit(&self, position: usize) -> Fault {
+        let kind = match position < self.bytes.len() {
+            true => FaultKind::Number,
+            false => FaultKind::End,
+        };
+        Fault { position, kind }
     }
 
     /// Takes one of the words `true`, `false` and `null`; the position is at its first byte.
@@ -211,28 +256,6 @@ impl<'a> Lexer<'a> {
             return Err(self.fault(FaultKind::Word));
         }
         self.position += word.len();
-        Ok(())
-    }
-
-    #[inline]
-    fn take_if(&mut self, wanted: u8) -> bool {
-        let taken = self.bytes.get(self.position) == Some(&wanted);
-        self.position += usize::from(taken);
-        taken
-    }
-
-    #[inline]
-    fn digits(&mut self) -> Result<(), Fault> {
-        let start = self.position;
-        self.position = simd::digits_end(self.bytes, start);
-        if self.position == start {
-            let kind = if start == self.bytes.len() {
-                FaultKind::End
-            } else {
-                FaultKind::Number
-            };
-            return Err(self.fault(kind));
-        }
         Ok(())
     }
 }

@@ -7,6 +7,9 @@ use std::io::Write;
 /// Digits that every double of usual size holds exactly.
 const DIGITS_ALWAYS_EXACT: usize = 15;
 
+/// Digits of which an integer of 32 bits holds all.
+const DIGITS_OF_U32: usize = 9;
+
 /// Decimal exponents between which the nearest double is a normal one whatever the digits.
 const EXPONENT_NORMAL: std::ops::RangeInclusive<i64> = -290..=290;
 
@@ -15,7 +18,14 @@ const DIGITS_SHORTEST_MAX: usize = 17;
 
 /// The value of a JSON number, if it can be compared by value. `text` must be a JSON number.
 pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
+    if let Some(number) = short_integer(text) {
+        return Some(number);
+    }
     let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
+    // What the shortest decimal of the double is written as.
+    if value.is_finite() && zmij::Buffer::new().format_finite(value).as_bytes() == text && value != 0.0 {
+        return Some(value);
+    }
     let decimal = Decimal::read(text);
     if decimal.digits.is_empty() {
         return Some(0.0);
@@ -29,6 +39,23 @@ pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
     let left = rest.len();
     let length = written.len() - left;
     (value.is_finite() && Decimal::read(&written[..length]) == decimal).then_some(value)
+}
+
+/// The value of an integer of few digits, as most numbers are.
+fn short_integer(text: &[u8]) -> Option<f64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.len() > DIGITS_OF_U32 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits
+        .iter()
+        .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+    let number = f64::from(value);
+    Some(if digits.len() < text.len() && number != 0.0 {
+        -number
+    } else {
+        number
+    })
 }
 
 /// A number's significant digits (no zeros at either end) and the exponent of its last digit.

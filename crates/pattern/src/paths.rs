@@ -3,7 +3,10 @@
 //! A dotted key and nested keys are the same path, so the tree's edges are the parts between dots. Copies of a tree share what they
 //! have in common, and a place that nobody asks for any more is given to another path.
 
+use std::ops::Range;
+
 use crate::chunks::Chunks;
+use crate::simd;
 use crate::table::Table;
 
 /// Where a field lies: a mount and the keys below it.
@@ -172,34 +175,42 @@ impl Paths {
         self.nodes[place.index()].below > 0
     }
 
-    /// The place that a key leads to; a key with dots takes several steps.
+    /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
     #[inline]
-    pub(crate) fn step(&self, place: Place, key: &[u8]) -> Place {
-        let child = self.child(place, key);
-        if child != Place::NOWHERE {
-            return child;
+    pub(crate) fn step(&self, place: Place, text: &[u8], key: Range<usize>) -> Place {
+        let node = &self.nodes[place.index()];
+        let head = head_in(text, &key);
+        if node.below as usize > node.edges.len() {
+            return self.steps(place, &text[key]);
         }
-        self.steps(place, key)
+        for edge in node
+            .edges
+            .iter()
+            .filter(|edge| edge.head == head && edge.length as usize == key.len())
+        {
+            if key.len() <= HEAD_BYTES || *self.nodes[edge.place.index()].key == text[key.clone()] {
+                return edge.place;
+            }
+        }
+        if simd::has_dot(text, &key) {
+            self.steps(place, &text[key])
+        } else {
+            Place::NOWHERE
+        }
     }
 
-    /// The place that a key with dots leads to, if it has any.
+    /// The place that a key leads to, part by part.
     fn steps(&self, place: Place, key: &[u8]) -> Place {
         let mut place = place;
         let mut rest = key;
-        let mut dotted = false;
-        while let Some(dot) = rest.iter().position(|byte| *byte == b'.') {
-            dotted = true;
+        while let Some(dot) = memchr::memchr(b'.', rest) {
             place = self.child(place, &rest[..dot]);
             if place == Place::NOWHERE {
                 return place;
             }
             rest = &rest[dot + 1..];
         }
-        if dotted {
-            self.child(place, rest)
-        } else {
-            Place::NOWHERE
-        }
+        self.child(place, rest)
     }
 
     /// Bytes on the heap.
@@ -312,6 +323,16 @@ fn head(key: &[u8]) -> u64 {
     key.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte))
 }
 
+/// The same of a range of a text, without looking at single bytes where the text goes on behind it.
+#[inline]
+fn head_in(text: &[u8], key: &Range<usize>) -> u64 {
+    match text.get(key.start..).and_then(<[u8]>::first_chunk) {
+        Some(first) if key.len() >= HEAD_BYTES => u64::from_le_bytes(*first),
+        Some(first) => u64::from_le_bytes(*first) & ((1 << (8 * key.len())) - 1),
+        None => head(&text[key.clone()]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,11 +352,11 @@ mod tests {
         let data = paths.mount("/data");
         let walk = |paths: &Paths, name: &str| {
             name.split('.')
-                .fold(data, |place, key| paths.step(place, key.as_bytes()))
+                .fold(data, |place, key| paths.steps(place, key.as_bytes()))
         };
         for (name, place) in names.iter().zip(&places) {
             assert_eq!(
-                (walk(&paths, name), paths.step(data, name.as_bytes())),
+                (walk(&paths, name), paths.step(data, name.as_bytes(), 0..name.len())),
                 (*place, *place)
             );
         }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::document::{Content, Document};
 use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
-use crate::json::{self, Fault, FaultKind, Lexer};
+use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::number::comparable;
 use crate::paths::{Paths, Place};
@@ -96,12 +96,12 @@ fn scan_json(content: Content<'_>, place: Place, target: Target<'_>) -> Result<(
     };
     let first = scan.lexer.need()?;
     if content.must_be_object() && first != b'{' {
-        return Err(scan.lexer.fault(FaultKind::Character(first, "an object")));
+        return Err(scan.lexer.fault(FaultKind::Character(first, Expected::Object)));
     }
     scan.value(place, OUTSIDE)?;
     match scan.lexer.peek() {
         None => Ok(()),
-        Some(byte) => Err(scan.lexer.fault(FaultKind::Character(byte, "the end of the text"))),
+        Some(byte) => Err(scan.lexer.fault(FaultKind::Character(byte, Expected::End))),
     }
 }
 
@@ -158,13 +158,17 @@ impl Scan<'_, '_> {
         }
         let span = self.lexer.string()?;
         self.lexer.expect(b':', COLON)?;
-        let text = &self.lexer.bytes()[span.range];
+        if place == Place::NOWHERE {
+            return Ok(place);
+        }
+        let text = self.lexer.bytes();
         if !span.escaped {
-            return Ok(self.target.paths.step(place, text));
+            return Ok(self.target.paths.step(place, text, span.range));
         }
         self.target.key.clear();
-        json::decode(text, self.target.key);
-        Ok(self.target.paths.step(place, self.target.key))
+        json::decode(&text[span.range], self.target.key);
+        let length = self.target.key.len();
+        Ok(self.target.paths.step(place, self.target.key, 0..length))
     }
 
     fn array(&mut self, place: Place, element: Element) -> Result<(), Fault> {
@@ -339,8 +343,8 @@ impl Scan<'_, '_> {
     }
 }
 
-pub(crate) const COMMA_IN_OBJECT: &str = "comma to separate Object entries";
-pub(crate) const COMMA_IN_ARRAY: &str = "comma to separate Array entries";
-pub(crate) const COLON: &str = "a colon to separate field name and value";
-pub(crate) const FIELD_NAME: &str = "double-quote to start field name";
-pub(crate) const VALUE: &str = "a valid value (JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+pub(crate) const COMMA_IN_OBJECT: Expected = Expected::CommaInObject;
+pub(crate) const COMMA_IN_ARRAY: Expected = Expected::CommaInArray;
+pub(crate) const COLON: Expected = Expected::Colon;
+pub(crate) const FIELD_NAME: Expected = Expected::FieldName;
+pub(crate) const VALUE: Expected = Expected::Value;

@@ -16,6 +16,15 @@ pub(crate) fn string_stop(bytes: &[u8], at: usize) -> usize {
     first(bytes, at, lanes::string_stops, is_string_stop)
 }
 
+/// Whether a range of the text has a full stop.
+#[inline]
+pub(crate) fn has_dot(bytes: &[u8], range: &std::ops::Range<usize>) -> bool {
+    match bytes.get(range.start..).and_then(<[u8]>::first_chunk) {
+        Some(step) if range.len() <= STEP => lanes::dots(step) & ((1 << range.len()) - 1) != 0,
+        _ => memchr::memchr(b'.', &bytes[range.clone()]).is_some(),
+    }
+}
+
 /// The first byte at or after `at` that is no digit; the length of the text if there is none.
 #[inline]
 pub(crate) fn digits_end(bytes: &[u8], at: usize) -> usize {
@@ -146,6 +155,7 @@ mod lanes {
     marked!(string_stops, string_stops_sse2);
     marked!(other_than_digits, other_than_digits_sse2);
     marked!(scalar_ends, scalar_ends_sse2);
+    marked!(dots, dots_sse2);
 
     #[inline]
     #[target_feature(enable = "sse2")]
@@ -189,6 +199,12 @@ mod lanes {
 
     #[inline]
     #[target_feature(enable = "sse2")]
+    fn dots_sse2(step: &[u8; STEP]) -> u32 {
+        bits(is(load(step), b'.'))
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2")]
     fn scalar_ends_sse2(step: &[u8; STEP]) -> u32 {
         let bytes = load(step);
         let closing = _mm_or_si128(is(bytes, b']'), is(bytes, b'}'));
@@ -219,6 +235,10 @@ mod lanes {
 
     pub(super) fn scalar_ends(step: &[u8; STEP]) -> u32 {
         bits(step, is_scalar_end)
+    }
+
+    pub(super) fn dots(step: &[u8; STEP]) -> u32 {
+        bits(step, |byte| byte == b'.')
     }
 }
 
@@ -369,7 +389,7 @@ mod tests {
             state
         };
         (0..4_000usize).map(move |index| {
-            let rare = b"{}[]\"\\, \n0z";
+            let rare = b"{}[]\"\\, \n0z.";
             let alphabet: &[u8] = if index % 3 == 0 { b"{}\"\\" } else { rare };
             let letters = if index % 5 == 0 { 1 } else { 8 };
             let byte = |random: u64| match random % letters {
@@ -407,6 +427,8 @@ mod tests {
                         .position(|byte| is(*byte))
                         .map_or(text.len(), |found| at + found)
                 };
+                let range = at..text.len().min(at + 9);
+                assert_eq!(has_dot(&text, &range), text[range].contains(&b'.'));
                 assert_eq!(string_stop(&text, at), expected(is_string_stop));
                 assert_eq!(scalar_end(&text, at), expected(is_scalar_end));
                 assert_eq!(digits_end(&text, at), expected(|byte| !byte.is_ascii_digit()));

@@ -5,7 +5,7 @@
 //! event, and one tape serves every check that needs it. It knows no paths and no filters.
 
 use crate::document::{DATA, Document};
-use crate::json::{self, Fault, FaultKind, Lexer, Span};
+use crate::json::{self, Expected, Fault, FaultKind, Lexer, Span};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::scan::{COLON, COMMA_IN_ARRAY, COMMA_IN_OBJECT, FIELD_NAME, VALUE};
 
@@ -144,12 +144,12 @@ impl Tape {
         };
         let first = reader.lexer.need()?;
         if object && first != b'{' {
-            return Err(reader.lexer.fault(FaultKind::Character(first, "an object")));
+            return Err(reader.lexer.fault(FaultKind::Character(first, Expected::Object)));
         }
         reader.value(Place::default())?;
         match reader.lexer.peek() {
             None => Ok(reader.names),
-            Some(byte) => Err(reader.lexer.fault(FaultKind::Character(byte, "the end of the text"))),
+            Some(byte) => Err(reader.lexer.fault(FaultKind::Character(byte, Expected::End))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::json::{self, Fault, FaultKind, Lexer};
+use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::JSON_DEPTH_MAX;
 use crate::scan::{COLON, COMMA_IN_ARRAY, COMMA_IN_OBJECT, FIELD_NAME, VALUE};
 
@@ -86,7 +86,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn comma(&mut self, expected: &'static str) -> Result<u8, Fault> {
+    fn comma(&mut self, expected: Expected) -> Result<u8, Fault> {
         self.lexer.expect(b',', expected)?;
         self.lexer.need()
     }
