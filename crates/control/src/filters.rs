@@ -10,10 +10,10 @@ pub use text::{FilterText, read_document};
 pub(crate) use text::show;
 
 use crate::{
-    refusal::{InText, Refusal},
-    resources::{FilterSpec, SubscriptionSpec},
+    refusal::{Class, InText, Refusal},
+    resources::{Dialect, FilterSpec, SubscriptionSpec},
 };
-use pattern::{CompileError, Filter, Mounts};
+use pattern::{CompileError, Filter, MountKind, Mounts};
 use place::pointer;
 use std::sync::{Arc, LazyLock};
 
@@ -25,6 +25,8 @@ pub mod paths {
     pub const SOURCE: &str = "/attr/source";
     /// The event's `id`.
     pub const ID: &str = "/attr/id";
+    /// The event's `specversion`.
+    pub const SPECVERSION: &str = "/attr/specversion";
     /// The prefix of every attribute.
     pub const ATTRIBUTES: &str = "/attr/";
     /// The JSON data.
@@ -67,16 +69,78 @@ static EVENTBRIDGE: LazyLock<Mounts> = LazyLock::new(|| {
         .build()
 });
 
+/// Where an Event Grid filter's names lie; the attributes are where they always are.
+static EVENTGRID: LazyLock<Mounts> = LazyLock::new(|| {
+    let names = Mounts::builder().mount("data", paths::DATA);
+    names.mount("topic", paths::SOURCE).build()
+});
+
+impl From<Dialect> for pattern::Dialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Standard => Self::Standard,
+            Dialect::Extended => Self::Extended,
+        }
+    }
+}
+
+/// What filters may take for granted of the documents that events make.
+pub fn mount_kind(mount: &str) -> MountKind {
+    match mount {
+        paths::TYPE | paths::SOURCE | paths::ID | paths::SPECVERSION => MountKind::RequiredText,
+        paths::AWS_TIME | paths::AWS_VERSION | paths::AWS_ACCOUNT | paths::AWS_REGION => MountKind::RequiredText,
+        mount if mount.starts_with(paths::ATTRIBUTES) => MountKind::Text,
+        _ => MountKind::Json,
+    }
+}
+
+/// The top name of the data in EventBridge patterns.
+pub const DATA_NAME: &str = "detail";
+
 /// The filter of a specification, or where and why it does not compile.
 pub(crate) fn compile(spec: &SubscriptionSpec) -> Result<Arc<Filter>, Refusal> {
+    compile_parts(spec.types.as_deref(), spec.filter.as_ref())
+}
+
+/// Types and filter together, or where and why they do not compile; pointers begin with `/types` and `/filter`.
+pub fn compile_parts(types: Option<&[String]>, filter: Option<&FilterSpec>) -> Result<Arc<Filter>, Refusal> {
     let mut filters = Vec::new();
-    if let Some(types) = &spec.types {
+    if let Some(types) = types {
         filters.push(compile_types(types)?);
     }
-    if let Some(filter) = &spec.filter {
+    if let Some(filter) = filter {
         filters.push(compile_filter(filter)?);
     }
     Ok(Arc::new(Filter::all_of(filters)))
+}
+
+/// A filter over documents that are no events, whose paths begin at the top; `None` where its language is about events alone.
+pub fn compile_bare(filter: &FilterSpec) -> Option<Result<Filter, Refusal>> {
+    let compiled = match filter {
+        FilterSpec::EventBridge(text, dialect) => eventbridge(text, *dialect, &Mounts::bare()),
+        FilterSpec::EventGrid(text) => Filter::eventgrid(text.as_str().as_bytes(), &Mounts::bare()),
+        FilterSpec::JsonPath(query) => Filter::jsonpath(query),
+        FilterSpec::Cesql(..) | FilterSpec::CloudEvents(..) => return None,
+    };
+    Some(compiled.map_err(|error| refused(filter, &error)))
+}
+
+/// Reads a filter as a subscription has it under `filter`, in the JSON that was written.
+pub fn read_filter(json: &str) -> Result<FilterSpec, Refusal> {
+    let document = format!("{{\"filter\":{json}}}");
+    let malformed = |error: serde_json::Error| Refusal {
+        class: Class::Malformed,
+        ..Refusal::invalid("/filter", format!("it cannot be read: {error}"))
+    };
+    let document = read_document(document.as_bytes()).map_err(malformed)?;
+    crate::parse::parse(&document["filter"], "/filter", &[])
+}
+
+fn eventbridge(text: &FilterText, dialect: Dialect, mounts: &Mounts) -> Result<Filter, CompileError> {
+    match dialect {
+        Dialect::Standard => Filter::eventbridge(text.as_str().as_bytes(), mounts),
+        Dialect::Extended => Filter::eventbridge_extended(text.as_str().as_bytes(), mounts),
+    }
 }
 
 fn compile_types(types: &[String]) -> Result<Filter, Refusal> {
@@ -90,11 +154,11 @@ fn compile_types(types: &[String]) -> Result<Filter, Refusal> {
 /// A filter by itself, over the documents that events make. A refusal's pointer begins with `/filter`.
 pub fn compile_filter(filter: &FilterSpec) -> Result<Filter, Refusal> {
     let compiled = match filter {
-        FilterSpec::EventBridge(text, _) => Filter::eventbridge(text.as_str().as_bytes(), &EVENTBRIDGE),
-        other => {
-            let (at, language) = (format!("/filter/{}", other.language()), other.language());
-            return Err(Refusal::invalid(at, format!("{language} is not known here")));
-        }
+        FilterSpec::EventBridge(text, dialect) => eventbridge(text, *dialect, &EVENTBRIDGE),
+        FilterSpec::Cesql(expression, dialect) => Filter::cesql(expression, (*dialect).into()),
+        FilterSpec::CloudEvents(text, dialect) => Filter::cloudevents(text.as_str().as_bytes(), (*dialect).into()),
+        FilterSpec::EventGrid(text) => Filter::eventgrid(text.as_str().as_bytes(), &EVENTGRID),
+        FilterSpec::JsonPath(query) => Filter::jsonpath(query),
     };
     compiled.map_err(|error| refused(filter, &error))
 }

@@ -1,7 +1,7 @@
 //! The handle that doors hold: publish, change, look, pause, redrive. Cheap to clone; the tasks behind it are private.
 
 use crate::{
-    Changed, DeadSelection, Error, PublishError, Published, Story, SubscriptionStatus,
+    Changed, DeadSelection, Error, PublishError, Published, Story, Subject, SubscriptionStatus,
     changes::{Changes, Request},
     dead,
     inbox::NodeBytes,
@@ -172,6 +172,24 @@ impl Core {
     /// An event's whole story; `None` if no such event is kept.
     pub async fn story(&self, bus: &str, id: &str, source: Option<&str>) -> Result<Option<Story>, Error> {
         crate::story::tell(&self.inner, bus, id, source).await
+    }
+
+    /// The last events of some topics of a bus (absent: of all), the latest first, at most [`RECENT_MAX`](crate::RECENT_MAX).
+    pub async fn recent(&self, bus: &str, topics: Option<&[String]>, limit: usize) -> Result<Vec<Subject>, Error> {
+        let model = self.inner.model.load_full();
+        Ok(crate::inquiry::recent(&self.inner, model.bus(bus)?, topics, limit).await)
+    }
+
+    /// The event at a position; `None` if there is none.
+    pub async fn event_at(
+        &self,
+        bus: &str,
+        topic: &str,
+        partition: u32,
+        offset: u64,
+    ) -> Result<Option<Subject>, Error> {
+        let model = self.inner.model.load_full();
+        crate::inquiry::at(&self.inner, model.bus(bus)?, topic, partition, offset).await
     }
 
     /// How the subscriptions of a bus are doing.

@@ -36,6 +36,7 @@ mod view;
 
 mod changes;
 mod dead;
+mod inquiry;
 mod metrics;
 mod readiness;
 mod restore;
@@ -47,8 +48,11 @@ mod story;
 pub use clock::Clock;
 pub use core::*;
 pub use destination::*;
+pub use inquiry::{Inquiry, RECENT_MAX, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
 pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
+/// What a filter says of an event, for doors, which do not know filters.
+pub use pattern::Explanation;
 pub use settings::{LaneBounds, Settings};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};

@@ -2,7 +2,7 @@
 //! subscription speaks for an offset. It reads nothing and hands nothing over.
 
 use control::filters::{AWS_ACCOUNT_DEFAULT, AWS_REGION_DEFAULT, AWS_VERSION, paths};
-use event::{EventView, record_binding::COPY_HEADER};
+use event::{AttributeKind, EventView, record_binding::COPY_HEADER};
 use journal::{PartitionId, RecordView};
 use pattern::{Data, Document, Filter, Matcher, Scratch};
 use smallvec::SmallVec;
@@ -132,7 +132,8 @@ pub fn why_not(filter: &Filter, event: &EventView<'_>, appended: Millis) -> Opti
     })
 }
 
-fn with_document<T>(
+/// Asks about the document that filters see of an event.
+pub fn with_document<T>(
     event: &EventView<'_>,
     appended: Millis,
     written: &mut (i64, String),
@@ -152,6 +153,7 @@ fn with_document<T>(
         .text(paths::TYPE, event.event_type())
         .text(paths::SOURCE, event.source())
         .text(paths::ID, event.id())
+        .text(paths::SPECVERSION, event::SPECVERSION)
         .text(paths::AWS_TIME, time)
         .text(paths::AWS_VERSION, AWS_VERSION)
         .text(
@@ -175,7 +177,11 @@ fn with_document<T>(
         }
     }
     for (path, extension) in extensions.iter().zip(event.extensions()) {
-        document = document.text(path, extension.value);
+        document = match extension.kind {
+            AttributeKind::String => document.text(path, extension.value),
+            AttributeKind::Integer => document.integer(path, extension.value),
+            AttributeKind::Boolean => document.boolean(path, extension.value),
+        };
     }
     ask(&document.data(event.data_json().map_or(Data::Absent, Data::Json)))
 }

@@ -58,6 +58,6 @@ pub use error::{CompileCode, CompileError};
 pub use explain::{Clause, ClauseKind, DataState, Explanation, explain};
 pub use fields::Scratch;
 pub use filter::{Dialect, Filter};
-pub use lint::{Finding, FindingCode, MountKind, Severity, Surroundings, lint, lint_text};
+pub use lint::{Finding, FindingCode, MountKind, Samples, Severity, Surroundings, lint, lint_text};
 pub use matcher::{Matcher, MatcherBuilder};
 pub use mounts::{Mounts, MountsBuilder};

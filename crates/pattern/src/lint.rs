@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::check::Check;
 use crate::document::Document;
 use crate::filter::Filter;
-use crate::limits::LINT_FINDINGS_MAX;
+use crate::limits::{LINT_FINDINGS_MAX, LINT_PAIRS_MAX};
 use crate::rules::{FieldTest, Rules};
 
 mod cover;
@@ -89,16 +89,19 @@ pub enum FindingCode {
 
 /// What is known of the documents that a filter will see.
 #[derive(Clone, Copy, Default)]
-pub struct Surroundings<'a, 'd> {
+pub struct Surroundings<'a> {
     /// What lies at a canonical mount; absent: JSON that may be absent, everywhere.
     pub mount: Option<&'a dyn Fn(&str) -> MountKind>,
     /// The top name under which the data lies, for advice.
     pub data_name: Option<&'a str>,
     /// A JSON Schema of the data; `type`, `properties`, `items` and `enum` are looked at.
     pub schema: Option<&'a serde_json::Value>,
-    /// Documents such as the filter will see.
-    pub samples: &'a [Document<'d>],
+    /// Shows documents such as the filter will see, one after the other.
+    pub samples: Option<Samples<'a>>,
 }
+
+/// Gives each sample document to a function.
+pub type Samples<'a> = &'a dyn Fn(&mut dyn FnMut(&Document<'_>));
 
 /// What lies at a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +123,12 @@ enum Verdict {
 }
 
 /// Finds what is odd about a filter; the worst first, at most [`LINT_FINDINGS_MAX`].
-pub fn lint(filter: &Filter, surroundings: &Surroundings<'_, '_>) -> Vec<Finding> {
+pub fn lint(filter: &Filter, surroundings: &Surroundings<'_>) -> Vec<Finding> {
     let mut lint = Lint {
         surroundings,
         conjuncts: Vec::new(),
         findings: Vec::new(),
+        pairs: LINT_PAIRS_MAX,
     };
     filter.parts().iter().for_each(|part| match &part.check {
         None => lint.gather_rules(&part.guard),
@@ -136,21 +140,25 @@ pub fn lint(filter: &Filter, surroundings: &Surroundings<'_, '_>) -> Vec<Finding
     });
     let verdict = all(verdicts);
     lint.look(filter, verdict);
-    samples::look(filter, surroundings, &mut lint.findings);
+    if let Some(samples) = surroundings.samples {
+        samples::look(filter, samples, &mut lint.findings);
+    }
     let mut findings = lint.findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.truncate(LINT_FINDINGS_MAX);
     findings
 }
 
-struct Lint<'f, 's, 'a, 'd> {
-    surroundings: &'s Surroundings<'a, 'd>,
+struct Lint<'f, 's> {
+    surroundings: &'s Surroundings<'s>,
     /// Tests that hold whenever the filter matches.
     conjuncts: Vec<&'f FieldTest>,
     findings: Vec<Finding>,
+    /// Pairs that may still be compared.
+    pairs: usize,
 }
 
-impl<'f> Lint<'f, '_, '_, '_> {
+impl<'f> Lint<'f, '_> {
     fn domain(&self, test: &FieldTest) -> Domain {
         Domain::of(&test.path, self.surroundings.mount)
     }
@@ -191,6 +199,7 @@ impl<'f> Lint<'f, '_, '_, '_> {
             surroundings: self.surroundings,
             conjuncts: Vec::new(),
             findings: Vec::new(),
+            pairs: 0,
         };
         alone.verdict(check)
     }
@@ -250,11 +259,9 @@ impl<'f> Lint<'f, '_, '_, '_> {
             Check::All(group) | Check::Any(group) => {
                 group.checks().iter().for_each(|check| self.look_at(check, whole));
             }
-            Check::Not(check) => {
-                if whole == Verdict::Never && self.verdict_alone(check) == Verdict::Always {
-                    let message = "what must not match always does".to_owned();
-                    self.add(FindingCode::NeverMatches, Severity::Error, None, message, None);
-                }
+            Check::Not(check) if whole == Verdict::Never && self.verdict_alone(check) == Verdict::Always => {
+                let message = "what must not match always does".to_owned();
+                self.add(FindingCode::NeverMatches, Severity::Error, None, message, None);
             }
             Check::Rules(rules) => self.look_at_rules(rules, whole),
             _ => {}
@@ -264,12 +271,12 @@ impl<'f> Lint<'f, '_, '_, '_> {
     fn look_at_rules(&mut self, rules: &'f Rules, whole: Verdict) {
         for test in &rules.tests {
             self.look_at_test(test, whole);
-            shadow::look_at_test(test, &mut self.findings);
+            shadow::look_at_test(test, &mut self.pairs, &mut self.findings);
             if let Some(schema) = self.surroundings.schema {
                 schema::look(test, schema, &mut self.findings);
             }
         }
-        shadow::look_at_alternatives(rules, &mut self.findings);
+        shadow::look_at_alternatives(rules, &mut self.pairs, &mut self.findings);
     }
 
     fn look_at_test(&mut self, test: &'f FieldTest, whole: Verdict) {

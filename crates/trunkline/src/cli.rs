@@ -81,6 +81,9 @@ pub enum Command {
     /// Try, explain and examine filters.
     #[command(subcommand)]
     Pattern(commands::pattern::Pattern),
+    /// Try expressions of the CloudEvents SQL language.
+    #[command(subcommand)]
+    Cesql(commands::cesql::Cesql),
     /// Make, list and delete keys.
     #[command(subcommand)]
     Key(commands::key::Key),

@@ -1,6 +1,7 @@
 //! Every chore of the project: `cargo xtask <chore>`. Plain Rust on the standard library, so that it builds in a second.
 
 mod bench;
+mod conformance;
 mod prove;
 mod run;
 mod services;
@@ -17,6 +18,7 @@ cargo xtask <chore>
   tidy                imports against the table, headers, formatting, clippy, words that do not belong
   prove [name…]       the long harnesses and ratios, printing figures for docs/guarantees.md; no name: all
   bench [name…]       throughput and latency as ratios in one run, for docs/benchmarks.md; no name: all
+  conformance DIR     the pattern and CESQL cases in DIR: passes per source; fails below all, less the listed differences
   fuzz [target] [N]   seeded mutation of every parser's corpus, N runs each
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("prove") => prove::prove(rest),
         Some("bench") => bench::bench(rest),
+        Some("conformance") => conformance::conformance(rest),
         Some("fuzz") => prove::fuzz(rest),
         _ => {
             eprint!("{HELP}");

@@ -385,10 +385,7 @@ fn a_filter_that_does_not_compile_is_refused_with_its_place_and_reason() {
     let position = place.position;
     assert_eq!((position.byte, position.line, position.column), (19, 2, 9));
     assert_eq!(refusal.pointer.as_deref(), Some("/filter/eventbridge/detail/a"));
-    assert_eq!(
-        place.suggestion.as_deref(),
-        Some("write it as a list: \"a\": [\"x\"]")
-    );
+    assert_eq!(place.suggestion.as_deref(), Some("write it as a list: \"a\": [\"x\"]"));
     let body = json!({"connection": "crm", "filter": {"eventbridge": "{\"a\": "}});
     let refusal = installation.put(Subscription, "new", body).unwrap_err();
     assert_eq!(
@@ -425,6 +422,51 @@ fn a_filter_has_one_language_and_the_dialect_where_there_is_one() {
             ),
         ],
     );
+}
+
+#[test]
+fn every_language_is_compiled_when_it_is_saved() {
+    let mut installation = Installation::furnished();
+    let mut put = |filter: Value| {
+        let put = installation.put(Subscription, "new", json!({"connection": "crm", "filter": filter}));
+        put.map_err(|refusal| {
+            (
+                refusal.code,
+                refusal.pointer.unwrap_or_default(),
+                refusal.in_text.map_or(0, |place| place.position.byte),
+            )
+        })
+    };
+    for good in [
+        json!({"cesql": "type = 'order' AND subject LIKE 'a%'"}),
+        json!({"cloudevents": [{"exact": {"type": "order"}}, {"not": {"sql": "EXISTS subject"}}]}),
+        json!({"eventgrid": {"subjectBeginsWith": "/a", "advancedFilters": [{"operatorType": "NumberGreaterThan", "key": "data.n", "value": 5}]}}),
+        json!({"jsonpath": "$.lines[?@.price > 10]"}),
+        json!({"eventbridge": {"$not": {"detail": {"a": ["x"]}}}, "dialect": "extended"}),
+        json!({"eventbridge": {"detail": {"a": [{"regex": "^a+$"}]}}, "dialect": "extended"}),
+    ] {
+        assert!(put(good.clone()).is_ok(), "{good}: {:?}", put(good.clone()));
+    }
+    for (bad, pointer) in [
+        (json!({"cesql": "type = "}), "/filter/cesql"),
+        (
+            json!({"cloudevents": [{"exat": {"type": "order"}}]}),
+            "/filter/cloudevents/0",
+        ),
+        (
+            json!({"eventgrid": {"advancedFilters": [{"operatorType": "NumberIsh", "key": "data.n", "value": 5}]}}),
+            "/filter/eventgrid/advancedFilters/0/operatorType",
+        ),
+        (json!({"jsonpath": "$.a["}), "/filter/jsonpath"),
+        (
+            json!({"eventbridge": {"detail": {"a": [{"regex": "^a+$"}]}}}),
+            "/filter/eventbridge/detail/a/0/regex",
+        ),
+    ] {
+        let refused = put(bad.clone()).unwrap_err();
+        assert!(refused.1.starts_with(pointer), "{bad}: {refused:?}");
+        assert!(refused.2 > 0, "{bad}: {refused:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! One request to a routed handler: who asks, for what. Having one means having been authenticated.
 
-use super::{State, auth::Peer, body, problem::Problem, query::Query};
+use super::{State, auth::Peer, body, budget::Share, problem::Problem, query::Query};
 use axum::extract::{FromRequestParts, RawPathParams};
+use bytes::Bytes;
 use control::{Model, Precondition, Principal, resources::Scope};
 use http::{HeaderName, header, request::Parts};
 use serde_json::Value;
@@ -108,17 +109,17 @@ impl Call {
 
     /// The body as JSON; of a filter in it, the text that was written.
     pub(super) async fn document(&self, body: axum::body::Body) -> Result<Value, Problem> {
-        let too_large = || {
-            Problem::new(
-                "body_too_large",
-                format!("the body takes more than {DOCUMENT_BYTES_MAX} bytes"),
-            )
-        };
-        let read = body::read(&self.state.bodies, &self.head.headers, body, DOCUMENT_BYTES_MAX).await;
-        let (bytes, _share) = read.map_err(|error| error.or_too_large(too_large))?;
+        let (bytes, _share) = self.bytes(body, DOCUMENT_BYTES_MAX).await?;
         let malformed = |reason: String| Problem::new("resource_malformed", format!("the body is not JSON: {reason}"));
         event::json::check(&bytes).map_err(malformed)?;
         control::filters::read_document(&bytes).map_err(|error| malformed(error.to_string()))
+    }
+
+    /// The body, of so many bytes at most.
+    pub(super) async fn bytes(&self, body: axum::body::Body, bytes_max: usize) -> Result<(Bytes, Share<'_>), Problem> {
+        let too_large = || Problem::new("body_too_large", format!("the body takes more than {bytes_max} bytes"));
+        let read = body::read(&self.state.bodies, &self.head.headers, body, bytes_max).await;
+        read.map_err(|error| error.or_too_large(too_large))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod errors;
 mod json;
 mod metrics;
 mod page;
+mod patterns;
 mod probes;
 pub mod problem;
 mod query;
@@ -161,6 +162,7 @@ fn router(state: Arc<State>) -> Router {
         .merge(resources::routes())
         .merge(dead_letters::routes())
         .merge(story::routes())
+        .merge(patterns::routes())
         .merge(metrics::routes())
         .merge(clock::routes())
         .merge(probes::routes())

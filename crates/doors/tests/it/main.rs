@@ -5,6 +5,7 @@ mod clock;
 mod dead_letters;
 mod harness;
 mod keys;
+mod patterns;
 mod publish;
 mod resources;
 mod server;

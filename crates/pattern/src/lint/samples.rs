@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::schema::{nearest, other_spelling, wanted};
-use super::{Finding, FindingCode, Severity, Surroundings};
+use super::{Finding, FindingCode, Samples, Severity};
 use crate::check::Check;
 use crate::document::{DATA, Document};
-use crate::fields::{Scratch, Value};
+use crate::fields::{Fields, Scratch, Value};
 use crate::filter::Filter;
+use crate::limits::LINT_FINDINGS_MAX;
 use crate::operator::Operator;
-use crate::paths::Paths;
+use crate::paths::{Paths, Place};
 use crate::rules::{FieldTest, Found, Rules};
 use crate::scan::scan;
 
@@ -20,12 +21,15 @@ const PATHS_MAX: usize = 4_096;
 /// From so many samples on it is worth saying that all of them match.
 const ALL_MATCH_MIN: usize = 10;
 
-/// Asks the filter's fields about every sample.
-pub(super) fn look(filter: &Filter, surroundings: &Surroundings<'_, '_>, findings: &mut Vec<Finding>) {
-    let samples = surroundings.samples;
-    if samples.is_empty() {
-        return;
-    }
+/// What the samples have at one test's path.
+#[derive(Default)]
+struct Seen {
+    types: BTreeSet<&'static str>,
+    example: Option<String>,
+}
+
+/// Asks the filter and its fields about every sample.
+pub(super) fn look(filter: &Filter, samples: Samples<'_>, findings: &mut Vec<Finding>) {
     let mut tests = Vec::new();
     for part in filter.parts() {
         match &part.check {
@@ -33,12 +37,42 @@ pub(super) fn look(filter: &Filter, surroundings: &Surroundings<'_, '_>, finding
             Some(check) => gather(check, &mut tests),
         }
     }
-    let known = known_paths(samples);
-    for test in tests {
-        let finding = look_at(test, samples, &known).filter(|finding| !findings.contains(finding));
+    let mut paths = Paths::default();
+    let places: Vec<Place> = tests.iter().map(|test| paths.ask(&test.path)).collect();
+    let mut seen: Vec<Seen> = tests.iter().map(|_| Seen::default()).collect();
+    let (mut count, mut matching, mut known) = (0, 0, BTreeSet::new());
+    let mut scratch = Scratch::new();
+    samples(&mut |sample| {
+        count += 1;
+        matching += usize::from(filter.matches_with(sample, &mut scratch));
+        remember_paths(sample, &mut known);
+        scan(sample, &paths, &mut scratch.fields, &mut scratch.key);
+        for (place, seen) in places.iter().zip(&mut seen) {
+            seen.look(*place, sample, &scratch.fields);
+        }
+    });
+    for (test, seen) in tests.iter().zip(&seen).filter(|_| count > 0) {
+        if findings.len() >= LINT_FINDINGS_MAX {
+            return;
+        }
+        let finding = look_at(test, seen, count, &known).filter(|finding| !findings.contains(finding));
         findings.extend(finding);
     }
-    findings.extend(counted(filter, samples));
+    findings.extend(counted(matching, count));
+}
+
+impl Seen {
+    fn look(&mut self, place: Place, document: &Document<'_>, fields: &Fields) {
+        if place == Place::NOWHERE {
+            return;
+        }
+        let found = Found { document, fields };
+        for field in fields.at(place) {
+            let value = found.value(field);
+            self.types.insert(type_of(value));
+            self.example.get_or_insert_with(|| crate::explain::shown(value));
+        }
+    }
 }
 
 fn gather<'f>(check: &'f Check, tests: &mut Vec<&'f FieldTest>) {
@@ -51,7 +85,7 @@ fn gather<'f>(check: &'f Check, tests: &mut Vec<&'f FieldTest>) {
 }
 
 /// Compares one field with the samples.
-fn look_at(test: &FieldTest, samples: &[Document<'_>], known: &BTreeSet<String>) -> Option<Finding> {
+fn look_at(test: &FieldTest, seen: &Seen, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
     let all_about_absence = test
         .operators()
         .iter()
@@ -59,23 +93,9 @@ fn look_at(test: &FieldTest, samples: &[Document<'_>], known: &BTreeSet<String>)
     if test.path.mount.is_none() || all_about_absence {
         return None;
     }
-    let mut paths = Paths::default();
-    let place = paths.ask(&test.path);
-    let (mut types, mut example) = (BTreeSet::new(), None);
-    let mut scratch = Scratch::new();
-    for sample in samples {
-        scan(sample, &paths, &mut scratch.fields, &mut scratch.key);
-        let (document, fields) = (sample, &scratch.fields);
-        let found = Found { document, fields };
-        for field in fields.at(place) {
-            let value = found.value(field);
-            types.insert(type_of(value));
-            example.get_or_insert_with(|| crate::explain::shown(value));
-        }
-    }
-    match example {
-        None => never_seen(test, samples.len(), known),
-        Some(example) => other_type(test, &types, &example),
+    match &seen.example {
+        None => never_seen(test, samples, known),
+        Some(example) => other_type(test, &seen.types, example),
     }
 }
 
@@ -157,19 +177,14 @@ fn other_type(test: &FieldTest, types: &BTreeSet<&'static str>, example: &str) -
 }
 
 /// How many of the samples match, where that is odd.
-fn counted(filter: &Filter, samples: &[Document<'_>]) -> Option<Finding> {
-    let mut scratch = Scratch::new();
-    let matching = samples
-        .iter()
-        .filter(|sample| filter.matches_with(sample, &mut scratch))
-        .count();
+fn counted(matching: usize, samples: usize) -> Option<Finding> {
     let (code, severity, message) = match matching {
-        0 => (
+        0 if samples > 0 => (
             FindingCode::NoSampleMatches,
             Severity::Note,
-            format!("none of the last {} events matches", samples.len()),
+            format!("none of the last {samples} events matches"),
         ),
-        all if all == samples.len() && all >= ALL_MATCH_MIN => (
+        all if all == samples && all >= ALL_MATCH_MIN => (
             FindingCode::EverySampleMatches,
             Severity::Note,
             format!("each of the last {all} events matches"),
@@ -185,18 +200,14 @@ fn counted(filter: &Filter, samples: &[Document<'_>]) -> Option<Finding> {
     })
 }
 
-/// The paths of the samples' data, dotted, arrays left out.
-fn known_paths(samples: &[Document<'_>]) -> BTreeSet<String> {
-    let mut known = BTreeSet::new();
-    for sample in samples {
-        let data = sample.entries().iter().filter(|(mount, _)| *mount == DATA);
-        for (_, content) in data {
-            if let Ok(value) = serde_json::from_slice::<Json>(content.bytes()) {
-                collect(&value, String::new(), &mut known);
-            }
+/// Adds the paths of a sample's data, dotted, arrays left out.
+fn remember_paths(sample: &Document<'_>, known: &mut BTreeSet<String>) {
+    let data = sample.entries().iter().filter(|(mount, _)| *mount == DATA);
+    for (_, content) in data {
+        if let Ok(value) = serde_json::from_slice::<Json>(content.bytes()) {
+            collect(&value, String::new(), known);
         }
     }
-    known
 }
 
 fn collect(value: &Json, path: String, known: &mut BTreeSet<String>) {

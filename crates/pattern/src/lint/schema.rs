@@ -7,6 +7,7 @@ use super::field::LIKENESS_MIN;
 use super::{Finding, FindingCode, Severity};
 use crate::document::DATA;
 use crate::fields::Value;
+use crate::limits::LINT_FINDINGS_MAX;
 use crate::operator::{Exceptions, Operator};
 use crate::rules::FieldTest;
 
@@ -17,7 +18,7 @@ const ITEMS_DEPTH_MAX: usize = 32;
 
 /// Compares a test with the schema.
 pub(super) fn look(test: &FieldTest, schema: &Json, findings: &mut Vec<Finding>) {
-    if test.path.mount.as_deref() != Some(DATA) {
+    if test.path.mount.as_deref() != Some(DATA) || findings.len() >= LINT_FINDINGS_MAX {
         return;
     }
     let names: Vec<String> = test

@@ -2,14 +2,13 @@
 
 use super::cover::covers;
 use super::{Finding, FindingCode, Severity};
-use crate::limits::{LINT_FINDINGS_MAX, LINT_PAIRS_MAX};
+use crate::limits::LINT_FINDINGS_MAX;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
 
 /// Finds tests of a list that another one covers.
-pub(super) fn look_at_test(test: &FieldTest, findings: &mut Vec<Finding>) {
+pub(super) fn look_at_test(test: &FieldTest, pairs: &mut usize, findings: &mut Vec<Finding>) {
     let operators = test.operators();
-    let mut pairs = LINT_PAIRS_MAX;
     for (index, narrow) in operators.iter().enumerate() {
         // Plain texts are sorted: a second one of the same kind stands beside the first, and no other text covers it.
         let candidates = operators.iter().enumerate().filter(|(other, wide)| {
@@ -18,7 +17,7 @@ pub(super) fn look_at_test(test: &FieldTest, findings: &mut Vec<Finding>) {
         });
         for (other, wide) in candidates {
             let Some(left) = pairs.checked_sub(1) else { return };
-            pairs = left;
+            *pairs = left;
             if covers(wide, narrow) && !(index < other && covers(narrow, wide)) {
                 let message = match covers(narrow, wide) {
                     true => format!("{} has {narrow} twice", test.path.written),
@@ -37,8 +36,7 @@ pub(super) fn look_at_test(test: &FieldTest, findings: &mut Vec<Finding>) {
 }
 
 /// Finds alternatives that another one covers.
-pub(super) fn look_at_alternatives(rules: &Rules, findings: &mut Vec<Finding>) {
-    let mut pairs = LINT_PAIRS_MAX;
+pub(super) fn look_at_alternatives(rules: &Rules, pairs: &mut usize, findings: &mut Vec<Finding>) {
     for (index, narrow) in rules.alternatives.iter().enumerate() {
         for (other, wide) in rules
             .alternatives
@@ -49,7 +47,7 @@ pub(super) fn look_at_alternatives(rules: &Rules, findings: &mut Vec<Finding>) {
             let Some(left) = pairs.checked_sub(narrow.len() * wide.len() + 1) else {
                 return;
             };
-            pairs = left;
+            *pairs = left;
             let same_too = || index < other && alternative_covers(rules, narrow, wide);
             if alternative_covers(rules, wide, narrow) && !same_too() {
                 let message = format!(

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod bench;
+pub mod cesql;
 pub mod clock;
 pub mod dead_letter;
 pub mod doctor;

@@ -211,7 +211,7 @@ fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Read>>, Failure> {
 }
 
 /// The first byte that is not white space, left in the reader.
-fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
+pub fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
     loop {
         let buffer = reader.fill_buf()?;
         let Some(first) = buffer.first().copied() else {

@@ -5,12 +5,14 @@
 
 mod support;
 
+mod conformance;
 mod crash_loop;
 mod dedup;
 mod delivery;
 mod disk_full;
 mod documentation;
 mod failed_sync;
+mod filters;
 mod idle;
 mod lifecycle;
 mod neighbours;

@@ -1,11 +1,17 @@
 //! `--cases` and `--sets`: patterns and events as JSON lines, answered as JSON lines, without a server. For conformance
 //! suites of any origin; documents are bare, so that a path of a pattern begins at the top of the event.
 
-use super::lines::{LINE_BYTES_MAX, Line};
+use super::lines::{self, LINE_BYTES_MAX, Line};
+use crate::exit::{Code, Failure};
 use pattern::{Data, DataState, Document, Filter, Matcher, Mounts, Scratch, explain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
-use std::{borrow::Cow, io::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    io::{Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 /// What `TestEventPattern` asks of an event.
 const ENVELOPE_FIELDS: [&str; 6] = ["id", "account", "source", "time", "region", "detail-type"];
@@ -65,6 +71,25 @@ pub fn answer_case(line: Line<'_>, events: Events, output: &mut dyn Write) -> st
 pub fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *output, answer)?;
     output.write_all(b"\n")
+}
+
+/// Answers the lines of a file (`-`: standard input) on standard output.
+pub fn answer_lines_of(
+    file: &Path,
+    answer: impl FnMut(Line<'_>, &mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let failed = |code, error| Failure::new(code, format!("{}: {error}", file.display()));
+    let input: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(file).map_err(|error| failed(Code::Usage, error))?)
+    };
+    let output = std::io::BufWriter::new(std::io::stdout().lock());
+    match lines::answer_lines(input, output, answer) {
+        // Whoever read the answers has gone.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        answered => answered.map_err(|error| failed(Code::Failed, error)),
+    }
 }
 
 /// A line as what it should be, or what is wrong with it.
