@@ -9,7 +9,7 @@ fn every_error_code_is_in_the_documentation() {
         "# Errors\n\nEvery error is problem+json with one of these codes. Codes are stable. The page is made from the code.\n\n\
          One thing comes without a body: the refusal of what cannot be read as a request at all. Over HTTP/1.1 that is 400 \
          (it is no HTTP/1.1), 414 (a target of more than 64 KiB) and 431 (more than 100 headers, or a head of more than \
-         128 KiB), each with `Connection: close`; over HTTP/2 it is 431 for a head of more than 128 KiB, or an error of the \
+         128 KiB), each with `Connection: close`; over HTTP/2 it is 431 for more than 100 headers, or an error of the \
          protocol's own.\n\n\
          | code | status | what it means | what to do |\n|---|---|---|---|\n",
     );
