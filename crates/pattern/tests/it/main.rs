@@ -3,6 +3,7 @@
 mod agreement;
 mod arrays;
 mod documents;
+mod every_dialect;
 mod explaining;
 mod extended;
 mod jsonpath;
