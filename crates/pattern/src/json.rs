@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next byte that is not white space, without taking it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.position)?;
@@ -109,7 +109,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next byte that is not white space, or the fault that the text ends here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn need(&mut self) -> Result<u8, Fault> {
         self.peek().ok_or(Fault {
             position: self.bytes.len(),
@@ -126,7 +126,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes the next byte if it is this one, else faults with what was expected.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn expect(&mut self, wanted: u8, expected: Expected) -> Result<(), Fault> {
         let byte = self.need()?;
         if byte != wanted {
@@ -137,7 +137,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes a string; the position is at its opening quotation mark.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Span, Fault> {
         let start = self.position + 1;
         let end = simd::string_stop(self.bytes, start);

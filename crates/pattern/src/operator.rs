@@ -144,6 +144,9 @@ impl Operator {
     }
 }
 
+/// Texts that are compared one by one; in a longer list a text is searched for.
+pub(crate) const LISTED_MAX: usize = 8;
+
 /// What an automaton takes, roughly.
 const EXTENDED_BYTES: usize = 4_096;
 
@@ -182,6 +185,7 @@ impl Exceptions {
 
     fn hold_text(&self, text: &[u8]) -> bool {
         match self {
+            Exceptions::Texts(texts) if texts.len() <= LISTED_MAX => texts.iter().any(|known| **known == *text),
             Exceptions::Texts(texts) => texts.binary_search_by(|known| (**known).cmp(text)).is_ok(),
             Exceptions::Numbers(_) => false,
             Exceptions::Prefixes(prefixes) => prefixes.iter().any(|prefix| text.starts_with(prefix)),

@@ -80,6 +80,8 @@ struct Node {
 #[derive(Debug, Clone, Copy)]
 struct Edge {
     head: u64,
+    /// The last bytes of a key that is longer than its head.
+    tail: u64,
     length: u32,
     place: Place,
 }
@@ -226,13 +228,17 @@ impl Paths {
             return self.edges.get(place.0, segment).copied().unwrap_or(Place::NOWHERE);
         }
         let head = head(segment);
-        let is = |edge: &&Edge| edge.head == head && edge.length as usize == segment.len();
-        for edge in node.edges.iter().filter(is) {
-            if segment.len() <= HEAD_BYTES || *self.nodes[edge.place.index()].key == *segment {
-                return edge.place;
-            }
-        }
-        Place::NOWHERE
+        let mut edges = node.edges.iter();
+        edges
+            .find(|edge| edge.head == head && edge.length as usize == segment.len() && self.is(edge, segment))
+            .map_or(Place::NOWHERE, |edge| edge.place)
+    }
+
+    /// Whether an edge whose head and length are right is the way for a key.
+    #[inline]
+    fn is(&self, edge: &Edge, key: &[u8]) -> bool {
+        key.len() <= HEAD_BYTES
+            || (edge.tail == tail(key) && (key.len() <= 2 * HEAD_BYTES || *self.nodes[edge.place.index()].key == *key))
     }
 
     fn ask_mount(&mut self, mount: &str) -> Place {
@@ -308,6 +314,7 @@ impl Edge {
     fn new(key: &[u8], place: Place) -> Self {
         Self {
             head: head(key),
+            tail: tail(key),
             length: u32::try_from(key.len()).expect("keys are bounded by the size of a filter"),
             place,
         }
@@ -323,7 +330,13 @@ fn head(key: &[u8]) -> u64 {
     key.iter().rev().fold(0, |head, byte| head << 8 | u64::from(*byte))
 }
 
-/// The same of a range of a text, without looking at single bytes where the text goes on behind it.
+/// The last bytes of a key; 0 if it is shorter.
+#[inline]
+fn tail(key: &[u8]) -> u64 {
+    key.last_chunk().map_or(0, |last| u64::from_le_bytes(*last))
+}
+
+/// The head of a key that is a range of a text, without looking at single bytes where the text goes on behind it.
 #[inline]
 fn head_in(text: &[u8], key: &Range<usize>) -> u64 {
     match text.get(key.start..).and_then(<[u8]>::first_chunk) {

@@ -6,7 +6,7 @@
 use crate::consistency::Choices;
 use crate::document::Document;
 use crate::fields::{Fields, OUTSIDE, Value};
-use crate::operator::Operator;
+use crate::operator::{LISTED_MAX, Operator};
 use crate::paths::{Path, Place};
 
 /// What one field must be: one of several tests.
@@ -66,7 +66,10 @@ impl FieldTest {
     #[inline]
     pub(crate) fn accepts(&self, value: Value<'_>) -> bool {
         let (texts, others) = self.operators.split_at(self.texts);
-        let listed = |text: &[u8]| texts.binary_search_by(|known| text_of(known).cmp(text)).is_ok();
+        let listed = |text: &[u8]| match texts.len() <= LISTED_MAX {
+            true => texts.iter().any(|known| text_of(known) == text),
+            false => texts.binary_search_by(|known| text_of(known).cmp(text)).is_ok(),
+        };
         matches!(value, Value::Text(text) if listed(text)) || others.iter().any(|operator| operator.accepts(value))
     }
 }

@@ -141,7 +141,10 @@ impl Scan<'_, '_> {
         }
         loop {
             let below = self.key(place)?;
-            self.value(below, element)?;
+            match self.lexer.need()? {
+                b'"' => self.text(below, element)?,
+                _ => self.value(below, element)?,
+            }
             match self.lexer.need()? {
                 b',' => self.lexer.position += 1,
                 b'}' => return self.leave(),
@@ -151,6 +154,7 @@ impl Scan<'_, '_> {
     }
 
     /// Takes a key and its colon, and says where it leads.
+    #[inline(always)]
     fn key(&mut self, place: Place) -> Result<Place, Fault> {
         let byte = self.lexer.need()?;
         if byte != b'"' {
@@ -204,6 +208,7 @@ impl Scan<'_, '_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn text(&mut self, place: Place, element: Element) -> Result<(), Fault> {
         let span = self.lexer.string()?;
         if self.target.paths.is_asked(place) {

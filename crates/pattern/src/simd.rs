@@ -133,7 +133,7 @@ fn first(bytes: &[u8], at: usize, marked: fn(&[u8; STEP]) -> u32, is_marked: fn(
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod lanes {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
         _mm_sub_epi8,
     };
 
@@ -160,8 +160,11 @@ mod lanes {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn load(step: &[u8; STEP]) -> __m128i {
-        let [low, high] = [0, 8].map(|at| i64::from_le_bytes(*step[at..].first_chunk().expect("two words")));
-        _mm_set_epi64x(high, low)
+        #[expect(unsafe_code, reason = "the load takes a pointer")]
+        // SAFETY: the pointer is to 16 bytes that are borrowed, and the load asks for no alignment.
+        unsafe {
+            _mm_loadu_si128(step.as_ptr().cast())
+        }
     }
 
     #[inline]
