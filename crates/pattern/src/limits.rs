@@ -57,8 +57,9 @@ pub const REGEX_NESTING_MAX: u32 = 64;
 /// Bytes of the automaton of one regular expression: what bounds its states, and the time of making them.
 pub const REGEX_AUTOMATON_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes of the automata of one filter together.
-pub const REGEX_AUTOMATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of the automata of one filter together, as they are made; what is kept is a fraction of it. It bounds the time of
+/// compiling a filter to about a second.
+pub const REGEX_AUTOMATA_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of a regular expression that is itself a value of the document (`match(@.a, $.pattern)`), and must be compiled while
 /// matching.

@@ -9,12 +9,9 @@ use crate::automaton::{Automaton, Budget};
 pub(super) fn compile(expression: &str, extent: Extent, budget: &mut Budget) -> Result<Automaton, String> {
     let translated = dots_without_ends_of_lines(expression);
     // By itself first, so that no bracket reaches out of what is put around it.
-    let alone = Automaton::new(&translated, &mut budget.clone())?;
+    let alone = Automaton::new(&translated, budget)?;
     match extent {
-        Extent::Part => {
-            budget.total_bytes = budget.total_bytes.saturating_sub(alone.bytes());
-            Ok(alone)
-        }
+        Extent::Part => Ok(alone),
         Extent::Whole => Automaton::new(&format!("^(?:{translated})$"), budget),
     }
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod arrays;
+mod dialects;
 mod documents;
 mod every_dialect;
 mod explaining;
