@@ -262,6 +262,31 @@ mod tests {
     }
 
     #[test]
+    fn expressions_see_attributes_with_their_types() {
+        let typed = |name: &str, value: &str, kind| event::Extension {
+            name: name.into(),
+            value: value.into(),
+            kind,
+        };
+        let event = Event::builder("1", "/s", "order")
+            .typed_extension(typed("hops", "5", AttributeKind::Integer))
+            .typed_extension(typed("urgent", "true", AttributeKind::Boolean))
+            .extension("sequence", "05")
+            .build()
+            .unwrap();
+        let check = |expression: &str, expected: bool| {
+            let filter = Filter::cesql(expression, pattern::Dialect::Standard).unwrap();
+            let found = Sieve::default().matches_one(&filter, &event.view(), 1_700_000_000_123);
+            assert_eq!(found, expected, "{expression}");
+        };
+        check("specversion = '1.0' AND type LIKE 'ord%'", true);
+        check("'05' = hops AND '05' = sequence", true);
+        check("'5' = sequence", false);
+        check("urgent AND hops + 1 = 6", true);
+        check("EXISTS time", false);
+    }
+
+    #[test]
     fn an_earlier_rule_speaks_below_its_boundary_only() {
         let _ = TopicSpec::default();
         let partition = Partition { topic: 1, index: 0 };
