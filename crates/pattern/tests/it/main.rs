@@ -2,7 +2,6 @@
 
 mod agreement;
 mod arrays;
-mod dialects;
 mod documents;
 mod every_dialect;
 mod explaining;
