@@ -92,7 +92,7 @@ impl Check {
             Check::Rules(rules) => rules.memory(),
             Check::Query(query) => size_of_val(&**query),
             Check::Member(member) => size_of_val(&**member),
-            Check::Cesql(program) => size_of_val(&**program),
+            Check::Cesql(program) => size_of_val(&**program) + program.memory(),
         }
     }
 

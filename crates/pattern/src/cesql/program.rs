@@ -133,6 +133,17 @@ impl Program {
         places.extend(self.references.iter().map(|reference| paths.ask(&reference.path)));
     }
 
+    /// Bytes on the heap, without those of the patterns of `LIKE`.
+    pub(crate) fn memory(&self) -> usize {
+        let of_reference = |reference: &Reference| {
+            let path = &reference.path;
+            path.written.capacity() + path.mount.as_ref().map_or(0, |mount| mount.len())
+        };
+        let references = self.references.iter().map(of_reference).sum::<usize>();
+        let steps = self.steps.iter().map(|step| step.action.memory()).sum::<usize>();
+        self.text.len() + size_of_val(&*self.steps) + steps + size_of_val(&*self.references) + references
+    }
+
     /// Refuses calls of functions that there are not: as a filter they would never do what was meant.
     pub(super) fn refuse_unknown_functions(&self) -> Result<(), CompileError> {
         let unknown = |step: &&Step| matches!(step.action, Action::NoFunction);
@@ -154,6 +165,22 @@ impl Program {
     /// The text of the sub-expression that a step completes.
     pub(super) fn text_of(&self, step: &Step) -> &str {
         &self.text[step.from as usize..step.to as usize]
+    }
+}
+
+impl Action {
+    /// Bytes on the heap.
+    fn memory(&self) -> usize {
+        match self {
+            Action::Literal(Value::String(text)) => text.capacity(),
+            Action::Like(like, _) => size_of_val(&**like),
+            Action::In(literals, _) => {
+                let texts = literals.texts.iter().map(|text| text.len()).sum::<usize>();
+                // The values are the same texts once more.
+                size_of_val(&**literals) + size_of_val(&*literals.values) + size_of_val(&*literals.texts) + 2 * texts
+            }
+            _ => 0,
+        }
     }
 }
 
