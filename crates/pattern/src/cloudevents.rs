@@ -11,7 +11,7 @@ use crate::check::Check;
 use crate::error::{CompileCode, CompileError};
 use crate::filter::{Dialect, Filter, Part};
 use crate::json::{Fault, FaultKind};
-use crate::limits::{CLOUDEVENTS_COMBINATIONS_MAX, PATTERN_BYTES_MAX};
+use crate::limits::{CLOUDEVENTS_COMBINATIONS_MAX, CLOUDEVENTS_COMBINED_TESTS_MAX, PATTERN_BYTES_MAX};
 use crate::operator::Operator;
 use crate::paths::Path;
 use crate::rules::{FieldTest, Rules};
@@ -330,18 +330,33 @@ fn combined(conditions: &[Condition]) -> Option<Rules> {
         if rules.is_always() && !condition.is_exact() {
             continue;
         }
-        if combinations.len() * rules.alternatives.len() > CLOUDEVENTS_COMBINATIONS_MAX {
+        if let [alternative] = &rules.alternatives[..] {
+            for combination in &mut combinations {
+                combination.extend(alternative.iter().map(|test| rules.tests[*test as usize].clone()));
+            }
+        } else {
+            combinations = multiplied(&combinations, rules)?;
+        }
+        let tests = combinations.iter().map(Vec::len).sum::<usize>();
+        if combinations.len() > 1 && tests > CLOUDEVENTS_COMBINED_TESTS_MAX {
             return None;
         }
-        let extended = combinations.iter().flat_map(|combination| {
-            rules.alternatives.iter().map(|alternative| {
-                let tests = alternative.iter().map(|test| rules.tests[*test as usize].clone());
-                combination.iter().cloned().chain(tests).collect()
-            })
-        });
-        combinations = extended.collect();
     }
     Some(Rules::any(combinations.into_iter().map(conjunction)))
+}
+
+/// Every combination with every alternative of the rules, if these are not too many.
+fn multiplied(combinations: &[Vec<FieldTest>], rules: &Rules) -> Option<Vec<Vec<FieldTest>>> {
+    if combinations.len() * rules.alternatives.len() > CLOUDEVENTS_COMBINATIONS_MAX {
+        return None;
+    }
+    let all = combinations.iter().flat_map(|combination| {
+        rules.alternatives.iter().map(|alternative| {
+            let tests = alternative.iter().map(|test| rules.tests[*test as usize].clone());
+            combination.iter().cloned().chain(tests).collect()
+        })
+    });
+    Some(all.collect())
 }
 
 /// One of several rules; alternatives of one test of the same field become one test.

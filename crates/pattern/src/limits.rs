@@ -121,8 +121,14 @@ pub const CESQL_GUARD_ALTERNATIVES_MAX: usize = 16;
 /// Attributes of one such conjunction.
 pub const CESQL_GUARD_FIELDS_MAX: usize = 8;
 
+/// Texts of all such conjunctions together, if there are several attributes; a longer list of `IN` is indexed by itself.
+pub const CESQL_GUARD_OPERATORS_MAX: usize = 512;
+
 /// Alternatives that nested `all` of the CloudEvents filter dialects multiply to in the index; past it one of its filters is indexed.
 pub const CLOUDEVENTS_COMBINATIONS_MAX: usize = 64;
+
+/// Tests of all these alternatives together, if there are several.
+pub const CLOUDEVENTS_COMBINED_TESTS_MAX: usize = 1_024;
 
 /// Findings that a lint tells; who has so many reads the first ones.
 pub const LINT_FINDINGS_MAX: usize = 100;

@@ -6,7 +6,7 @@
 use super::like::Like;
 use super::program::{Action, Logic, Program};
 use super::value::{Datum, Value};
-use crate::limits::{CESQL_GUARD_ALTERNATIVES_MAX, CESQL_GUARD_FIELDS_MAX};
+use crate::limits::{CESQL_GUARD_ALTERNATIVES_MAX, CESQL_GUARD_FIELDS_MAX, CESQL_GUARD_OPERATORS_MAX};
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
 
@@ -179,31 +179,36 @@ impl Program {
             (Some(left), Some(right)) => (left, right),
             (left, right) => return Guard(left.or(right)),
         };
-        if left.len() * right.len() <= CESQL_GUARD_ALTERNATIVES_MAX
-            && let Some(both) = self.combinations(&left, &right)
+        if let [wants] = &right[..]
+            && left
+                .iter()
+                .all(|known| wants.iter().all(|want| is_implied(want, known)))
         {
-            return Guard(Some(both));
+            return Guard(Some(left));
+        }
+        if self.are_few(&left, &right) {
+            let pairs = left.iter().flat_map(|one| right.iter().map(move |other| (one, other)));
+            return Guard(Some(pairs.map(|(one, other)| conjunction(one, other)).collect()));
         }
         Guard(Some(if cost(&left) <= cost(&right) { left } else { right }))
     }
 
-    fn combinations(&self, left: &[Vec<Want>], right: &[Vec<Want>]) -> Option<Vec<Vec<Want>>> {
-        let pairs = left.iter().flat_map(|one| right.iter().map(move |other| (one, other)));
-        pairs.map(|(one, other)| self.conjunction(one, other)).collect()
-    }
-
-    /// Both conjunctions in one, if it is not too long. Two paths into data may lie in different elements of an array, which the
-    /// fields of one alternative may not.
-    fn conjunction(&self, one: &[Want], other: &[Want]) -> Option<Vec<Want>> {
-        let implied = |want: &&Want| {
-            let known = one.iter().any(|known| known.reference == want.reference);
-            !(known && matches!(want.operators[..], [Operator::Exists]))
+    /// Whether the combinations stay small. Two paths into data may lie in different elements of an array, which the fields of one
+    /// alternative may not.
+    fn are_few(&self, left: &[Vec<Want>], right: &[Vec<Want>]) -> bool {
+        let of_all = |count: fn(&Want) -> usize, alternatives: &[Vec<Want>]| {
+            alternatives.iter().flatten().map(count).sum::<usize>()
         };
-        let all: Vec<Want> = one.iter().chain(other.iter().filter(implied)).cloned().collect();
-        let data = all
-            .iter()
-            .filter(|want| !self.references[want.reference as usize].attribute);
-        (all.len() <= CESQL_GUARD_FIELDS_MAX && data.count() <= 1).then_some(all)
+        let operators = |alternatives: &[Vec<Want>]| of_all(|want| want.operators.len(), alternatives);
+        let longest = |alternatives: &[Vec<Want>]| alternatives.iter().map(Vec::len).max().unwrap_or(0);
+        let has_data = |alternatives: &[Vec<Want>]| {
+            let mut wants = alternatives.iter().flatten();
+            wants.any(|want| !self.references[want.reference as usize].attribute)
+        };
+        left.len() * right.len() <= CESQL_GUARD_ALTERNATIVES_MAX
+            && longest(left) + longest(right) <= CESQL_GUARD_FIELDS_MAX
+            && operators(left) * right.len() + operators(right) * left.len() <= CESQL_GUARD_OPERATORS_MAX
+            && !(has_data(left) && has_data(right))
     }
 
     fn rules(&self, guard: Guard) -> Rules {
@@ -294,6 +299,18 @@ fn exists(reference: u32) -> Guard {
 
 fn want(reference: u32, operators: Vec<Operator>) -> Guard {
     Guard(Some(vec![vec![Want { reference, operators }]]))
+}
+
+/// Whether a conjunction says already that the wanted attribute is there.
+fn is_implied(want: &Want, known: &[Want]) -> bool {
+    let same = |known: &Want| known.reference == want.reference;
+    matches!(want.operators[..], [Operator::Exists]) && known.iter().any(same)
+}
+
+/// Both conjunctions in one.
+fn conjunction(one: &[Want], other: &[Want]) -> Vec<Want> {
+    let more = other.iter().filter(|want| !is_implied(want, one));
+    one.iter().chain(more).cloned().collect()
 }
 
 /// What holds if one of two holds.

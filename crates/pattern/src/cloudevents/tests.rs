@@ -243,6 +243,27 @@ fn alternatives_of_one_attribute_become_one_test() {
     assert!(parts[0].check.is_none());
 }
 
+#[test]
+fn long_conjunctions_are_compiled_in_proportion() {
+    let one = r#"{"prefix":{"subject":"s"}}"#;
+    let parts = compile(
+        format!(r#"[{{"all":[{}]}}]"#, vec![one; 8_000].join(",")).as_bytes(),
+        Dialect::Standard,
+    )
+    .unwrap();
+    assert_eq!(
+        (parts[0].guard.tests.len(), parts[0].guard.alternatives.len()),
+        (8_000, 1)
+    );
+    let two = r#"{"any":[{"prefix":{"subject":"s"}},{"exact":{"type":"t"}}]}"#;
+    let parts = compile(
+        format!(r#"[{{"all":[{}]}}]"#, vec![two; 3_000].join(",")).as_bytes(),
+        Dialect::Standard,
+    )
+    .unwrap();
+    assert!(parts[0].guard.tests.len() <= 1_024 && parts[0].check.is_some());
+}
+
 /// A filter, by its obvious meaning.
 #[derive(Debug, Clone)]
 enum Node {

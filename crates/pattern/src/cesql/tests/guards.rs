@@ -107,6 +107,14 @@ fn products_of_lists_stay_small() {
 }
 
 #[test]
+fn a_long_list_is_not_copied_for_every_conjunction() {
+    let list = vec!["'x'"; 5_000].join(",");
+    let rest = "AND hop = 1 AND id = 'y' ".repeat(1_200);
+    let part = crate::cesql::part(&format!("type IN ({list}) {rest}"), Dialect::Standard).unwrap();
+    assert!(part.guard.alternatives.len() == 1 && part.guard.tests.len() <= 8);
+}
+
+#[test]
 fn many_filters_on_distinct_types_are_asked_one_at_a_time() {
     let filters = (0..2_000u32).map(|index| {
         let expression = format!("type = 'type.{index}' AND LENGTH(id) = 1");
