@@ -110,7 +110,10 @@ impl Compiler<'_> {
                 (_, true) => Operator::Suffix(exact()),
                 (_, false) => Operator::SuffixFolded(folded()),
             };
-            parts.push(Part::exact(Rules::field(FieldTest::new(self.path("subject"), vec![operator]))));
+            parts.push(Part::exact(Rules::field(FieldTest::new(
+                self.path("subject"),
+                vec![operator],
+            ))));
         }
         if let Some(filters) = find("advancedFilters") {
             parts.extend(self.advanced(filters)?);

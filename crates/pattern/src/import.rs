@@ -61,7 +61,10 @@ fn note_of_rest(object: &Map<String, Value>, read: &[&str], notes: &mut Vec<Stri
         .map(|(name, _)| name.as_str())
         .collect();
     if !rest.is_empty() {
-        notes.push(cut(format!("not part of a filter, and not imported: {}", rest.join(", "))));
+        notes.push(cut(format!(
+            "not part of a filter, and not imported: {}",
+            rest.join(", ")
+        )));
     }
 }
 

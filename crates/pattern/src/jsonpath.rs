@@ -42,7 +42,7 @@ impl Query {
 
     /// Whether the document's data has a node that the query selects.
     pub(crate) fn matches(&self, document: &Document<'_>, work: &mut Work) -> bool {
-        evaluation::selects(self, document, work)
+        evaluation::selects(self, document, work) == Ok(true)
     }
 
     /// The same, with reasons.

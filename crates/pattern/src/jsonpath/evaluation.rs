@@ -44,11 +44,18 @@ enum Outcome {
 pub(super) struct Exhausted;
 
 /// Whether one of the document's texts has a node that the query selects.
-pub(super) fn selects(query: &Query, document: &Document<'_>, work: &mut Work) -> bool {
+pub(super) fn selects(query: &Query, document: &Document<'_>, work: &mut Work) -> Result<bool, Exhausted> {
     let Work { tape, queries, .. } = work;
     tape.build(document);
-    let mut trees = tape.trees(document).filter(|tree| tree.names.may_hold(query.names));
-    trees.any(|tree| Evaluation::new(query, tree, queries).any(&query.segments, tree.root) == Ok(true))
+    let mut exhausted = Ok(false);
+    for tree in tape.trees(document).filter(|tree| tree.names.may_hold(query.names)) {
+        match Evaluation::new(query, tree, queries).any(&query.segments, tree.root) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => exhausted = Err(error),
+        }
+    }
+    exhausted
 }
 
 /// Where a segment leaves the nodes that it selects.

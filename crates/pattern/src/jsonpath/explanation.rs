@@ -1,7 +1,7 @@
 //! Why a query selected nothing: the first segment behind which no node was left.
 
 use super::Query;
-use super::evaluation::{Evaluation, Selected};
+use super::evaluation::{self, Evaluation, Selected};
 use crate::check::Work;
 use crate::document::Document;
 use crate::explain::{Clause, ClauseKind, cut};
@@ -9,32 +9,29 @@ use crate::limits::EXPLAINED_VALUES_MAX;
 use crate::tape::{Kind, Tree};
 
 pub(super) fn explain(query: &Query, document: &Document<'_>, work: &mut Work) -> Clause {
-    let matched = query.matches(document, work);
-    let Work { tape, queries, .. } = work;
+    let answer = evaluation::selects(query, document, work);
+    let matched = answer == Ok(true);
     let mut clause = Clause {
         path: Some(cut(query.text.to_string())),
         wanted: Some("at least one node".into()),
         ..Clause::of(ClauseKind::Query, matched, Vec::new())
     };
-    let mut notes = Vec::new();
+    if answer.is_err() {
+        clause.note = Some("the query takes too many steps on this text, and so selects nothing".into());
+        return clause;
+    }
+    let Work { tape, queries, .. } = work;
     for tree in tape.trees(document) {
         let mut evaluation = Evaluation::new(query, tree, queries);
-        match evaluation.select(&query.segments, tree.root) {
-            Ok(set) => {
-                show(tree, &set, &mut clause);
-                let is_empty = set.is_empty();
-                evaluation.put_back(set);
-                if is_empty {
-                    notes.push(stopped(query, tree, &mut evaluation));
-                }
-            }
-            Err(_) if matched => {}
-            Err(_) => notes.push("the query takes too many steps on this text, and so selects nothing".into()),
+        // It may match before its steps are used up; what else it selects is not known then.
+        let Ok(set) = evaluation.select(&query.segments, tree.root) else {
+            continue;
+        };
+        show(tree, &set, &mut clause);
+        evaluation.put_back(set);
+        if !matched {
+            clause.note = Some(stopped(query, tree, &mut evaluation));
         }
-    }
-    if !matched {
-        notes.dedup();
-        clause.note = (!notes.is_empty()).then(|| notes.join("; "));
     }
     clause
 }

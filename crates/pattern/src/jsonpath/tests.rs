@@ -616,3 +616,14 @@ fn queries_that_search_again_and_again_stop() {
     let wide = format!("$[?count(@..[{}]) == 1]", vec!["*"; 1_900].join(","));
     assert!(!query(&wide).matches_with(&document, &mut scratch));
 }
+
+#[test]
+fn a_query_past_its_steps_selects_nothing_and_says_so() {
+    let deep = format!("{}{}", "[1,2,3,4,5,6,7,8,[".repeat(60), "]]".repeat(60));
+    let document = Document::new().data(Data::Json(deep.as_bytes()));
+    // Its negation selects nothing either.
+    let explanation = explain(&query("$[8][?!(@..[?@..[?@..[?@..[?@ == 9]]]])]"), &document);
+    assert!(!explanation.matched);
+    let reason = explanation.first_reason().unwrap_or_default();
+    assert!(reason.contains("takes too many steps"), "{reason}");
+}

@@ -214,7 +214,7 @@ fn selected<'v>(selector: &Selector, node: &'v Value, root: &'v Value) -> Vec<&'
     let at = |index: i64| {
         let items = node.as_array()?;
         let index = if index < 0 {
-            index + i64::try_from(items.len()).unwrap()
+            index + i64::try_from(items.len()).expect("small arrays")
         } else {
             index
         };
@@ -229,7 +229,9 @@ fn selected<'v>(selector: &Selector, node: &'v Value, root: &'v Value) -> Vec<&'
         Selector::Wildcard => children(node),
         Selector::Index(index) => at(*index).into_iter().collect(),
         Selector::Slice(start, end, step) => {
-            let length = node.as_array().map_or(0, |items| i64::try_from(items.len()).unwrap());
+            let length = node
+                .as_array()
+                .map_or(0, |items| i64::try_from(items.len()).expect("small arrays"));
             let place = |index: i64| if index < 0 { index + length } else { index };
             let (mut index, end) = match step.signum() {
                 1 => (start.map_or(0, place).max(0), end.map_or(length, place).min(length)),

@@ -130,7 +130,7 @@ fn passes(name: &str, wanted: &Value, value: &Value) -> bool {
         "NumberGreaterThan" => number > bound,
         "NumberGreaterThanOrEquals" => number >= bound,
         "NumberInRange" | "NumberNotInRange" => {
-            let end = |index: usize| wanted[index].as_f64().unwrap();
+            let end = |index: usize| wanted[index].as_f64().expect("ranges are of numbers");
             end(0) <= number && number <= end(1)
         }
         _ => false,
@@ -164,7 +164,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             1 => format!("{{\"$and\":[{one},{two}]}}"),
             _ => format!("{{\"$or\":[{{\"$not\":{one}}},{two}]}}"),
         };
-        Filter::eventbridge_extended(text.as_bytes(), &Mounts::bare()).unwrap()
+        Filter::eventbridge_extended(text.as_bytes(), &Mounts::bare()).expect("the filter is well formed")
     });
     let queries = select(vec![
         "$.a",
@@ -177,11 +177,11 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     ]);
     let conditions = (condition(), select(vec!["a", "b", "a.b", "b.a"])).prop_map(|(condition, key)| {
         let text = write(&condition).replace("data.a.k", key);
-        Filter::eventgrid(text.as_bytes(), &Mounts::bare()).unwrap()
+        Filter::eventgrid(text.as_bytes(), &Mounts::bare()).expect("the filter is well formed")
     });
     prop_oneof![
         patterns,
-        queries.prop_map(|query| Filter::jsonpath(query).unwrap()),
+        queries.prop_map(|query| Filter::jsonpath(query).expect("the query is well formed")),
         conditions,
     ]
 }
