@@ -180,7 +180,9 @@ impl Clause {
         let unmatched = self.clauses.iter().filter(|clause| !clause.matched);
         let nearest = unmatched.min_by_key(|clause| failing(clause))?.first_reason()?;
         let count = self.clauses.len();
-        Some(format!("none of {count} alternatives matches; in the nearest, {nearest}"))
+        Some(format!(
+            "none of {count} alternatives matches; in the nearest, {nearest}"
+        ))
     }
 
     /// The reason of an expression whose parts give none.

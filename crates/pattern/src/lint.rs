@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::check::Check;
 use crate::document::Document;
-use crate::filter::Filter;
+use crate::filter::{Filter, Part};
 use crate::limits::{LINT_FINDINGS_MAX, LINT_PAIRS_MAX};
 use crate::rules::{FieldTest, Rules};
 
@@ -130,15 +130,12 @@ pub fn lint(filter: &Filter, surroundings: &Surroundings<'_>) -> Vec<Finding> {
         findings: Vec::new(),
         pairs: LINT_PAIRS_MAX,
     };
-    filter.parts().iter().for_each(|part| match &part.check {
-        None => lint.gather_rules(&part.guard),
-        Some(check) => lint.gather(check),
-    });
-    let verdicts = filter.parts().iter().map(|part| match &part.check {
-        None => lint.rules_verdict(&part.guard),
-        Some(check) => lint.verdict(check),
-    });
-    let verdict = all(verdicts);
+    for part in filter.parts() {
+        // A guard takes whatever its check takes, so what it cannot do without, the check cannot either.
+        lint.gather_rules(&part.guard);
+        part.check.iter().for_each(|check| lint.gather(check));
+    }
+    let verdict = all(filter.parts().iter().map(|part| lint.part_verdict(part)));
     lint.look(filter, verdict);
     if let Some(samples) = surroundings.samples {
         samples::look(filter, samples, &mut lint.findings);
@@ -176,6 +173,14 @@ impl<'f> Lint<'f, '_> {
         if let [alternative] = &rules.alternatives[..] {
             self.conjuncts
                 .extend(alternative.iter().map(|test| &rules.tests[*test as usize]));
+        }
+    }
+
+    fn part_verdict(&self, part: &Part) -> Verdict {
+        match (self.rules_verdict(&part.guard), &part.check) {
+            (Verdict::Never, _) => Verdict::Never,
+            (verdict, None) => verdict,
+            (_, Some(check)) => self.verdict(check),
         }
     }
 
@@ -241,7 +246,10 @@ impl<'f> Lint<'f, '_> {
         for part in filter.parts() {
             match &part.check {
                 None => self.look_at_rules(&part.guard, verdict),
-                Some(check) => self.look_at(check, verdict),
+                Some(check) => {
+                    self.look_at_guard(&part.guard, verdict);
+                    self.look_at(check, verdict);
+                }
             }
         }
         let is_told = self
@@ -251,6 +259,16 @@ impl<'f> Lint<'f, '_> {
         if verdict == Verdict::Never && !is_told {
             let message = "no event matches: its conditions exclude each other".to_owned();
             self.add(FindingCode::NeverMatches, Severity::Error, None, message, None);
+        }
+    }
+
+    /// A guard tells only what makes its check impossible.
+    fn look_at_guard(&mut self, guard: &'f Rules, whole: Verdict) {
+        for test in guard.tests.iter().filter(|_| whole == Verdict::Never) {
+            if let Some(reason) = self.never(test, &self.domain(test)) {
+                let path = Some(test.path.written.clone());
+                self.add(FindingCode::NeverMatches, Severity::Error, path, reason, None);
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! EventBridge patterns and the documents they are asked about: a pattern, a line feed, a JSON text.
 
 use super::{Target, ending, halves, texts};
-use pattern::{Data, DataState, Document, Explanation, Filter, Matcher, Mounts, Scratch, explain};
+use pattern::{
+    Data, DataState, Document, Explanation, Filter, FindingCode, Matcher, Mounts, Scratch, Surroundings, explain, lint,
+    lint_text,
+};
 use serde::de::IgnoredAny;
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ fn run(input: &[u8]) -> u64 {
         .text("/attr/type", "order.placed")
         .json_list("/ext/resources", text)
         .data(Data::Json(data));
+    lint_text(json);
     let answers = [(Mounts::bare(), Document::bare(data)), (mounts, mounted)].map(|(mounts, document)| {
         let filter = Filter::eventbridge(json, &mounts).map_err(|error| {
             assert!(error.position <= json.len());
@@ -39,6 +43,7 @@ pub(super) fn asked(filter: Filter, document: &Document<'_>, data: &[u8]) -> (bo
     assert_eq!(explanation.matched, filter.matches(document));
     assert_eq!(explanation.first_reason().is_none(), explanation.matched);
     check_state(&explanation, data);
+    check_findings(&filter, explanation.matched);
     let filter = Arc::new(filter);
     let everything = Arc::new(Filter::everything());
     let both = Arc::new(Filter::all_of(vec![(*filter).clone(), (*filter).clone()]));
@@ -52,6 +57,14 @@ pub(super) fn asked(filter: Filter, document: &Document<'_>, data: &[u8]) -> (bo
         clauses,
         matches!(explanation.data, DataState::Json),
     )
+}
+
+/// What a lint calls certain holds.
+fn check_findings(filter: &Filter, matched: bool) {
+    let findings = lint(filter, &Surroundings::default());
+    let says = |code| findings.iter().any(|finding| finding.code == code);
+    assert!(!(matched && says(FindingCode::NeverMatches)), "{findings:?}");
+    assert!(matched || !says(FindingCode::AlwaysMatches), "{findings:?}");
 }
 
 /// What filters see as JSON is JSON.

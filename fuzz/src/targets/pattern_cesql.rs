@@ -12,7 +12,9 @@ pub(super) const TARGET: Target = Target {
 
 fn run(input: &[u8]) -> u64 {
     let (expression, data) = halves(input, "\n\0\n");
-    let Ok(expression) = std::str::from_utf8(expression) else { return 0 };
+    let Ok(expression) = std::str::from_utf8(expression) else {
+        return 0;
+    };
     let text = std::str::from_utf8(data).unwrap_or("x");
     let document = Document::new()
         .text("/attr/type", "order.placed")
@@ -35,7 +37,12 @@ fn run(input: &[u8]) -> u64 {
             Value::Integer(_) => 1,
             Value::Boolean(_) => 2,
         };
-        let errors: Vec<&str> = evaluation.errors.iter().take(4).map(|error| error.kind.as_str()).collect();
+        let errors: Vec<&str> = evaluation
+            .errors
+            .iter()
+            .take(4)
+            .map(|error| error.kind.as_str())
+            .collect();
         Ok::<_, (u8, usize)>((passes, kind, errors))
     });
     ending(&answers)

@@ -11,7 +11,10 @@ pub(super) const TARGET: Target = Target {
 
 fn run(input: &[u8]) -> u64 {
     let (json, data) = halves(input, "\n");
-    let mounts = Mounts::builder().mount("data", "/data").mount("type", "/attr/type").build();
+    let mounts = Mounts::builder()
+        .mount("data", "/data")
+        .mount("type", "/attr/type")
+        .build();
     let mounted = Document::new()
         .text("/attr/type", "Order.Placed")
         .text("/attr/subject", "/orders/1")

@@ -11,12 +11,16 @@ pub(super) const TARGET: Target = Target {
 
 fn run(input: &[u8]) -> u64 {
     let (query, data) = halves(input, "\n");
-    let Ok(query) = std::str::from_utf8(query) else { return 0 };
+    let Ok(query) = std::str::from_utf8(query) else {
+        return 0;
+    };
     let document = Document::new().data(Data::Json(data));
-    let answer = Filter::jsonpath(query).map(|filter| asked(filter, &document, data)).map_err(|error| {
-        assert!(error.position <= query.len() && query.is_char_boundary(error.position));
-        (error.code as u8, (error.message.len() / 16).min(8))
-    });
+    let answer = Filter::jsonpath(query)
+        .map(|filter| asked(filter, &document, data))
+        .map_err(|error| {
+            assert!(error.position <= query.len() && query.is_char_boundary(error.position));
+            (error.code as u8, (error.message.len() / 16).min(8))
+        });
     ending(&answer)
 }
 

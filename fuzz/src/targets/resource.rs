@@ -125,7 +125,7 @@ fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
 }
 
 fn run(input: &[u8]) -> u64 {
-    let Ok(body) = serde_json::from_slice::<Value>(input) else {
+    let Ok(body) = control::filters::read_document(input) else {
         return ending(&"not JSON");
     };
     let name = body.get("name").and_then(Value::as_str).unwrap_or("a").to_owned();
@@ -178,6 +178,13 @@ fn samples() -> Vec<Vec<u8>> {
         r#"{"config":{"url":"http://x","auth":{"type":"api-key","header":"Authorization","value":"Token t"}},"provider":"webhook"}"#,
         r#"{"connection":"a","delivery":{"retry":{"exponential":{"first":"1s","factor":2.5,"max":"1h","jitter":0.1}},"rate":"5/10s"}}"#,
     ]);
+    samples.extend(texts(&[
+        r#"{"connection":"a","filter":{"eventbridge":{"a":[1e400,3e2,"\u0061"],"a":[{"prefx":1}]}}}"#,
+        r#"{"connection":"a","filter":{"cloudevents":[{"all":[{"exact":{"type":"a"}},{"sql":"TRUE"}]}],"dialect":"extended"}}"#,
+        r#"{"connection":"a","filter":{"eventgrid":{"advancedFilters":[{"operatorType":"StringIn","key":"data.a","values":["b"]}]}}}"#,
+        r#"{"connection":"a","filter":{"cesql":"type LIKE 'a%' AND EXISTS subject"}}"#,
+        r#"{"connection":"a","filter":{"jsonpath":"$.a[?@.b > 1]"}}"#,
+    ]));
     samples.extend(bodies().iter().map(|body| body.to_string().into_bytes()));
     samples
 }

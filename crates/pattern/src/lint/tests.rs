@@ -390,3 +390,31 @@ fn samples_know_what_events_look_like() {
         "every_sample_matches: each of the last 12 events matches",
     );
 }
+
+#[test]
+fn other_languages_are_looked_at_through_what_they_cannot_do_without() {
+    let codes = |filters: Vec<Filter>| {
+        let surroundings = Surroundings {
+            mount: Some(&kind),
+            ..Surroundings::default()
+        };
+        let findings = lint(&Filter::all_of(filters), &surroundings);
+        findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    let cesql = |text: &str| Filter::cesql(text, crate::Dialect::Standard).expect(text);
+    let cloudevents = |text: &str| Filter::cloudevents(text.as_bytes(), crate::Dialect::Standard).expect(text);
+    let types = || Filter::types(&["order.*"]).expect("types");
+    assert!(codes(vec![types(), cesql("type = 'user' AND EXISTS subject")]).contains(&FindingCode::NeverMatches));
+    assert!(codes(vec![types(), cloudevents(r#"[{"exact": {"type": "user"}}]"#)]).contains(&FindingCode::NeverMatches));
+    assert_eq!(codes(vec![types(), cesql("type = 'order.placed'")]), []);
+    assert_eq!(
+        codes(vec![types(), cloudevents(r#"[{"not": {"exact": {"type": "user"}}}]"#)]),
+        []
+    );
+    assert_eq!(
+        codes(vec![cloudevents(
+            r#"[{"not": {"any": [{"prefix": {"subject": "a"}}]}}]"#
+        )]),
+        []
+    );
+}

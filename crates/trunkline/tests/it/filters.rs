@@ -88,7 +88,7 @@ fn a_filter_is_tried_on_files_and_the_exit_code_says_how_it_went() {
     let (code, _, err) = run(&["pattern", "test", "-f", "bad.json", "paid.jsonl"]);
     assert_eq!(code, Some(2));
     assert!(
-        err.contains("line 1, column 24") && err.contains("write it as a list"),
+        err.contains("line 1, column 23") && err.contains("write it as a list"),
         "{err}"
     );
     assert_eq!(run(&["pattern", "test", "-f", "none.json", "paid.jsonl"]).0, Some(2));
@@ -234,7 +234,7 @@ async fn every_language_delivers_what_it_takes_and_tells_why_not() {
         (
             "missing",
             json!({"cesql": "id = 'big' AND missing = 'x' OR id = 'big'"}),
-            "missing",
+            "id = 'big' is FALSE",
         ),
         (
             "cloudevents",
@@ -281,6 +281,11 @@ async fn every_language_delivers_what_it_takes_and_tells_why_not() {
         );
         assert!(told["version"].is_u64(), "{told}");
     }
+    let erring = of(&big, "missing");
+    assert!(
+        erring["reason"].as_str().is_some_and(|told| told.contains("missing")),
+        "{erring}"
+    );
     receiver.took(6).await;
 }
 
