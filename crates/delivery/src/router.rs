@@ -225,9 +225,9 @@ impl Router {
     fn take(&mut self, message: Message) {
         match message {
             Message::Add(reader, done) => {
-                let topics = reader.rules.current.topics.clone();
+                let (subscription, topics) = (reader.inbox().subscription, reader.rules.current.topics.clone());
                 self.insert(*reader);
-                self.compile(topics);
+                self.follow(subscription, topics);
                 let _ = done.send(());
             }
             Message::Freeze(subscription, reply) => {
@@ -307,12 +307,35 @@ impl Router {
         self.rests.retain(|(_, other), _| *other != subscription);
         self.view.forget(subscription);
         if let Some(reader) = removed {
-            self.compile(reader.rules.current.topics.clone());
+            self.follow(subscription, reader.rules.current.topics.clone());
         }
     }
 
     fn topics(&self) -> BTreeSet<u32> {
         self.tails.keys().map(|partition| partition.topic.topic).collect()
+    }
+
+    /// A subscription has come, gone or changed: the matchers of these topics follow, at the cost of its filter.
+    fn follow(&mut self, subscription: SubscriptionId, topics: BTreeSet<u32>) {
+        let left = self.topics();
+        let known = |topic: &u32| self.matchers.contains_key(topic);
+        let unknown: BTreeSet<u32> = topics.iter().copied().filter(|topic| !known(topic)).collect();
+        for topic in topics.difference(&unknown).filter(|topic| left.contains(topic)) {
+            let reader = self.readers.get(&subscription);
+            let rule = reader
+                .map(|reader| &reader.rules.current)
+                .filter(|rule| rule.topics.contains(topic));
+            let Some(matcher) = self.matchers.get_mut(topic) else {
+                continue;
+            };
+            *matcher = Arc::new(match rule {
+                Some(rule) => matcher.with(subscription, Arc::clone(&rule.filter)),
+                None => matcher.without(subscription),
+            });
+        }
+        if !unknown.is_empty() {
+            self.compile(unknown);
+        }
     }
 
     /// One matcher for each of these topics, of the rules in force; earlier rules are asked by scans only.

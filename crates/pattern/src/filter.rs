@@ -1,6 +1,7 @@
 //! One compiled filter: immutable, shared by reference, able to answer alone.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::check::{Check, Work};
 use crate::document::Document;
@@ -34,6 +35,13 @@ pub enum Dialect {
 pub struct Filter {
     /// All of them must match.
     parts: Vec<Part>,
+    /// What it needs to be asked alone, made when that is done for the first time.
+    alone: OnceLock<Box<Alone>>,
+}
+
+/// The paths that a filter asks for by itself.
+#[derive(Debug, Clone)]
+struct Alone {
     paths: Paths,
     /// For each part, what it asks for.
     places: Vec<Box<[Place]>>,
@@ -185,11 +193,12 @@ impl Filter {
 
     /// Whether the document matches; reuses memory.
     pub fn matches_with(&self, document: &Document<'_>, scratch: &mut Scratch) -> bool {
-        scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
+        let Alone { paths, places } = self.alone();
+        scan(document, paths, &mut scratch.fields, &mut scratch.key);
         let Scratch { fields, work, .. } = scratch;
         work.begin();
         let found = Found { document, fields };
-        let mut parts = self.parts.iter().zip(&self.places);
+        let mut parts = self.parts.iter().zip(places);
         parts.all(|(part, places)| part.matches(&found, places, work))
     }
 
@@ -197,10 +206,11 @@ impl Filter {
     pub fn memory(&self) -> usize {
         let of_part = |part: &Part| part.guard.memory() + part.check.as_ref().map_or(0, Check::memory);
         let parts = self.parts.capacity() * size_of::<Part>() + self.parts.iter().map(of_part).sum::<usize>();
-        size_of::<Self>()
-            + parts
-            + self.places.iter().map(|places| size_of_val(&**places)).sum::<usize>()
-            + self.paths.memory()
+        let alone = self.alone.get().map_or(0, |alone| {
+            let places = alone.places.iter().map(|places| size_of_val(&**places));
+            size_of::<Alone>() + places.sum::<usize>() + alone.paths.memory()
+        });
+        size_of::<Self>() + parts + alone
     }
 
     pub(crate) fn parts(&self) -> &[Part] {
@@ -208,17 +218,26 @@ impl Filter {
     }
 
     pub(crate) fn paths(&self) -> &Paths {
-        &self.paths
+        &self.alone().paths
     }
 
     pub(crate) fn places(&self) -> &[Box<[Place]>] {
-        &self.places
+        &self.alone().places
     }
 
-    pub(crate) fn from_parts(parts: Vec<Part>) -> Self {
-        let mut paths = Paths::default();
-        let places = parts.iter().map(|part| part.ask(&mut paths)).collect();
-        Self { parts, paths, places }
+    pub(crate) fn from_parts(mut parts: Vec<Part>) -> Self {
+        parts.iter_mut().for_each(|part| part.guard.tests.shrink_to_fit());
+        parts.shrink_to_fit();
+        let alone = OnceLock::new();
+        Self { parts, alone }
+    }
+
+    fn alone(&self) -> &Alone {
+        self.alone.get_or_init(|| {
+            let mut paths = Paths::default();
+            let places = self.parts.iter().map(|part| part.ask(&mut paths)).collect();
+            Box::new(Alone { paths, places })
+        })
     }
 }
 

@@ -9,7 +9,17 @@
 pub(crate) struct Folded {
     /// The text as it was given.
     text: Box<[u8]>,
+    /// Its characters; none if all are ASCII.
     forms: Box<[Form]>,
+}
+
+/// The characters of a text.
+fn forms_of(text: &[u8]) -> impl Iterator<Item = Form> {
+    text.utf8_chunks().flat_map(|chunk| {
+        let invalid = chunk.invalid();
+        let characters = chunk.valid().chars().map(Form::of);
+        characters.chain((!invalid.is_empty()).then(|| Form::same(invalid)))
+    })
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +30,13 @@ struct Form {
 
 impl Folded {
     pub(crate) fn new(text: &[u8]) -> Self {
-        let forms = text.utf8_chunks().flat_map(|chunk| {
-            chunk
-                .valid()
-                .chars()
-                .map(Form::of)
-                .chain((!chunk.invalid().is_empty()).then(|| Form::same(chunk.invalid())))
-        });
+        let forms = match text.is_ascii() {
+            true => Box::default(),
+            false => forms_of(text).collect(),
+        };
         Self {
             text: text.into(),
-            forms: forms.collect(),
+            forms,
         }
     }
 
@@ -64,6 +71,10 @@ impl Folded {
     }
 
     pub(crate) fn ends(&self, value: &[u8]) -> bool {
+        if self.text.is_ascii() {
+            let from = value.len().checked_sub(self.text.len());
+            return from.is_some_and(|from| value[from..].eq_ignore_ascii_case(&self.text));
+        }
         let mut rest = value;
         self.forms.iter().rev().all(|form| {
             let left = rest
@@ -77,7 +88,7 @@ impl Folded {
     /// A regular expression that matches what this does.
     pub(crate) fn expression(&self) -> String {
         let mut expression = String::new();
-        for form in &self.forms {
+        for form in forms_of(&self.text) {
             match (std::str::from_utf8(&form.lower), std::str::from_utf8(&form.upper)) {
                 (Ok(lower), Ok(upper)) if lower == upper => escape(lower, &mut expression),
                 (Ok(lower), Ok(upper)) => {
@@ -98,6 +109,10 @@ impl Folded {
 
     /// What follows this at the beginning of a value.
     pub(crate) fn rest_after<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        if self.text.is_ascii() {
+            let (begin, rest) = value.split_at_checked(self.text.len())?;
+            return begin.eq_ignore_ascii_case(&self.text).then_some(rest);
+        }
         self.forms.iter().try_fold(value, |rest, form| {
             rest.strip_prefix(&*form.lower)
                 .or_else(|| rest.strip_prefix(&*form.upper))

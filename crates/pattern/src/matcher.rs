@@ -516,9 +516,12 @@ impl SharedTests {
 /// Numbers by id: a sorted list in chunks, so that a change copies one of them.
 #[derive(Debug, Clone)]
 struct Numbers<Id> {
-    chunks: Arc<Vec<Arc<Vec<(Id, u32)>>>>,
+    chunks: Arc<Vec<Arc<NumberChunk<Id>>>>,
     length: usize,
 }
+
+/// Sorted by id.
+type NumberChunk<Id> = Vec<(Id, u32)>;
 
 impl<Id> Default for Numbers<Id> {
     fn default() -> Self {
@@ -583,5 +586,51 @@ impl<Id: Copy + Ord> Numbers<Id> {
         let of_chunk =
             |chunk: &Arc<Vec<(Id, u32)>>| chunk.capacity() * size_of::<(Id, u32)>() + size_of::<Vec<(Id, u32)>>();
         self.chunks.iter().map(of_chunk).sum::<usize>() + self.chunks.capacity() * size_of::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mounts::Mounts;
+
+    /// Look-ups and hits of one event, for filters `0..count` of a pattern.
+    fn steps(count: u32, pattern: impl Fn(u32) -> String, event: &str) -> usize {
+        let filter = |index| Arc::new(Filter::eventbridge(pattern(index).as_bytes(), &Mounts::bare()).unwrap());
+        let matcher = Matcher::build((0..count).map(|index| (index, filter(index))));
+        let mut scratch = Scratch::new();
+        matcher.matches(&Document::bare(event.as_bytes()), &mut scratch, &mut Vec::new());
+        scratch.hits.steps + scratch.hits.codes.len()
+    }
+
+    #[test]
+    fn steps_follow_the_event_and_its_matches_and_not_the_number_of_filters() {
+        let patterns: [fn(u32) -> String; 8] = [
+            |index| format!(r#"{{"a":["v{index:05}x"]}}"#),
+            |index| format!(r#"{{"a":[{{"prefix":"v{index:05}"}}]}}"#),
+            |index| format!(r#"{{"a":[{{"suffix":"{index:05}x"}}]}}"#),
+            |index| format!(r#"{{"a":[{{"wildcard":"*{index:05}*"}}]}}"#),
+            |index| format!(r#"{{"a":[{{"equals-ignore-case":"V{index:05}X"}}]}}"#),
+            |index| format!(r#"{{"b":[{{"numeric":[">=",{index},"<",{}]}}]}}"#, index + 1),
+            |index| format!(r#"{{"c":[{{"cidr":"10.{}.{}.0/24"}}]}}"#, index / 256, index % 256),
+            |index| format!(r#"{{"a":["v{index:05}x"],"b":[{{"anything-but":[7]}}],"d":[{{"exists":false}}]}}"#),
+        ];
+        for pattern in patterns {
+            let event = r#"{"a":"v00003x","b":3.5,"c":"10.0.3.9"}"#;
+            let (few, many) = (steps(10, pattern, event), steps(4_000, pattern, event));
+            assert!(
+                many <= few + 8,
+                "{}: {few} steps with ten filters, {many} with thousands",
+                pattern(3)
+            );
+        }
+    }
+
+    #[test]
+    fn steps_grow_no_faster_than_a_value() {
+        let pattern = |index: u32| format!(r#"{{"a":[{{"wildcard":"*a{index}a*"}},{{"wildcard":"*aaaaaaa*b"}}]}}"#);
+        let event = |length: usize| format!(r#"{{"a":"{}"}}"#, "a".repeat(length));
+        let (short, long) = (steps(50, pattern, &event(1_000)), steps(50, pattern, &event(16_000)));
+        assert!(long <= 17 * short, "{short} and {long}");
     }
 }

@@ -158,6 +158,8 @@ impl<V> Leaf<V> {
     }
 
     fn push(&mut self, slot: Slot<V>) {
+        // Little by little: there are many leaves, and most of them stay small.
+        self.slots.reserve_exact(1);
         self.tags.push(tag(slot.hash));
         self.slots.push(slot);
     }

@@ -3,14 +3,25 @@
 
 use crate::run::{Outcome, cargo, run};
 
-/// `cargo xtask bench [journal|bus]`.
-pub fn bench(names: &[String]) -> Outcome {
-    const BENCHES: &[(&str, &str)] = &[("journal", "journal"), ("bus", "trunkline")];
+/// `cargo xtask bench [journal|bus|pattern] [--citylots DIR]`: the directory holds the data of a part of the pattern bench, which is
+/// left out without it.
+pub fn bench(arguments: &[String]) -> Outcome {
+    const BENCHES: &[(&str, &str)] = &[("journal", "journal"), ("bus", "trunkline"), ("pattern", "pattern")];
+    let (names, data) = match arguments.iter().position(|argument| argument == "--citylots") {
+        Some(at) => (&arguments[..at], arguments.get(at + 1)),
+        None => (arguments, None),
+    };
     for (bench, package) in BENCHES
         .iter()
         .filter(|(name, _)| names.is_empty() || names.iter().any(|asked| asked == name))
     {
-        run(cargo().args(["bench", "--package", package, "--bench", bench]))?;
+        let mut command = cargo();
+        command.args(["bench", "--package", package, "--bench", bench]);
+        if let Some(directory) = data {
+            let directory = std::path::absolute(directory).map_err(|error| format!("{directory}: {error}"))?;
+            command.env("PATTERN_CITYLOTS", directory);
+        }
+        run(&mut command)?;
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ impl Router {
             .union(&reader.rules.current.topics)
             .copied()
             .collect();
-        self.compile(topics);
+        self.follow(subscription, topics);
     }
 
     pub(super) fn partitions(&mut self, partitions: BTreeSet<PartitionId>, rules: Vec<(SubscriptionId, Arc<Rules>)>) {

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod arrays;
+mod counting;
 mod documents;
 mod every_dialect;
 mod explaining;

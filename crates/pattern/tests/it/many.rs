@@ -87,3 +87,83 @@ fn thousands_of_filters_answer_by_their_values() {
     assert_eq!(ids(&matcher, r#"{"id":"2718","n":3}"#), [2718]);
     assert_eq!(ids(&matcher, r#"{"id":["1","2","3"],"n":[1.5]}"#), [2, 3]);
 }
+
+/// Patterns of every operator, for an event that many of them match.
+fn patterns(index: u32) -> String {
+    let tests = [
+        format!(r#""id":["{index}"]"#),
+        format!(r#""id":[{{"prefix":"{index}"}}]"#),
+        format!(r#""id":[{{"suffix":"{index}"}}]"#),
+        format!(r#""id":[{{"wildcard":"*{index}*"}}],"kind":["x"]"#),
+        format!(r#""id":[{{"equals-ignore-case":"A{index}"}}]"#),
+        format!(r#""id":[{{"prefix":{{"equals-ignore-case":"a{index}"}}}}]"#),
+        format!(r#""n":[{{"numeric":[">",{index},"<=",{}]}}]"#, index + 3),
+        format!(r#""kind":[{{"anything-but":["y","{index}"]}}]"#),
+        format!(r#""ip":[{{"cidr":"10.0.{}.0/{}"}}]"#, index % 256, 8 + index % 24),
+        format!(r#""n":[{index}],"gone":[{{"exists":false}}]"#),
+        format!(r#""items":{{"sku":["s{index}"],"count":[{{"numeric":["<",3]}}]}}"#),
+        format!(r#""gone":[{{"exists":false}},"{index}"]"#),
+    ];
+    format!("{{{}}}", tests[index as usize % tests.len()])
+}
+
+const EVENTS: [&str; 5] = [
+    r#"{"id":"123","kind":"x","n":17,"ip":"10.0.8.1","items":[{"sku":"s10","count":2},{"sku":"s22","count":7}]}"#,
+    r#"{"id":"A40","kind":"y","n":[1,2,3.5],"ip":"::ffff:10.0.1.9","gone":"11"}"#,
+    r#"{"id":"\u0041\u017f64","kind":["a",null],"n":9,"gone":{"x":1}}"#,
+    r#"{"items":[{"gone":"47"},{"sku":"s34"}],"n":21}"#,
+    "{}",
+];
+
+#[test]
+fn a_set_that_filters_came_to_and_left_answers_as_each_of_its_filters() {
+    let filters: Vec<Arc<Filter>> = (0..600).map(|index| filter(&patterns(index))).collect();
+    let mut matcher = Matcher::<u32>::default();
+    let mut here = std::collections::BTreeMap::new();
+    let mut state = 7u32;
+    for step in 0..1_500u32 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (id, index) = (state >> 8 & 0xFF, state >> 16 & 0x1FF);
+        if state.is_multiple_of(3) {
+            matcher = matcher.without(id);
+            here.remove(&id);
+        } else {
+            matcher = matcher.with(id, Arc::clone(&filters[index as usize]));
+            here.insert(id, index as usize);
+        }
+        assert_eq!(matcher.len(), here.len());
+        if step % 50 == 0 {
+            for event in EVENTS {
+                let document = Document::bare(event.as_bytes());
+                let alone = here.iter().filter(|(_, index)| filters[**index].matches(&document));
+                assert_eq!(
+                    ids(&matcher, event),
+                    alone.map(|(id, _)| *id).collect::<Vec<_>>(),
+                    "{event}"
+                );
+            }
+        }
+    }
+    let grown = matcher.memory();
+    let empty = here.keys().fold(matcher, |matcher, id| matcher.without(*id));
+    assert!(empty.is_empty() && ids(&empty, EVENTS[0]).is_empty() && empty.memory() < grown / 4);
+}
+
+#[test]
+fn a_warm_matcher_allocates_nothing() {
+    let matcher = Matcher::build((0..600).map(|index| (index, filter(&patterns(index)))));
+    let mut scratch = Scratch::new();
+    let mut out = Vec::new();
+    let mut pass = || {
+        for event in EVENTS {
+            out.clear();
+            matcher.matches(&Document::bare(event.as_bytes()), &mut scratch, &mut out);
+            out.clear();
+            matcher.matches(&Document::bare_well_formed(event.as_bytes()), &mut scratch, &mut out);
+        }
+    };
+    pass();
+    let before = crate::counting::allocations();
+    (0..10).for_each(|_| pass());
+    assert_eq!(crate::counting::allocations() - before, 0);
+}
