@@ -50,7 +50,9 @@ struct Alone {
 /// What it asks for; the paths follow from that, and their hash seeds are another each time.
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Filter").field("parts", &self.parts).finish_non_exhaustive()
+        f.debug_struct("Filter")
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,11 @@
 //! Every party is a process of its own, as in use: the load comes from this process, the bus is the real binary, the bare
 //! server and the receiver are this program started again. Rounds of the two sides alternate; medians are printed. The
 //! load shares the processors with whoever answers it, so it does as little as it can: each connection has its request
-//! ready and writes new ids into it. `cargo bench -p trunkline --bench bus -- publish` (or `deliver`, `latency`) runs a part.
+//! ready and writes new ids into it. `cargo bench -p trunkline --bench bus -- publish` (or `deliver`, `latency`, `subscriptions`)
+//! runs a part.
+
+#[path = "bus/subscriptions.rs"]
+mod subscriptions;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -78,6 +82,9 @@ async fn compare(arguments: &[String]) {
     }
     if wanted("latency") {
         latency().await;
+    }
+    if wanted("subscriptions") {
+        subscriptions::compare().await;
     }
 }
 
@@ -209,8 +216,13 @@ impl Template {
             })
             .collect();
         let body = format!("[{}]", events.join(","));
+        Template::request("POST", "events", "application/cloudevents-batch+json", &body)
+    }
+
+    /// Any request about the bus `default`.
+    fn request(method: &str, path: &str, content_type: &str, body: &str) -> Template {
         Template::new(format!(
-            "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/cloudevents-batch+json\r\n\
+            "{method} /v1/buses/default/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         ))
@@ -390,14 +402,18 @@ impl Drop for Process {
 
 /// The real binary on a fresh directory.
 struct Bus {
-    _process: Process,
+    process: Process,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Bus {
     fn start() -> Bus {
-        let directory = tempfile::tempdir().expect("a directory");
+        Bus::on(tempfile::tempdir().expect("a directory"))
+    }
+
+    /// On a directory that may hold something already.
+    fn on(directory: tempfile::TempDir) -> Bus {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trunkline"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data-dir"])
             .arg(directory.path())
@@ -411,19 +427,27 @@ impl Bus {
             .find_map(|line| line.strip_prefix("listening on http://").map(str::to_string));
         let address = line.expect("it listens").trim().parse().expect("an address");
         Bus {
-            _process: Process { child, address },
+            process: Process { child, address },
             address,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// The process's id.
+    fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Kills it; what it kept is left.
+    fn end(self) -> tempfile::TempDir {
+        drop(self.process);
+        self.directory
     }
 
     async fn put(&self, path: &str, body: &str) {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        let request = format!(
-            "PUT /v1/buses/default/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.expect("written");
+        let request = Template::request("PUT", path, "application/json", body);
+        stream.write_all(&request.bytes).await.expect("written");
         read_answer(&mut stream, &mut Vec::new()).await;
     }
 }

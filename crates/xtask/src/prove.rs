@@ -84,9 +84,11 @@ impl Harness {
         let mut command = cargo();
         command.args(["test", "--package", self.package]);
         match self.how {
-            How::Longer(variable, value) => command
-                .env(variable, value)
-                .args(["--profile", "prove", "--", self.tests, "--nocapture"]),
+            How::Longer(variable, value) => {
+                command
+                    .env(variable, value)
+                    .args(["--profile", "prove", "--", self.tests, "--nocapture"])
+            }
             How::LongerReleased(variable, value) => command
                 .env(variable, value)
                 .args(["--release", "--test", "it", "--", self.tests])
