@@ -1,7 +1,7 @@
 //! Finding bytes sixteen or sixty-four at a time: the end of a string, of a run of digits, of a bracketed value.
 //!
 //! Everything here is exact for any bytes and says nothing about whether they are JSON. Each function has a portable form; the
-//! fuzz target `skipping` and the tests compare the two.
+//! tests compare the two, and the fuzz target `pattern` compares what is skipped with what is read.
 
 /// Bytes of the smaller step.
 const STEP: usize = 16;

@@ -27,6 +27,7 @@ fn run(input: &[u8]) -> u64 {
         .json_list("/ext/resources", text)
         .data(Data::Json(data));
     lint_text(json);
+    check_well_formed(json, data);
     let answers = [(Mounts::bare(), Document::bare(data)), (mounts, mounted)].map(|(mounts, document)| {
         let filter = Filter::eventbridge(json, &mounts).map_err(|error| {
             assert!(error.position <= json.len());
@@ -35,6 +36,18 @@ fn run(input: &[u8]) -> u64 {
         Ok::<_, (u8, usize)>(asked(filter, &document, data))
     });
     ending(&answers)
+}
+
+/// A text that is taken at its word harms nobody, and is read as what it is if the word is true.
+fn check_well_formed(json: &[u8], data: &[u8]) {
+    let Ok(filter) = Filter::eventbridge(json, &Mounts::bare()) else {
+        return;
+    };
+    let matched = filter.matches(&Document::bare_well_formed(data));
+    let explanation = explain(&filter, &Document::bare(data));
+    if matches!(explanation.data, DataState::Json) {
+        assert_eq!(matched, explanation.matched, "a well-formed text is read like any other");
+    }
 }
 
 /// The answer, which is the same alone, among others and explained.

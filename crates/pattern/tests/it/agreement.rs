@@ -209,6 +209,8 @@ fn check(pattern: &Pattern, events: &[Json]) -> Result<(), TestCaseError> {
         let expected = matches(pattern, event);
         let matched = filter.matches_with(&document, &mut scratch);
         prop_assert_eq!(matched, expected, "pattern {} event {}", text, event_text);
+        let skipping = filter.matches_with(&Document::bare_well_formed(event_text.as_bytes()), &mut scratch);
+        prop_assert_eq!(skipping, expected, "well-formed: pattern {} event {}", text, event_text);
         let explanation = explain(&filter, &document);
         prop_assert_eq!(explanation.matched, expected);
         prop_assert_eq!(explanation.first_reason().is_none(), expected);
