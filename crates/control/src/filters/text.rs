@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 /// The text of a filter that is JSON. Two of them are equal when they differ in white space and escapes alone.
 #[derive(Clone, Debug)]
@@ -26,7 +26,8 @@ impl FilterText {
     /// As a JSON value, if that says all that the text says.
     pub fn to_value(&self) -> Option<Value> {
         let value: Value = serde_json::from_str(&self.0).ok()?;
-        (value.to_string() == normal(&self.0)).then_some(value)
+        let written = value.to_string();
+        (written == normal(&self.0)).then_some(value)
     }
 }
 
@@ -76,13 +77,13 @@ fn members(
 ) -> Result<Value, serde_json::Error> {
     let Members(members) = serde_json::from_slice(bytes)?;
     let members = members
-        .iter()
-        .map(|(name, raw)| Ok((name.clone().into_owned(), read(name, raw.get())?)));
+        .into_iter()
+        .map(|(name, raw)| read(&name, raw.get()).map(|value| (name, value)));
     members.collect::<Result<_, _>>().map(Value::Object)
 }
 
 /// The members of an object, in their order.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -97,8 +98,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<String, &RawValue>()? {
-                    members.push((Cow::Owned(member.0), member.1));
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
                 }
                 Ok(Members(members))
             }

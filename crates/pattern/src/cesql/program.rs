@@ -144,6 +144,11 @@ impl Program {
         self.text.len() + size_of_val(&*self.steps) + steps + size_of_val(&*self.references) + references
     }
 
+    /// What the expression names in a document.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Path> {
+        self.references.iter().map(|reference| &reference.path)
+    }
+
     /// Refuses calls of functions that there are not: as a filter they would never do what was meant.
     pub(super) fn refuse_unknown_functions(&self) -> Result<(), CompileError> {
         let unknown = |step: &&Step| matches!(step.action, Action::NoFunction);

@@ -12,7 +12,7 @@ use crate::fields::{Fields, Scratch, Value};
 use crate::filter::Filter;
 use crate::limits::LINT_FINDINGS_MAX;
 use crate::operator::Operator;
-use crate::paths::{Paths, Place};
+use crate::paths::{Path, Paths, Place};
 use crate::rules::{FieldTest, Found, Rules};
 use crate::scan::scan;
 
@@ -30,16 +30,16 @@ struct Seen {
 
 /// Asks the filter and its fields about every sample.
 pub(super) fn look(filter: &Filter, samples: Samples<'_>, findings: &mut Vec<Finding>) {
-    let mut tests = Vec::new();
+    let mut asked = Vec::new();
     for part in filter.parts() {
         match &part.check {
-            None => tests.extend(&part.guard.tests),
-            Some(check) => gather(check, &mut tests),
+            None => asked.extend(part.guard.tests.iter().map(Asked::Test)),
+            Some(check) => gather(check, &mut asked),
         }
     }
     let mut paths = Paths::default();
-    let places: Vec<Place> = tests.iter().map(|test| paths.ask(&test.path)).collect();
-    let mut seen: Vec<Seen> = tests.iter().map(|_| Seen::default()).collect();
+    let places: Vec<Place> = asked.iter().map(|asked| paths.ask(asked.path())).collect();
+    let mut seen: Vec<Seen> = asked.iter().map(|_| Seen::default()).collect();
     let (mut count, mut matching, mut known) = (0, 0, BTreeSet::new());
     let mut scratch = Scratch::new();
     samples(&mut |sample| {
@@ -51,11 +51,11 @@ pub(super) fn look(filter: &Filter, samples: Samples<'_>, findings: &mut Vec<Fin
             seen.look(*place, sample, &scratch.fields);
         }
     });
-    for (test, seen) in tests.iter().zip(&seen).filter(|_| count > 0) {
+    for (asked, seen) in asked.iter().zip(&seen).filter(|_| count > 0) {
         if findings.len() >= LINT_FINDINGS_MAX {
             return;
         }
-        let finding = look_at(test, seen, count, &known).filter(|finding| !findings.contains(finding));
+        let finding = look_at(*asked, seen, count, &known).filter(|finding| !findings.contains(finding));
         findings.extend(finding);
     }
     findings.extend(counted(matching, count));
@@ -75,26 +75,50 @@ impl Seen {
     }
 }
 
-fn gather<'f>(check: &'f Check, tests: &mut Vec<&'f FieldTest>) {
+/// Something that a filter looks at.
+#[derive(Clone, Copy)]
+enum Asked<'f> {
+    Test(&'f FieldTest),
+    /// What an expression names.
+    Name(&'f Path),
+}
+
+impl<'f> Asked<'f> {
+    fn path(self) -> &'f Path {
+        match self {
+            Asked::Test(test) => &test.path,
+            Asked::Name(path) => path,
+        }
+    }
+}
+
+fn gather<'f>(check: &'f Check, asked: &mut Vec<Asked<'f>>) {
     match check {
-        Check::All(group) | Check::Any(group) => group.checks().iter().for_each(|check| gather(check, tests)),
-        Check::Not(check) => gather(check, tests),
-        Check::Rules(Rules { tests: own, .. }) => tests.extend(own),
+        Check::All(group) | Check::Any(group) => group.checks().iter().for_each(|check| gather(check, asked)),
+        Check::Not(check) => gather(check, asked),
+        Check::Rules(Rules { tests: own, .. }) => asked.extend(own.iter().map(Asked::Test)),
+        Check::Cesql(program) => asked.extend(program.named().map(Asked::Name)),
         _ => {}
     }
 }
 
 /// Compares one field with the samples.
-fn look_at(test: &FieldTest, seen: &Seen, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
+fn look_at(asked: Asked<'_>, seen: &Seen, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
+    let path = asked.path();
+    path.mount.as_ref()?;
+    let test = match asked {
+        Asked::Test(test) => test,
+        Asked::Name(_) if seen.example.is_some() => return None,
+        Asked::Name(path) => return never_seen(path, Severity::Warning, samples, known),
+    };
     let all_about_absence = test
         .operators()
         .iter()
         .all(|operator| matches!(operator, Operator::Absent));
-    if test.path.mount.is_none() || all_about_absence {
-        return None;
-    }
     match &seen.example {
-        None => never_seen(test, samples, known),
+        _ if all_about_absence => None,
+        None if test.absent => never_seen(path, Severity::Note, samples, known),
+        None => never_seen(path, Severity::Warning, samples, known),
         Some(example) => other_type(test, &seen.types, example),
     }
 }
@@ -108,9 +132,9 @@ fn type_of(value: Value<'_>) -> &'static str {
     }
 }
 
-fn never_seen(test: &FieldTest, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
-    let own = below_the_data(test)?;
-    let path = &test.path.written;
+fn never_seen(path: &Path, severity: Severity, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
+    let own = below_the_data(path)?;
+    let path = &path.written;
     let inside = format!("{own}.");
     let is_object = known
         .range(inside.clone()..)
@@ -132,7 +156,7 @@ fn never_seen(test: &FieldTest, samples: usize, known: &BTreeSet<String>) -> Opt
     };
     Some(Finding {
         code: FindingCode::PathNeverSeen,
-        severity: if test.absent { Severity::Note } else { Severity::Warning },
+        severity,
         path: Some(path.clone()),
         message,
         suggestion,
@@ -140,16 +164,15 @@ fn never_seen(test: &FieldTest, samples: usize, known: &BTreeSet<String>) -> Opt
 }
 
 /// The path below the data, or of an attribute.
-fn below_the_data(test: &FieldTest) -> Option<String> {
-    let segments: Vec<_> = test
-        .path
+fn below_the_data(path: &Path) -> Option<String> {
+    let segments: Vec<_> = path
         .segments
         .iter()
         .map(|segment| String::from_utf8_lossy(segment))
         .collect();
-    match test.path.mount.as_deref()? {
+    match path.mount.as_deref()? {
         DATA => Some(segments.join(".")),
-        _ => Some(test.path.written.clone()),
+        _ => Some(path.written.clone()),
     }
 }
 

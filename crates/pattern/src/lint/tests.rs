@@ -385,6 +385,22 @@ fn samples_know_what_events_look_like() {
         &format!("path_never_seen: none of the last 12 events has subject\n{none}"),
     );
     check(r#"{"detail": {"total": [3]}}"#, "");
+    let cesql = Filter::cesql("type = 'order' AND myext = 'x'", crate::Dialect::Standard).expect("an expression");
+    let surroundings = Surroundings {
+        samples: Some(&samples),
+        ..Surroundings::default()
+    };
+    let messages: Vec<String> = lint(&cesql, &surroundings)
+        .into_iter()
+        .map(|finding| finding.message)
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "none of the last 12 events has myext",
+            "none of the last 12 events matches"
+        ]
+    );
     check(
         r#"{"detail": {"total": [{"exists": true}]}}"#,
         "every_sample_matches: each of the last 12 events matches",

@@ -42,6 +42,9 @@ struct Case<'a> {
     event: Option<&'a RawValue>,
     #[serde(borrow, default)]
     event_raw: Option<Cow<'a, str>>,
+    /// `extended`: the pattern may use what AWS's language does not have.
+    #[serde(borrow, default)]
+    dialect: Option<Cow<'a, str>>,
 }
 
 /// What is answered. Ids are repeated as they were written.
@@ -104,15 +107,20 @@ pub fn read<'a, T: Deserialize<'a>>(line: Line<'a>) -> Result<T, String> {
 
 fn run(case: &Case<'_>, events: Events) -> Result<bool, String> {
     let pattern = text(case.pattern, &case.pattern_raw)?.ok_or("the case has no pattern")?;
-    let filter = compile(&pattern)?;
+    let filter = compile(&pattern, case.dialect.as_deref())?;
     match text(case.event, &case.event_raw)? {
         None => Ok(false),
         Some(event) => check(&event, events).map(|()| filter.matches(&Document::bare(event.as_bytes()))),
     }
 }
 
-fn compile(pattern: &str) -> Result<Filter, String> {
-    Filter::eventbridge(pattern.as_bytes(), &Mounts::bare()).map_err(|error| error.message)
+fn compile(pattern: &str, dialect: Option<&str>) -> Result<Filter, String> {
+    let compiled = match dialect {
+        None | Some("standard") => Filter::eventbridge(pattern.as_bytes(), &Mounts::bare()),
+        Some("extended") => Filter::eventbridge_extended(pattern.as_bytes(), &Mounts::bare()),
+        Some(_) => return Err("dialect is standard or extended".into()),
+    };
+    compiled.map_err(|error| error.message)
 }
 
 /// The text of a member that is JSON, or a string that holds it.
@@ -190,7 +198,7 @@ pub fn answer_set(line: Line<'_>, output: &mut dyn Write) -> std::io::Result<()>
     let mut filters = Vec::new();
     for (index, pattern) in (0u32..).zip(&set.patterns) {
         let text = text(pattern.pattern, &pattern.pattern_raw);
-        match text.and_then(|text| compile(&text.ok_or("there is no pattern")?)) {
+        match text.and_then(|text| compile(&text.ok_or("there is no pattern")?, pattern.dialect.as_deref())) {
             Ok(filter) => filters.push((index, Arc::new(filter))),
             Err(error) => {
                 let (pattern, error) = (pattern.id, Some(error));
@@ -299,6 +307,13 @@ mod tests {
             json!({"id": "x", "match": false}),
         );
         check(r#"{"id": 2, "pattern": {"a": [1]}}"#, json!({"id": 2, "match": false}));
+    }
+
+    #[test]
+    fn a_case_may_be_of_the_extended_dialect() {
+        let line = r#"{"id": 1, "pattern": {"a": [{"regex": "^x+$"}]}, "event": {"a": "xx"}, "dialect": "extended"}"#;
+        check(line, json!({"id": 1, "match": true}));
+        assert!(case(&line.replace(", \"dialect\": \"extended\"", ""), Events::Bare)["error"].is_string());
     }
 
     #[test]

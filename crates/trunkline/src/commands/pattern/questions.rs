@@ -188,8 +188,11 @@ pub fn verdict(results: &[Value]) -> Result<(), Failure> {
     }
 }
 
+/// One JSON text after the other, or why the file is wrong.
+type Texts = Box<dyn Iterator<Item = Result<Box<RawValue>, Failure>>>;
+
 /// The JSON texts of a file: the items of an array, or values one after the other.
-fn texts(file: &Path) -> Result<Box<dyn Iterator<Item = Result<Box<RawValue>, Failure>>>, Failure> {
+fn texts(file: &Path) -> Result<Texts, Failure> {
     let shown = file.display().to_string();
     let wrong = move |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
     let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
