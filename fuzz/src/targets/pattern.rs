@@ -46,7 +46,10 @@ fn check_well_formed(json: &[u8], data: &[u8]) {
     let matched = filter.matches(&Document::bare_well_formed(data));
     let explanation = explain(&filter, &Document::bare(data));
     if matches!(explanation.data, DataState::Json) {
-        assert_eq!(matched, explanation.matched, "a well-formed text is read like any other");
+        assert_eq!(
+            matched, explanation.matched,
+            "a well-formed text is read like any other"
+        );
     }
 }
 
