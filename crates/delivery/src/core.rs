@@ -4,7 +4,7 @@ use crate::{
     Changed, DeadSelection, Error, PublishError, Published, Story, Subject, SubscriptionStatus,
     changes::{Changes, Request},
     dead,
-    inbox::NodeBytes,
+    inbox::{NodeBytes, Unsaved},
     inner::Inner,
     intake,
     lane_handle::LaneHandle,
@@ -78,6 +78,7 @@ impl Core {
             destinations: parts.destinations,
             view: Arc::default(),
             node_bytes: Arc::new(NodeBytes::new(parts.settings.node_bytes)),
+            unsaved: Arc::new(Unsaved::default()),
             settings: parts.settings,
             room,
             lanes: RwLock::default(),
@@ -195,6 +196,11 @@ impl Core {
     /// How the subscriptions of a bus are doing.
     pub fn status(&self, bus: &str) -> Vec<(String, SubscriptionStatus)> {
         crate::readiness::status(&self.inner, bus)
+    }
+
+    /// How one subscription is doing, at the cost of one.
+    pub fn status_of(&self, bus: &str, subscription: &str) -> Option<SubscriptionStatus> {
+        crate::readiness::status_of(&self.inner, bus, subscription)
     }
 
     /// Everything there is to show.

@@ -42,6 +42,25 @@ impl NodeBytes {
     }
 }
 
+/// Lanes whose standing changed since the saver of positions last looked at them: it looks at no others.
+#[derive(Debug, Default)]
+pub struct Unsaved(Mutex<Vec<SubscriptionId>>);
+
+impl Unsaved {
+    /// Those, taken; each is there once until it is looked at.
+    pub fn take(&self) -> Vec<SubscriptionId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn add(&self, subscription: SubscriptionId) {
+        self.lock().push(subscription);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SubscriptionId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// How a lane stands in one partition.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
@@ -72,13 +91,29 @@ struct Shared {
     skipped: HashMap<Partition, HashSet<u64>>,
     /// Whether the router waits to be told that there is room.
     router_waits: bool,
+    /// Where it is not simply done with everything that it was given.
     progress: HashMap<Partition, Progress>,
+    /// Whether the saver of positions has been told that `progress` changed.
+    is_unsaved: bool,
     rewound: BTreeMap<Partition, u64>,
     state: &'static str,
     reason: Option<String>,
     has_due_work: bool,
     /// When an attempt or a write last ended, or work first became due.
     moved: Millis,
+}
+
+impl Shared {
+    fn standings(&self) -> HashMap<Partition, Standing> {
+        let standing = |(partition, progress): (&Partition, &Progress)| {
+            let standing = Standing {
+                oldest: progress.position(),
+                has_marks: progress.has_marks,
+            };
+            (standing != Standing::default()).then_some((*partition, standing))
+        };
+        self.progress.iter().filter_map(standing).collect()
+    }
 }
 
 /// The inbox of one lane.
@@ -94,6 +129,7 @@ pub struct Inbox {
     node: Arc<NodeBytes>,
     /// Tells the router that this lane has room or wants to be read to again. At most one message of a lane is under way.
     room: mpsc::UnboundedSender<SubscriptionId>,
+    unsaved: Arc<Unsaved>,
 }
 
 /// What the saver of positions, retention and status want to know of a lane in one partition.
@@ -127,6 +163,7 @@ impl Inbox {
         bounds: LaneBounds,
         node: Arc<NodeBytes>,
         room: mpsc::UnboundedSender<SubscriptionId>,
+        unsaved: Arc<Unsaved>,
     ) -> Self {
         let shared = Shared {
             queue: Vec::new(),
@@ -138,6 +175,7 @@ impl Inbox {
             skipped: HashMap::new(),
             router_waits: false,
             progress: HashMap::new(),
+            is_unsaved: false,
             rewound: BTreeMap::new(),
             state: "starting",
             reason: None,
@@ -152,15 +190,17 @@ impl Inbox {
             bounds,
             node,
             room,
+            unsaved,
         }
     }
 
     /// Tells how a lane stands before it has done anything.
     pub fn restore(&self, lane: &Lane, partitions: impl Iterator<Item = Partition>) {
         let mut shared = self.lock();
-        for partition in partitions {
-            shared.progress.entry(partition).or_default().has_marks = lane.has_marks(partition);
+        for partition in partitions.filter(|partition| lane.has_marks(*partition)) {
+            shared.progress.entry(partition).or_default().has_marks = true;
         }
+        self.has_moved(&mut shared);
         shared.skipped = skipped(lane);
     }
 
@@ -195,6 +235,7 @@ impl Inbox {
             let progress = shared.progress.entry(partition).or_default();
             progress.queued.get_or_insert((fed[0].offset, fed[0].appended));
             shared.queue.extend(fed.drain(..taken));
+            self.has_moved(&mut shared);
             self.filled.notify_one();
         }
         taken
@@ -249,17 +290,17 @@ impl Inbox {
         }
     }
 
-    /// How it stands wherever it is not simply done with everything that it was given.
+    /// The saver's side: how it stands wherever it is not simply done with everything that it was given. The next change is
+    /// told anew.
     pub fn standings(&self) -> HashMap<Partition, Standing> {
-        let shared = self.lock();
-        let standing = |(partition, progress): (&Partition, &Progress)| {
-            let standing = Standing {
-                oldest: progress.position(),
-                has_marks: progress.has_marks,
-            };
-            (standing != Standing::default()).then_some((*partition, standing))
-        };
-        shared.progress.iter().filter_map(standing).collect()
+        let mut shared = self.lock();
+        shared.is_unsaved = false;
+        shared.standings()
+    }
+
+    /// The same, for whoever asks how things stand.
+    pub fn standing_everywhere(&self) -> HashMap<Partition, Standing> {
+        self.lock().standings()
     }
 
     /// How it is doing.
@@ -348,15 +389,27 @@ impl Inbox {
             .held
             .fetch_sub(effects.released.bytes + shared.loaded, Relaxed);
         shared.loaded = lane.loaded_bytes();
+        if !effects.touched.is_empty() {
+            self.has_moved(shared);
+        }
         for partition in effects.touched {
             let progress = shared.progress.entry(partition).or_default();
             progress.oldest = lane.oldest(partition);
             progress.has_marks = lane.has_marks(partition);
+            if progress.position().is_none() && !progress.has_marks {
+                shared.progress.remove(&partition);
+            }
         }
         for (partition, offset) in effects.rewound {
             let from = shared.rewound.entry(partition).or_insert(offset);
             *from = offset.min(*from);
             shared.router_waits = true;
+        }
+    }
+
+    fn has_moved(&self, shared: &mut Shared) {
+        if !std::mem::replace(&mut shared.is_unsaved, true) {
+            self.unsaved.add(self.subscription);
         }
     }
 

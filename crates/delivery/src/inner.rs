@@ -3,7 +3,7 @@
 use crate::{
     Error, Settings,
     changes::{Request, Unstarted},
-    inbox::NodeBytes,
+    inbox::{NodeBytes, Unsaved},
     intake::Gauge,
     lane::Input,
     lane_handle::{Command, LaneHandle},
@@ -39,6 +39,7 @@ pub struct Inner {
     pub(crate) settings: Settings,
     pub(crate) view: Arc<View>,
     pub(crate) node_bytes: Arc<NodeBytes>,
+    pub(crate) unsaved: Arc<Unsaved>,
     pub(crate) room: mpsc::UnboundedSender<SubscriptionId>,
     pub(crate) lanes: RwLock<HashMap<SubscriptionId, LaneHandle>>,
     pub(crate) gauges: RwLock<HashMap<BusId, Arc<Gauge>>>,

@@ -25,8 +25,9 @@ use tokio::{
 pub struct LaneHandle {
     /// What it shares with the router.
     pub inbox: Arc<Inbox>,
-    // Unbounded in type, bounded in fact: one message per saved position or change of the subscription.
-    commands: mpsc::UnboundedSender<Command>,
+    // Unbounded in type, bounded in fact: one message per saved position or change of the subscription. Boxed, because a channel
+    // sets aside room for 32 messages: for a command that is 10 KiB, for each of 10,000 lanes that rest.
+    commands: mpsc::UnboundedSender<Box<Command>>,
     task: AbortHandle,
     /// It was told to end.
     may_end: Arc<AtomicBool>,
@@ -104,7 +105,7 @@ impl LaneHandle {
 
     /// Asks something; a lane that has ended does not mind.
     pub fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
+        let _ = self.commands.send(Box::new(command));
     }
 
     /// Saved positions have passed these offsets.

@@ -59,9 +59,9 @@ enum Answer {
     Head(store::DeliveryKey, Result<Option<Parked>, store::Error>),
 }
 
-/// Runs a lane until it is told to end.
-pub async fn run(spawn: Spawn, commands: mpsc::UnboundedReceiver<Command>) {
-    LaneTask::new(spawn).run(commands).await;
+/// Runs a lane until it is told to end. What it owns is boxed: a future keeps an argument twice.
+pub fn run(spawn: Spawn, commands: mpsc::UnboundedReceiver<Box<Command>>) -> impl Future<Output = ()> + Send + 'static {
+    Box::new(LaneTask::new(spawn)).run(commands)
 }
 
 struct LaneTask {
@@ -109,7 +109,7 @@ impl LaneTask {
         task
     }
 
-    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+    async fn run(mut self: Box<Self>, mut commands: mpsc::UnboundedReceiver<Box<Command>>) {
         self.step(Input::Timer);
         loop {
             if self.is_at_rest() {
@@ -121,7 +121,7 @@ impl LaneTask {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(command) => self.take(command),
+                    Some(command) => self.take(*command),
                     None => return,
                 },
                 Some(finished) = self.attempts.join_next(), if !self.attempts.is_empty() => self.finished(finished.ok()),
@@ -151,7 +151,7 @@ impl LaneTask {
     }
 
     /// Leaves marks for what was delivered out of order, and says that it rests.
-    async fn end(mut self) {
+    async fn end(mut self: Box<Self>) {
         apply_at_the_end(&*self.store, self.bus, self.lane.marks_to_leave()).await;
         if let Some((_, done)) = self.stopping.take() {
             // Whoever asked may have gone.

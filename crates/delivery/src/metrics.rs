@@ -76,6 +76,8 @@ pub struct Metrics {
     pub lanes_bytes: u64,
     /// Records that the router has looked at since start.
     pub routed: u64,
+    /// Lanes that were looked at to save positions since start: those that had moved or were in trouble.
+    pub positions_checked: u64,
     /// Catch-up scans under way.
     pub catch_up_scans: u64,
     /// Attempts that did not get into the history because its writer was behind.

@@ -4,13 +4,14 @@
 use crate::{
     SubscriptionStatus,
     changes::Unstarted,
+    inbox::Standing,
     inner::Inner,
     lane_handle::LaneHandle,
     matching::stored,
     metrics::{BusMetrics, Metrics, SubscriptionMetrics},
     restore::partitions_of,
 };
-use control::{Bus, Subscription};
+use control::{Bus, Subscription, Topic};
 use journal::{Health, PartitionId};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use store::{Millis, SubscriptionId};
@@ -73,18 +74,28 @@ pub fn status(inner: &Inner, bus: &str) -> Vec<(String, SubscriptionStatus)> {
     let Some(bus) = model.buses.get(bus) else {
         return Vec::new();
     };
-    let of =
-        |subscription: &Arc<Subscription>| Some((subscription.name.clone(), one(inner, bus, subscription)?.status));
+    let ends = Ends::new(inner, bus);
+    let of = |subscription: &Arc<Subscription>| {
+        Some((subscription.name.clone(), one(inner, bus, subscription, &ends)?.status))
+    };
     bus.subscriptions.values().filter_map(of).collect()
+}
+
+/// How one subscription is doing, at the cost of one.
+pub fn status_of(inner: &Inner, bus: &str, name: &str) -> Option<SubscriptionStatus> {
+    let model = inner.model.load();
+    let bus = model.buses.get(bus)?;
+    Some(one(inner, bus, bus.subscriptions.get(name)?, &Ends::new(inner, bus))?.status)
 }
 
 /// Everything there is to show.
 pub fn metrics(inner: &Inner) -> Metrics {
     let model = inner.model.load();
     let subscriptions = model.buses.values().flat_map(|bus| {
+        let ends = Ends::new(inner, bus);
         bus.subscriptions
             .values()
-            .filter_map(|subscription| one(inner, bus, subscription))
+            .filter_map(|subscription| one(inner, bus, subscription, &ends))
             .collect::<Vec<_>>()
     });
     Metrics {
@@ -92,6 +103,7 @@ pub fn metrics(inner: &Inner) -> Metrics {
         subscriptions: subscriptions.collect(),
         lanes_bytes: inner.node_bytes.held() as u64,
         routed: inner.view.routed.load(Relaxed),
+        positions_checked: inner.view.positions_checked.load(Relaxed),
         catch_up_scans: inner.view.scans.load(Relaxed),
         attempts_unrecorded: inner.attempts.counts().dropped,
         journal: inner.journal.stats(),
@@ -111,14 +123,14 @@ fn bus_metrics(inner: &Inner, bus: &Bus) -> BusMetrics {
     }
 }
 
-fn one(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Option<SubscriptionMetrics> {
+fn one(inner: &Inner, bus: &Bus, subscription: &Subscription, ends: &Ends) -> Option<SubscriptionMetrics> {
     let unstarted = inner.unstarted().get(&subscription.id).cloned();
     let lane = inner.lane(subscription.id);
     if lane.is_none() && unstarted.is_none() {
         // It is about to come or to go.
         return None;
     }
-    let lag = lag(inner, bus, subscription, lane.as_ref());
+    let lag = lag(inner, subscription, lane.as_ref(), ends);
     let (state, reason) = state(lane.as_ref(), unstarted, lag.is_behind);
     let doing = lane.as_ref().map(|lane| lane.inbox.doing());
     let counters = lane.map(|lane| Arc::clone(&lane.inbox.counters)).unwrap_or_default();
@@ -168,19 +180,42 @@ struct Lag {
     is_behind: bool,
 }
 
-fn lag(inner: &Inner, bus: &Bus, subscription: &Subscription, lane: Option<&LaneHandle>) -> Lag {
+/// Where the tail and the end of each partition of a bus are, by topic: looked up once for all its subscriptions.
+struct Ends(Vec<(u32, Vec<End>)>);
+
+struct End {
+    partition: PartitionId,
+    /// Where the router has read to.
+    tail: u64,
+    /// The durable end; unknown for a topic that is about to go.
+    end: Option<u64>,
+}
+
+impl Ends {
+    fn new(inner: &Inner, bus: &Bus) -> Self {
+        let end = |partition: PartitionId| End {
+            partition,
+            tail: inner.view.tail(partition),
+            end: inner.journal.bounds(partition).ok().map(|bounds| bounds.high_water),
+        };
+        let of_topic = |topic: &Arc<Topic>| (topic.id, partitions_of(bus, topic).map(end).collect());
+        Self(bus.topics.values().map(of_topic).collect())
+    }
+}
+
+fn lag(inner: &Inner, subscription: &Subscription, lane: Option<&LaneHandle>, ends: &Ends) -> Lag {
     let mut lag = Lag::default();
     let Some(lane) = lane else { return lag };
-    let rules = inner.view.rules(subscription.id);
+    let Some(rules) = inner.view.rules(subscription.id) else {
+        return lag;
+    };
+    let standings = lane.inbox.standing_everywhere();
     // What an earlier version left unsettled on a topic that is read no more counts as well.
-    let reads = |topic: u32| rules.as_ref().is_some_and(|rules| rules.reads(topic));
-    let topics = bus.topics.values().filter(|topic| reads(topic.id));
-    for partition in topics.flat_map(|topic| partitions_of(bus, topic)) {
-        let (position, appended) = position(inner, subscription, lane, partition, &mut lag.is_behind);
-        let end = inner
-            .journal
-            .bounds(partition)
-            .map_or(position, |bounds| bounds.high_water);
+    let topics = ends.0.iter().filter(|(topic, _)| rules.reads(*topic));
+    for end in topics.flat_map(|(_, ends)| ends) {
+        let standing = standings.get(&stored(end.partition)).copied().unwrap_or_default();
+        let (position, appended) = position(inner, subscription, standing, end, &mut lag.is_behind);
+        let end = end.end.unwrap_or(position);
         lag.events += end.saturating_sub(position);
         if let Some(appended) = appended.filter(|_| position < end) {
             lag.oldest = Some(lag.oldest.map_or(appended, |oldest| oldest.min(appended)));
@@ -193,17 +228,16 @@ fn lag(inner: &Inner, bus: &Bus, subscription: &Subscription, lane: Option<&Lane
 fn position(
     inner: &Inner,
     subscription: &Subscription,
-    lane: &LaneHandle,
-    partition: PartitionId,
+    standing: Standing,
+    end: &End,
     is_behind: &mut bool,
 ) -> (u64, Option<Millis>) {
-    let standing = lane.inbox.standing(stored(partition));
-    let reading = match inner.view.behind(subscription.id, partition) {
+    let reading = match inner.view.behind(subscription.id, end.partition) {
         Some((read, appended)) => {
             *is_behind = true;
             (read, Some(appended))
         }
-        None => (inner.view.tail(partition), None),
+        None => (end.tail, None),
     };
     match standing.oldest {
         Some((offset, appended)) if offset < reading.0 => (offset, Some(appended)),

@@ -180,6 +180,7 @@ pub async fn lane(
         inner.settings.lane,
         Arc::clone(&inner.node_bytes),
         inner.room.clone(),
+        Arc::clone(&inner.unsaved),
     ));
     let lane = Lane::new(
         config(inner, subscription),

@@ -12,7 +12,7 @@ pub use message::{Channels, Message, Place, Start};
 
 use crate::{
     clock::sleep_until,
-    inbox::Inbox,
+    inbox::{Inbox, Unsaved},
     lane::Fed,
     lane_handle::LaneHandle,
     matching::{Rules, Sieve, stored},
@@ -109,6 +109,9 @@ pub struct Router {
     store: Arc<dyn Store>,
     settings: Settings,
     view: Arc<View>,
+    unsaved: Arc<Unsaved>,
+    /// Lanes for which more is saved, or may have to be, than the tail positions say; a save looks at these alone.
+    troubled: BTreeSet<SubscriptionId>,
     readers: HashMap<SubscriptionId, Reader>,
     matchers: HashMap<u32, Arc<Matcher<SubscriptionId>>>,
     tails: BTreeMap<PartitionId, u64>,
@@ -147,6 +150,8 @@ impl Router {
             save_interval: start.settings.save_interval,
             settings: start.settings,
             view: start.view,
+            unsaved: start.unsaved,
+            troubled: BTreeSet::new(),
             readers: HashMap::new(),
             matchers: HashMap::new(),
             saved_tails: start
@@ -285,6 +290,7 @@ impl Router {
             return;
         };
         let now = self.settings.clock.now();
+        self.troubled.insert(subscription);
         for (partition, cursor) in &mut reader.cursors {
             if cursor.mode == Mode::Scanning {
                 continue;
@@ -304,6 +310,7 @@ impl Router {
     fn remove(&mut self, subscription: SubscriptionId) {
         let removed = self.readers.remove(&subscription);
         self.hungry.remove(&subscription);
+        self.troubled.remove(&subscription);
         self.rests.retain(|(_, other), _| *other != subscription);
         self.view.forget(subscription);
         if let Some(reader) = removed {

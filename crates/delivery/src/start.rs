@@ -45,6 +45,7 @@ pub async fn start(inner: &Arc<Inner>) -> Result<(Start, Boundaries), Error> {
         store: Arc::clone(&inner.store),
         settings: inner.settings.clone(),
         view: Arc::clone(&inner.view),
+        unsaved: Arc::clone(&inner.unsaved),
         tails,
         readers,
     };

@@ -16,6 +16,8 @@ pub struct View {
     rules: Mutex<HashMap<SubscriptionId, Arc<Rules>>>,
     /// Records looked at.
     pub routed: AtomicU64,
+    /// Lanes that were looked at to save positions.
+    pub positions_checked: AtomicU64,
     /// Scans under way.
     pub scans: AtomicU64,
     /// Since when there is something to read without any progress: at the tail, or for a lane that is being scanned for.

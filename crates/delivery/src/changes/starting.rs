@@ -180,8 +180,10 @@ fn row(subscription: SubscriptionId, place: &Place) -> LaneRow {
 }
 
 fn owner(model: &Model, id: SubscriptionId) -> Option<(&Arc<Bus>, &Arc<Subscription>)> {
-    let of_bus = |bus: &'_ Arc<Bus>| bus.subscriptions.values().any(|subscription| subscription.id == id);
-    let bus = model.buses.values().find(|bus| of_bus(bus))?;
-    let subscription = bus.subscriptions.values().find(|subscription| subscription.id == id)?;
-    Some((bus, subscription))
+    let of_bus = |bus| {
+        let bus: &Arc<Bus> = bus;
+        let subscription = bus.subscriptions.values().find(|subscription| subscription.id == id)?;
+        Some((bus, subscription))
+    };
+    model.buses.values().find_map(of_bus)
 }

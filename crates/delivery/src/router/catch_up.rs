@@ -35,6 +35,7 @@ impl Router {
             let Some(from) = inbox.take_rewound(partition) else {
                 continue;
             };
+            self.troubled.insert(subscription);
             cursor.frontier = cursor.frontier(tail);
             cursor.read = cursor.reached(tail).min(from).max(cursor.floor);
             cursor.wanted = Some(from);
@@ -181,6 +182,7 @@ impl Router {
                     self.view.was_read(partition, Some(lane.subscription), None);
                 }
             }
+            self.troubled.insert(lane.subscription);
             let Some(reader) = self.readers.get_mut(&lane.subscription) else {
                 continue;
             };

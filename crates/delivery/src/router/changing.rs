@@ -18,6 +18,7 @@ impl Router {
             return;
         };
         reader.frozen += 1;
+        self.troubled.insert(subscription);
         for (partition, cursor) in &mut reader.cursors {
             let tail = self.tails.get(partition).copied().unwrap_or_default();
             cursor.frontier = cursor.frontier(tail);
@@ -69,6 +70,7 @@ impl Router {
         let Some(reader) = self.readers.get_mut(&subscription) else {
             return;
         };
+        self.troubled.insert(subscription);
         reader.frozen = reader.frozen.saturating_sub(1);
         for (partition, cursor) in cursors {
             reader.cursors.entry(partition).or_insert(cursor);

@@ -136,6 +136,7 @@ impl Router {
             if !comes_there(cursor, tail, first, to) {
                 continue;
             }
+            self.troubled.insert(*subscription);
             let is_concerned = reader.rules.reads(partition.topic.topic);
             if lanes.contains(subscription) || !is_concerned {
                 cursor.read = to;
@@ -162,6 +163,7 @@ impl Router {
             let Some(reader) = self.readers.get_mut(subscription) else {
                 continue;
             };
+            self.troubled.insert(*subscription);
             if let Some(cursor) = reader.cursors.get_mut(&partition) {
                 cursor.read = cursor.read.max(to);
                 cursor.frontier = cursor.frontier.max(to);

@@ -1,7 +1,7 @@
 //! What others ask of the router, and what it is made with. Plain data.
 
 use super::Reader;
-use crate::{Settings, matching::Rules, positions::Cursor, view::View};
+use crate::{Settings, inbox::Unsaved, matching::Rules, positions::Cursor, view::View};
 use journal::{Journal, PartitionId, Tail};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -83,6 +83,8 @@ pub struct Start {
     pub settings: Settings,
     /// What it shows.
     pub view: Arc<View>,
+    /// Lanes whose standing changed.
+    pub unsaved: Arc<Unsaved>,
     /// All partitions, with their saved tail positions.
     pub tails: BTreeMap<PartitionId, u64>,
     /// All lanes.

@@ -131,6 +131,7 @@ impl Router {
             if let Some(refused) = batch.first() {
                 let (offset, appended) = (refused.offset, refused.appended);
                 leave_tail(reader, partition, offset);
+                self.troubled.insert(subscription);
                 self.view.set_behind(subscription, partition, Some((offset, appended)));
                 self.hungry.insert(subscription);
             }

@@ -197,3 +197,34 @@ async fn a_paused_subscription_goes_on_from_where_it_stopped() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.endpoint.delivered_ids("all"), ["1", "2"]);
 }
+
+/// Ten thousand subscriptions that match nothing must not make every save look at ten thousand lanes.
+#[tokio::test(start_paused = true)]
+async fn positions_are_saved_at_the_cost_of_the_lanes_that_moved() {
+    const RESTING: u64 = 50;
+    const EVENTS: u64 = 10;
+    let world = World::new().await;
+    world.subscribe("moves", json!({})).await;
+    for number in 0..RESTING {
+        world
+            .subscribe(&format!("rests-{number}"), json!({"types": ["other.*"]}))
+            .await;
+    }
+    // What is saved of new lanes is written by a first save, and found to be written by a second one.
+    for id in ["first", "second"] {
+        world.publish(id).await;
+        world.settle().await;
+    }
+    let before = world.core.metrics().positions_checked;
+    assert!(before > RESTING, "new lanes are looked at");
+    for number in 0..EVENTS {
+        world.publish(&number.to_string()).await;
+        world.settle().await;
+    }
+    assert_eq!(world.endpoint.delivered_ids("moves").len() as u64, EVENTS + 2);
+    let checked = world.core.metrics().positions_checked - before;
+    assert!(
+        (1..=2 * EVENTS).contains(&checked),
+        "{checked} looks for {EVENTS} events of one lane"
+    );
+}

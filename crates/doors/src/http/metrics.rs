@@ -16,6 +16,10 @@ use std::{
 
 pub(super) const PATH: &str = "/metrics";
 
+/// With more subscriptions than this, those that have never had anything show their state and their lag alone: the text stays
+/// one that can be fetched every few seconds, and no collector has to keep series that say nothing.
+const SUBSCRIPTIONS_WHOLE_MAX: usize = 1_000;
+
 pub(super) fn routes() -> Router<Arc<State>> {
     Router::new().route(PATH, routing::get(show))
 }
@@ -236,8 +240,13 @@ fn subscriptions(text: &mut Exposition, subscriptions: &[SubscriptionMetrics]) {
     fn labels(s: &S) -> Vec<(&'static str, &str)> {
         vec![("bus", s.bus.as_str()), ("subscription", s.subscription.as_str())]
     }
+    let are_many = subscriptions.len() > SUBSCRIPTIONS_WHOLE_MAX;
+    let told: Vec<&S> = subscriptions.iter().filter(|s| !are_many || !is_idle(s)).collect();
     for (name, kind, help, value) in FAMILIES {
-        text.family((name, *kind, help), subscriptions, labels, value);
+        match *name {
+            "lag_events" => text.family((name, *kind, help), subscriptions, labels, value),
+            _ => text.family((name, *kind, help), &told, |s| labels(s), |s| value(s)),
+        }
     }
     if !subscriptions.is_empty() {
         text.head(
@@ -256,6 +265,19 @@ fn subscriptions(text: &mut Exposition, subscriptions: &[SubscriptionMetrics]) {
     }
 }
 
+/// Whether a subscription has had nothing since the start and has nothing now.
+fn is_idle(s: &SubscriptionMetrics) -> bool {
+    let counters = &s.status.counters;
+    let counted = [
+        counters.matched,
+        counters.failed,
+        counters.given_up,
+        s.status.parked,
+        s.status.dead,
+    ];
+    counted.iter().all(|count| *count == 0) && s.status.lag_events == 0
+}
+
 fn core(text: &mut Exposition, metrics: &Metrics) {
     text.single(
         "lanes_bytes",
@@ -268,6 +290,12 @@ fn core(text: &mut Exposition, metrics: &Metrics) {
         Kind::Counter,
         "Records that the router has looked at.",
         metrics.routed,
+    );
+    text.single(
+        "positions_checked_total",
+        Kind::Counter,
+        "Lanes that were looked at to save positions: those that had moved or were in trouble.",
+        metrics.positions_checked,
     );
     text.single(
         "catch_up_scans",

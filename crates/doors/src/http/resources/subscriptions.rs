@@ -11,10 +11,7 @@ const TRIES_MAX: usize = 4;
 
 /// How a subscription is doing; `None` before its lane runs.
 pub(super) fn status(call: &Call, bus: &str, name: &str) -> Option<Value> {
-    let all = call.state.core.status(bus);
-    all.into_iter()
-        .find(|(found, _)| found == name)
-        .map(|(_, status)| describe(&status))
+    call.state.core.status_of(bus, name).as_ref().map(describe)
 }
 
 fn describe(status: &SubscriptionStatus) -> Value {
