@@ -5,7 +5,7 @@
 //! published while the subscriptions follow, as in use.
 
 use super::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Subscriptions that match every event.
 const MATCHING: usize = 10;
@@ -206,33 +206,44 @@ async fn restart(bus: Bus) {
 /// All of them from a file, by the command line, on a server of their own.
 async fn apply_all(receiver: SocketAddr) {
     let bus = server(receiver).await;
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), declared()).expect("written");
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = declare(directory.path());
     let began = Instant::now();
-    apply(&bus, file.path());
+    apply(&bus, &files);
     let first = began.elapsed().as_secs_f64();
     let began = Instant::now();
-    apply(&bus, file.path());
+    apply(&bus, &files);
     println!(
         "  created through `apply`  {first:>9.1} s, and applied again without a change in {:.1} s",
         began.elapsed().as_secs_f64()
     );
 }
 
-fn declared() -> String {
+/// A file for each thousand: the parser takes 1,024 documents of one.
+fn declare(directory: &Path) -> Vec<PathBuf> {
     let one = |number: usize| {
         format!(
             "---\nkind: subscription\nname: other-{number}\nconnection: bench\nfilter: {{eventbridge: {}}}\n",
             filter(number)
         )
     };
-    (MATCHING..ALL).map(one).collect()
+    let file = |first: usize| {
+        let path = directory.join(format!("{first}.yaml"));
+        let documents: String = (first.max(MATCHING)..first + 1_000).map(one).collect();
+        std::fs::write(&path, documents).expect("written");
+        path
+    };
+    (0..ALL).step_by(1_000).map(file).collect()
 }
 
-fn apply(bus: &Bus, file: &Path) {
+fn apply(bus: &Bus, files: &[PathBuf]) {
     let applied = Command::new(env!("CARGO_BIN_EXE_trunkline"))
-        .args(["apply", "--server", &format!("http://{}", bus.address), "-f"])
-        .arg(file)
+        .args(["apply", "--server", &format!("http://{}", bus.address)])
+        .args(
+            files
+                .iter()
+                .flat_map(|file| [std::ffi::OsStr::new("-f"), file.as_os_str()]),
+        )
         .stdout(Stdio::null())
         .status()
         .expect("the binary runs");
