@@ -3,10 +3,17 @@
 //!
 //! Figures of one machine and one minute mean little; the ratios are what is looked at. A row and what it is compared with
 //! take turns of a tenth of a second, so that a disk that changes its mind hits both.
+//!
+//! The plain loop writes as the journal does: whole pages past the page cache over files that were written before, as many
+//! bytes as the average group of the turn before. Without the flusher, what it would have done is done between the turns and
+//! not counted, so that write-ahead files are used again as in a server; with it, a turn ends when it has caught up.
 
+#[path = "journal/bare.rs"]
+mod bare;
 #[path = "journal/peer.rs"]
 mod peer;
 
+use bare::{Bare, PlainFile};
 use journal::{
     Append, BoxFuture, Deduplicate, EncodedRecord, Entry, Identity, Journal, PartitionId, TopicId,
     embedded::{Embedded, Settings},
@@ -14,8 +21,6 @@ use journal::{
 use peer::Peer;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{
-    fs::{File, OpenOptions},
-    os::unix::fs::FileExt,
     path::Path,
     sync::{
         Arc,
@@ -26,7 +31,16 @@ use std::{
 use tokio::runtime::Runtime;
 
 const RECORD_BYTES: usize = 1_024;
-const RAW_FILE_BYTES: u64 = 64 << 20;
+
+/// What a batch takes in a frame beside its records: its header and its span.
+const BATCH_OVERHEAD: f64 = 77.0;
+
+/// What a record takes beside its value.
+const RECORD_OVERHEAD: f64 = 9.0;
+
+/// Bytes at which the flusher starts by default.
+const FLUSH_BYTES: u64 = 8 << 20;
+
 const TURN: Duration = Duration::from_millis(100);
 
 /// Turns of each row: with their raw loops all rows take a minute.
@@ -61,7 +75,7 @@ fn main() {
     raise_file_limit();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
-    let raw = raw_file(&directory.join("raw"));
+    let mut raw = PlainFile::create(&directory.join("raw"));
     println!("producers partitions flusher |  records/s   CPU µs  group    p50 µs    p99 µs |  raw records/s  ratio");
     for producers in [1, 64, 512] {
         for (partitions, flusher) in [(12, false), (12, true), (1_000, true)] {
@@ -70,9 +84,11 @@ fn main() {
                 partitions,
                 flusher,
             };
-            print_row(&row, &measure(&row, &directory, &raw));
+            print_row(&row, &measure(&row, &directory, &mut raw));
         }
     }
+    drop(raw);
+    print_bare(&directory);
     print_peer(&directory);
     print_recovery(&directory);
     drop(std::fs::remove_dir_all(&directory));
@@ -83,6 +99,46 @@ fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("the limit is within what is allowed");
+}
+
+/// The journal and the least that lets as many producers wait for their records, in turns.
+fn print_bare(directory: &Path) {
+    let row = Row {
+        producers: 512,
+        partitions: 12,
+        flusher: false,
+    };
+    let data = directory.join("data");
+    let topic = TopicId { bus: 1, topic: 1 };
+    let journal = Embedded::open(settings(&data, false), &[(topic, row.partitions)]).expect("it opens");
+    let (journal, bare) = (Arc::new(journal), Arc::new(Bare::open(&directory.join("bare"))));
+    let runtime = runtime();
+    let (mut ours, mut theirs) = (Side::default(), Side::default());
+    for turn in 0..=TURNS {
+        let count = turn > 0;
+        runtime.block_on(journal.checkpoint()).expect("it is taken");
+        ours.turn(&runtime, &row, count, append_to(&journal));
+        theirs.turn(&runtime, &row, count, {
+            let bare = bare.clone();
+            move |_, _, record| {
+                let bare = bare.clone();
+                async move {
+                    bare.append(record).await;
+                    true
+                }
+            }
+        });
+    }
+    println!(
+        "512 producers: journal {:.0} records/s at {:.2} µs CPU, bare group commit {:.0} at {:.2}, ratio {:.2}",
+        ours.rate(),
+        ours.cpu_per_record(),
+        theirs.rate(),
+        theirs.cpu_per_record(),
+        ours.rate() / theirs.rate()
+    );
+    drop((journal, bare));
+    drop(std::fs::remove_dir_all(&data));
 }
 
 /// The journal and fjall in turns, with the same producers.
@@ -127,6 +183,7 @@ fn print_peer(directory: &Path) {
 struct Side {
     records: u64,
     seconds: f64,
+    cpu: Duration,
 }
 
 impl Side {
@@ -135,9 +192,10 @@ impl Side {
         A: Fn(u64, u64, EncodedRecord) -> F + Clone + Send + 'static,
         F: Future<Output = bool> + Send,
     {
-        let began = Instant::now();
+        let (cpu, began) = (cpu_time(), Instant::now());
         let (records, _) = runtime.block_on(produce(row, append));
         if count {
+            self.cpu += cpu_time() - cpu;
             self.records += records;
             self.seconds += began.elapsed().as_secs_f64();
         }
@@ -145,6 +203,11 @@ impl Side {
 
     fn rate(&self) -> f64 {
         self.records as f64 / self.seconds
+    }
+
+    /// In microseconds.
+    fn cpu_per_record(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.records as f64
     }
 }
 
@@ -246,7 +309,7 @@ fn settings(directory: &Path, flusher: bool) -> Settings {
     settings
 }
 
-fn measure(row: &Row, directory: &Path, raw: &File) -> Sums {
+fn measure(row: &Row, directory: &Path, raw: &mut PlainFile) -> Sums {
     let data = directory.join("data");
     drop(std::fs::remove_dir_all(&data));
     let topic = TopicId { bus: 1, topic: 1 };
@@ -256,11 +319,13 @@ fn measure(row: &Row, directory: &Path, raw: &File) -> Sums {
     // Files are made while it warms up.
     runtime.block_on(produce(row, append_to(&journal)));
     let mut sums = Sums::default();
-    let mut position = 0;
     for _ in 0..TURNS {
+        if !row.flusher {
+            runtime.block_on(journal.checkpoint()).expect("it is taken");
+        }
         let (records, syncs) = journal_turn(&journal, row, &runtime, &mut sums);
         let group_records = records as f64 / syncs.max(1) as f64;
-        raw_turn(raw, &mut position, group_records, &mut sums);
+        raw_turn(raw, row, group_records, &mut sums);
     }
     sums.latencies.sort_unstable();
     drop(journal);
@@ -273,6 +338,10 @@ fn journal_turn(journal: &Arc<Embedded>, row: &Row, runtime: &Runtime, sums: &mu
     let (cpu, began) = (cpu_time(), Instant::now());
     let (_, latencies) = runtime.block_on(produce(row, append_to(journal)));
     sums.latencies.extend(latencies);
+    // What is left to the flusher would be done in the other's turn.
+    while row.flusher && journal.stats().unflushed_bytes >= FLUSH_BYTES {
+        std::thread::sleep(Duration::from_micros(500));
+    }
     sums.seconds += began.elapsed().as_secs_f64();
     sums.cpu += cpu_time() - cpu;
     let after = journal.stats();
@@ -341,36 +410,18 @@ fn request(index: u64, id: u64, record: &EncodedRecord) -> Append {
     }
 }
 
-/// Writes and syncs groups of this many records, one after the other, over a file that was written before.
-fn raw_turn(file: &File, position: &mut u64, group_records: f64, sums: &mut Sums) {
-    let bytes = (group_records * (RECORD_BYTES + 16) as f64) as u64 + 256;
-    let group = vec![7; usize::try_from(bytes.next_multiple_of(4_096)).expect("a group fits memory")];
+/// Writes and syncs groups of this many records, one after the other.
+fn raw_turn(file: &mut PlainFile, row: &Row, group_records: f64, sums: &mut Sums) {
+    let batches = f64::from(row.partitions).min(group_records);
+    let bytes = group_records * (RECORD_BYTES as f64 + RECORD_OVERHEAD) + batches * BATCH_OVERHEAD;
+    let group = file.start();
+    group.resize(group.len() + bytes as usize, 7);
     let began = Instant::now();
     while began.elapsed() < TURN {
-        if *position + group.len() as u64 > RAW_FILE_BYTES {
-            *position = 0;
-        }
-        file.write_all_at(&group, *position).expect("it is written");
-        file.sync_data().expect("it is synced");
-        *position += group.len() as u64;
+        file.write_and_sync();
         sums.raw_records += group_records;
     }
     sums.raw_seconds += began.elapsed().as_secs_f64();
-}
-
-fn raw_file(path: &Path) -> File {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)
-        .expect("a file");
-    let zeros = vec![0; 1 << 20];
-    for position in (0..RAW_FILE_BYTES).step_by(zeros.len()) {
-        file.write_all_at(&zeros, position).expect("it is written");
-    }
-    file.sync_all().expect("it is synced");
-    file
 }
 
 /// User and system time of this process.
