@@ -6,6 +6,12 @@ use control::filters::read_document;
 use serde_json::{Map, Value, value::RawValue};
 use std::{io::Read, path::Path};
 
+/// YAML documents of one file: ten buses, each with as many subscriptions as a bus may well have.
+const DOCUMENTS_MAX: usize = 100_000;
+
+/// Values in one file of YAML: a hundred for each document.
+const NODES_MAX: usize = 100 * DOCUMENTS_MAX;
+
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
@@ -78,7 +84,14 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
     if text.trim_start().starts_with(['{', '[']) {
         return parse_json(text).map_err(|error| error.to_string());
     }
-    serde_saphyr::from_multiple(text).map_err(|error| error.to_string())
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: DOCUMENTS_MAX,
+            max_nodes: NODES_MAX,
+            max_events: 4 * NODES_MAX,
+        },
+    };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())
 }
 
 /// The text of a filter stays as it is written.
@@ -166,6 +179,14 @@ mod tests {
             resources[1].body["config"]["signing"]["secrets"],
             json!(["whsec_from_file"])
         );
+    }
+
+    #[test]
+    fn a_file_holds_more_resources_than_a_bus() {
+        let documents: String = (0..12_000)
+            .map(|number| format!("---\nkind: topic\nname: topic-{number}\n"))
+            .collect();
+        assert_eq!(parse(&documents).expect("documents").len(), 12_000);
     }
 
     #[test]
