@@ -10,7 +10,7 @@ use super::{
 use crate::{AppendTime, Identity, Offset, PartitionId, Position};
 use map::{FirstMap, Key};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -256,6 +256,18 @@ impl Recent {
             }
         });
         found
+    }
+
+    /// For each partition that has some in frames behind `sequence`, the offset of the first.
+    pub fn first_behind(&self, sequence: u64) -> HashMap<PartitionId, Offset> {
+        let mut first = HashMap::new();
+        self.each_frame(|(frame, identities)| {
+            for identified in identities.iter().filter(|_| *frame > sequence) {
+                let offset = first.entry(identified.partition).or_insert(identified.offset);
+                *offset = identified.offset.min(*offset);
+            }
+        });
+        first
     }
 
     /// Shows all frames, and holds the lock for a few of them at a time only: the commit takes it for every frame.

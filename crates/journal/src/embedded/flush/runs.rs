@@ -79,15 +79,21 @@ impl Flusher {
         *shared = Arc::new(Runs { runs, through });
     }
 
-    /// What was flushed since the last run.
+    /// What was flushed since the last run. A flush that a full volume stopped half-way has moved some partitions further than
+    /// the frames that count as flushed: those records' identities are not in this run.
     fn newly_covered(&self) -> Vec<Covered> {
         let all = self.shared.registry.all();
+        let later = self.shared.recent.first_behind(self.flushed_through);
         let ranges = all.iter().map(|partition| {
             let state = partition.state();
             Covered {
                 partition: partition.id,
                 from: self.covered.get(&partition.id).copied().unwrap_or(0),
-                to: state.flushed,
+                to: later
+                    .get(&partition.id)
+                    .copied()
+                    .unwrap_or(Offset::MAX)
+                    .min(state.flushed),
             }
         });
         ranges.filter(|range| range.from < range.to).collect()

@@ -218,7 +218,7 @@ impl Story {
             let here = position
                 .iter()
                 .any(|position| (position.partition, position.offset) == *at);
-            assert!(here, "{at:?} is found by its identity");
+            assert!(here, "{at:?} is found by its identity: {position:?}");
         }
         self.model.seen.extend(found);
     }
@@ -361,33 +361,42 @@ fn a_failed_sync_poisons_and_loses_nothing_acknowledged_checks_6_and_7() {
 /// Check 11: a full volume refuses publishing, keeps reading, and is over when there is space again.
 #[test]
 fn a_full_volume_refuses_reads_on_and_recovers_by_itself_check_11() {
-    for seed in tier::seeds(15) {
-        let mut story = Story::new(seed);
-        let journal = story.open().unwrap();
-        story.work(&journal, 10);
-        let used = story.disk.used();
-        story.disk.set_capacity(used + story.random.below(120_000));
-        story.work(&journal, 60);
-        assert!(
-            !matches!(journal.health(), Health::Poisoned { .. }),
-            "seed {seed}: {:?}",
-            journal.health()
-        );
-        story.verify(&journal);
-        story.disk.set_capacity(1 << 40);
-        let before = story.model.acknowledged.len();
-        story.work(&journal, 30);
-        assert!(
-            story.model.acknowledged.len() > before,
-            "seed {seed}: publishing works again"
-        );
-        assert_eq!(journal.health(), Health::Serving);
-        story.verify(&journal);
-        drop(journal);
-        story.disk = story.disk.power_cycle();
-        let journal = story.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        story.verify(&journal);
-    }
+    tier::seeds(15).into_iter().for_each(fill_a_volume);
+}
+
+/// The flush that the full volume stopped had moved one partition and not the others: its identities were in a run that did not
+/// say so, and were dropped with the first merge.
+#[test]
+fn a_flush_that_a_full_volume_stopped_half_way_loses_no_identity() {
+    fill_a_volume(768);
+}
+
+fn fill_a_volume(seed: u64) {
+    let mut story = Story::new(seed);
+    let journal = story.open().unwrap();
+    story.work(&journal, 10);
+    let used = story.disk.used();
+    story.disk.set_capacity(used + story.random.below(120_000));
+    story.work(&journal, 60);
+    assert!(
+        !matches!(journal.health(), Health::Poisoned { .. }),
+        "seed {seed}: {:?}",
+        journal.health()
+    );
+    story.verify(&journal);
+    story.disk.set_capacity(1 << 40);
+    let before = story.model.acknowledged.len();
+    story.work(&journal, 30);
+    assert!(
+        story.model.acknowledged.len() > before,
+        "seed {seed}: publishing works again"
+    );
+    assert_eq!(journal.health(), Health::Serving);
+    story.verify(&journal);
+    drop(journal);
+    story.disk = story.disk.power_cycle();
+    let journal = story.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    story.verify(&journal);
 }
 
 /// Check 11: below the publish mark nothing is accepted, and everything else goes on.
