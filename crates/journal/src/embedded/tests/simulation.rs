@@ -361,7 +361,7 @@ fn a_failed_sync_poisons_and_loses_nothing_acknowledged_checks_6_and_7() {
 /// Check 11: a full volume refuses publishing, keeps reading, and is over when there is space again.
 #[test]
 fn a_full_volume_refuses_reads_on_and_recovers_by_itself_check_11() {
-    tier::seeds(15).into_iter().for_each(fill_a_volume);
+    tier::seeds(15).for_each(fill_a_volume);
 }
 
 /// The flush that the full volume stopped had moved one partition and not the others: its identities were in a run that did not
