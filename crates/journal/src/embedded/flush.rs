@@ -6,6 +6,8 @@ mod runs;
 mod segments;
 mod staging;
 
+#[cfg(test)]
+pub(super) use merge::{MERGED_MAX, NOT_FULL_MAX};
 pub use runs::identified;
 
 use super::{

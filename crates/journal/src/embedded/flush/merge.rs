@@ -20,9 +20,16 @@ use std::{collections::HashMap, sync::Arc};
 const RUNS_MERGED: usize = 8;
 
 /// No run is made larger than so many full ones (16,777,216 identities in 0.9 GiB, whose filter takes 32 MiB while it is
-/// written); one of half that is left alone. Therefore there are fewer than three times [`RUNS_MERGED`] runs that are not
-/// full, beside those of the window: what is larger goes as a whole once its records are trimmed.
-const MERGED_MAX: u64 = 64;
+/// written); one of half that is left alone, and goes as a whole once its records are trimmed. What is smaller has one of
+/// three levels. A step of the flusher adds at most one run, or the runs of a repair, and does not end without a merge under
+/// way while a level has [`RUNS_MERGED`]: see [`NOT_FULL_MAX`].
+pub(in crate::embedded) const MERGED_MAX: u64 = 64;
+
+/// When no merge is under way there are at most so many runs below half of the largest, beside those of the window: one too
+/// few for a merge on each of the three levels, and the newest. A restart keeps the runs that the last checkpoint lists and
+/// forgets the merge; the flusher's first step begins it anew.
+#[cfg(test)]
+pub(in crate::embedded) const NOT_FULL_MAX: usize = 3 * (RUNS_MERGED - 1) + 1;
 
 /// A run below twice the size of a full one is of the lowest level; each level is [`RUNS_MERGED`] times the one below.
 const LOWEST_LEVEL: u64 = 2;
@@ -184,7 +191,7 @@ impl Flusher {
             // Some were dropped or repaired meanwhile: it would bring them back.
             Ok(_) => {
                 self.remove_merged(number);
-                return Ok(());
+                return self.begin_merge();
             }
             Err(failure) => return self.give_up_merge(number, RunError::Failed(failure)),
         };
@@ -194,7 +201,9 @@ impl Flusher {
         kept.push(Arc::new(run));
         self.set_runs(kept, runs.through);
         self.changed = true;
-        self.checkpoint_with_reserve()
+        self.checkpoint_with_reserve()?;
+        // The next one is not left to the next flush: there may be none for long.
+        self.begin_merge()
     }
 
     /// Without it everything is as it was. A limit of the system may be over after the next checkpoint.

@@ -1,9 +1,14 @@
 //! How many seeds a test takes.
 
-/// `TRUNKLINE_SEEDS` if it is set (the prove tier), else a number that takes seconds in a debug build.
+/// `TRUNKLINE_SEED` alone if that is set, to look at one story; else `TRUNKLINE_SEEDS` of them (the prove tier), else a number
+/// that takes seconds in a debug build.
 pub fn seeds(quick: u64) -> std::ops::Range<u64> {
-    let count = std::env::var("TRUNKLINE_SEEDS")
-        .ok()
-        .and_then(|count| count.parse().ok());
-    0..count.unwrap_or(quick)
+    match number("TRUNKLINE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("TRUNKLINE_SEEDS").unwrap_or(quick),
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
