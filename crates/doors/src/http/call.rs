@@ -1,6 +1,15 @@
-//! One request to a routed handler: who asks, for what. Having one means having been authenticated.
+//! One request to a routed handler: who asks, for what. Having one means that the caller was authenticated, has the permission of the
+//! route's row, and gave no query parameter but the row's.
 
-use super::{State, auth::Peer, body, budget::Share, problem::Problem, query::Query};
+use super::{
+    State,
+    auth::Peer,
+    body,
+    budget::Share,
+    problem::Problem,
+    query::Query,
+    routes::{Permission, Route},
+};
 use axum::extract::{FromRequestParts, RawPathParams};
 use bytes::Bytes;
 use control::{Model, Precondition, Principal, resources::Scope};
@@ -11,12 +20,13 @@ use std::sync::Arc;
 /// A resource's document: far above any that makes sense.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 
-/// An authenticated request without its body.
+/// A permitted request without its body.
 pub(super) struct Call {
     pub(super) state: Arc<State>,
     /// The model that authentication saw.
     pub(super) model: Arc<Model>,
     principal: Principal,
+    route: &'static Route,
     parameters: Vec<(String, String)>,
     head: Parts,
 }
@@ -38,13 +48,18 @@ impl FromRequestParts<Arc<State>> for Call {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Ok(Call {
+        let route = head.extensions.get::<&'static Route>().copied();
+        let call = Call {
             state: state.clone(),
             model,
             principal,
+            route: route.expect("the router puts the row of the table with every request"),
             parameters,
             head: head.clone(),
-        })
+        };
+        call.permitted()?;
+        call.query()?;
+        Ok(call)
     }
 }
 
@@ -55,11 +70,18 @@ impl Call {
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    /// The bus of the path, once the caller may manage it and it is there. In this order, so that a key of another bus
-    /// learns nothing.
+    /// Before anything is said about what exists, so that a key of another bus learns nothing.
+    fn permitted(&self) -> Result<(), Problem> {
+        match self.route.permission {
+            Permission::Open | Permission::AnyKey => Ok(()),
+            Permission::Bus(scope) => Ok(control::authorize(&self.principal, self.parameter("bus"), scope)?),
+            Permission::Installation(scope) => Ok(control::authorize_installation(&self.principal, scope)?),
+        }
+    }
+
+    /// The bus of the path, if it is there.
     pub(super) fn bus(&self) -> Result<&Arc<control::Bus>, Problem> {
         let name = self.parameter("bus");
-        control::authorize(&self.principal, name, Scope::Manage)?;
         let unknown = || Problem::new("bus_not_found", format!("bus {:?} does not exist", super::shown(name)));
         self.model.buses.get(name).ok_or_else(unknown)
     }
@@ -69,14 +91,9 @@ impl Call {
         control::authorize(&self.principal, bus, Scope::Manage).is_ok()
     }
 
-    /// Asks that the caller may manage everything.
-    pub(super) fn manage_installation(&self) -> Result<(), Problem> {
-        Ok(control::authorize_installation(&self.principal, Scope::Manage)?)
-    }
-
-    /// The query, with no other parameters than these.
-    pub(super) fn query(&self, known: &[&str]) -> Result<Query<'_>, Problem> {
-        Query::strict(&self.head.uri, known)
+    /// The query: it has no other parameters than the row.
+    pub(super) fn query(&self) -> Result<Query<'_>, Problem> {
+        Query::strict(&self.head.uri, self.route.query)
     }
 
     /// `If-Match` and `If-None-Match`.

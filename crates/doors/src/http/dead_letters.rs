@@ -1,30 +1,84 @@
 //! Dead letters: list, read, send out again, discard.
 
 use super::{
-    State, answer_event,
+    answer_event,
     call::Call,
     json,
     page::{self, Page},
     problem::Problem,
+    routes::{CURSOR, JSON, LIMIT, Permission, Route, Takes, Verb, content, in_json, parameter, route},
     time,
 };
-use axum::{Router, body::Body, routing};
-use control::Bus;
+use axum::{body::Body, routing};
+use control::{Bus, resources::Scope};
 use delivery::{Dead, DeadSelection, DeliveryKey, StoredPartition};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
-use std::sync::Arc;
 
 /// Ids in one selection.
 const IDS_MAX: usize = 1_000;
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/v1/buses/{bus}/dead-letters", routing::get(list))
-        .route("/v1/buses/{bus}/dead-letters/{id}", routing::get(one))
-        .route("/v1/buses/{bus}/dead-letters:redrive", routing::post(redrive))
-        .route("/v1/buses/{bus}/dead-letters:discard", routing::post(discard))
-}
+pub(super) const ROUTES: &[Route] = &[
+    route(
+        Verb::Get,
+        "/v1/buses/{bus}/dead-letters",
+        "listDeadLetters",
+        MANAGE,
+        |on| routing::on(on, list),
+    )
+    .summary("List dead letters")
+    .query(&[
+        CURSOR,
+        LIMIT,
+        parameter("subscription", Takes::Text, "Of this subscription only."),
+        parameter("reason", Takes::Text, "That died of this reason only."),
+        parameter("event", Takes::Text, "Of events with this id only."),
+    ])
+    .gives(&[in_json(200, "DeadLetterPage")])
+    .problems(&["cursor_invalid", "resource_not_found"]),
+    route(
+        Verb::Get,
+        "/v1/buses/{bus}/dead-letters/{id}",
+        "showDeadLetter",
+        MANAGE,
+        |on| routing::on(on, one),
+    )
+    .summary("Show a dead letter with its event")
+    .gives(&[in_json(200, "DeadLetter")])
+    .problems(&["dead_letter_not_found"]),
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/dead-letters:redrive",
+        "redriveDeadLetters",
+        MANAGE,
+        |on| routing::on(on, redrive),
+    )
+    .summary("Deliver dead letters again")
+    .takes(&[content(JSON, "DeadLetterSelection")])
+    .gives(&[in_json(200, "Redriven")])
+    .problems(SELECTION_PROBLEMS),
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/dead-letters:discard",
+        "discardDeadLetters",
+        MANAGE,
+        |on| routing::on(on, discard),
+    )
+    .summary("Give dead letters up for good")
+    .takes(&[content(JSON, "DeadLetterSelection")])
+    .gives(&[in_json(200, "Discarded")])
+    .problems(SELECTION_PROBLEMS),
+];
+
+const MANAGE: Permission = Permission::Bus(Scope::Manage);
+
+/// What is wrong with a selection.
+const SELECTION_PROBLEMS: &[&str] = &[
+    "dead_letter_not_found",
+    "resource_invalid",
+    "resource_malformed",
+    "resource_not_found",
+];
 
 /// A dead letter as it leaves.
 #[derive(Serialize)]
@@ -93,7 +147,7 @@ fn read_id(id: &str) -> Option<DeliveryKey> {
 }
 
 async fn list(call: Call) -> json::Result {
-    let query = call.query(&["cursor", "limit", "subscription", "reason", "event"])?;
+    let query = call.query()?;
     let bus = call.bus()?;
     let limit = query.limit()?;
     let after = page::read_cursor(query.text("cursor"))?;
@@ -139,7 +193,6 @@ fn known(bus: &Bus, name: &str) -> Result<String, Problem> {
 }
 
 async fn one(call: Call) -> json::Result {
-    call.query(&[])?;
     let bus = call.bus()?;
     let key = own_key(bus, call.parameter("id"))?;
     let selection = DeadSelection {
@@ -193,7 +246,6 @@ async fn discard(call: Call, body: Body) -> json::Result {
 }
 
 async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
-    call.query(&[])?;
     let bus = call.bus()?;
     let document = call.document(body).await?;
     let selection: Selection = serde_json::from_value(document)

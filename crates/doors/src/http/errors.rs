@@ -1,6 +1,23 @@
 //! Every code that a problem can carry, with its status and what to do about it: the one table behind the answers, behind
 //! `GET /docs/errors/{code}` and behind the error pages of the documentation. Codes are stable.
 
+use super::routes::{Gives, Permission, Route, Verb, content, route};
+use axum::routing;
+
+pub(super) const ROUTES: &[Route] = &[route(
+    Verb::Get,
+    "/docs/errors/{code}",
+    "explainError",
+    Permission::Open,
+    |on| routing::on(on, page),
+)
+.summary("What a code means and what to do about it")
+.gives(&[Gives {
+    status: 200,
+    content: Some(content("text/plain", "Text")),
+}])
+.problems(&["not_found"])];
+
 /// One kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorCode {
@@ -379,9 +396,7 @@ pub fn find(code: &str) -> Option<&'static ErrorCode> {
 }
 
 /// `GET /docs/errors/{code}`: what a problem's `type` points to. Needs no key; it holds nothing of the installation.
-pub(super) async fn page(
-    axum::extract::Path(code): axum::extract::Path<String>,
-) -> Result<String, super::problem::Problem> {
+async fn page(axum::extract::Path(code): axum::extract::Path<String>) -> Result<String, super::problem::Problem> {
     let Some(entry) = find(&code) else {
         return Err(super::problem::Problem::new("not_found", "there is no such error code"));
     };

@@ -1,18 +1,19 @@
 //! `GET /metrics`: the core's counters in the Prometheus text format. They need `manage` on everything, because they name
 //! buses and subscriptions. Nothing is scanned for them.
 
-use super::{State, call::Call, problem::Problem};
+use super::{
+    call::Call,
+    problem::Problem,
+    routes::{Gives, Permission, Route, Verb, content, route},
+};
 use axum::{
-    Router,
     response::{IntoResponse, Response},
     routing,
 };
+use control::resources::Scope;
 use delivery::{BusMetrics, Metrics, SubscriptionMetrics};
 use http::header;
-use std::{
-    fmt::{Display, Write},
-    sync::Arc,
-};
+use std::fmt::{Display, Write};
 
 pub(super) const PATH: &str = "/metrics";
 
@@ -20,12 +21,20 @@ pub(super) const PATH: &str = "/metrics";
 /// one that can be fetched every few seconds, and no collector has to keep series that say nothing.
 const SUBSCRIPTIONS_WHOLE_MAX: usize = 1_000;
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new().route(PATH, routing::get(show))
-}
+pub(super) const ROUTES: &[Route] = &[route(
+    Verb::Get,
+    PATH,
+    "metrics",
+    Permission::Installation(Scope::Manage),
+    |on| routing::on(on, show),
+)
+.summary("Metrics as Prometheus text")
+.gives(&[Gives {
+    status: 200,
+    content: Some(content("text/plain", "Text")),
+}])];
 
 async fn show(call: Call) -> Result<Response, Problem> {
-    call.manage_installation()?;
     let ready = call.state.core.readiness().is_ok();
     let text = render(&call.state.core.metrics(), ready);
     Ok((

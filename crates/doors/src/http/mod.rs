@@ -1,7 +1,7 @@
 //! The HTTP door: routes, authentication, CloudEvents, resources, stories, dead letters, metrics and probes.
 //!
-//! Publishing is matched by hand before the router, because it is the hot path; everything else is an axum router whose
-//! handlers take a [`call::Call`], which cannot be had without authentication.
+//! Publishing is matched by hand before the router, because it is the hot path; everything else is an axum router, made from the
+//! table in [`routes`], whose handlers take a [`call::Call`], which cannot be had without the permission of the row.
 
 mod answer;
 mod auth;
@@ -20,6 +20,7 @@ mod probes;
 pub mod problem;
 mod query;
 mod resources;
+pub mod routes;
 mod show;
 mod story;
 mod time;
@@ -28,7 +29,7 @@ pub use answer::{Answer, AnswerBody};
 pub use auth::Peer;
 
 use crate::server::{Drain, HEADERS_MAX};
-use axum::{Router, routing};
+use axum::Router;
 use budget::{BODIES_BYTES_MAX, Budget};
 use control::{Rules, seal::Sealer};
 use delivery::Core;
@@ -89,7 +90,7 @@ impl Door {
             bodies: Budget::new(BODIES_BYTES_MAX),
         });
         Door(Arc::new(Routes {
-            router: router(state.clone()),
+            router: routes::router(state.clone()),
             state,
         }))
     }
@@ -125,7 +126,12 @@ impl Door {
         Ok(answer)
     }
 
-    async fn routed(&self, request: Request<Incoming>) -> Answer {
+    async fn routed(&self, mut request: Request<Incoming>) -> Answer {
+        match routes::inward(request.method(), request.uri()) {
+            Ok(Some(uri)) => *request.uri_mut() = uri,
+            Ok(None) => {}
+            Err(problem) => return problem.into_answer(),
+        }
         let Ok(response) = self.0.router.clone().call(request.map(axum::body::Body::new)).await;
         response.map(Either::Right)
     }
@@ -152,29 +158,12 @@ fn publishing(head: &Parts) -> Option<Cow<'_, str>> {
     if head.method != Method::POST {
         return None;
     }
-    let bus = head.uri.path().strip_prefix("/v1/buses/")?.strip_suffix("/events")?;
+    let path = head.uri.path();
+    let bus = path
+        .strip_prefix(cloudevents::BEFORE_BUS)?
+        .strip_suffix(cloudevents::BEHIND_BUS)?;
     let is_name = !bus.is_empty() && !bus.contains('/');
     percent_decode_str(bus).decode_utf8().ok().filter(|_| is_name)
-}
-
-fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .merge(resources::routes())
-        .merge(dead_letters::routes())
-        .merge(story::routes())
-        .merge(patterns::routes())
-        .merge(metrics::routes())
-        .merge(clock::routes())
-        .merge(probes::routes())
-        .route("/docs/errors/{code}", routing::get(errors::page))
-        .fallback(async |method: Method, uri: http::Uri| nothing_at(&method, uri.path()))
-        .method_not_allowed_fallback(async |method: Method| {
-            Problem::new(
-                "method_not_allowed",
-                format!("method {method} is not allowed here; the header Allow lists those that are"),
-            )
-        })
-        .with_state(state)
 }
 
 fn nothing_at(method: &Method, path: &str) -> Problem {

@@ -1,10 +1,19 @@
 //! `POST /v1/buses/{bus}/patterns:test`, `:explain` and `:lint`: a filter that is given, or a subscription's, is asked about
 //! events that are given, stored, or the last ones. Nothing is delivered and nothing changes.
 
-use super::{State, call::Call, json, problem::Problem};
-use axum::{Router, body::Body, routing};
+use super::{
+    call::Call,
+    json,
+    problem::Problem,
+    routes::{JSON, Permission, Route, Verb, content, in_json, route},
+};
+use axum::{body::Body, routing};
 use bytes::Bytes;
-use control::{Bus, Subscription, filters::read_filter, resources::FilterSpec};
+use control::{
+    Bus, Subscription,
+    filters::read_filter,
+    resources::{FilterSpec, Scope},
+};
 use delivery::{Explanation, Inquiry, RECENT_MAX, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
@@ -17,12 +26,53 @@ const QUESTION_BYTES_MAX: usize = 10 << 20;
 /// The last events that a lint looks at unless it is told otherwise.
 const LINT_EVENTS_DEFAULT: usize = 50;
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/v1/buses/{bus}/patterns:test", routing::post(test))
-        .route("/v1/buses/{bus}/patterns:explain", routing::post(explain))
-        .route("/v1/buses/{bus}/patterns:lint", routing::post(lint))
-}
+/// What is wrong with a question.
+const PROBLEMS: &[&str] = &[
+    "event_not_found",
+    "filter_invalid",
+    "filter_not_json",
+    "filter_too_complex",
+    "resource_invalid",
+    "resource_malformed",
+    "resource_not_found",
+    "types_invalid",
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/patterns:test",
+        "testFilter",
+        Permission::Bus(Scope::Manage),
+        |on| routing::on(on, test),
+    )
+    .summary("Ask which events a filter matches")
+    .takes(&[content(JSON, "FilterQuestion")])
+    .gives(&[in_json(200, "FilterResults")])
+    .problems(PROBLEMS),
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/patterns:explain",
+        "explainFilter",
+        Permission::Bus(Scope::Manage),
+        |on| routing::on(on, explain),
+    )
+    .summary("Ask why a filter matches or not")
+    .takes(&[content(JSON, "FilterQuestion")])
+    .gives(&[in_json(200, "FilterExplanations")])
+    .problems(PROBLEMS),
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/patterns:lint",
+        "lintFilter",
+        Permission::Bus(Scope::Manage),
+        |on| routing::on(on, lint),
+    )
+    .summary("Ask what is suspicious about a filter")
+    .takes(&[content(JSON, "FilterQuestion")])
+    .gives(&[in_json(200, "FilterFindings")])
+    .problems(PROBLEMS),
+];
 
 /// A question: which filter, and about what.
 #[derive(Deserialize)]
@@ -116,7 +166,6 @@ fn twin<'c>(asked: &Asked<'c>) -> Option<&'c str> {
 
 /// Reads the question and finds what it is about.
 async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, Problem> {
-    call.query(&[])?;
     let bus = call.bus()?;
     let (bytes, _share) = call.bytes(body, QUESTION_BYTES_MAX).await?;
     let question: Question<'_> = serde_json::from_slice(&bytes)

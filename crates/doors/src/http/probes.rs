@@ -1,7 +1,10 @@
 //! `/healthz` (the process answers) and `/readyz` (it should get traffic, and if not, why). Neither needs a key.
 
-use super::{State, clock, json};
-use axum::{Router, routing};
+use super::{
+    State, clock, json,
+    routes::{Permission, Route, Verb, in_json, route},
+};
+use axum::routing;
 use http::StatusCode;
 use serde_json::json;
 use std::sync::Arc;
@@ -9,11 +12,18 @@ use std::sync::Arc;
 pub(super) const HEALTH: &str = "/healthz";
 pub(super) const READY: &str = "/readyz";
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route(HEALTH, routing::get(healthy))
-        .route(READY, routing::get(ready))
-}
+pub(super) const ROUTES: &[Route] = &[
+    route(Verb::Get, HEALTH, "health", Permission::Open, |on| {
+        routing::on(on, healthy)
+    })
+    .summary("Whether the process answers")
+    .gives(&[in_json(200, "Health")]),
+    route(Verb::Get, READY, "readiness", Permission::Open, |on| {
+        routing::on(on, ready)
+    })
+    .summary("Whether it should get traffic, and if not, why")
+    .gives(&[in_json(200, "Readiness"), in_json(503, "Readiness")]),
+];
 
 async fn healthy() -> json::Result {
     json::ok(&json!({"status": "ok"}))

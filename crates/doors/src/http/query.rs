@@ -1,12 +1,14 @@
 //! Query parameters, strictly: on resources an unknown or repeated one is an error. Publishing looks at the one it knows.
 
-use super::problem::Problem;
+use super::{problem::Problem, routes::Parameter};
 use http::Uri;
 use std::borrow::Cow;
 
 /// A request's parameters, decoded.
 pub(super) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
+/// Items of a page at most: bounds the memory of an answer.
+pub(super) const LIMIT_MAX: usize = 1_000;
 /// Far more than any route takes.
 const PARAMETERS_MAX: usize = 32;
 
@@ -26,14 +28,15 @@ impl<'a> Query<'a> {
     }
 
     /// The same, refusing every parameter that is not in `known` or is there twice.
-    pub(super) fn strict(uri: &'a Uri, known: &[&str]) -> Result<Query<'a>, Problem> {
+    pub(super) fn strict(uri: &'a Uri, known: &[Parameter]) -> Result<Query<'a>, Problem> {
         let query = Self::of(uri)?;
         for (at, (name, _)) in query.0.iter().enumerate() {
-            if !known.contains(&name.as_ref()) {
-                let known = if known.is_empty() {
+            if !known.iter().any(|parameter| parameter.name == name) {
+                let names: Vec<_> = known.iter().map(|parameter| parameter.name).collect();
+                let known = if names.is_empty() {
                     "none".to_owned()
                 } else {
-                    known.join(", ")
+                    names.join(", ")
                 };
                 return Err(wrong(format!(
                     "parameter {:?} is not known here; known: {known}",
@@ -68,8 +71,6 @@ impl<'a> Query<'a> {
     pub(super) fn limit(&self) -> Result<usize, Problem> {
         /// Enough for a screen.
         const LIMIT_DEFAULT: usize = 100;
-        /// Bounds the memory of an answer.
-        const LIMIT_MAX: usize = 1_000;
         let Some(text) = self.text("limit") else {
             return Ok(LIMIT_DEFAULT);
         };
@@ -85,11 +86,12 @@ fn wrong(detail: String) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes::{CURSOR, LIMIT};
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused() {
         let uri: Uri = "/x?limit=5&cursor=a%20b".parse().expect("a URI");
-        let query = Query::strict(&uri, &["limit", "cursor"]).expect("both are known");
+        let query = Query::strict(&uri, &[LIMIT, CURSOR]).expect("both are known");
         assert_eq!(
             (query.limit().expect("a number"), query.text("cursor")),
             (5, Some("a b"))
@@ -100,7 +102,7 @@ mod tests {
             ("/x?a\u{0}b", "known here"),
         ] {
             let Ok(uri) = uri.parse::<Uri>() else { continue };
-            let problem = Query::strict(&uri, &["limit"]).err().expect("it is refused");
+            let problem = Query::strict(&uri, &[LIMIT]).err().expect("it is refused");
             assert!(format!("{problem:?}").contains(part), "{problem:?}");
         }
         for limit in ["0", "1001", "-1", "ten", ""] {

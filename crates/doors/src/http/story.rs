@@ -1,20 +1,39 @@
 //! `GET /v1/buses/{bus}/events/{id}`: when an event was received, where it is stored, which subscriptions matched it and
 //! which did not, and every attempt.
 
-use super::{State, call::Call, json, problem::Problem, raw_event, time};
-use axum::{Router, routing};
+use super::{
+    call::Call,
+    json,
+    problem::Problem,
+    raw_event,
+    routes::{Permission, Route, Takes, Verb, in_json, parameter, route},
+    time,
+};
+use axum::routing;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use control::resources::Scope;
 use delivery::{DeliveryState, StoredAttempt, Story, SubscriptionStory};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new().route("/v1/buses/{bus}/events/{id}", routing::get(show))
-}
+pub(super) const ROUTES: &[Route] = &[route(
+    Verb::Get,
+    "/v1/buses/{bus}/events/{id}",
+    "showEvent",
+    Permission::Bus(Scope::Manage),
+    |on| routing::on(on, show),
+)
+.summary("Show an event and what became of it")
+.query(&[parameter(
+    "source",
+    Takes::Text,
+    "The event's source, where the id names several.",
+)])
+.gives(&[in_json(200, "Story")])
+.problems(&["event_ambiguous", "event_not_found"])];
 
 async fn show(call: Call) -> json::Result {
-    let query = call.query(&["source"])?;
+    let query = call.query()?;
     let bus = &call.bus()?.name;
     let id = call.parameter("id");
     let story = call.state.core.story(bus, id, query.text("source")).await?;

@@ -226,7 +226,7 @@ async fn a_subscription_shows_its_status_and_can_be_paused_and_resumed() {
     node.until(path, |value| value["status"]["state"] == "running").await;
     node.ask("POST", &format!("{path}:explode"), &[], "")
         .await
-        .problem(404, "not_found");
+        .problem(405, "method_not_allowed");
     node.ask("POST", "/v1/buses/default/subscriptions/absent:pause", &[], "")
         .await
         .problem(404, "resource_not_found");

@@ -6,12 +6,72 @@ mod batch;
 mod receipt;
 mod trace;
 
-use super::{State, answer::Answer, auth::Peer, body, budget::Share, problem::Problem};
+use super::{
+    State,
+    answer::Answer,
+    auth::Peer,
+    body,
+    budget::Share,
+    problem::Problem,
+    routes::{Permission, Route, Takes, Verb, content, in_json, parameter, route},
+};
+use axum::routing;
 use bytes::Bytes;
+use control::resources::Scope;
 use delivery::{Core, PublishError, Rejected};
 use event::{Event, codes, http_binding, limits};
 use http::request::Parts;
 use std::time::Duration;
+
+/// The path of publishing around the bus: matched by hand.
+pub(super) const BEFORE_BUS: &str = "/v1/buses/";
+/// Behind the bus.
+pub(super) const BEHIND_BUS: &str = "/events";
+
+pub(super) const ROUTES: &[Route] = &[route(
+    Verb::Post,
+    "/v1/buses/{bus}/events",
+    "publish",
+    Permission::Bus(Scope::Publish),
+    |on| routing::on(on, not_by_hand),
+)
+.summary("Publish events")
+.query(&[
+    parameter(
+        "partial",
+        Takes::Flag,
+        "Keep the entries of a batch that can be kept, although others are refused.",
+    ),
+    parameter("access_token", Takes::Text, "The key, where no header can carry it."),
+])
+.takes(&[
+    content("application/cloudevents+json", "Event"),
+    content("application/cloudevents-batch+json", "EventBatch"),
+    content("*/*", "EventData"),
+])
+.gives(&[in_json(200, "Receipt"), in_json(200, "Receipts")])
+.problems(&[
+    "batch_refused",
+    "bus_busy",
+    "event_attribute_invalid",
+    "event_attribute_missing",
+    "event_batch_too_large",
+    "event_body_invalid",
+    "event_data_invalid",
+    "event_media_type_unsupported",
+    "event_specversion_unsupported",
+    "event_too_large",
+    "journal_behind",
+    "journal_poisoned",
+    "out_of_space",
+    "type_disabled",
+    "type_unknown",
+])];
+
+/// What the router gets of this path is no publishing: the name of the bus is no UTF-8.
+async fn not_by_hand() -> Problem {
+    Problem::new("not_found", "the path is not percent-encoded UTF-8")
+}
 
 /// When a bus has too much in flight, it has room again after about this.
 const RETRY_BUSY: Duration = Duration::from_secs(1);
@@ -22,7 +82,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let model = state.core.model();
-    peer.permit(&model, &head, control::resources::Scope::Publish, bus)?;
+    peer.permit(&model, &head, Scope::Publish, bus)?;
     if !model.buses.contains_key(bus) {
         return Err(unknown_bus(bus));
     }

@@ -17,7 +17,7 @@ const READ_ONLY: [&str; 2] = ["version", "status"];
 
 /// `PUT`.
 pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Result {
-    let is_dry = call.query(&["dry_run"])?.flag("dry_run")?;
+    let is_dry = call.query()?.flag("dry_run")?;
     let target = Target::of(call, kind)?;
     let precondition = call.precondition()?;
     let mut document = call.document(body).await?;
@@ -64,7 +64,7 @@ fn action(
 
 /// `DELETE`.
 pub(super) async fn delete(call: &Call, kind: ResourceKind) -> json::Result {
-    let is_dry = call.query(&["dry_run"])?.flag("dry_run")?;
+    let is_dry = call.query()?.flag("dry_run")?;
     let target = Target::of(call, kind)?;
     let change = change(&target, Action::Delete, call.precondition()?);
     if is_dry {

@@ -14,15 +14,11 @@ use std::{collections::BTreeMap, ops::Bound};
 
 /// `GET` of a collection.
 pub(super) fn list(call: &Call, kind: ResourceKind) -> json::Result {
-    let query = call.query(&["cursor", "limit"])?;
+    let query = call.query()?;
     let limit = query.limit()?;
     let after = page::read_cursor(query.text("cursor"))?;
     let bus = match kind {
-        ResourceKind::Bus => "",
-        ResourceKind::Key => {
-            call.manage_installation()?;
-            ""
-        }
+        ResourceKind::Bus | ResourceKind::Key => "",
         _ => call.bus()?.name.as_str(),
     };
     let mut names = names_after(&call.model, kind, bus, after.as_deref());
@@ -61,16 +57,7 @@ fn names_after<'a>(model: &'a Model, kind: ResourceKind, bus: &str, after: Optio
 
 /// `GET` of one.
 pub(super) fn one(call: &Call, kind: ResourceKind) -> json::Result {
-    call.query(&[])?;
-    let target = match kind {
-        // Whoever manages a bus may see it, without managing all.
-        ResourceKind::Bus => Target {
-            kind,
-            bus: "",
-            name: &call.bus()?.name,
-        },
-        _ => Target::of(call, kind)?,
-    };
+    let target = Target::of(call, kind)?;
     let value = shown(call, &call.model, &target)?;
     let version = version(&call.model, &target);
     Ok(json::with_etag(json::ok(&value)?, version))

@@ -1,8 +1,17 @@
 //! What subscriptions have beyond other resources: a status, pausing and resuming.
 
 use super::{Target, change, read};
-use crate::http::{call::Call, json, problem::Problem};
-use control::{Action, Precondition, resources::ResourceKind};
+use crate::http::{
+    call::Call,
+    json,
+    problem::Problem,
+    routes::{Gives, Permission, Route, Serve, Verb, in_json, route},
+};
+use axum::routing;
+use control::{
+    Action, Precondition,
+    resources::{ResourceKind, Scope},
+};
 use delivery::{Error, LaneCounters, SubscriptionStatus};
 use serde_json::{Value, json};
 
@@ -38,33 +47,46 @@ fn describe(status: &SubscriptionStatus) -> Value {
     })
 }
 
-/// `POST …/subscriptions/{name}:pause` and `:resume`.
-pub(super) async fn act(call: Call) -> json::Result {
-    call.query(&[])?;
-    let bus = call.bus()?.name.clone();
-    let (name, action) = call
-        .parameter("name")
-        .rsplit_once(':')
-        .unwrap_or((call.parameter("name"), ""));
-    let target = Target {
-        kind: ResourceKind::Subscription,
-        bus: &bus,
-        name,
-    };
-    match action {
-        "pause" => enable(&call, &target, false).await?,
-        "resume" => {
-            enable(&call, &target, true).await?;
-            call.state.core.resume(&bus, name).await?;
-        }
-        _ => {
-            let detail = "a subscription takes POST as {name}:pause and {name}:resume";
-            return Err(Problem::new("not_found", detail));
-        }
-    }
+pub(super) const ROUTES: &[Route] = &[
+    verb(
+        "/v1/buses/{bus}/subscriptions/{name}:pause",
+        "pauseSubscription",
+        |on| routing::on(on, pause),
+    )
+    .summary("Pause a subscription: its events wait"),
+    verb(
+        "/v1/buses/{bus}/subscriptions/{name}:resume",
+        "resumeSubscription",
+        |on| routing::on(on, resume),
+    )
+    .summary("Resume a subscription where it stopped"),
+];
+
+const SUBSCRIPTION: &[Gives] = &[in_json(200, "Subscription")];
+
+const fn verb(path: &'static str, id: &'static str, serve: Serve) -> Route {
+    route(Verb::Post, path, id, Permission::Bus(Scope::Manage), serve)
+        .gives(SUBSCRIPTION)
+        .problems(&["resource_not_found", "store_failed", "version_conflict"])
+}
+
+async fn pause(call: Call) -> json::Result {
+    let target = Target::of(&call, ResourceKind::Subscription)?;
+    enable(&call, &target, false).await?;
+    shown(&call, &target)
+}
+
+async fn resume(call: Call) -> json::Result {
+    let target = Target::of(&call, ResourceKind::Subscription)?;
+    enable(&call, &target, true).await?;
+    call.state.core.resume(target.bus, target.name).await?;
+    shown(&call, &target)
+}
+
+fn shown(call: &Call, target: &Target<'_>) -> json::Result {
     let model = call.state.core.model();
-    let value = read::shown(&call, &model, &target)?;
-    Ok(json::with_etag(json::ok(&value)?, read::version(&model, &target)))
+    let value = read::shown(call, &model, target)?;
+    Ok(json::with_etag(json::ok(&value)?, read::version(&model, target)))
 }
 
 /// Sets `enabled` of the document, and nothing else of it.
