@@ -28,6 +28,11 @@ pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 
 /// The topic every bus is created with.
 pub const EVENTS_TOPIC: &str = "events";
+/// The topic of a bus that operational events go to; made when there is the first one. A whole-bus subscription reads it only
+/// if it asks for their types.
+pub const OPERATIONAL_TOPIC: &str = "trunkline";
+/// What the types and sources of operational events begin with; nobody else may publish such.
+pub const OPERATIONAL_PREFIX: &str = "io.trunkline.";
 /// The bus that exists from the start.
 pub const DEFAULT_BUS: &str = "default";
 /// Partitions of a topic that does not say, and of `events`.

@@ -9,9 +9,12 @@ use crate::{
     intake,
     lane_handle::LaneHandle,
     metrics::Metrics,
+    operational,
     router::{Channels, Message, Router},
     start,
     told::not_found,
+    trace::Tracer,
+    watchdog,
 };
 use arc_swap::ArcSwap;
 use control::{Change, Model};
@@ -22,7 +25,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use store::Store;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -68,6 +71,7 @@ impl Core {
         let (changes, requests) = mpsc::channel(CHANGES_WAITING_MAX);
         // Bounded in fact: a lane has at most one message under way.
         let (room, room_receiver) = mpsc::unbounded_channel();
+        let (reporter, reports) = operational::channel(parts.settings.operational_events);
         let inner = Arc::new(Inner {
             journal: parts.journal,
             store: parts.store,
@@ -88,6 +92,7 @@ impl Core {
             closing: AtomicBool::new(false),
             unstarted: Mutex::default(),
             poisoned: Notify::new(),
+            reporter,
             tasks: Mutex::default(),
             ended: tokio::sync::Mutex::new(false),
         });
@@ -101,6 +106,11 @@ impl Core {
         inner.watch("the router", tokio::spawn(Router::new(start).run(channels)));
         let changes = Changes::new(Arc::clone(&inner), boundaries);
         inner.watch("changes", tokio::spawn(changes.run(requests)));
+        if let Some(reports) = reports {
+            let publishing = operational::run(Arc::clone(&inner), reports);
+            inner.watch("operational events", tokio::spawn(publishing));
+        }
+        inner.watch("the watchdog", tokio::spawn(watchdog::run(Arc::clone(&inner))));
         inner.watch("retention", tokio::spawn(crate::retention::run(Arc::clone(&inner))));
         Ok(Core { inner })
     }
@@ -116,6 +126,8 @@ impl Core {
             .get(bus)
             .ok_or_else(|| PublishError::UnknownBus(bus.to_owned()))?;
         let gauge = self.inner.gauge(bus.id);
+        let tracer = &self.inner.settings.tracer;
+        let traced = tracer.now().map(|start| (start, bus.id, bus.name.clone()));
         let planned = intake::plan(bus, &events);
         if let Err(PublishError::Rejected(rejected)) = &planned {
             gauge.counters.rejected.fetch_add(rejected.len() as u64, Relaxed);
@@ -139,6 +151,9 @@ impl Core {
         let duplicates = published.iter().filter(|published| published.duplicate).count();
         gauge.counters.published.fetch_add(published.len() as u64, Relaxed);
         gauge.counters.duplicates.fetch_add(duplicates as u64, Relaxed);
+        if let Some((start, bus, name)) = traced {
+            trace_published(tracer, (bus, &name), &events, &published, start);
+        }
         Ok(published)
     }
 
@@ -270,6 +285,7 @@ impl Core {
         loop {
             let told = self.inner.poisoned.notified();
             if let Health::Poisoned { reason } = self.inner.journal.health() {
+                operational::remember_poisoning(&self.inner, &reason).await;
                 return reason;
             }
             // The first request refused for it tells at once; without requests somebody has to look.
@@ -325,5 +341,22 @@ impl Core {
         let (reply, answer) = oneshot::channel();
         self.inner.request(request(reply)).await?;
         answer.await.map_err(|_| Error::Closing)?
+    }
+}
+
+/// The spans of a request's events, once they are durable.
+fn trace_published(
+    tracer: &Tracer,
+    (bus, name): (store::BusId, &str),
+    events: &[Event],
+    published: &[Published],
+    start: SystemTime,
+) {
+    for (event, published) in events.iter().zip(published) {
+        let view = event.view();
+        if let Some(context) = tracer.context(bus, &view) {
+            let (position, duplicate) = (published.position, published.duplicate);
+            tracer.record(context.publishing(name, position, duplicate, &view, start));
+        }
     }
 }

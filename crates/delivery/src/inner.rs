@@ -7,6 +7,7 @@ use crate::{
     intake::Gauge,
     lane::Input,
     lane_handle::{Command, LaneHandle},
+    operational::Reporter,
     restore::all_partitions,
     router::{Message, Place},
     view::View,
@@ -48,6 +49,7 @@ pub struct Inner {
     pub(crate) closing: AtomicBool,
     pub(crate) unstarted: Mutex<BTreeMap<SubscriptionId, Unstarted>>,
     pub(crate) poisoned: Notify,
+    pub(crate) reporter: Reporter,
     pub(crate) tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
     /// Held while the core shuts down; whether it has.
     pub(crate) ended: tokio::sync::Mutex<bool>,

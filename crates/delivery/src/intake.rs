@@ -62,7 +62,7 @@ impl Drop for Ticket {
 }
 
 /// Where one event goes: the primary topic first, each with the key's path.
-type Destinations<'a> = SmallVec<[(&'a Topic, Option<&'a str>); 2]>;
+pub type Destinations<'a> = SmallVec<[(&'a Topic, Option<&'a str>); 2]>;
 
 /// Plans the append of a request: all events, or what is wrong with some of them.
 pub fn plan(bus: &Bus, events: &[Event]) -> Result<Append, PublishError> {
@@ -102,6 +102,9 @@ pub async fn append(journal: &dyn Journal, append: Append) -> Result<Vec<Publish
 }
 
 fn routes<'a>(bus: &'a Bus, event: &Event) -> Result<Destinations<'a>, (&'static str, String)> {
+    if let Some(refused) = crate::operational::reserved(event) {
+        return Err(refused);
+    }
     let Some(event_type) = bus.event_types.get(event.event_type()) else {
         return match bus.spec.unknown_types {
             UnknownTypes::Accept => default_topic(bus),
@@ -141,7 +144,8 @@ fn default_topic(bus: &Bus) -> Result<Destinations<'_>, (&'static str, String)> 
     Ok(SmallVec::from_iter([(&**topic, None)]))
 }
 
-fn entry(bus: BusId, event: &Event, destinations: &Destinations<'_>) -> Entry {
+/// The records of an event.
+pub fn entry(bus: BusId, event: &Event, destinations: &Destinations<'_>) -> Entry {
     let mut headers = record_binding::record_headers(event);
     let value = event.data().map(|data| data.bytes.as_ref());
     let mut records = Vec::with_capacity(destinations.len());

@@ -6,12 +6,15 @@ mod attempt;
 pub use attempt::event_hash;
 
 use crate::{
+    Verdict,
     clock::{Clock, Random, sleep_until},
     inbox::Inbox,
     lane::{Action, Config, Input, Lane, Start},
     lane_handle::{Command, Known, Target},
+    operational::{Burials, Reporter},
+    trace::Tracer,
 };
-use attempt::{Finished, RETRY, attempt, failure};
+use attempt::{Finished, RETRY, Tracing, attempt, failure};
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use store::{AttemptHistory, BusId, Millis, Operation, Parked, Store, SubscriptionId};
@@ -43,6 +46,10 @@ pub struct Spawn {
     pub store: Arc<dyn Store>,
     /// Where attempts are recorded.
     pub history: Arc<AttemptHistory>,
+    /// Where trouble is told.
+    pub reporter: Reporter,
+    /// Where spans go.
+    pub tracer: Tracer,
     /// Wall time.
     pub clock: Clock,
     /// Jitter.
@@ -80,6 +87,12 @@ struct LaneTask {
     known: Vec<Known>,
     /// The state that was last told of.
     told: &'static str,
+    reporter: Reporter,
+    tracer: Tracer,
+    /// Dead letters on their way to the store.
+    burials: Burials,
+    /// What the last failed attempt failed with.
+    failure: String,
     stopping: Option<(Instant, oneshot::Sender<()>)>,
 }
 
@@ -101,6 +114,10 @@ impl LaneTask {
             actions: Vec::new(),
             known: Vec::new(),
             told: "running",
+            reporter: spawn.reporter,
+            tracer: spawn.tracer,
+            burials: Burials::default(),
+            failure: String::new(),
             stopping: None,
         };
         if made.is_err() {
@@ -227,6 +244,8 @@ impl LaneTask {
                     tracing::warn!(%error, subscription = self.subscription, "failed to write deliveries; trying again");
                 } else {
                     self.inbox.moved(self.clock.now());
+                    self.reporter
+                        .dead_lettered(self.bus, self.subscription, std::mem::take(&mut self.burials));
                 }
                 self.step(Input::Written(result));
             }
@@ -243,6 +262,11 @@ impl LaneTask {
 
     /// A step whose effects are published later.
     fn note(&mut self, input: Input) {
+        if let Input::Finished { outcome, .. } = &input
+            && outcome.verdict != Verdict::Delivered
+        {
+            self.failure.clone_from(&outcome.reason);
+        }
         let now = self.clock.now();
         self.lane.step(input, now, &mut self.random, &mut self.actions);
         self.act();
@@ -271,10 +295,13 @@ impl LaneTask {
     /// A lane that stops, and one that goes on, is said once.
     fn tell(&mut self) {
         let (state, reason) = self.lane.state();
-        if state == std::mem::replace(&mut self.told, state) || self.stopping.is_some() {
+        let before = std::mem::replace(&mut self.told, state);
+        if state == before || self.stopping.is_some() {
             return;
         }
         let (subscription, reason) = (self.subscription, reason.unwrap_or_default());
+        self.reporter
+            .turned(self.bus, subscription, (before, state), &reason, &self.failure);
         match state {
             "running" | "paused" => tracing::info!(subscription, state, "a subscription's lane changed its state"),
             _ => tracing::warn!(subscription, state, reason, "a subscription's lane does not deliver"),
@@ -295,10 +322,11 @@ impl LaneTask {
     fn attempt(&mut self, start: Start) {
         let (token, started, clock) = (start.token, self.clock.now(), self.clock);
         let (target, history) = (self.target.clone(), Arc::clone(&self.history));
+        let (tracer, bus) = (self.tracer.clone(), self.bus);
         // Whatever happens in there, its slot is given back.
         let made = AssertUnwindSafe(async move {
             match target {
-                Some(target) => attempt(target, start, history, clock).await,
+                Some(target) => attempt(target, start, history, clock, Tracing { tracer, bus }).await,
                 None => Finished {
                     token,
                     started,
@@ -316,6 +344,7 @@ impl LaneTask {
     }
 
     fn apply(&mut self, operations: Vec<Operation>) {
+        self.burials = Burials::of(&operations);
         let (store, bus) = (Arc::clone(&self.store), self.bus);
         self.answers
             .spawn(async move { Answer::Written(caught(store.apply(bus, operations)).await.map(drop)) });

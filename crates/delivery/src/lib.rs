@@ -6,7 +6,7 @@
 //! In reading order: [`Core`] is the handle that doors hold, `inner` what its tasks share; `intake` appends; the `router` reads
 //! the tail once for all lanes, catch-up `scan`s serve those that are behind; a `lane` decides (a state machine without I/O,
 //! with its `window`, `order`, `breaker`, `rate` and `backoff`) and a `lane_task` does; `positions` says what is saved of it
-//! all; `changes` is the one task that changes what is declared; a `start` puts right what a `shortened` journal left.
+//! all; `operational` tells of trouble as events on the bus itself, and the `watchdog` looks for what nobody else notices; `changes` is the one task that changes what is declared; a `start` puts right what a `shortened` journal left.
 
 pub mod core;
 pub mod destination;
@@ -33,17 +33,20 @@ mod positions;
 mod router;
 mod scan;
 mod view;
+mod watchdog;
 
 mod changes;
 mod dead;
 mod inquiry;
 mod metrics;
+mod operational;
 mod readiness;
 mod restore;
 mod retention;
 mod shortened;
 mod start;
 mod story;
+pub mod trace;
 
 pub use clock::Clock;
 pub use core::*;

@@ -82,6 +82,14 @@ pub struct Metrics {
     pub catch_up_scans: u64,
     /// Attempts that did not get into the history because its writer was behind.
     pub attempts_unrecorded: u64,
+    /// Operational events published since start.
+    pub operational_events: u64,
+    /// Operational events that were dropped since start, because too many waited or they could not be published.
+    pub operational_events_dropped: u64,
+    /// Spans recorded since start.
+    pub spans: u64,
+    /// Spans dropped since start, because they could not be sent fast enough, or not at all.
+    pub spans_dropped: u64,
     /// The journal's own.
     pub journal: journal::Stats,
 }

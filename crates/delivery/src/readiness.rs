@@ -98,7 +98,10 @@ pub fn metrics(inner: &Inner) -> Metrics {
             .filter_map(|subscription| one(inner, bus, subscription, &ends))
             .collect::<Vec<_>>()
     });
+    let (spans, spans_dropped) = inner.settings.tracer.counts();
     Metrics {
+        spans,
+        spans_dropped,
         buses: model.buses.values().map(|bus| bus_metrics(inner, bus)).collect(),
         subscriptions: subscriptions.collect(),
         lanes_bytes: inner.node_bytes.held() as u64,
@@ -106,6 +109,8 @@ pub fn metrics(inner: &Inner) -> Metrics {
         positions_checked: inner.view.positions_checked.load(Relaxed),
         catch_up_scans: inner.view.scans.load(Relaxed),
         attempts_unrecorded: inner.attempts.counts().dropped,
+        operational_events: inner.reporter.published(),
+        operational_events_dropped: inner.reporter.dropped(),
         journal: inner.journal.stats(),
     }
 }

@@ -197,6 +197,8 @@ pub async fn lane(
         target: target(inner, bus, subscription),
         store: Arc::clone(&inner.store),
         history: Arc::clone(&inner.attempts),
+        reporter: inner.reporter.clone(),
+        tracer: inner.settings.tracer.clone(),
         clock: inner.settings.clock,
         random: Random::seeded(inner.settings.seed, subscription.id),
     });

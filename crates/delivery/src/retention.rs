@@ -11,6 +11,7 @@ use crate::{
     inner::Inner,
     lane_handle::{Command, Known, LaneHandle},
     matching::{Rules, Sieve, copy_of, stored},
+    operational::GaveUp,
     restore::{all_partitions, partitions_of},
     router::{Message, Place},
     settings::{CHUNK_BYTES, IN_FLIGHT_WAIT_MAX},
@@ -234,6 +235,14 @@ pub async fn record(inner: &Inner, trim: Trim, losses: Vec<Loss>) -> Result<bool
             matched = loss.matched,
             "events expired before they were delivered"
         );
+        let lost = GaveUp {
+            partition: trim.partition,
+            from: loss.place.position,
+            to: trim.to,
+            matched: Some(loss.matched),
+            reason: RangeReason::Expired,
+        };
+        inner.reporter.gave_up(loss.lane.inbox.subscription, lost);
     }
     let (done, skipped) = oneshot::channel();
     let Trim { partition, to } = trim;

@@ -16,6 +16,7 @@ use crate::{
     lane::Fed,
     lane_handle::LaneHandle,
     matching::{Rules, Sieve, stored},
+    operational::{GaveUp, Reporter},
     positions::{Cursor, LaneSave, Mode},
     scan::Scanned,
     settings::Settings,
@@ -86,6 +87,8 @@ struct Recorded {
     to: u64,
     /// Whose.
     lanes: BTreeSet<SubscriptionId>,
+    /// What each loses.
+    losses: Vec<(SubscriptionId, GaveUp)>,
     result: Result<(), store::Error>,
 }
 
@@ -110,6 +113,7 @@ pub struct Router {
     settings: Settings,
     view: Arc<View>,
     unsaved: Arc<Unsaved>,
+    reporter: Reporter,
     /// Lanes for which more is saved, or may have to be, than the tail positions say; a save looks at these alone.
     troubled: BTreeSet<SubscriptionId>,
     readers: HashMap<SubscriptionId, Reader>,
@@ -151,6 +155,7 @@ impl Router {
             settings: start.settings,
             view: start.view,
             unsaved: start.unsaved,
+            reporter: start.reporter,
             troubled: BTreeSet::new(),
             readers: HashMap::new(),
             matchers: HashMap::new(),

@@ -1,6 +1,6 @@
 //! Every bound and interval of the delivery core, with its reason. Plain data: components take what they need.
 
-use crate::clock::Clock;
+use crate::{clock::Clock, trace::Tracer};
 use std::time::Duration;
 
 /// Waits below this stay in memory and hold the position; longer ones are parked. Short enough that a crash repeats
@@ -54,6 +54,8 @@ pub const DELETED_GRACE: Duration = Duration::from_secs(3);
 pub const IN_FLIGHT_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 /// The free share of the volume, in percent, below which held data is given up.
 pub const DISK_HOLD_PERCENT: u64 = 15;
+/// The free share of the volume, in percent, below which publishing is refused, where the configuration does not say.
+pub const DISK_PUBLISH_PERCENT: u64 = 5;
 /// How long the history of attempts is kept: as long as events are held by default.
 pub const ATTEMPTS_KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -90,6 +92,14 @@ pub struct Settings {
     pub intake_requests: usize,
     /// Bytes of one bus waiting for their sync.
     pub intake_bytes: usize,
+    /// Where spans go, if anywhere.
+    pub tracer: Tracer,
+    /// Whether trouble is told as events on the bus.
+    pub operational_events: bool,
+    /// How often the watchdog looks: a stall is told this much after readiness knows of it, at most.
+    pub watch_interval: Duration,
+    /// The free share of the volume, in percent, below which publishing is refused; the journal's, for the watchdog to tell of.
+    pub disk_publish_percent: u64,
 }
 
 /// Bounds of one lane.
@@ -138,6 +148,10 @@ impl Default for Settings {
             node_bytes: SPAN_BYTES_NODE_MAX,
             intake_requests: INTAKE_REQUESTS_MAX,
             intake_bytes: INTAKE_BYTES_MAX,
+            tracer: Tracer::default(),
+            operational_events: true,
+            watch_interval: Duration::from_secs(10),
+            disk_publish_percent: DISK_PUBLISH_PERCENT,
         }
     }
 }

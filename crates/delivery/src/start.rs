@@ -46,6 +46,7 @@ pub async fn start(inner: &Arc<Inner>) -> Result<(Start, Boundaries), Error> {
         settings: inner.settings.clone(),
         view: Arc::clone(&inner.view),
         unsaved: Arc::clone(&inner.unsaved),
+        reporter: inner.reporter.clone(),
         tails,
         readers,
     };

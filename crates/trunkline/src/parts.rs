@@ -201,7 +201,9 @@ pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Se
 pub fn delivery_settings(config: &Config) -> delivery::Settings {
     delivery::Settings {
         disk_hold_percent: config.journal.hold_mark.whole(),
+        disk_publish_percent: config.journal.publish_mark.whole(),
         attempts_keep: config.attempts.keep,
+        operational_events: config.operational_events,
         ..delivery::Settings::default()
     }
 }

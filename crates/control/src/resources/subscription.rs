@@ -38,11 +38,18 @@ pub struct SubscriptionSpec {
 }
 
 impl SubscriptionSpec {
-    /// Whether it reads a topic of its bus.
+    /// Whether it reads a topic of its bus. The whole bus is without the topic of operational events, unless `types` asks for
+    /// them: who wants every order does not want to hear of breakers.
     pub fn reads(&self, topic: &str) -> bool {
-        self.topics
-            .as_ref()
-            .is_none_or(|topics| topics.iter().any(|name| name == topic))
+        match &self.topics {
+            Some(topics) => topics.iter().any(|name| name == topic),
+            None => topic != limits::OPERATIONAL_TOPIC || self.asks_for_operational_events(),
+        }
+    }
+
+    fn asks_for_operational_events(&self) -> bool {
+        let mut types = self.types.iter().flatten();
+        types.any(|event_type| event_type.starts_with(limits::OPERATIONAL_PREFIX))
     }
 }
 

@@ -1,13 +1,23 @@
 //! One attempt: asks the destination, within its time, and records what became of it. What that means for the delivery is the
 //! lane's business.
 
-use crate::{Attempt, Outcome, Verdict, clock::Clock, lane::Start, lane_handle::Target};
+use crate::{
+    Attempt, Outcome, Verdict,
+    clock::Clock,
+    lane::Start,
+    lane_handle::Target,
+    trace::{self, Context, Tracer},
+};
 use bytes::Bytes;
 use event::{EventView, identity};
 use futures_util::FutureExt;
 use journal::EncodedRecord;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use store::{AttemptHistory, AttemptOutcome, Millis};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use store::{AttemptHistory, AttemptOutcome, BusId, Millis};
 use tokio::time::{Instant, timeout};
 
 /// What a destination may take beyond the attempt's timeout before the lane calls it a timeout.
@@ -25,8 +35,49 @@ pub struct Finished {
     pub outcome: Outcome,
 }
 
+/// Where an attempt's span goes, and whose it is.
+#[derive(Clone)]
+pub struct Tracing {
+    /// Where it goes.
+    pub tracer: Tracer,
+    /// The bus.
+    pub bus: BusId,
+}
+
+/// A span that has begun.
+struct Traced {
+    context: Context,
+    id: u64,
+    begun: SystemTime,
+}
+
+impl Traced {
+    fn new(tracing: &Tracing, start: &Start, event: &EventView<'_>) -> Option<Self> {
+        let context = tracing.tracer.context(tracing.bus, event)?;
+        let begun = SystemTime::now();
+        let id = context.attempt_id(start.key.subscription, start.number, begun);
+        Some(Self { context, id, begun })
+    }
+
+    fn end(self, tracing: &Tracing, target: &Target, start: &Start, event: &EventView<'_>, outcome: &Outcome) {
+        let mut span = self.context.attempt(self.id, self.begun, outcome);
+        span.attributes.extend(trace::describing(&target.bus, event));
+        span.attributes
+            .push(("trunkline.subscription", target.subscription.as_str().into()));
+        span.attributes
+            .push(("trunkline.attempt", u64::from(start.number).into()));
+        tracing.tracer.record(span);
+    }
+}
+
 /// Makes one attempt and records it.
-pub async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHistory>, clock: Clock) -> Finished {
+pub async fn attempt(
+    target: Arc<Target>,
+    start: Start,
+    history: Arc<AttemptHistory>,
+    clock: Clock,
+    tracing: Tracing,
+) -> Finished {
     let started = clock.now();
     let begun = Instant::now();
     let (token, record) = (start.token, EncodedRecord::from_bytes(start.record.clone()));
@@ -42,7 +93,11 @@ pub async fn attempt(target: Arc<Target>, start: Start, history: Arc<AttemptHist
             outcome: failure(Verdict::Refused, "not_an_event", "the record is no event"),
         };
     };
+    let traced = Traced::new(&tracing, &start, &event);
     let outcome = ask(&target, &start, &event, clock).await;
+    if let Some(traced) = traced {
+        traced.end(&tracing, &target, &start, &event, &outcome);
+    }
     history.record(store::Attempt {
         event_hash: event_hash(event.source(), event.id()),
         subscription: start.key.subscription,

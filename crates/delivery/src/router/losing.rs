@@ -4,6 +4,7 @@
 use super::{AGAIN, REST_MAX, Recorded, Rest, Router};
 use crate::{
     matching::stored,
+    operational::GaveUp,
     positions::{Cursor, Mode, Saved},
 };
 use journal::PartitionId;
@@ -54,21 +55,30 @@ impl Router {
         }
         let tail = self.tails.get(&partition).copied().unwrap_or_default();
         let recorded = self.settings.clock.now();
-        let (mut lanes, mut operations) = (BTreeSet::new(), Vec::new());
+        let (mut lanes, mut losses, mut operations) = (BTreeSet::new(), Vec::new(), Vec::new());
         for (subscription, reader) in &self.readers {
             let cursor = reader.cursors.get(&partition);
             let comes_there = cursor.filter(|cursor| comes_there(cursor, tail, first, to));
             if let Some(cursor) = comes_there.filter(|_| reader.rules.reads(partition.topic.topic)) {
                 lanes.insert(*subscription);
+                // What went back and lies in the range goes with it.
+                let standing = reader.lane.inbox.standing(stored(partition));
+                let from = cursor.position(tail, standing).clamp(first, cursor.reached(tail));
+                let matched = None;
+                let loss = GaveUp {
+                    partition,
+                    from,
+                    to,
+                    matched,
+                    reason,
+                };
+                losses.push((*subscription, loss));
                 operations.push(Operation::RecordRange(Range {
                     subscription: *subscription,
                     partition: stored(partition),
-                    // What went back and lies in the range goes with it.
-                    from: cursor
-                        .position(tail, reader.lane.inbox.standing(stored(partition)))
-                        .clamp(first, cursor.reached(tail)),
+                    from,
                     to,
-                    matched: None,
+                    matched,
                     reason,
                     recorded,
                 }));
@@ -89,6 +99,7 @@ impl Router {
                 first,
                 to,
                 lanes,
+                losses,
                 result,
             }
         });
@@ -106,6 +117,9 @@ impl Router {
         match &recorded.result {
             Ok(()) => {
                 self.pass(&recorded);
+                for (subscription, loss) in recorded.losses {
+                    self.reporter.gave_up(subscription, loss);
+                }
                 self.mark_changed(vec![partition]);
             }
             Err(error) => {

@@ -1,7 +1,7 @@
 //! What others ask of the router, and what it is made with. Plain data.
 
 use super::Reader;
-use crate::{Settings, inbox::Unsaved, matching::Rules, positions::Cursor, view::View};
+use crate::{Settings, inbox::Unsaved, matching::Rules, operational::Reporter, positions::Cursor, view::View};
 use journal::{Journal, PartitionId, Tail};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -85,6 +85,8 @@ pub struct Start {
     pub view: Arc<View>,
     /// Lanes whose standing changed.
     pub unsaved: Arc<Unsaved>,
+    /// Where losses are told.
+    pub reporter: Reporter,
     /// All partitions, with their saved tail positions.
     pub tails: BTreeMap<PartitionId, u64>,
     /// All lanes.

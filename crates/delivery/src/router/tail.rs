@@ -9,8 +9,8 @@ use crate::{
     settings::CHUNK_BYTES,
 };
 use event::EventView;
-use journal::{Chunk, PartitionId};
-use std::sync::atomic::Ordering::Relaxed;
+use journal::{Chunk, PartitionId, Position};
+use std::{sync::atomic::Ordering::Relaxed, time::SystemTime};
 
 impl Router {
     pub(super) fn mark_changed(&mut self, partitions: Vec<PartitionId>) {
@@ -94,7 +94,14 @@ impl Router {
                 let Some(event) = EventView::from_record(record.headers(), record.value) else {
                     continue;
                 };
+                let traced = self.settings.tracer.context(partition.topic.bus, &event);
+                let traced = traced.map(|context| (context, SystemTime::now()));
                 let matched = self.sieve.matches(matcher, &event, batch.append_time);
+                if let Some((context, start)) = traced {
+                    let offset = record.offset;
+                    let span = context.matching(Position { partition, offset }, matched.len(), start);
+                    self.settings.tracer.record(span);
+                }
                 let mut kept = Kept::default();
                 for subscription in matched {
                     let Some(reader) = self.readers.get_mut(subscription) else {

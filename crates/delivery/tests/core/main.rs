@@ -12,3 +12,4 @@ mod losing;
 mod recovering;
 mod simulation;
 mod speed;
+mod telling;

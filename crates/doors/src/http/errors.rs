@@ -344,6 +344,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "Send the request again after `Retry-After`, to another node or after the restart.",
     ),
     entry(
+        "source_reserved",
+        422,
+        "The event's source is the server's own",
+        "Sources that begin with `io.trunkline.` belong to operational events, which only the server publishes. Choose another.",
+    ),
+    entry(
         "store_failed",
         503,
         "The store failed",
@@ -354,6 +360,12 @@ pub static ERRORS: &[ErrorCode] = &[
         422,
         "The event type is disabled",
         "All routes of the event type are disabled. Enable one.",
+    ),
+    entry(
+        "type_reserved",
+        422,
+        "The event's type is the server's own",
+        "Types that begin with `io.trunkline.` belong to operational events, which only the server publishes. Choose another.",
     ),
     entry(
         "type_unknown",

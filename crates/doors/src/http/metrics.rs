@@ -121,6 +121,7 @@ fn render(metrics: &Metrics, ready: bool) -> String {
     buses(&mut text, &metrics.buses);
     subscriptions(&mut text, &metrics.subscriptions);
     core(&mut text, metrics);
+    operational(&mut text, metrics);
     journal(&mut text, &metrics.journal);
     text.0
 }
@@ -319,6 +320,34 @@ fn core(text: &mut Exposition, metrics: &Metrics) {
         help,
         metrics.attempts_unrecorded,
     );
+}
+
+fn operational(text: &mut Exposition, metrics: &Metrics) {
+    let help = "Operational events published: each may stand for many occurrences.";
+    text.single(
+        "operational_events_total",
+        Kind::Counter,
+        help,
+        metrics.operational_events,
+    );
+    let help = "Operational events dropped, because too many waited.";
+    text.single(
+        "operational_events_dropped_total",
+        Kind::Counter,
+        help,
+        metrics.operational_events_dropped,
+    );
+    let spans: [(&str, &str, u64); 2] = [
+        ("spans_total", "Spans recorded to be exported.", metrics.spans),
+        (
+            "spans_dropped_total",
+            "Spans that could not be exported.",
+            metrics.spans_dropped,
+        ),
+    ];
+    for (name, help, value) in spans {
+        text.single(name, Kind::Counter, help, value);
+    }
 }
 
 fn journal(text: &mut Exposition, stats: &journal::Stats) {

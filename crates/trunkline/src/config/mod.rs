@@ -29,6 +29,8 @@ pub struct Config {
     /// How long a stop may take.
     #[serde(with = "units::duration")]
     pub drain: Duration,
+    /// Whether trouble is told as events on the bus.
+    pub operational_events: bool,
     /// TLS on the port.
     pub tls: Tls,
     /// Diagnostics.
