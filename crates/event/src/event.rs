@@ -170,10 +170,17 @@ impl AttributeKind {
     pub(crate) fn admits(self, value: &str) -> bool {
         match self {
             AttributeKind::String => true,
-            AttributeKind::Integer => value.parse::<i32>().is_ok_and(|number| number.to_string() == value),
+            AttributeKind::Integer => is_canonical_integer(value),
             AttributeKind::Boolean => matches!(value, "true" | "false"),
         }
     }
+}
+
+/// Whether a text is what a 32-bit integer is written as. It is asked for every event, and makes no text of its own.
+fn is_canonical_integer(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let no_more_than_needed = value == "0" || matches!(digits.as_bytes().first(), Some(b'1'..=b'9'));
+    no_more_than_needed && value.parse::<i32>().is_ok()
 }
 
 impl Event {

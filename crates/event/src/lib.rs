@@ -15,6 +15,7 @@
 //! ```
 
 mod event;
+mod extensions;
 mod rules;
 mod scan;
 mod view;

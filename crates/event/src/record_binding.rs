@@ -2,11 +2,13 @@
 //! headers of our own keep what the binding loses:
 //!
 //! - `tl-types`: `name=integer` or `name=boolean`, comma-separated, for extensions whose JSON was no string;
-//! - `tl-data`: `json`, `text` or `binary`, where the media type alone would say otherwise.
+//! - `tl-data`: `json`, `text` or `binary`, where the media type alone would say otherwise; and `json` with all JSON, which
+//!   says that whoever wrote the record has checked it (all of it, to our depth), so that nobody has to check it again. A client
+//!   that writes the header speaks for its own data: what it is not, filters may see wrongly, and nothing worse.
 //!
 //! Both texts are persisted: keep them stable. Structured mode is not read here; such a record is not an event.
 
-use crate::{AttributeKind, DataForm, Event, EventView, ExtensionView, SPECVERSION, rules};
+use crate::{AttributeKind, DataForm, Event, EventView, ExtensionView, SPECVERSION, extensions::Extensions, rules};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
@@ -69,7 +71,7 @@ pub fn record_headers(event: &Event) -> RecordHeaders<'_> {
             .push((Cow::Borrowed(TYPES_HEADER), Cow::Owned(types.into_bytes())));
     }
     if let Some(data) = event.data()
-        && DataForm::of(event.data_content_type(), &data.bytes) != data.form
+        && (data.form == DataForm::Json || DataForm::of(event.data_content_type(), &data.bytes) != data.form)
     {
         headers.add(DATA_HEADER, form_name(data.form));
     }
@@ -146,7 +148,7 @@ struct Parts<'a> {
     time: Option<&'a str>,
     data_content_type: Option<&'a str>,
     data_schema: Option<&'a str>,
-    extensions: Vec<ExtensionView<'a>>,
+    extensions: Extensions<'a>,
     types: Option<&'a str>,
     data_form: Option<&'a str>,
     data: Option<&'a [u8]>,
@@ -206,18 +208,19 @@ impl<'a> Parts<'a> {
 
     /// Sorts them (ours are sorted already), refuses one that is there twice, and gives them their types.
     fn arrange_extensions(&mut self) -> Option<()> {
-        if !self.extensions.is_sorted_by_key(|extension| extension.name) {
-            self.extensions.sort_unstable_by_key(|extension| extension.name);
+        let extensions = self.extensions.as_mut_slice();
+        if !extensions.is_sorted_by_key(|extension| extension.name) {
+            extensions.sort_unstable_by_key(|extension| extension.name);
         }
-        if self.extensions.windows(2).any(|pair| pair[0].name == pair[1].name) {
+        if extensions.windows(2).any(|pair| pair[0].name == pair[1].name) {
             return None;
         }
         for (name, kind) in self.types.into_iter().flat_map(decode_types) {
-            let Ok(found) = self.extensions.binary_search_by_key(&name, |extension| extension.name) else {
+            let Ok(found) = extensions.binary_search_by_key(&name, |extension| extension.name) else {
                 continue;
             };
-            if kind.admits(self.extensions[found].value) {
-                self.extensions[found].kind = kind;
+            if kind.admits(extensions[found].value) {
+                extensions[found].kind = kind;
             }
         }
         Some(())

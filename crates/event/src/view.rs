@@ -1,7 +1,7 @@
 //! An event, borrowed: from an [`Event`] or from a stored record. Every encoder takes it. It is made once per record on the
-//! hot path, so it copies nothing and allocates only for a list of extensions.
+//! hot path, so it copies nothing and allocates only for a long list of extensions.
 
-use crate::{AttributeKind, Data, DataForm, Event, Extension, Invalid, SPECVERSION};
+use crate::{AttributeKind, Data, DataForm, Event, Extension, Invalid, SPECVERSION, extensions::Extensions};
 use bytes::Bytes;
 
 /// A borrowed event. Its attributes hold no control characters; one that comes from a record that a Kafka client wrote may
@@ -15,8 +15,8 @@ pub struct EventView<'a> {
     pub(crate) time: Option<&'a str>,
     pub(crate) data_content_type: Option<&'a str>,
     pub(crate) data_schema: Option<&'a str>,
-    /// Sorted by name, no name twice. No `SmallVec`, whose lifetime is invariant: a view must shorten to its borrower's.
-    pub(crate) extensions: Vec<ExtensionView<'a>>,
+    /// Sorted by name, no name twice.
+    pub(crate) extensions: Extensions<'a>,
     pub(crate) data: Option<&'a [u8]>,
     /// The form as it was given; absent: as the media type tells.
     pub(crate) data_form: Option<DataForm>,
@@ -71,12 +71,12 @@ impl<'a> EventView<'a> {
 
     /// Every extension, sorted by name.
     pub fn extensions(&self) -> &[ExtensionView<'a>] {
-        &self.extensions
+        self.extensions.as_slice()
     }
 
     /// The canonical string of an extension's value.
     pub fn extension(&self, name: &str) -> Option<&'a str> {
-        self.extensions
+        self.extensions()
             .iter()
             .find(|extension| extension.name == name)
             .map(|extension| extension.value)
@@ -85,7 +85,7 @@ impl<'a> EventView<'a> {
     /// Every attribute present with its canonical value, `specversion` first, extensions last.
     pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.core_attributes().chain(
-            self.extensions
+            self.extensions()
                 .iter()
                 .map(|extension| (extension.name, extension.value)),
         )
@@ -117,9 +117,15 @@ impl<'a> EventView<'a> {
             .unwrap_or_else(|| DataForm::of(self.data_content_type, self.data.unwrap_or_default()))
     }
 
-    /// The bytes of the data if they are a JSON value (not checked again for a record that a Kafka client wrote).
+    /// The bytes of the data if they are a JSON value (as far as is known: see [`json_is_checked`](Self::json_is_checked)).
     pub fn data_json(&self) -> Option<&'a [u8]> {
         self.data.filter(|_| self.data_form() == DataForm::Json)
+    }
+
+    /// Whether JSON data has been checked: it is an [`Event`]'s, or its record says so. A record that nobody of ours wrote says
+    /// nothing, and its data may be anything.
+    pub fn json_is_checked(&self) -> bool {
+        self.data_form == Some(DataForm::Json)
     }
 
     /// The same event, owned, with every rule checked.
@@ -134,7 +140,7 @@ impl<'a> EventView<'a> {
                 _ => builder,
             };
         }
-        for extension in &self.extensions {
+        for extension in self.extensions() {
             builder = builder.typed_extension((*extension).into());
         }
         if let Some(bytes) = self.data {

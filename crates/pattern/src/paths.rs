@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::chunks::Chunks;
+use crate::document::Location;
 use crate::simd;
 use crate::table::Table;
 
@@ -160,8 +161,9 @@ impl Paths {
     }
 
     /// The place of a mount.
-    pub(crate) fn mount(&self, mount: &str) -> Place {
-        let found = self.roots.iter().find(|(name, _)| &**name == mount);
+    pub(crate) fn mount<'m>(&self, mount: impl Into<Location<'m>>) -> Place {
+        let mount = mount.into();
+        let found = self.roots.iter().find(|(name, _)| mount.is(name));
         found.map_or(Place::NOWHERE, |(_, place)| *place)
     }
 

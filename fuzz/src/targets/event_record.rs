@@ -46,6 +46,7 @@ fn samples() -> Vec<Vec<u8>> {
          binary\ntl-copy: 7\n\n\0\u{7f}",
         "ce_specversion: 1.0\nce_id: \u{e9}\nce_source: s t\nce_type: t\nce_subject: x\nce_time: now\nce_dataschema: y\nother: \
          null\ncontent-type: text/plain\ntl-data: text\n\ntext",
+        "ce_specversion: 1.0\nce_id: 1\nce_source: s\nce_type: t\ntl-data: json\n\n{\"a\": [1e400, \"\\ud800\"]}",
         "ce_specversion: 1.0\nce_id: 1\nce_source: s\nce_type: t\ncontent-type: application/cloudevents+json\n\n{}",
     ])
 }

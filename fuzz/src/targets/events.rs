@@ -1,10 +1,12 @@
 //! What holds for every event, however it came in: each codec gives back what it was given. Not a target.
 
 use event::{AttributeKind, DataForm, Event, EventView, http_binding, json, record_binding::record_headers};
+use pattern::{Data, DataState, Document, Filter, explain};
 
 /// Sends the event through every codec.
 pub(super) fn check(event: &Event) {
     check_record(event);
+    check_vouched(event);
     check_structured(event);
     check_binary(event);
 }
@@ -15,6 +17,15 @@ fn check_record(event: &Event) {
     let value = event.data().map(|data| data.bytes.as_ref());
     let view = EventView::from_record(headers.iter(), value).expect("a stored event is an event");
     assert_eq!(view.to_event().as_ref(), Ok(event));
+}
+
+/// What an event says is JSON is JSON to filters too, which are not going to check it.
+fn check_vouched(event: &Event) {
+    let view = event.view();
+    let Some(json) = view.data_json() else { return };
+    assert!(view.json_is_checked());
+    let state = explain(&Filter::everything(), &Document::new().data(Data::Json(json))).data;
+    assert_eq!(state, DataState::Json, "{}", String::from_utf8_lossy(json));
 }
 
 /// Structured mode keeps everything but the space around JSON data; JSON `null` is no data there.

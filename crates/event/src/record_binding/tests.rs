@@ -125,6 +125,46 @@ fn forged_types_and_forms_do_no_harm() {
 }
 
 #[test]
+fn an_integer_has_one_spelling() {
+    let texts = [
+        "0",
+        "5",
+        "-5",
+        "2147483647",
+        "-2147483648",
+        "",
+        "-",
+        "-0",
+        "+5",
+        "05",
+        "-05",
+        "5.0",
+        "2147483648",
+        "x",
+        "\u{665}",
+    ];
+    for text in texts {
+        let expected = text.parse::<i32>().is_ok_and(|number| number.to_string() == text);
+        assert_eq!(AttributeKind::Integer.admits(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_record_vouches_for_json_that_was_checked() {
+    let event = Event::builder("1", "/s", "t")
+        .data(Data::json("[1]"))
+        .build()
+        .expect("it is valid");
+    let headers = record_headers(&event);
+    assert!(headers.iter().any(|header| header == (DATA_HEADER, Some(&b"json"[..]))));
+    let own = EventView::from_record(headers.iter(), Some(b"[1]")).expect("it is an event");
+    assert!(own.json_is_checked() && event.view().json_is_checked());
+    let foreign = [&REQUIRED[..], &[("content-type", "application/json")]].concat();
+    let foreign = view(&foreign, Some(b"[1]")).expect("it is an event");
+    assert!(foreign.data_json().is_some() && !foreign.json_is_checked());
+}
+
+#[test]
 fn a_tombstone_has_no_data_and_an_empty_value_has_some() {
     assert_eq!(view(&REQUIRED, None).expect("an event").data(), None);
     assert_eq!(view(&REQUIRED, Some(b"")).expect("an event").data(), Some(&b""[..]));

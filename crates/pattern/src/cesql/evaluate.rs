@@ -1,7 +1,8 @@
 //! Takes the steps of an expression over a document: always a value, and what errors there were.
 //!
-//! A filter stops at the first error, because what has errors does not pass; nothing is put into words then, and the usual
-//! expressions allocate nothing.
+//! A filter stops at the first error, because what has errors does not pass; nothing is put into words then. Nothing is allocated
+//! but the texts that functions write: those of `CONCAT` and `CONCAT_WS`, of `LOWER` and `UPPER` where a character changes, and an
+//! integer that a function takes for a text; the words of a function's own error; and the room for more than eight values at once.
 
 use smallvec::SmallVec;
 
@@ -146,7 +147,10 @@ impl<'v> Machine<'v, '_, '_, '_> {
                 let operand = self.pop();
                 match operand.failed {
                     true => Slot::zero(Type::Boolean),
-                    false => Slot::good(Datum::Boolean(like.matches(&operand.value.into_text()) == *positive)),
+                    false => {
+                        let matched = operand.value.with_text(|text| like.matches(text));
+                        Slot::good(Datum::Boolean(matched == *positive))
+                    }
                 }
             }
             Action::ListBegin(end) => return Ok(self.begin_list(*end)),

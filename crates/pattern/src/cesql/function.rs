@@ -107,8 +107,16 @@ impl Function {
                 let delimiter = text(arguments, 0);
                 plain(joined(&mut arguments[1..], &delimiter))
             }
-            Function::Lower => plain(Datum::Text(text(arguments, 0).to_lowercase().into())),
-            Function::Upper => plain(Datum::Text(text(arguments, 0).to_uppercase().into())),
+            Function::Lower => plain(changed(
+                text(arguments, 0),
+                |c| c.to_lowercase().eq([c]),
+                str::to_lowercase,
+            )),
+            Function::Upper => plain(changed(
+                text(arguments, 0),
+                |c| c.to_uppercase().eq([c]),
+                str::to_uppercase,
+            )),
             Function::Trim => plain(map(text(arguments, 0), str::trim)),
             Function::Left | Function::Right => self.side(text(arguments, 0), integer(arguments, 1)),
             Function::SubstringFrom => substring(text(arguments, 0), integer(arguments, 1), i32::MAX),
@@ -164,6 +172,14 @@ fn map<'v>(value: Cow<'v, str>, part: impl Fn(&str) -> &str) -> Datum<'v> {
     })
 }
 
+/// Writes a text anew if one of its characters changes.
+fn changed<'v>(value: Cow<'v, str>, stays: impl Fn(char) -> bool, write: impl Fn(&str) -> String) -> Datum<'v> {
+    Datum::Text(match value.chars().all(stays) {
+        true => value,
+        false => write(&value).into(),
+    })
+}
+
 /// How many characters a text has; texts are shorter than what an integer holds.
 fn count(text: &str) -> i32 {
     i32::try_from(text.chars().count()).unwrap_or(i32::MAX)
@@ -175,7 +191,8 @@ fn offset(text: &str, character: usize) -> usize {
 }
 
 fn joined<'v>(arguments: &mut [Datum<'v>], delimiter: &str) -> Datum<'v> {
-    let mut all = String::new();
+    let length = |argument: &Datum<'_>| delimiter.len() + argument.with_text(str::len);
+    let mut all = String::with_capacity(arguments.iter().map(length).sum());
     for index in 0..arguments.len() {
         if index > 0 {
             all.push_str(delimiter);

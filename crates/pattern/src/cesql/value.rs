@@ -1,7 +1,7 @@
 //! Values, their casts, and the errors that an evaluation collects.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A value of one of the three types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,20 @@ impl<'v> Datum<'v> {
         }
     }
 
+    /// Asks about the value as a string, which is always possible, without making one.
+    pub(super) fn with_text<T>(&self, ask: impl FnOnce(&str) -> T) -> T {
+        match self {
+            Datum::Text(text) => ask(text),
+            Datum::Integer(integer) => {
+                let mut written = Digits::default();
+                write!(written, "{integer}").expect("an integer has no more digits");
+                ask(written.as_str())
+            }
+            Datum::Boolean(true) => ask("true"),
+            Datum::Boolean(false) => ask("false"),
+        }
+    }
+
     /// The value as a string: always possible.
     pub(super) fn into_text(self) -> Cow<'v, str> {
         match self {
@@ -146,6 +160,32 @@ impl<'v> Datum<'v> {
             Datum::Integer(integer) => Value::Integer(integer),
             Datum::Boolean(boolean) => Value::Boolean(boolean),
         }
+    }
+}
+
+/// Bytes of the longest integer.
+const INTEGER_BYTES_MAX: usize = "-2147483648".len();
+
+/// An integer written out.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; INTEGER_BYTES_MAX],
+    length: usize,
+}
+
+impl Digits {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).expect("only texts are written")
+    }
+}
+
+impl fmt::Write for Digits {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 

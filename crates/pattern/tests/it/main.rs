@@ -1,6 +1,7 @@
 //! The crate at its boundary: patterns and events as texts, answers as booleans.
 
 mod agreement;
+mod allocations;
 mod arrays;
 mod counting;
 mod documents;

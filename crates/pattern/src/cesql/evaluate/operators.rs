@@ -90,7 +90,10 @@ impl<'v> Machine<'v, '_, '_, '_> {
             let (value, good) = self.cast_boolean(at, &value)?;
             return Ok((*other == Datum::Boolean(value), good));
         }
-        Ok((Datum::Text(value.into_text()) == *other, true))
+        let Datum::Text(other) = other else {
+            return Ok((false, true));
+        };
+        Ok((value.with_text(|text| text == other), true))
     }
 
     pub(super) fn xor(&mut self, at: usize) -> Result<Slot<'v>, Stop> {
