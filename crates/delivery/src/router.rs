@@ -213,6 +213,10 @@ impl Router {
                         let _ = done.send(());
                         return;
                     }
+                    Some(Message::Save(done)) => {
+                        self.save_now().await;
+                        let _ = done.send(());
+                    }
                     Some(message) => self.take(message),
                     None => return,
                 },
@@ -277,7 +281,7 @@ impl Router {
                 let _ = done.send(());
             }
             Message::Shutdown => self.closing = true,
-            Message::SaveAndEnd(_) => unreachable!("the loop takes it"),
+            Message::Save(_) | Message::SaveAndEnd(_) => unreachable!("the loop takes it"),
         }
     }
 

@@ -3,6 +3,7 @@
 //! `docs/adr/0001-journal.md` states the state machine; [`commit`] and [`flush`] carry it out. This file is the contract's
 //! side: it refuses, hands over and waits, and decides nothing about bytes.
 
+pub mod backup;
 mod buffers;
 mod checkpoint;
 mod clock;

@@ -11,5 +11,5 @@ mod memory;
 
 pub use attempts::{Attempt, AttemptHistory, AttemptOutcome, AttemptSettings};
 pub use contract::*;
-pub use embedded::{Embedded, Missing, Settings};
+pub use embedded::{Copied, Embedded, FORMAT, Missing, Settings, format_of};
 pub use memory::Memory;

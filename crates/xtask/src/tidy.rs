@@ -10,6 +10,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("connector", &[]),
     ("journal", &[]),
     ("store", &[]),
+    ("backup", &["journal", "store"]),
     ("control", &["event", "pattern", "connector", "store"]),
     (
         "delivery",

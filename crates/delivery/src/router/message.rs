@@ -67,6 +67,8 @@ pub enum Message {
         /// Answered when it is so.
         done: oneshot::Sender<()>,
     },
+    /// Save positions now; answered when it is done, or has failed and will be tried again.
+    Save(oneshot::Sender<()>),
     /// Read nothing more, wait for scans, save positions, end.
     Shutdown,
     /// Save positions once more and end; lanes have come to rest.

@@ -136,10 +136,22 @@ impl Router {
         }
     }
 
-    pub(super) async fn save_and_end(&mut self) {
+    /// For a copy of the store that is about to be made: what was delivered up to now is known to it.
+    pub(super) async fn save_now(&mut self) {
+        // One that is under way was planned before.
+        self.saves_done().await;
+        self.save();
+        self.saves_done().await;
+    }
+
+    async fn saves_done(&mut self) {
         while let Some(saved) = self.saves.join_next().await {
             self.saved(saved.ok());
         }
+    }
+
+    pub(super) async fn save_and_end(&mut self) {
+        self.saves_done().await;
         let (operations, ..) = self.plan_save();
         apply_at_the_end(&*self.store, 0, operations).await;
     }

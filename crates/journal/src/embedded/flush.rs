@@ -21,7 +21,7 @@ use merge::Merge;
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 use tokio::sync::oneshot;
 
@@ -332,8 +332,11 @@ impl Flusher {
     }
 
     /// What cannot be removed now, for instance because a reader just wrote an index beside it, is tried again after the next
-    /// checkpoint.
+    /// checkpoint; and so is everything while a copy is made.
     fn remove_obsolete(&mut self) {
+        if self.shared.holds.load(Ordering::SeqCst) > 0 {
+            return;
+        }
         let disk = &self.disk;
         let is_left = |removed: Outcome<()>| removed.inspect_err(warn_left).is_err();
         self.obsolete.retain(|path| is_left(disk.remove(path)));

@@ -25,7 +25,7 @@ use restore::restore;
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicUsize},
 };
 
 /// This part of the identities that may be in memory is read at a start. More of them stay in their runs, behind filters,
@@ -156,6 +156,7 @@ fn share(
         hub: TailHub::new(),
         status: Status::default(),
         counters: Counters::default(),
+        holds: AtomicUsize::new(0),
         settings,
     })
 }

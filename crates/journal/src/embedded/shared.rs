@@ -18,7 +18,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub struct Shared {
     pub status: Status,
     /// Counters.
     pub counters: Counters,
+    /// How many copies are being made: while there are any, no file that a checkpoint listed is removed.
+    pub holds: AtomicUsize,
 }
 
 /// The identity runs of a moment.

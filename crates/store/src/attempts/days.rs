@@ -98,7 +98,7 @@ impl Appender {
 }
 
 /// The end of the last block that is whole; one before it may be damaged and stays.
-fn whole_length(mut blocks: Blocks<'_>) -> Result<u64, Error> {
+pub(super) fn whole_length(mut blocks: Blocks<'_>) -> Result<u64, Error> {
     let mut last: Option<(u64, Head)> = None;
     let mut length = 0;
     while let Some((position, head)) = blocks.next()? {
@@ -251,7 +251,7 @@ fn length_of(file: &File, path: &Path) -> Result<u64, Error> {
     Ok(file.metadata().map_err(|error| failed(path, &error))?.len())
 }
 
-fn path_of(directory: &Path, day: Day) -> PathBuf {
+pub(super) fn path_of(directory: &Path, day: Day) -> PathBuf {
     directory.join(format!("{day}.{EXTENSION}"))
 }
 

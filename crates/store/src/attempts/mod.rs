@@ -10,6 +10,7 @@
 
 mod attempt;
 mod block;
+mod copy;
 mod days;
 mod find;
 mod heads;
@@ -20,6 +21,7 @@ mod tests;
 mod writer;
 
 pub use attempt::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, REASON_BYTES_MAX};
+pub use copy::{HistoryFile, history_files};
 pub use days::Day;
 
 use crate::{Error, Millis, SubscriptionId};

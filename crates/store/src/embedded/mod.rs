@@ -4,6 +4,7 @@
 //! call that waited meanwhile, of each bus in turn. It keeps no copy of the rows in memory, and when nobody calls,
 //! nothing runs: there is no timer here.
 
+mod copy;
 mod error;
 mod open;
 mod queue;
@@ -21,11 +22,12 @@ use crate::{
     BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Operation,
     Parked, Partition, Range, Revision, Store, SubscriptionId,
 };
+pub use copy::{Copied, FORMAT, format_of};
 use queue::Queue;
 use readers::Readers;
 use rusqlite::Connection;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -69,6 +71,7 @@ const READERS: usize = 2;
 /// Dropping it finishes accepted work in the background; [`Store::shutdown`] waits for it, and leaves the file without
 /// a write-ahead file beside it.
 pub struct Embedded {
+    path: PathBuf,
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     writer: Mutex<Option<JoinHandle<Connection>>>,
@@ -90,6 +93,7 @@ impl Embedded {
             .spawn(move || writer::run(connection, &served))
             .map_err(|error| Error::Engine(format!("start the writer: {error}")))?;
         Ok(Self {
+            path: path.to_owned(),
             queue,
             readers: Arc::new(readers),
             writer: Mutex::new(Some(writer)),

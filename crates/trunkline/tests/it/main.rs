@@ -13,6 +13,7 @@ mod disk_full;
 mod documentation;
 mod failed_sync;
 mod filters;
+mod fixtures;
 mod idle;
 mod lifecycle;
 mod neighbours;

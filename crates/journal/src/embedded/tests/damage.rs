@@ -23,7 +23,7 @@ pub(super) const TOPIC: TopicId = TopicId { bus: 1, topic: 1 };
 const PARTITIONS: u32 = 2;
 
 type Files = Vec<(PathBuf, Vec<u8>)>;
-type Content = BTreeMap<(PartitionId, Offset), Vec<u8>>;
+pub(super) type Content = BTreeMap<(PartitionId, Offset), Vec<u8>>;
 
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -32,7 +32,7 @@ pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn open(disk: &SimulatedDisk) -> Result<Embedded, Error> {
+pub(super) fn open(disk: &SimulatedDisk) -> Result<Embedded, Error> {
     let settings = Settings {
         clock: Clock::Manual(ManualClock::new(1_700_000_000_000)),
         disk: Disk::Simulated(disk.clone()),
@@ -43,7 +43,7 @@ fn open(disk: &SimulatedDisk) -> Result<Embedded, Error> {
     Embedded::open(settings, &[(TOPIC, PARTITIONS)])
 }
 
-fn append(journal: &Embedded, number: u64) -> ((PartitionId, Offset), Vec<u8>) {
+pub(super) fn append(journal: &Embedded, number: u64) -> ((PartitionId, Offset), Vec<u8>) {
     let partition = PartitionId {
         topic: TOPIC,
         index: (number % u64::from(PARTITIONS)) as u32,
@@ -76,7 +76,7 @@ fn written(records: u64) -> (SimulatedDisk, Content) {
 }
 
 /// What can be read, and how many ranges could not.
-fn read(journal: &Embedded) -> (Content, usize) {
+pub(super) fn read(journal: &Embedded) -> (Content, usize) {
     let mut content = Content::new();
     let mut damaged = 0;
     for partition in journal.partitions() {
