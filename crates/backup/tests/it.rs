@@ -2,8 +2,8 @@
 //! a byte of them is not as it was written. Checks 70 to 73, as far as they are this crate's.
 
 use backup::{
-    Error, Identities, Listed, Manifest, Name, Options, Phase, Progress, Recipients, Request, Restored, Service,
-    Settings, Sources, State, Timeline, create, list, new_name, restore, verify,
+    Error, Identities, Listed, Manifest, Name, Options, Phase, Progress, Request, Restored, Service, Settings, Sources,
+    State, Timeline, create, list, new_name, restore, verify,
 };
 use journal::{Append, Deduplicate, EncodedRecord, Entry, Journal, PartitionId, TopicId, records};
 use std::{
@@ -315,7 +315,7 @@ async fn an_encrypted_backup_shows_nothing_and_opens_with_its_identity_only() {
     let (secret, public) = backup::generate_identity().expect("an identity");
     let (other, _) = backup::generate_identity().expect("an identity");
     let options = Options {
-        recipients: Recipients::parse(&[public]).expect("a recipient"),
+        recipients: backup::Recipients::parse(&[public]).expect("a recipient"),
         ..place.options()
     };
     let full = bus.backup(&options).await.expect("a full one");
