@@ -1,13 +1,18 @@
 //! The stored form of the model: one JSON document for each resource, and the settings. Secrets are sealed before they come
 //! here; a plain one is an error. Persisted, keep stable: a change of shape raises `FORMAT` and reads the old one too.
 
+mod key;
+
+pub use key::last_use_operation;
+pub(crate) use key::{forget_last_use_operation, key_body};
+
 use crate::{
     filters,
-    model::{Bus, Connection, Counters, EventType, Key, Model, Subscription, Topic},
-    resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, SubscriptionSpec, TopicSpec},
+    keys::LastUse,
+    model::{Bus, Connection, Counters, EventType, Model, Subscription, Topic},
+    resources::{BusSpec, ConnectionSpec, EventTypeSpec, SubscriptionSpec, TopicSpec},
     seal::FINGERPRINT_KEY_SETTING,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, sync::Arc};
@@ -62,15 +67,6 @@ struct StoredSubscription {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredKey {
-    format: u32,
-    created: Millis,
-    secret_sha256: String,
-    spec: KeySpec,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct StoredCounters {
     format: u32,
     bus: BusId,
@@ -113,16 +109,6 @@ pub(crate) fn subscription_body(subscription: &Subscription) -> Bytes {
         id: *id,
         created: *created,
         spec: spec.clone(),
-    })
-}
-
-pub(crate) fn key_body(key: &Key) -> Bytes {
-    let secret_sha256 = STANDARD.encode(key.secret_sha256);
-    body(&StoredKey {
-        format: FORMAT,
-        created: key.created,
-        secret_sha256,
-        spec: key.spec.clone(),
     })
 }
 
@@ -170,6 +156,7 @@ impl Model {
 #[derive(Default)]
 struct Loading {
     buses: BTreeMap<BusId, Bus>,
+    uses: BTreeMap<String, Millis>,
     model: Model,
 }
 
@@ -262,23 +249,12 @@ impl Loading {
     }
 
     fn key(&mut self, document: &Document) -> Result<(), String> {
-        let stored: StoredKey = read(document)?;
-        let hash = STANDARD
-            .decode(&stored.secret_sha256)
-            .ok()
-            .and_then(|hash| hash.try_into().ok());
-        let key = Key {
-            id: document.name.clone(),
-            version: document.version,
-            spec: stored.spec,
-            secret_sha256: hash.ok_or("its hash is not base64 of 32 bytes")?,
-            created: stored.created,
-        };
+        let key = key::loaded(document)?;
         self.model.keys.insert(document.name.clone(), Arc::new(key));
         Ok(())
     }
 
-    /// Settings of others (quotas, limits) may stand beside those of the model.
+    /// Settings of others may stand beside those of the model.
     fn setting(&mut self, document: &Document) -> Result<(), String> {
         match document.name.as_str() {
             COUNTERS_SETTING => {
@@ -298,7 +274,11 @@ impl Loading {
             FINGERPRINT_KEY_SETTING => {
                 self.model.fingerprint_key = Some(read::<StoredFingerprintKey>(document)?.sealed);
             }
-            _ => {}
+            name => {
+                if let Some(id) = name.strip_prefix(key::LAST_USE_PREFIX) {
+                    self.uses.insert(id.to_owned(), key::loaded_use(document)?);
+                }
+            }
         }
         Ok(())
     }
@@ -310,6 +290,11 @@ impl Loading {
         self.model.versions.retain(|(id, _), _| names.contains_key(id));
         for ((id, _), version) in &mut self.model.versions {
             Arc::make_mut(version).name.clone_from(&names[id]);
+        }
+        for (id, key) in &mut self.model.keys {
+            if let Some(at) = self.uses.get(id) {
+                Arc::make_mut(key).used = Arc::new(LastUse::saved(Some(*at)));
+            }
         }
         self.model.buses = self
             .buses
@@ -350,13 +335,20 @@ fn compiled(document: &Document, name: &str, version: Revision) -> Result<Subscr
 }
 
 fn read<T: DeserializeOwned>(document: &Document) -> Result<T, String> {
+    match format(document)? {
+        FORMAT => parsed(document),
+        newer => Err(format!("its format is {newer}; this program knows {FORMAT}")),
+    }
+}
+
+fn format(document: &Document) -> Result<u32, String> {
     #[derive(Deserialize)]
     struct Head {
         format: u32,
     }
-    let head: Head = serde_json::from_slice(&document.body).map_err(|error| error.to_string())?;
-    match head.format {
-        FORMAT => serde_json::from_slice(&document.body).map_err(|error| error.to_string()),
-        newer => Err(format!("its format is {newer}; this program knows {FORMAT}")),
-    }
+    parsed::<Head>(document).map(|head| head.format)
+}
+
+fn parsed<T: DeserializeOwned>(document: &Document) -> Result<T, String> {
+    serde_json::from_slice(&document.body).map_err(|error| error.to_string())
 }

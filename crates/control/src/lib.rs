@@ -48,7 +48,7 @@ pub mod seal;
 
 pub use documents::LoadError;
 pub use export::{Difference, diff, export, export_all, preview};
-pub use keys::{Principal, Token, authenticate, authorize, authorize_installation};
+pub use keys::{Denied, Grant, KeySecret, LastUse, Principal, Token, authenticate, authorize, authorize_installation};
 pub use model::*;
 pub use plan::*;
 pub use refusal::*;

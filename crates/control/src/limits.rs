@@ -19,6 +19,14 @@ pub const EVENT_TYPE_CHARACTERS_MAX: usize = 255;
 pub const BUSES_MAX: usize = 1_000;
 /// Keys of an installation.
 pub const KEYS_MAX: usize = 10_000;
+/// Patterns of what a key may publish, of types and of sources each: all are asked for each event.
+pub const PUBLISH_PATTERNS_MAX: usize = 100;
+/// Characters of such a pattern: as long as an event type, and a source of ordinary length.
+pub const PUBLISH_PATTERN_CHARACTERS_MAX: usize = 512;
+/// The largest quota of bytes per period: beyond it nothing is meant.
+pub const BYTE_RATE_MAX: u64 = 1 << 40;
+/// The largest quota of connections: what a system can have.
+pub const CONNECTION_QUOTA_MAX: u32 = 1_000_000;
 /// Event types of a bus.
 pub const EVENT_TYPES_MAX: usize = 10_000;
 /// Connections of a bus.

@@ -1,6 +1,7 @@
 //! The model: an immutable snapshot of every resource, swapped whole when something changes.
 
 use crate::{
+    keys::{self, Grant, KeySecret, LastUse},
     parse::echo,
     refusal::Refusal,
     resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, ResourceKind, SubscriptionSpec, TopicSpec},
@@ -134,10 +135,32 @@ pub struct Key {
     pub version: Revision,
     /// As declared.
     pub spec: KeySpec,
-    /// SHA-256 of the secret.
-    pub secret_sha256: [u8; 32],
+    /// Its secrets as they are kept, the newest first; two while a rotation overlaps.
+    pub secrets: Vec<KeySecret>,
     /// When it was made.
     pub created: Millis,
+    /// When it expires.
+    pub not_after: Option<Millis>,
+    /// What it may publish; `None`: anything.
+    pub grant: Option<Grant>,
+    /// When it was last used.
+    pub used: Arc<LastUse>,
+}
+
+impl Key {
+    /// A key of these parts, with what follows from them.
+    pub(crate) fn new(id: String, spec: KeySpec, secrets: Vec<KeySecret>, created: Millis, used: Arc<LastUse>) -> Self {
+        Self {
+            not_after: keys::end_of(&spec),
+            grant: spec.publish.as_ref().map(Grant::new),
+            id,
+            version: 0,
+            spec,
+            secrets,
+            created,
+            used,
+        }
+    }
 }
 
 impl Model {

@@ -100,7 +100,7 @@ fn is_plain(name: &str, legal: impl Fn(u8) -> bool) -> bool {
 
 /// Whether a person can see a character for what it is: no controls, no invisible or direction-changing ones, no spaces but
 /// the plain one, nothing private or unassigned for ever.
-fn is_printable(character: char) -> bool {
+pub(crate) fn is_printable(character: char) -> bool {
     let code = u32::from(character);
     let invisible = matches!(code,
         0xAD | 0x34F | 0x61C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F | 0x202A..=0x202E

@@ -4,11 +4,13 @@
 mod connection;
 mod delete;
 mod envelope;
+mod key;
 mod put;
 mod subscription;
 
 use crate::{
     documents::{self, COUNTERS_SETTING, INSTALLATION},
+    keys::Token,
     limits::DEFAULT_BUS,
     model::{Bus, Counters, Model},
     names,
@@ -17,7 +19,7 @@ use crate::{
     rules::Rules,
     seal::Sealer,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::{Expect, Millis, Operation, Revision};
 
 /// A change that somebody asks for.
@@ -40,13 +42,20 @@ pub struct Change {
 pub enum Action {
     /// Create or replace; the body is the resource's JSON (with or without `kind`, `bus`, `name`, which must agree).
     Put(serde_json::Value),
-    /// Create a key: the body is its JSON, the digest that of its token ([`crate::keys::Token::digest`]). A `Put` changes a key
+    /// Create a key: the body is its JSON, the token its secret, of which only what verifies it is kept. A `Put` changes a key
     /// that exists and never its secret.
     CreateKey {
         /// The key's JSON.
         body: serde_json::Value,
-        /// SHA-256 of the secret.
-        secret_sha256: [u8; 32],
+        /// Its token.
+        token: Token,
+    },
+    /// Give a key another secret; the one it has stays good for a while.
+    RotateKey {
+        /// The new secret.
+        token: Token,
+        /// How long the one before stays good; zero: every earlier one ends at once.
+        overlap: Duration,
     },
     /// Delete.
     Delete,
@@ -132,9 +141,8 @@ pub fn plan(model: &Model, rules: &Rules, sealer: &Sealer, change: &Change, now:
     planning.check_precondition()?;
     match &change.action {
         Action::Put(body) => put::plan(&planning, envelope::open(change, body)?),
-        Action::CreateKey { body, secret_sha256 } => {
-            put::plan_new_key(&planning, envelope::open(change, body)?, *secret_sha256)
-        }
+        Action::CreateKey { body, token } => key::create(&planning, envelope::open(change, body)?, token),
+        Action::RotateKey { token, overlap } => key::rotate(&planning, token, *overlap),
         Action::Delete => delete::plan(&planning),
     }
 }

@@ -2,10 +2,14 @@
 //! Names, kind and bus stand beside the specification. What serde cannot say about a value is in `validate`; rules that
 //! need other resources are in `plan`.
 
+mod key;
+mod quotas;
 mod subscription;
 mod wire;
 
 pub use crate::secret::Secret;
+pub use key::*;
+pub use quotas::*;
 pub use subscription::*;
 
 use crate::limits;
@@ -87,6 +91,9 @@ pub struct BusSpec {
     pub description: String,
     /// What happens to events whose type is not catalogued.
     pub unknown_types: UnknownTypes,
+    /// How much the bus may take and hold; absent: what the node can.
+    #[serde(skip_serializing_if = "BusQuotas::is_empty")]
+    pub quotas: BusQuotas,
 }
 
 /// A topic.
@@ -273,31 +280,4 @@ pub enum Signing {
         /// `whsec_` and base64 of 24 to 64 bytes; at most 10.
         secrets: Vec<Secret>,
     },
-}
-
-/// A key's public part and rights; the secret is shown once, when it is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySpec {
-    /// Free text.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    /// Which buses; absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub buses: Option<Vec<String>>,
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-    /// RFC 3339; absent: does not expire.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_after: Option<String>,
-}
-
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Publish events.
-    Publish,
-    /// Everything else: resources, dead letters, events' stories.
-    Manage,
 }

@@ -156,6 +156,11 @@ fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
     }
 }
 
+/// A token of zeroes.
+fn token(id: &str) -> crate::Token {
+    crate::Token::from_secret(crate::names::KeyId::new(id).unwrap(), [0; 32])
+}
+
 fn webhook(url: &str) -> Value {
     json!({"provider": "webhook", "config": {"url": url, "signing": {"style": "standard-webhooks", "secrets": [SECRET]}}})
 }

@@ -1,7 +1,10 @@
 //! Durations, sizes and rates as people write them: `7d`, `500ms`, `10GiB`, `100/s`. One number and one unit; the text
 //! written is canonical (the largest unit that divides the value), so that text, value and text again agree.
 
-use crate::{limits::DURATION_MAX, resources::Rate};
+use crate::{
+    limits::DURATION_MAX,
+    resources::{ByteRate, Rate},
+};
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ const DURATION_FORM: &str = "a duration is a whole number and one of d, h, m, s,
 const BYTES_FORM: &str =
     "a size is a whole number of bytes, or one with KiB, MiB, GiB, TiB (or kB, MB, GB, TB), such as 10GiB";
 const RATE_FORM: &str = "a rate is a whole number from 1 on and a period, such as 100/s, 30/m, 5/10s";
+const BYTE_RATE_FORM: &str = "a rate of bytes is a size from 1 on and a period, such as 10MiB/s, 1GiB/h";
 
 /// Reads `15s`; says what the form is if it is not one.
 pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
@@ -99,6 +103,27 @@ pub fn format_rate(rate: Rate) -> String {
         .strip_prefix('1')
         .filter(|unit| unit.starts_with(|first: char| first.is_ascii_alphabetic()));
     format!("{}/{}", rate.count, unit.unwrap_or(&period))
+}
+
+/// Reads `10MiB/s`, `1GiB/h`.
+pub fn parse_byte_rate(text: &str) -> Result<ByteRate, &'static str> {
+    let (bytes, period) = text.split_once('/').ok_or(BYTE_RATE_FORM)?;
+    let bytes = parse_bytes(bytes)
+        .ok()
+        .filter(|bytes| *bytes > 0)
+        .ok_or(BYTE_RATE_FORM)?;
+    // The period is read as that of any other rate.
+    let Rate { per, .. } = parse_rate(&format!("1/{period}")).map_err(|_| BYTE_RATE_FORM)?;
+    Ok(ByteRate { bytes, per })
+}
+
+/// Writes the canonical text.
+pub fn format_byte_rate(rate: ByteRate) -> String {
+    let one = format_rate(Rate {
+        count: 1,
+        per: rate.per,
+    });
+    format!("{}{}", format_bytes(rate.bytes), &one[1..])
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -254,5 +279,25 @@ pub mod optional_rate {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Rate>, D::Error> {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| parse_rate(&text).map_err(D::Error::custom)).transpose()
+    }
+}
+
+/// A rate of bytes or `null`, for `#[serde(with)]`.
+pub mod optional_byte_rate {
+    use super::*;
+
+    /// Writes the canonical text or `null`.
+    pub fn serialize<S: Serializer>(rate: &Option<ByteRate>, serializer: S) -> Result<S::Ok, S::Error> {
+        match rate {
+            Some(rate) => serializer.serialize_some(&format_byte_rate(*rate)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads the text or `null`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteRate>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| parse_byte_rate(&text).map_err(D::Error::custom))
+            .transpose()
     }
 }

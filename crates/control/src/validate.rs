@@ -1,13 +1,17 @@
 //! The rules of one specification by itself, beyond what its types say. Rules that need other resources are in `plan`.
 
+mod key;
+mod quotas;
 mod webhook;
+
+pub(crate) use key::key;
 
 use crate::{
     limits,
     parse::{echo, token},
     refusal::Refusal,
     resources::{
-        BusSpec, ConnectionSpec, DeliveryPolicy, EventTypeSpec, Exponential, KeySpec, Rate, RetryPolicy, Route,
+        BusSpec, ConnectionSpec, DeliveryPolicy, EventTypeSpec, Exponential, Rate, RetryPolicy, Route,
         SubscriptionSpec, TopicSpec,
     },
     rules::Rules,
@@ -16,7 +20,8 @@ use crate::{
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 pub(crate) fn bus(spec: &BusSpec) -> Result<(), Refusal> {
-    text("/description", &spec.description)
+    text("/description", &spec.description)?;
+    quotas::of_bus(&spec.quotas)
 }
 
 pub(crate) fn topic(spec: &TopicSpec) -> Result<(), Refusal> {
@@ -126,7 +131,7 @@ fn delivery(policy: &DeliveryPolicy) -> Result<(), Refusal> {
         limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX,
     )?;
     if let Some(rate) = policy.rate {
-        self::rate(rate)?;
+        self::rate("/delivery/rate", rate)?;
     }
     for status in policy.outcomes.keys() {
         if !limits::OUTCOME_STATUSES.contains(status) {
@@ -137,10 +142,10 @@ fn delivery(policy: &DeliveryPolicy) -> Result<(), Refusal> {
     retry(&policy.retry)
 }
 
-fn rate(rate: Rate) -> Result<(), Refusal> {
-    number("/delivery/rate", "rate", rate.count, 1..=limits::RATE_COUNT_MAX)?;
+fn rate(pointer: &str, rate: Rate) -> Result<(), Refusal> {
+    number(pointer, "rate", rate.count, 1..=limits::RATE_COUNT_MAX)?;
     duration(
-        "/delivery/rate",
+        pointer,
         "the period of rate",
         rate.per,
         limits::RATE_PERIOD_MIN..=limits::RATE_PERIOD_MAX,
@@ -202,26 +207,6 @@ fn exponential(waits: &Exponential) -> Result<(), Refusal> {
     match limits::RETRY_JITTER.contains(&waits.jitter) {
         true => Ok(()),
         false => Err(Refusal::invalid(format!("{AT}/jitter"), "jitter is from 0 to 0.5")),
-    }
-}
-
-pub(crate) fn key(spec: &KeySpec) -> Result<(), Refusal> {
-    text("/description", &spec.description)?;
-    count("/scopes", "scopes", spec.scopes.len(), 1..=2)?;
-    let scopes: BTreeSet<_> = spec.scopes.iter().collect();
-    if scopes.len() != spec.scopes.len() {
-        return Err(Refusal::invalid("/scopes", "a scope is named twice"));
-    }
-    if let Some(buses) = &spec.buses {
-        count("/buses", "buses", buses.len(), 1..=limits::BUSES_MAX)?;
-        unique("/buses", "", "bus", buses.iter().map(String::as_str))?;
-    }
-    match &spec.not_after {
-        Some(text) if text.parse::<jiff::Timestamp>().is_err() => Err(Refusal::invalid(
-            "/not_after",
-            "not_after is an RFC 3339 time with its zone, such as 2030-01-31T12:00:00Z",
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -168,6 +168,21 @@ impl Core {
         self.ask(|reply| Request::Change(change, reply)).await
     }
 
+    /// Saves when a key was last used, beside whatever goes on. If it fails, a later use is saved.
+    pub fn save_key_use(&self, key: &str, at: store::Millis) {
+        let inner = Arc::clone(&self.inner);
+        let operation = control::documents::last_use_operation(key, at);
+        tokio::spawn(async move {
+            if let Err(error) = inner
+                .store
+                .apply(control::documents::INSTALLATION, vec![operation])
+                .await
+            {
+                tracing::debug!(%error, "the last use of a key was not saved");
+            }
+        });
+    }
+
     /// What a change would do, without doing it.
     pub async fn dry_run(&self, change: Change) -> Result<control::Effect, Error> {
         Ok(self.preview(change)?.0)

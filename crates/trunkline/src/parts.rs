@@ -74,7 +74,7 @@ pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> 
         return Ok(model);
     };
     if !model.keys.contains_key(token.id().as_str()) {
-        let body = json!({"description": "from the configuration", "scopes": ["manage", "publish"]});
+        let body = json!({"description": "from the configuration", "scopes": ["administer", "audit", "publish"]});
         add_key(store, sealer, &model, &token, body).await?;
         model = bootstrapped(store, sealer).await?;
     }
@@ -108,7 +108,7 @@ pub async fn add_key(
         name: token.id().as_str().to_string(),
         action: Action::CreateKey {
             body,
-            secret_sha256: token.digest(),
+            token: token.clone(),
         },
         precondition: Precondition::Absent,
     };

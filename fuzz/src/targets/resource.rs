@@ -54,7 +54,7 @@ impl Installation {
             let action = match kind {
                 ResourceKind::Key => Action::CreateKey {
                     body,
-                    secret_sha256: [7; 32],
+                    token: token("a", 7),
                 },
                 _ => Action::Put(body),
             };
@@ -63,8 +63,8 @@ impl Installation {
                 .expect("the samples are good");
         }
         let other = Action::CreateKey {
-            body: json!({"scopes": ["manage"]}),
-            secret_sha256: [8; 32],
+            body: json!({"scopes": ["administer"]}),
+            token: token("other", 8),
         };
         let other = change(ResourceKind::Key, "other", other);
         installation.change(&other).expect("a second key is good");
@@ -112,6 +112,11 @@ impl Installation {
         assert_eq!(format!("{:?}", self.model), format!("{:?}", self.loaded()));
         Ok(plan.effect)
     }
+}
+
+fn token(id: &str, byte: u8) -> control::Token {
+    let id = control::names::KeyId::new(id).expect("the id is good");
+    control::Token::from_secret(id, [byte; 32])
 }
 
 fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
@@ -166,7 +171,7 @@ fn bodies() -> [Value; 6] {
             "target": {"mode": "binary"}, "start": "earliest", "enabled": true,
             "delivery": {"ordering": "key", "concurrency": 16, "rate": "100/s", "timeout": "15s",
                 "retry": {"schedule": ["0s", "5s"], "attempts": 12, "age": "24h"}, "outcomes": {"404": "refused"}}}),
-        json!({"scopes": ["manage", "publish"], "description": "the first key"}),
+        json!({"scopes": ["administer", "publish"], "description": "the first key"}),
     ]
 }
 

@@ -1,9 +1,8 @@
 //! Deleting: refused, with the users named, while anything needs it.
 
-use super::{Edit, Effect, Plan, Planning, edit_bus};
+use super::{Edit, Effect, Plan, Planning, edit_bus, key};
 use crate::{
     documents::{INSTALLATION, version_name},
-    keys,
     limits::{DEFAULT_BUS, EVENTS_TOPIC},
     model::Bus,
     refusal::Refusal,
@@ -28,11 +27,11 @@ pub(super) fn plan(planning: &Planning<'_>) -> Result<Plan, Refusal> {
         ResourceKind::EventType => event_type(planning, version),
         ResourceKind::Connection => connection(planning, version),
         ResourceKind::Subscription => subscription(planning),
-        ResourceKind::Key => key(planning, version),
+        ResourceKind::Key => key::delete(planning, version),
     }
 }
 
-fn remove(bus: BusId, kind: Kind, name: &str, version: Revision) -> Operation {
+pub(super) fn remove(bus: BusId, kind: Kind, name: &str, version: Revision) -> Operation {
     Operation::DeleteDocument {
         bus,
         kind,
@@ -182,19 +181,4 @@ fn subscription(planning: &Planning<'_>) -> Result<Plan, Refusal> {
         edit_bus(&owner, move |bus, _| drop(bus.subscriptions.remove(&removed)))(model, revision);
     });
     Ok(planning.carry_out(operations, Effect::SubscriptionDeleted, planning.model.counters, edit))
-}
-
-fn key(planning: &Planning<'_>, version: Revision) -> Result<Plan, Refusal> {
-    let name = planning.name();
-    let mut others = planning.model.keys.values().filter(|key| key.id != name);
-    if !others.any(|key| keys::manages_all(&key.spec, planning.now)) {
-        let detail = format!("key {name:?} is the last that can manage all buses: make another one first");
-        return Err(Refusal::in_use(detail));
-    }
-    let removed = name.to_owned();
-    let edit: Edit = Box::new(move |model, _| {
-        model.keys.remove(&removed);
-    });
-    let operations = vec![remove(INSTALLATION, Kind::Key, name, version)];
-    Ok(planning.carry_out(operations, Effect::Other, planning.model.counters, edit))
 }

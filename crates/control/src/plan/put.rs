@@ -1,13 +1,13 @@
-//! Creating and replacing: buses, topics, event types, keys. Connections and subscriptions have files of their own.
+//! Creating and replacing: buses, topics, event types. Connections, subscriptions and keys have files of their own.
 
-use super::{Edit, Effect, Plan, Planning, connection, edit_bus, envelope, subscription};
+use super::{Edit, Effect, Plan, Planning, connection, edit_bus, envelope, key, subscription};
 use crate::{
     documents::{self, INSTALLATION},
-    keys, limits,
-    model::{Bus, Counters, EventType, Key, Topic},
+    limits,
+    model::{Bus, Counters, EventType, Topic},
     parse::{echo, nearest, parse},
     refusal::Refusal,
-    resources::{BusSpec, EventTypeSpec, KeySpec, ResourceKind, TopicSpec},
+    resources::{BusSpec, EventTypeSpec, ResourceKind, TopicSpec},
     units::format_duration,
     validate,
 };
@@ -24,7 +24,7 @@ pub(super) fn plan(planning: &Planning<'_>, body: Map<String, Value>) -> Result<
         ResourceKind::EventType => event_type(planning, body),
         ResourceKind::Connection => connection::put(planning, body),
         ResourceKind::Subscription => subscription::put(planning, body),
-        ResourceKind::Key => key(planning, body),
+        ResourceKind::Key => key::put(planning, body),
     }
 }
 
@@ -256,83 +256,6 @@ fn event_type(planning: &Planning<'_>, body: Map<String, Value>) -> Result<Plan,
     let edit = edit_bus(&bus.name, move |bus, version| {
         bus.event_types
             .insert(name.clone(), Arc::new(EventType { name, version, spec }));
-    });
-    Ok(planning.carry_out(operations, Effect::Other, planning.model.counters, edit))
-}
-
-fn key(planning: &Planning<'_>, body: Map<String, Value>) -> Result<Plan, Refusal> {
-    let Some(existing) = planning.model.keys.get(planning.name()) else {
-        let detail = format!(
-            "key {:?} does not exist; `key create` makes one and shows its secret once",
-            planning.name()
-        );
-        return Err(Refusal::not_found(detail));
-    };
-    let spec = key_spec(planning, body)?;
-    match existing.spec == spec {
-        true => Ok(planning.unchanged()),
-        false => put_key(
-            planning,
-            Key {
-                spec,
-                ..Key::clone(existing)
-            },
-        ),
-    }
-}
-
-pub(super) fn plan_new_key(
-    planning: &Planning<'_>,
-    body: Map<String, Value>,
-    secret_sha256: [u8; 32],
-) -> Result<Plan, Refusal> {
-    if planning.change.kind != ResourceKind::Key {
-        return Err(Refusal::invalid("/kind", "only a key is made with a secret"));
-    }
-    if let Some(existing) = planning.model.keys.get(planning.name()) {
-        let class = crate::refusal::Class::Precondition;
-        return Err(Refusal::new(
-            "already_exists",
-            class,
-            format!("key {:?} exists already", existing.id),
-        ));
-    }
-    room("keys", planning.model.keys.len(), limits::KEYS_MAX)?;
-    let spec = key_spec(planning, body)?;
-    let (id, created) = (planning.name().to_owned(), planning.now);
-    put_key(
-        planning,
-        Key {
-            id,
-            version: 0,
-            spec,
-            secret_sha256,
-            created,
-        },
-    )
-}
-
-fn key_spec(planning: &Planning<'_>, body: Map<String, Value>) -> Result<KeySpec, Refusal> {
-    let spec: KeySpec = spec(body)?;
-    validate::key(&spec)?;
-    for (index, bus) in spec.buses.iter().flatten().enumerate() {
-        exists(&format!("/buses/{index}"), "bus", bus, &planning.model.buses)?;
-    }
-    Ok(spec)
-}
-
-/// Whatever a key change leaves, one key must be able to manage all buses: otherwise nobody could make another.
-fn put_key(planning: &Planning<'_>, key: Key) -> Result<Plan, Refusal> {
-    let mut others = planning.model.keys.values().filter(|other| other.id != key.id);
-    let manages_all = |spec| keys::manages_all(spec, planning.now);
-    if !manages_all(&key.spec) && !others.any(|other| manages_all(&other.spec)) {
-        let detail = "no key in force could manage all buses then: the first and the last key has scope manage, \
-                      all buses, and has not expired";
-        return Err(Refusal::in_use(detail));
-    }
-    let operations = vec![write(planning, INSTALLATION, documents::key_body(&key))?];
-    let edit: Edit = Box::new(move |model, version| {
-        model.keys.insert(key.id.clone(), Arc::new(Key { version, ..key }));
     });
     Ok(planning.carry_out(operations, Effect::Other, planning.model.counters, edit))
 }

@@ -155,7 +155,7 @@ pub enum Ordering {
 }
 
 /// Attempts per time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// How many.
     pub count: u32,

@@ -485,7 +485,7 @@ fn keys_keep_their_rules() {
             "new",
             Action::CreateKey {
                 body,
-                secret_sha256: [1; 32],
+                token: token("new"),
             },
         )))
     };
@@ -502,8 +502,32 @@ fn keys_keep_their_rules() {
         r#"resource_invalid /buses/0: bus "defualt" does not exist; did you mean "default"?"#
     );
     assert_eq!(
-        create(json!({"scopes": ["manage"], "not_after": "tomorrow"})),
+        create(json!({"scopes": ["administer"], "not_after": "tomorrow"})),
         "resource_invalid /not_after: not_after is an RFC 3339 time with its zone, such as 2030-01-31T12:00:00Z"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["administer"], "buses": ["default"]})),
+        "resource_invalid /scopes: scope administer is for the whole installation: leave buses out, or take scope manage"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["read"], "publish": {"types": ["a"]}})),
+        "resource_invalid /publish: publish narrows the scope publish, which this key does not have"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["publish"], "publish": {"types": []}})),
+        "resource_invalid /publish/types: patterns must not be empty"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["publish"], "publish": {"sources": ["a", "b\u{202e}"]}})),
+        "resource_invalid /publish/sources/1: a pattern is 1 to 512 printable characters, in which * stands for any characters"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["publish"], "quotas": {"bytes": "0B/s"}})),
+        "resource_invalid /quotas/bytes: a rate of bytes is a size from 1 on and a period, such as 10MiB/s, 1GiB/h"
+    );
+    assert_eq!(
+        create(json!({"scopes": ["publish"], "quotas": {"subscriptions": 1}})),
+        "field_unknown /quotas/subscriptions: unknown field \"subscriptions\"; the fields here are events, bytes, connections"
     );
 }
 

@@ -47,8 +47,8 @@ fn the_stored_forms_are_these() {
         .put(ResourceKind::EventType, "order.placed", event_type)
         .unwrap();
     let key = Action::CreateKey {
-        body: json!({"scopes": ["manage"]}),
-        secret_sha256: [0; 32],
+        body: json!({"scopes": ["administer"], "publish": null}),
+        token: token("admin"),
     };
     installation.change(&change(ResourceKind::Key, "admin", key)).unwrap();
     assert_eq!(
@@ -65,7 +65,10 @@ fn the_stored_forms_are_these() {
     );
     assert_eq!(
         stored(&installation, 0, Kind::Key, "admin"),
-        r#"{"format":1,"created":1800000000000,"secret_sha256":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","spec":{"scopes":["manage"]}}"#
+        concat!(
+            r#"{"format":2,"created":1800000000000,"secrets":[{"sha256":"Zmh6rfhivXdsj8GLjp+OIAiXFIVu4jOzkCpZHQ1fKSU=","#,
+            r#""created":1800000000000}],"spec":{"scopes":["administer"]}}"#
+        )
     );
     let mut connection: Value = serde_json::from_str(&stored(&installation, 1, Kind::Connection, "crm")).unwrap();
     let sealed = connection
@@ -101,4 +104,29 @@ fn a_document_of_an_unknown_format_or_without_its_bus_is_told() {
         r#"load Topic "t" of bus 1: its bus is not stored"#
     );
     assert!(told(document(1, b"{")).starts_with(r#"load Topic "t" of bus 1: EOF"#));
+}
+
+/// Keys of format 1 mean what they meant: `manage` for all buses was what `administer` is.
+#[test]
+fn keys_of_the_first_format_are_read() {
+    let load = |spec: &str| {
+        let body = format!(
+            r#"{{"format":1,"created":5,"secret_sha256":"Zmh6rfhivXdsj8GLjp+OIAiXFIVu4jOzkCpZHQ1fKSU=","spec":{spec}}}"#
+        );
+        let document = Document {
+            bus: 0,
+            kind: Kind::Key,
+            name: "old".to_owned(),
+            version: 3,
+            body: body.into(),
+        };
+        let model = Model::load(&[document]).unwrap();
+        let bearer = token("old").expose();
+        assert!(crate::authenticate(&model, &bearer, NOW).is_ok());
+        let scopes = model.keys["old"].spec.scopes.iter();
+        scopes.map(|scope| scope.word()).collect::<Vec<_>>()
+    };
+    assert_eq!(load(r#"{"scopes":["manage","publish"]}"#), ["administer", "publish"]);
+    assert_eq!(load(r#"{"scopes":["publish"]}"#), ["publish"]);
+    assert_eq!(load(r#"{"buses":["default"],"scopes":["manage"]}"#), ["manage"]);
 }

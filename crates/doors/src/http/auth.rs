@@ -29,8 +29,8 @@ impl Peer {
         Ok(control::authenticate(model, token, now())?)
     }
 
-    /// Whether the one who asks may do this on the bus.
-    pub(super) fn permit(self, model: &Model, head: &Parts, scope: Scope, bus: &str) -> Result<(), Problem> {
+    /// The one who asks, if that one may do this on the bus.
+    pub(super) fn permit(self, model: &Model, head: &Parts, scope: Scope, bus: &str) -> Result<Principal, Problem> {
         let in_query = if model.keys.is_empty() || head.headers.contains_key(header::AUTHORIZATION) {
             None
         } else {
@@ -40,7 +40,8 @@ impl Peer {
             Some(token) => control::authenticate(model, &token, now())?,
             None => self.principal(model, head)?,
         };
-        Ok(control::authorize(&principal, bus, scope)?)
+        control::authorize(&principal, bus, scope)?;
+        Ok(principal)
     }
 
     fn keyless(self, head: &Parts) -> Result<(), Problem> {

@@ -42,6 +42,7 @@ impl FromRequestParts<Arc<State>> for Call {
             .copied()
             .ok_or_else(super::auth::unauthenticated)?;
         let principal = peer.principal(&model, head)?;
+        state.note_use(&principal);
         let parameters = RawPathParams::from_request_parts(head, state).await;
         let parameters = parameters.map_err(|_| Problem::new("not_found", "the path is not percent-encoded UTF-8"))?;
         let parameters = parameters
@@ -86,9 +87,9 @@ impl Call {
         self.model.buses.get(name).ok_or_else(unknown)
     }
 
-    /// Whether the caller may manage a bus.
-    pub(super) fn may_manage(&self, bus: &str) -> bool {
-        control::authorize(&self.principal, bus, Scope::Manage).is_ok()
+    /// Whether the caller may do something on a bus: for answers that show only what the caller may see.
+    pub(super) fn may(&self, bus: &str, scope: Scope) -> bool {
+        control::authorize(&self.principal, bus, scope).is_ok()
     }
 
     /// The query: it has no other parameters than the row.

@@ -22,7 +22,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Get,
         "/v1/clock",
         "showClock",
-        Permission::Installation(Scope::Manage),
+        Permission::Installation(Scope::Read),
         |on| routing::on(on, show),
     )
     .summary("Show both clocks and whether there is an alarm")
@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/clock:confirm",
         "confirmClock",
-        Permission::Installation(Scope::Manage),
+        Permission::Installation(Scope::Administer),
         |on| routing::on(on, confirm),
     )
     .summary("Say that the wall clock is right")

@@ -23,7 +23,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Get,
         "/v1/buses/{bus}/dead-letters",
         "listDeadLetters",
-        MANAGE,
+        Permission::Bus(Scope::Read),
         |on| routing::on(on, list),
     )
     .summary("List dead letters")
@@ -40,7 +40,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Get,
         "/v1/buses/{bus}/dead-letters/{id}",
         "showDeadLetter",
-        MANAGE,
+        SUBSCRIBE,
         |on| routing::on(on, one),
     )
     .summary("Show a dead letter with its event")
@@ -50,7 +50,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/buses/{bus}/dead-letters:redrive",
         "redriveDeadLetters",
-        MANAGE,
+        SUBSCRIBE,
         |on| routing::on(on, redrive),
     )
     .summary("Deliver dead letters again")
@@ -61,7 +61,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/buses/{bus}/dead-letters:discard",
         "discardDeadLetters",
-        MANAGE,
+        SUBSCRIBE,
         |on| routing::on(on, discard),
     )
     .summary("Give dead letters up for good")
@@ -70,7 +70,7 @@ pub(super) const ROUTES: &[Route] = &[
     .problems(SELECTION_PROBLEMS),
 ];
 
-const MANAGE: Permission = Permission::Bus(Scope::Manage);
+const SUBSCRIBE: Permission = Permission::Bus(Scope::Subscribe);
 
 /// What is wrong with a selection.
 const SELECTION_PROBLEMS: &[&str] = &[

@@ -163,6 +163,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "It was never accepted, or retention has removed it. The id must be percent-encoded in the path.",
     ),
     entry(
+        "event_not_permitted",
+        403,
+        "The key may not publish this event",
+        "The key is for events of certain types and sources only; `attribute` says which of the two is not among them. Use another key, or change its `publish`.",
+    ),
+    entry(
         "event_specversion_unsupported",
         400,
         "The specversion is not supported",

@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[route(
     Verb::Get,
     PATH,
     "metrics",
-    Permission::Installation(Scope::Manage),
+    Permission::Installation(Scope::Read),
     |on| routing::on(on, show),
 )
 .summary("Metrics as Prometheus text")

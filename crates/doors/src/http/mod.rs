@@ -73,6 +73,17 @@ struct State {
     bodies: Budget,
 }
 
+impl State {
+    /// A key was used: now and then that is saved, beside the request.
+    fn note_use(&self, principal: &control::Principal) {
+        if let Some(key) = principal.key()
+            && let Some(at) = key.used.take_due()
+        {
+            self.core.save_key_use(&key.id, at);
+        }
+    }
+}
+
 impl Door {
     /// A door to the core.
     pub fn new(parts: DoorParts) -> Door {

@@ -43,7 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/buses/{bus}/patterns:test",
         "testFilter",
-        Permission::Bus(Scope::Manage),
+        Permission::Bus(Scope::Subscribe),
         |on| routing::on(on, test),
     )
     .summary("Ask which events a filter matches")
@@ -54,7 +54,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/buses/{bus}/patterns:explain",
         "explainFilter",
-        Permission::Bus(Scope::Manage),
+        Permission::Bus(Scope::Subscribe),
         |on| routing::on(on, explain),
     )
     .summary("Ask why a filter matches or not")
@@ -65,7 +65,7 @@ pub(super) const ROUTES: &[Route] = &[
         Verb::Post,
         "/v1/buses/{bus}/patterns:lint",
         "lintFilter",
-        Permission::Bus(Scope::Manage),
+        Permission::Bus(Scope::Subscribe),
         |on| routing::on(on, lint),
     )
     .summary("Ask what is suspicious about a filter")

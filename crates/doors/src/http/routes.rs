@@ -5,7 +5,7 @@
 //!
 //! ```ignore
 //! pub(super) const ROUTES: &[Route] = &[
-//!     route(Verb::Get, "/v1/clock", "showClock", Permission::Installation(Scope::Manage), |on| routing::on(on, show))
+//!     route(Verb::Get, "/v1/clock", "showClock", Permission::Installation(Scope::Read), |on| routing::on(on, show))
 //!         .summary("Show both clocks")
 //!         .gives(&[in_json(200, "Clock")]),
 //! ];
@@ -262,6 +262,7 @@ pub static GROUPS: &[Group] = &[
     group("publish", "Events on their way in.", cloudevents::ROUTES),
     group("buses", "Tenants.", resources::BUS_ROUTES),
     group("keys", "Who may do what.", resources::KEY_ROUTES),
+    group("keys", "Rotating.", resources::KEY_VERB_ROUTES),
     group("topics", "What holds events, and how long.", resources::TOPIC_ROUTES),
     group(
         "event types",

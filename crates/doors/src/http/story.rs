@@ -20,7 +20,7 @@ pub(super) const ROUTES: &[Route] = &[route(
     Verb::Get,
     "/v1/buses/{bus}/events/{id}",
     "showEvent",
-    Permission::Bus(Scope::Manage),
+    Permission::Bus(Scope::Subscribe),
     |on| routing::on(on, show),
 )
 .summary("Show an event and what became of it")

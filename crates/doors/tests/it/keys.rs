@@ -45,7 +45,7 @@ fn is_allowed(key: &str, permission: Permission) -> bool {
 #[tokio::test]
 async fn every_route_asks_for_its_right() {
     let node = start().await;
-    let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
+    let admin = create(&node, "admin", json!({"scopes": ["publish", "administer"]}), None).await;
     assert_eq!(
         with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status,
         201
@@ -98,7 +98,7 @@ async fn every_route_asks_for_its_right() {
 #[tokio::test]
 async fn a_key_of_another_bus_cannot_tell_what_exists() {
     let node = start().await;
-    let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
+    let admin = create(&node, "admin", json!({"scopes": ["publish", "administer"]}), None).await;
     assert_eq!(
         with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status,
         201
@@ -123,7 +123,7 @@ async fn a_key_of_another_bus_cannot_tell_what_exists() {
 #[tokio::test]
 async fn a_token_is_shown_once_and_may_stand_in_the_query_of_publishing() {
     let node = start().await;
-    let admin = create(&node, "admin", json!({"scopes": ["publish", "manage"]}), None).await;
+    let admin = create(&node, "admin", json!({"scopes": ["publish", "administer"]}), None).await;
     let read = with(&node, "GET", "/v1/keys/admin", Some(&admin), "").await;
     assert!(
         !read.to_string().contains(&admin) && read.json().get("token").is_none(),
@@ -134,7 +134,7 @@ async fn a_token_is_shown_once_and_may_stand_in_the_query_of_publishing() {
         "PUT",
         "/v1/keys/admin",
         Some(&admin),
-        &json!({"scopes": ["manage", "publish"]}).to_string(),
+        &json!({"scopes": ["administer", "publish"]}).to_string(),
     )
     .await;
     assert!(again.status == 200 && again.json().get("token").is_none(), "{again}");
@@ -151,4 +151,74 @@ async fn a_token_is_shown_once_and_may_stand_in_the_query_of_publishing() {
     node.get(&format!("/v1/buses?access_token={admin}"))
         .await
         .problem(401, "unauthenticated");
+}
+
+/// Check 44: the types and sources that a key may publish are held before anything is accepted.
+#[tokio::test]
+async fn check_44_a_key_publishes_only_the_types_and_sources_it_is_for() {
+    let node = start().await;
+    let admin = create(&node, "admin", json!({"scopes": ["publish", "administer"]}), None).await;
+    let limits = json!({"types": ["com.example.*"], "sources": ["/shop/*"]});
+    let shop = create(
+        &node,
+        "shop",
+        json!({"scopes": ["publish"], "publish": limits}),
+        Some(&admin),
+    )
+    .await;
+    let path = "/v1/buses/default/events";
+    let event =
+        |id: &str, source: &str, kind: &str| json!({"specversion": "1.0", "id": id, "source": source, "type": kind});
+    let publish = async |event: serde_json::Value| with(&node, "POST", path, Some(&shop), &event.to_string()).await;
+    assert_eq!(publish(event("1", "/shop/7", "com.example.order")).await.status, 200);
+    for (source, kind, attribute) in [
+        ("/bank", "com.example.order", "source"),
+        ("aws.s3", "com.example.order", "source"),
+        ("/shop/../bank", "com.example.order", "source"),
+        ("/shop/7", "aws.s3", "type"),
+    ] {
+        let problem = publish(event("2", source, kind))
+            .await
+            .problem(403, "event_not_permitted");
+        assert_eq!(problem["attribute"], attribute, "{problem}");
+    }
+    let binary = [
+        "ce-specversion: 1.0",
+        "ce-id: 2",
+        "ce-source: /bank",
+        "ce-type: com.example.order",
+    ];
+    let authorization = format!("authorization: Bearer {shop}");
+    let headers: Vec<&str> = binary.into_iter().chain([authorization.as_str()]).collect();
+    let answer = node.ask("POST", path, &headers, "").await;
+    answer.problem(403, "event_not_permitted");
+    let batch = json!([
+        event("3", "/shop/1", "com.example.a"),
+        event("4", "/bank", "com.example.a"),
+        event("5", "/shop/1", "x")
+    ]);
+    let headers = [
+        "content-type: application/cloudevents-batch+json",
+        authorization.as_str(),
+    ];
+    let refused = node
+        .ask("POST", path, &headers, batch.to_string())
+        .await
+        .problem(403, "batch_refused");
+    let entries = refused["errors"].as_array().expect("a list").iter();
+    let told: Vec<_> = entries
+        .map(|entry| (entry["index"].clone(), entry["attribute"].clone()))
+        .collect();
+    assert_eq!(told, [(json!(1), json!("source")), (json!(2), json!("type"))]);
+    for id in ["2", "3"] {
+        let story = with(&node, "GET", &format!("{path}/{id}"), Some(&admin), "").await;
+        story.problem(404, "event_not_found");
+    }
+    let partial = node
+        .ask("POST", &format!("{path}?partial=true"), &headers, batch.to_string())
+        .await;
+    assert_eq!(
+        (partial.status, partial.json()["events"].as_array().map(Vec::len)),
+        (200, Some(1))
+    );
 }

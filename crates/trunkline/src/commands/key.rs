@@ -1,4 +1,4 @@
-//! `trunkline key`: make, list and delete keys; the first one on the data directory itself, while no server runs.
+//! `trunkline key`: make, rotate, list and delete keys; the first one on the data directory itself, while no server runs.
 
 use crate::{
     client::{Client, segment},
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use store::Store;
 
-/// Make, list and delete keys.
+/// Make, rotate, list and delete keys.
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Make a key and print its token, once.
@@ -29,6 +29,14 @@ pub enum Key {
     },
     /// All keys, without their secrets.
     List,
+    /// Give a key another secret and print it, once; the one before stays good for a while.
+    Rotate {
+        /// Its id.
+        id: String,
+        /// How long the secret before stays good; 0s ends every earlier one at once.
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        overlap: String,
+    },
     /// Delete a key; it stops working at once.
     Delete {
         /// Its id.
@@ -39,7 +47,8 @@ pub enum Key {
 /// Make a key.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// What it may do: publish, manage; repeatable. The first key of an installation needs manage.
+    /// What it may do: publish, read, subscribe, manage, audit, administer; repeatable. The first key of an installation
+    /// needs administer.
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     pub scopes: Vec<String>,
     /// For these buses only; repeatable; absent: all.
@@ -51,6 +60,15 @@ pub struct Create {
     /// What it is for.
     #[arg(long, default_value = "")]
     pub description: String,
+    /// Publish events of these types only; repeatable; `*` stands for any characters.
+    #[arg(long = "publish-type", value_name = "PATTERN")]
+    pub types: Vec<String>,
+    /// Publish events from these sources only; repeatable; `*` stands for any characters.
+    #[arg(long = "publish-source", value_name = "PATTERN")]
+    pub sources: Vec<String>,
+    /// What its secret is for: bearer, aws, eventgrid.
+    #[arg(long, value_name = "KIND", default_value = "bearer")]
+    pub signing: String,
     /// When it expires, RFC 3339; absent: never.
     #[arg(long, value_name = "TIME")]
     pub not_after: Option<String>,
@@ -76,6 +94,16 @@ impl Key {
                 Ok(())
             }
             Key::List => list(&client()?, output).await,
+            Key::Rotate { id, overlap } => {
+                let path = format!("/v1/keys/{}:rotate", segment(&id));
+                let body = json!({"overlap": overlap}).to_string().into_bytes();
+                let mut made = client()?
+                    .send(Method::POST, &path, Some(("application/json", body)))
+                    .await?;
+                made["id"] = json!(id);
+                print_created(output, &made);
+                Ok(())
+            }
             Key::Delete { id } => {
                 client()?
                     .send(Method::DELETE, &format!("/v1/keys/{}", segment(&id)), None)
@@ -92,6 +120,14 @@ impl Create {
         let mut body = json!({"description": self.description, "scopes": self.scopes});
         if !self.buses.is_empty() {
             body["buses"] = json!(self.buses);
+        }
+        for (field, patterns) in [("types", &self.types), ("sources", &self.sources)] {
+            if !patterns.is_empty() {
+                body["publish"][field] = json!(patterns);
+            }
+        }
+        if self.signing != "bearer" {
+            body["signing"] = json!(self.signing);
         }
         if let Some(not_after) = &self.not_after {
             body["not_after"] = json!(not_after);
@@ -140,8 +176,16 @@ fn print_created(output: Output, made: &Value) {
         return output.line(&made.to_string());
     }
     output.line(&format!("id     {}", made["id"].as_str().unwrap_or_default()));
-    output.line(&format!("token  {}", made["token"].as_str().unwrap_or_default()));
-    eprintln!("the token is shown this once; give it with --key or TRUNKLINE_KEY");
+    match made["token"].as_str() {
+        Some(token) => {
+            output.line(&format!("token  {token}"));
+            eprintln!("the token is shown this once; give it with --key or TRUNKLINE_KEY");
+        }
+        None => {
+            output.line(&format!("secret {}", made["secret"].as_str().unwrap_or_default()));
+            eprintln!("the secret is shown this once");
+        }
+    }
 }
 
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
@@ -152,7 +196,7 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         _ => String::new(),
     };
     let rows = items.iter().map(|item| {
-        ["name", "scopes", "buses", "not_after", "description"]
+        ["name", "scopes", "buses", "not_after", "last_used", "description"]
             .iter()
             .map(|field| words(&item[*field]))
             .collect()
@@ -160,7 +204,7 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = rows.collect();
     output.print(
         &Value::from(items.clone()),
-        &["id", "scopes", "buses", "expires", "description"],
+        &["id", "scopes", "buses", "expires", "last used", "description"],
         rows,
     );
     Ok(())

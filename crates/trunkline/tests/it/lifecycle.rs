@@ -124,7 +124,7 @@ async fn from_the_first_key_on_every_request_needs_one() {
     let output = Command::new(BINARY)
         .args(["key", "create", "--data-dir"])
         .arg(directory.path())
-        .args(["--scope", "manage", "--scope", "publish", "--output", "json"])
+        .args(["--scope", "administer", "--scope", "publish", "--output", "json"])
         .output()
         .expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

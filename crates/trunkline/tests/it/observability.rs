@@ -137,7 +137,7 @@ async fn diagnostics_at_their_loudest_hold_no_payload_no_secret_and_no_forged_li
     let made = Command::new(BINARY)
         .args(["key", "create", "--data-dir"])
         .arg(directory.path())
-        .args(["--scope", "manage", "--scope", "publish", "--output", "json"])
+        .args(["--scope", "administer", "--scope", "publish", "--output", "json"])
         .output()
         .expect("the binary runs");
     let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");

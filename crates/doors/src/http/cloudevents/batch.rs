@@ -1,6 +1,6 @@
 //! Batches: all entries or none; with `?partial=true` every entry that can be kept.
 
-use super::{not_published, read_document, receipt, rejected_status, trace};
+use super::{not_published, permitted, read_document, receipt, rejected_status, trace};
 use crate::http::{
     State,
     answer::Answer,
@@ -9,6 +9,7 @@ use crate::http::{
     query::Query,
 };
 use bytes::Bytes;
+use control::Principal;
 use delivery::{Core, PublishError, Published, Rejected};
 use event::{Event, Invalid};
 use http::request::Parts;
@@ -26,6 +27,7 @@ struct Sorted {
 
 pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
     state: &State,
+    publisher: &Principal,
     bus: &str,
     head: Parts,
     body: B,
@@ -33,7 +35,11 @@ pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
     let partial = Query::of(&head.uri)?.flag("partial")?;
     let core = &state.core;
     let (body, _share) = read_document(state, &head, body).await?;
-    let mut sorted = sort(event::json::decode_batch(&body)?, trace::Trace::of(&head.headers));
+    let mut sorted = sort(
+        publisher,
+        event::json::decode_batch(&body)?,
+        trace::Trace::of(&head.headers),
+    );
     drop(body);
     if !sorted.refused.is_empty() && !partial {
         return Err(refused(sorted.refused));
@@ -57,13 +63,14 @@ pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
     Ok(receipt::many(&core.model(), bus, receipts, &sorted.refused))
 }
 
-fn sort(entries: Vec<Result<Event, Invalid>>, trace: Option<trace::Trace>) -> Sorted {
+fn sort(publisher: &Principal, entries: Vec<Result<Event, Invalid>>, trace: Option<trace::Trace>) -> Sorted {
     let mut sorted = Sorted::default();
     for (index, entry) in entries.into_iter().enumerate() {
         let adopted = entry.and_then(|mut event| {
             if let Some(trace) = &trace {
                 trace.adopt(&mut event)?;
             }
+            permitted(publisher, &event)?;
             Ok(event)
         });
         match adopted {

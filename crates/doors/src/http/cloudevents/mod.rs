@@ -17,9 +17,9 @@ use super::{
 };
 use axum::routing;
 use bytes::Bytes;
-use control::resources::Scope;
+use control::{Denied, Principal, resources::Scope};
 use delivery::{Core, PublishError, Rejected};
-use event::{Event, codes, http_binding, limits};
+use event::{Event, Invalid, codes, http_binding, limits};
 use http::request::Parts;
 use std::time::Duration;
 
@@ -76,25 +76,30 @@ async fn not_by_hand() -> Problem {
 /// When a bus has too much in flight, it has room again after about this.
 const RETRY_BUSY: Duration = Duration::from_secs(1);
 
+/// The key is not for events of this type or source.
+const NOT_PERMITTED: &str = "event_not_permitted";
+
 /// Takes the events of one request, or none of them (but see `?partial=true` of batches).
 pub(super) async fn publish<B>(state: &State, bus: &str, head: Parts, body: B, peer: Peer) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let model = state.core.model();
-    peer.permit(&model, &head, Scope::Publish, bus)?;
+    let publisher = peer.permit(&model, &head, Scope::Publish, bus)?;
+    state.note_use(&publisher);
     if !model.buses.contains_key(bus) {
         return Err(unknown_bus(bus));
     }
     match http_binding::mode(&head.headers)? {
-        http_binding::Mode::Binary => binary(state, bus, head, body).await,
-        http_binding::Mode::Structured => structured(state, bus, head, body).await,
-        http_binding::Mode::Batch => batch::publish(state, bus, head, body).await,
+        http_binding::Mode::Binary => binary(state, &publisher, bus, head, body).await,
+        http_binding::Mode::Structured => structured(state, &publisher, bus, head, body).await,
+        http_binding::Mode::Batch => batch::publish(state, &publisher, bus, head, body).await,
     }
 }
 
 async fn binary<B: http_body::Body<Data = Bytes>>(
     state: &State,
+    publisher: &Principal,
     bus: &str,
     mut head: Parts,
     body: B,
@@ -107,11 +112,12 @@ async fn binary<B: http_body::Body<Data = Bytes>>(
     let (body, _share) = read.map_err(|error| error.or_too_large(too_large))?;
     trace::adopt_in_headers(&mut head.headers);
     let event = http_binding::decode_binary(&head.headers, body)?;
-    publish_one(&state.core, bus, event).await
+    publish_one(&state.core, publisher, bus, event).await
 }
 
 async fn structured<B: http_body::Body<Data = Bytes>>(
     state: &State,
+    publisher: &Principal,
     bus: &str,
     head: Parts,
     body: B,
@@ -121,7 +127,7 @@ async fn structured<B: http_body::Body<Data = Bytes>>(
     if let Some(trace) = trace::Trace::of(&head.headers) {
         trace.adopt(&mut event)?;
     }
-    publish_one(&state.core, bus, event).await
+    publish_one(&state.core, publisher, bus, event).await
 }
 
 /// A body in the JSON format, of one event or of many.
@@ -138,7 +144,8 @@ async fn read_document<'a, B: http_body::Body<Data = Bytes>>(
     read.map_err(|error| error.or_too_large(too_large))
 }
 
-async fn publish_one(core: &Core, bus: &str, event: Event) -> Result<Answer, Problem> {
+async fn publish_one(core: &Core, publisher: &Principal, bus: &str, event: Event) -> Result<Answer, Problem> {
+    permitted(publisher, &event)?;
     let id = event.id().to_owned();
     let published = core.publish(bus, vec![event]).await.map_err(|error| match error {
         PublishError::Rejected(rejected) => rejected_one(rejected),
@@ -148,6 +155,26 @@ async fn publish_one(core: &Core, bus: &str, event: Event) -> Result<Answer, Pro
         .first()
         .ok_or_else(|| Problem::new("internal", "the intake gave no answer"))?;
     Ok(receipt::one(&core.model(), bus, &id, published))
+}
+
+/// Whether the publisher's key is for events of this type and source.
+fn permitted(publisher: &Principal, event: &Event) -> Result<(), Invalid> {
+    let denied = publisher.permits(event.event_type(), event.source());
+    denied.map_err(|denied| {
+        let rule = format!(
+            "is none that the key may publish; its publish.{} lists them",
+            plural(denied)
+        );
+        Invalid::new(NOT_PERMITTED, denied.attribute(), rule)
+    })
+}
+
+/// The field of a key that lists the patterns.
+fn plural(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Type => "types",
+        Denied::Source => "sources",
+    }
 }
 
 fn rejected_one(rejected: Vec<Rejected>) -> Problem {

@@ -1,19 +1,19 @@
 //! Creating, replacing and deleting, and what either would do (`?dry_run=true`).
 
-use super::{Target, read};
+use super::{Target, keys, read};
 use crate::http::{call::Call, json, problem::Problem, put_status};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use control::{Action, Change, Difference, Effect, Precondition, Token, names::KeyId, resources::ResourceKind};
+use control::{Action, Change, Difference, Effect, Precondition, Token, resources::ResourceKind};
 use delivery::Changed;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
 /// Members that leave with a resource and mean nothing on the way in.
-const READ_ONLY: [&str; 2] = ["version", "status"];
+const READ_ONLY: [&str; 5] = ["version", "status", "created", "last_used", "secrets"];
 
 /// `PUT`.
 pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Result {
@@ -32,7 +32,7 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
     let changed = call.state.core.change(change).await?;
     let mut value = read::shown(call, &changed.model, &target)?;
     if let Some(token) = token {
-        value["token"] = token.expose().into();
+        keys::show_once(&mut value, &changed.model, &token);
     }
     Ok(json::with_etag(
         json::answer(put_status(changed.created), &value)?,
@@ -51,13 +51,10 @@ fn action(
     if !is_new_key || !matches!(precondition, Precondition::Any | Precondition::Absent) {
         return Ok((Action::Put(body), precondition, None));
     }
-    let token = Token::generate(KeyId::new(target.name)?).map_err(|error| {
-        tracing::error!(%error, "a key's secret could not be made");
-        Problem::new("internal", "the system gave no random bytes")
-    })?;
+    let token = keys::new_token(target.name)?;
     let action = Action::CreateKey {
         body,
-        secret_sha256: token.digest(),
+        token: token.clone(),
     };
     Ok((action, Precondition::Absent, Some(token)))
 }

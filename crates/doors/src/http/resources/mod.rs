@@ -1,6 +1,7 @@
 //! `/v1/buses`, `/v1/keys` and what a bus owns: list, read, create or replace, delete, and dry runs of the latter two.
 
 mod change;
+mod keys;
 mod read;
 mod subscriptions;
 
@@ -92,8 +93,10 @@ macro_rules! rows {
     };
 }
 
+const READ: Permission = Permission::Bus(Scope::Read);
+const SUBSCRIBE: Permission = Permission::Bus(Scope::Subscribe);
 const MANAGE: Permission = Permission::Bus(Scope::Manage);
-const MANAGE_ALL: Permission = Permission::Installation(Scope::Manage);
+const ADMINISTER: Permission = Permission::Installation(Scope::Administer);
 
 /// What is wrong with a resource that is put.
 const PUT_PROBLEMS: &[&str] = &[
@@ -136,13 +139,13 @@ pub(super) const BUS_ROUTES: &[Route] = &rows!(
     "Buses",
     "BusPage",
     Permission::AnyKey,
-    MANAGE,
-    MANAGE_ALL
+    READ,
+    ADMINISTER
 );
 
 /// `/v1/keys`.
 pub(super) const KEY_ROUTES: &[Route] = &rows!(
-    Key, "/v1/keys", "{name}", "Key", "Keys", "KeyPage", MANAGE_ALL, MANAGE_ALL, MANAGE_ALL
+    Key, "/v1/keys", "{name}", "Key", "Keys", "KeyPage", ADMINISTER, ADMINISTER, ADMINISTER
 );
 
 /// `/v1/buses/{bus}/topics`.
@@ -153,8 +156,8 @@ pub(super) const TOPIC_ROUTES: &[Route] = &rows!(
     "Topic",
     "Topics",
     "TopicPage",
-    MANAGE,
-    MANAGE,
+    READ,
+    READ,
     MANAGE
 );
 
@@ -166,8 +169,8 @@ pub(super) const EVENT_TYPE_ROUTES: &[Route] = &rows!(
     "EventType",
     "EventTypes",
     "EventTypePage",
-    MANAGE,
-    MANAGE,
+    READ,
+    READ,
     MANAGE
 );
 
@@ -179,8 +182,8 @@ pub(super) const CONNECTION_ROUTES: &[Route] = &rows!(
     "Connection",
     "Connections",
     "ConnectionPage",
-    MANAGE,
-    MANAGE,
+    READ,
+    READ,
     MANAGE
 );
 
@@ -192,10 +195,13 @@ pub(super) const SUBSCRIPTION_ROUTES: &[Route] = &rows!(
     "Subscription",
     "Subscriptions",
     "SubscriptionPage",
-    MANAGE,
-    MANAGE,
-    MANAGE
+    READ,
+    READ,
+    SUBSCRIBE
 );
+
+/// What else is done to keys.
+pub(super) const KEY_VERB_ROUTES: &[Route] = keys::ROUTES;
 
 /// What else is done to subscriptions.
 pub(super) const SUBSCRIPTION_VERB_ROUTES: &[Route] = subscriptions::ROUTES;

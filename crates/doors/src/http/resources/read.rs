@@ -1,14 +1,17 @@
 //! Lists and single resources, in the form that `apply` takes back, with `version` beside it and, for subscriptions,
 //! `status`; both are ignored on the way in.
 
-use super::{Target, subscriptions};
+use super::{Target, keys, subscriptions};
 use crate::http::{
     call::Call,
     json,
     page::{self, Page},
     problem::Problem,
 };
-use control::{Model, resources::ResourceKind};
+use control::{
+    Model,
+    resources::{ResourceKind, Scope},
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -23,7 +26,7 @@ pub(super) fn list(call: &Call, kind: ResourceKind) -> json::Result {
     };
     let mut names = names_after(&call.model, kind, bus, after.as_deref());
     if kind == ResourceKind::Bus {
-        names.retain(|name| call.may_manage(name));
+        names.retain(|name| call.may(name, Scope::Read));
     }
     let next = (names.len() > limit).then(|| page::cursor(names[limit - 1]));
     names.truncate(limit);
@@ -72,6 +75,11 @@ pub(super) fn shown(call: &Call, model: &Model, target: &Target<'_>) -> Result<V
     let Target { kind, bus, name } = *target;
     let mut value = control::export(model, &call.state.sealer, kind, bus, name)?;
     value["version"] = version(model, target).into();
+    if kind == ResourceKind::Key
+        && let Some(key) = model.keys.get(name)
+    {
+        keys::describe(&mut value, key);
+    }
     if kind == ResourceKind::Subscription
         && let Some(status) = subscriptions::status(call, bus, name)
     {

@@ -65,7 +65,7 @@ pub(super) const ROUTES: &[Route] = &[
 const SUBSCRIPTION: &[Gives] = &[in_json(200, "Subscription")];
 
 const fn verb(path: &'static str, id: &'static str, serve: Serve) -> Route {
-    route(Verb::Post, path, id, Permission::Bus(Scope::Manage), serve)
+    route(Verb::Post, path, id, Permission::Bus(Scope::Subscribe), serve)
         .gives(SUBSCRIPTION)
         .problems(&["resource_not_found", "store_failed", "version_conflict"])
 }
