@@ -1,17 +1,16 @@
-//! Keys: the first one ends the keyless time; scopes and buses are held; no route is open but the probes.
+//! Keys: the first one ends the keyless time; tokens, rotation, what a key may publish. The rights of routes are in
+//! `authorization`.
 
 use crate::harness::{Answer, Node, event, start};
-use control::resources::Scope;
-use doors::http::routes::{self, Permission, Route, Verb};
 use serde_json::json;
 
-async fn create(node: &Node, id: &str, spec: serde_json::Value, token: Option<&str>) -> String {
+pub async fn create(node: &Node, id: &str, spec: serde_json::Value, token: Option<&str>) -> String {
     let answer = with(node, "PUT", &format!("/v1/keys/{id}"), token, &spec.to_string()).await;
     assert_eq!(answer.status, 201, "{answer}");
     answer.json()["token"].as_str().expect("it is shown once").to_owned()
 }
 
-async fn with(node: &Node, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {
+pub async fn with(node: &Node, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {
     let authorization = token.map(|token| format!("authorization: Bearer {token}"));
     let headers: Vec<&str> = authorization
         .iter()
@@ -19,79 +18,6 @@ async fn with(node: &Node, method: &str, path: &str, token: Option<&str>, body: 
         .chain(["content-type: application/cloudevents+json"])
         .collect();
     node.ask(method, path, &headers, body).await
-}
-
-/// An address of a row, of things of which only the bus is there; what would be deleted is not.
-fn address(row: &Route) -> String {
-    let bus = match (row.verb, row.path) {
-        (Verb::Delete, "/v1/buses/{bus}") => "absent",
-        _ => "default",
-    };
-    let mut path = row.path.replace("{bus}", bus);
-    for name in ["{name}", "{id}", "{code}"] {
-        path = path.replace(name, "absent");
-    }
-    path
-}
-
-fn is_allowed(key: &str, permission: Permission) -> bool {
-    match permission {
-        Permission::Open | Permission::AnyKey => true,
-        Permission::Bus(scope) => matches!((key, scope), ("publisher", Scope::Publish) | ("manager", Scope::Manage)),
-        Permission::Installation(_) => false,
-    }
-}
-
-#[tokio::test]
-async fn every_route_asks_for_its_right() {
-    let node = start().await;
-    let admin = create(&node, "admin", json!({"scopes": ["publish", "administer"]}), None).await;
-    assert_eq!(
-        with(&node, "PUT", "/v1/buses/other", Some(&admin), "{}").await.status,
-        201
-    );
-    let keys = [
-        ("publisher", json!({"scopes": ["publish"], "buses": ["default"]})),
-        ("manager", json!({"scopes": ["manage"], "buses": ["default"]})),
-        ("stranger", json!({"scopes": ["publish", "manage"], "buses": ["other"]})),
-        (
-            "expired",
-            json!({"scopes": ["publish", "manage"], "not_after": "2020-01-01T00:00:00Z"}),
-        ),
-    ];
-    let mut tokens = Vec::new();
-    for (id, spec) in keys {
-        tokens.push((id, create(&node, id, spec, Some(&admin)).await));
-    }
-    for row in routes::all() {
-        let (method, path) = (row.verb.method().to_string(), address(row));
-        let ask = async |token: Option<&str>| with(&node, &method, &path, token, "{}").await;
-        if row.permission == Permission::Open {
-            assert!(!matches!(ask(None).await.status, 401 | 403), "{method} {path}");
-            continue;
-        }
-        ask(None).await.problem(401, "unauthenticated");
-        ask(Some("tlk_admin.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
-            .await
-            .problem(401, "key_invalid");
-        ask(Some("nonsense")).await.problem(401, "key_invalid");
-        for (id, token) in &tokens {
-            let answer = ask(Some(token)).await;
-            match (*id, is_allowed(id, row.permission)) {
-                ("expired", _) => drop(answer.problem(401, "key_expired")),
-                (_, true) => assert!(!matches!(answer.status, 401 | 403), "{id} {method} {path}: {answer}"),
-                (_, false) => drop(answer.problem(403, "scope_missing")),
-            }
-        }
-        let answer = ask(Some(&admin)).await;
-        assert!(
-            !matches!(answer.status, 401 | 403) && answer.status < 500,
-            "{method} {path}: {answer}"
-        );
-    }
-    for probe in ["/healthz", "/readyz"] {
-        assert_eq!(with(&node, "GET", probe, None, "").await.status, 200);
-    }
 }
 
 /// Check 38: another tenant's key learns nothing, not even what exists.
@@ -221,4 +147,66 @@ async fn check_44_a_key_publishes_only_the_types_and_sources_it_is_for() {
         (partial.status, partial.json()["events"].as_array().map(Vec::len)),
         (200, Some(1))
     );
+}
+
+#[tokio::test]
+async fn a_rotated_key_has_two_tokens_until_the_overlap_ends() {
+    let node = start().await;
+    let admin = create(&node, "admin", json!({"scopes": ["administer"]}), None).await;
+    let rotate = async |name: &str, token: &str, body: &str| {
+        with(&node, "POST", &format!("/v1/keys/{name}:rotate"), Some(token), body).await
+    };
+    let status = async |token: &str| with(&node, "GET", "/v1/keys/admin", Some(token), "").await;
+    let rotated = rotate("admin", &admin, "{}").await;
+    assert_eq!(rotated.status, 200, "{rotated}");
+    let second = rotated.json()["token"].as_str().expect("shown once").to_owned();
+    let shown = status(&admin).await.json();
+    assert_eq!(shown["secrets"].as_array().map(Vec::len), Some(2), "{shown}");
+    assert!(
+        shown["secrets"][1]["not_after"].is_string() && shown["last_used"].is_string(),
+        "{shown}"
+    );
+    rotate("admin", &second, "{}").await.problem(409, "in_use");
+    for (body, pointer) in [
+        (r#"{"overlap": "soon"}"#, "/overlap"),
+        (r#"{"overlap": "100d"}"#, "/overlap"),
+    ] {
+        let problem = rotate("admin", &second, body).await.problem(422, "resource_invalid");
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    rotate("absent", &second, "{}").await.problem(404, "resource_not_found");
+    let third = rotate("admin", &second, r#"{"overlap": "0s"}"#).await.json();
+    for ended in [&admin, &second] {
+        status(ended).await.problem(401, "key_invalid");
+    }
+    let third = third["token"].as_str().expect("shown once");
+    let again = with(
+        &node,
+        "PUT",
+        "/v1/keys/admin",
+        Some(third),
+        &status(third).await.json().to_string(),
+    )
+    .await;
+    assert_eq!(again.status, 200, "what a GET gives, a PUT takes: {again}");
+}
+
+#[tokio::test]
+async fn a_key_that_signs_shows_a_secret_and_opens_nothing_as_a_bearer() {
+    let node = start().await;
+    let admin = create(&node, "admin", json!({"scopes": ["administer"]}), None).await;
+    for signing in ["aws", "eventgrid"] {
+        let spec = json!({"scopes": ["publish"], "signing": signing}).to_string();
+        let made = with(&node, "PUT", &format!("/v1/keys/{signing}"), Some(&admin), &spec).await;
+        let made = made.json();
+        let secret = made["secret"].as_str().expect("shown once");
+        assert!(secret.len() == 44 && made.get("token").is_none(), "{made}");
+        let token = format!(
+            "tlk_{signing}.{}",
+            secret.trim_end_matches('=').replace('+', "-").replace('/', "_")
+        );
+        with(&node, "GET", "/v1/buses", Some(&token), "")
+            .await
+            .problem(401, "key_invalid");
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     wiring::MASTER_KEY,
 };
 use clap::{Args, Subcommand};
-use control::{Token, names::KeyId, seal::Sealer};
+use control::{Token, names::KeyId, resources::KeySigning, seal::Sealer};
 use http::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -162,7 +162,12 @@ impl Create {
         let token = token(self.id.as_deref().unwrap_or("admin"))?;
         add_key(&store, &sealer, &model, &token, self.body()).await?;
         store.shutdown().await.map_err(failed)?;
-        Ok(json!({"id": token.id().as_str(), "token": token.expose()}))
+        let (member, shown) = match self.signing.as_str() {
+            "aws" => ("secret", token.expose_for(KeySigning::Aws)),
+            "eventgrid" => ("secret", token.expose_for(KeySigning::EventGrid)),
+            _ => ("token", token.expose()),
+        };
+        Ok(json!({"id": token.id().as_str(), member: shown}))
     }
 }
 
