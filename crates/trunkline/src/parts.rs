@@ -81,6 +81,13 @@ pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> 
     Ok(model)
 }
 
+/// Says in the log when the last key that can administer is about to end, or has.
+pub fn warn_of_last_key(model: &Model) {
+    if let Some(warning) = control::keys::expiry::administration_warning(model, now()) {
+        tracing::warn!("{warning}");
+    }
+}
+
 /// The model, after what a new store needs was written.
 pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, Failure> {
     let model = Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)?;

@@ -6,7 +6,7 @@ use crate::{
     exit::Failure,
     parts::{
         connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store, sealer,
-        server_settings,
+        server_settings, warn_of_last_key,
     },
     serve::refuse_exposure,
 };
@@ -50,6 +50,7 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
     let store: Arc<dyn Store> = Arc::new(open_store(&directory)?);
     let model = load_model(store.as_ref(), &sealer, config).await?;
     refuse_exposure(config, !model.keys.is_empty())?;
+    warn_of_last_key(&model);
     let journal: Arc<dyn Journal> = Arc::new(open_journal(config, &directory, &model)?);
     let attempts =
         AttemptHistory::open(&directory.path().join(ATTEMPTS), AttemptSettings::default()).map_err(failed)?;
