@@ -104,6 +104,16 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 /// The longest time for an attempt: it bounds what one silent endpoint holds.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// Events in one request at most: what a receiver may be expected to answer for one by one.
+pub const BATCH_EVENTS_MAX: u32 = 1_000;
+/// The longest time that an event waits for others.
+pub const BATCH_WINDOW_MAX: Duration = Duration::from_secs(300);
+/// The least that a batch may be bounded to, in bytes.
+pub const BATCH_BYTES_MIN: u64 = 1 << 10;
+/// Bytes of a batch where the subscription does not say: what every common server takes.
+pub const BATCH_BYTES_DEFAULT: u64 = 1 << 20;
+/// Bytes of a batch at most: each request in flight holds as many.
+pub const BATCH_BYTES_MAX: u64 = 16 << 20;
 
 /// Waits of a schedule.
 pub const RETRY_SCHEDULE_MAX: usize = 50;

@@ -237,6 +237,21 @@ pub mod optional_bytes {
     }
 }
 
+/// A size, for `#[serde(with)]`; a number of bytes reads too.
+pub mod bytes {
+    use super::*;
+
+    /// Writes the canonical text or a number.
+    pub fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        optional_bytes::serialize(&Some(*bytes), serializer)
+    }
+
+    /// Reads the text or a number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        Size::deserialize(deserializer).map(|size| size.0)
+    }
+}
+
 struct Size(u64);
 
 impl<'de> Deserialize<'de> for Size {

@@ -12,7 +12,7 @@ use crate::{
     refusal::Refusal,
     resources::{
         BusSpec, ConnectionSpec, DeliveryPolicy, EventTypeSpec, Exponential, Rate, RetryPolicy, Route,
-        SubscriptionSpec, TopicSpec,
+        SubscriptionSpec, TargetMode, TopicSpec,
     },
     rules::Rules,
     units::format_duration,
@@ -114,7 +114,39 @@ pub(crate) fn subscription(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     if let Some(types) = &spec.types {
         count("/types", "types", types.len(), 1..=limits::SUBSCRIPTION_TYPES_MAX)?;
     }
+    batch(spec)?;
     delivery(&spec.delivery)
+}
+
+fn batch(spec: &SubscriptionSpec) -> Result<(), Refusal> {
+    const AT: &str = "/delivery/batch";
+    let batch = &spec.delivery.batch;
+    number(
+        &format!("{AT}/events"),
+        "events",
+        batch.events,
+        1..=limits::BATCH_EVENTS_MAX,
+    )?;
+    duration(
+        &format!("{AT}/window"),
+        "window",
+        batch.window,
+        Duration::ZERO..=limits::BATCH_WINDOW_MAX,
+    )?;
+    if !(limits::BATCH_BYTES_MIN..=limits::BATCH_BYTES_MAX).contains(&batch.bytes) {
+        return Err(Refusal::invalid(format!("{AT}/bytes"), "bytes is from 1KiB to 16MiB"));
+    }
+    if batch.events > 1 && !matches!(spec.target.mode, TargetMode::Batched | TargetMode::Data) {
+        let detail = "several events go into a request only with target.mode batched or data";
+        return Err(Refusal::invalid(format!("{AT}/events"), detail));
+    }
+    match batch.events == 1 && !batch.window.is_zero() {
+        true => Err(Refusal::invalid(
+            format!("{AT}/window"),
+            "one event waits for no others: a window needs events of more than 1",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn delivery(policy: &DeliveryPolicy) -> Result<(), Refusal> {

@@ -7,23 +7,102 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 /// A future that the contract hands out.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One attempt's worth of work, borrowed from the lane.
-#[derive(Clone, Debug)]
-pub struct Attempt<'a> {
+/// One event of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
     /// The event.
     pub event: &'a EventView<'a>,
     /// `webhook-id`: the same on every retry, redrive and restart.
     pub message_id: &'a str,
+    /// Which attempt of this event it is, from 1.
+    pub number: u32,
+}
+
+/// One request's worth of work, borrowed from the lane.
+#[derive(Clone, Debug)]
+pub struct Attempt<'a> {
+    /// The events: at least one, at most as many as [`Destination::limits`] says, with `ordering: key` no two of one key.
+    pub members: &'a [Member<'a>],
     /// The subscription's name.
     pub subscription: &'a str,
-    /// From 1.
-    pub number: u32,
     /// Wall time of this attempt, seconds since the epoch (for signatures).
     pub now: i64,
     /// For the whole attempt, to the head of the answer.
     pub timeout: Duration,
     /// Set on a replay: its name.
     pub replay: Option<&'a str>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcomes {
+    /// One outcome for the first `sent` members, at least one. The others did not fit into the request: they go into a later
+    /// one, and this was no attempt of theirs.
+    Whole {
+        /// How many members the request held.
+        sent: usize,
+        /// What became of all of them.
+        outcome: Outcome,
+    },
+    /// An outcome for each member that the request held, from the first on, at least one. The others did not fit.
+    Each(Vec<Outcome>),
+    /// Nothing was sent: the endpoint takes no request yet (a rate that was agreed on). No attempt of anybody.
+    NotNow {
+        /// How long to wait.
+        after: Duration,
+    },
+}
+
+impl Outcomes {
+    /// One outcome for all members.
+    pub fn all(attempt: &Attempt<'_>, outcome: Outcome) -> Self {
+        Self::Whole {
+            sent: attempt.members.len(),
+            outcome,
+        }
+    }
+
+    /// How many members were sent.
+    pub fn sent(&self) -> usize {
+        match self {
+            Self::Whole { sent, .. } => *sent,
+            Self::Each(outcomes) => outcomes.len(),
+            Self::NotNow { .. } => 0,
+        }
+    }
+
+    /// The first one that is not delivered.
+    pub fn first_failed(&self) -> Option<&Outcome> {
+        let each = (0..self.sent()).filter_map(|index| self.of(index));
+        each.into_iter().find(|outcome| outcome.verdict != Verdict::Delivered)
+    }
+
+    /// What became of a member that was sent.
+    pub fn of(&self, index: usize) -> Option<&Outcome> {
+        match self {
+            Self::Whole { sent, outcome } => (index < *sent).then_some(outcome),
+            Self::Each(outcomes) => outcomes.get(index),
+            Self::NotNow { .. } => None,
+        }
+    }
+}
+
+/// What one request to a provider may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Events.
+    pub events: usize,
+    /// Bytes of their records. The lane measures what the journal holds; what the provider counts, the destination measures
+    /// when it writes the request, and leaves out what does not fit.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// One event in a request, of any size.
+    pub const ONE: Self = Self {
+        events: 1,
+        bytes: usize::MAX,
+    };
 }
 
 /// What became of an attempt.
@@ -59,11 +138,17 @@ pub enum Verdict {
 
 /// A provider's side of a subscription.
 ///
-/// An implementation MUST resolve within the attempt's timeout plus a small constant, MUST return an outcome for every
-/// attempt (never panic on an answer), MUST bound what it reads, and MUST NOT retry, queue or log payloads by itself.
+/// An implementation MUST resolve within the attempt's timeout plus a small constant, MUST say of every member that it sent
+/// what became of it (never panic on an answer), MUST send the first member unless it answers [`Outcomes::NotNow`], MUST send
+/// members in their order and leave out only the last ones, MUST bound what it reads, and MUST NOT retry, queue or log payloads
+/// by itself. Where the provider's answer does not tell the members apart, it MUST say so with [`Outcomes::Whole`]: the lane
+/// then looks for the one that is refused.
 pub trait Destination: Send + Sync + 'static {
-    /// Makes one attempt.
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome>;
+    /// What one request holds at most; a subscription may ask for less. It does not change while the destination lives.
+    fn limits(&self) -> Limits;
+
+    /// Makes one request.
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes>;
 }
 
 /// Makes the destination of a subscription from its connection (secrets opened); passed in by the wiring, because this crate

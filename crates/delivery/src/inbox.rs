@@ -355,7 +355,7 @@ impl Inbox {
             Limit::One | Limit::Nothing => {}
         }
         (shared.state, shared.reason) = lane.state();
-        let due = lane.has_due_work();
+        let due = lane.has_due_work(now);
         if !due || !shared.has_due_work {
             shared.moved = now;
         }

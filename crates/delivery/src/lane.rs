@@ -12,13 +12,15 @@
 
 mod attempting;
 mod feeding;
+mod gathering;
 mod loading;
 mod parking;
+mod ready;
 mod shown;
 mod steps;
 mod writing;
 
-pub use steps::{Action, Config, Effects, Fed, Input, Limit, Restored, Start};
+pub use steps::{Action, Config, Due, Effects, Fed, Input, Limit, Restored, Start};
 pub use writing::{gone_name, gone_subscription};
 
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
     rate::Bucket,
     window::Window,
 };
+use ready::Ready;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -59,10 +62,15 @@ pub struct Lane {
     bucket: Bucket,
     rate_at: Option<Millis>,
     keys: Keys<Pending>,
-    ready: VecDeque<Pending>,
+    ready: Ready,
     ready_parked: VecDeque<Pending>,
     waiting: BTreeMap<(Millis, u64), Pending>,
-    in_flight: HashMap<u64, Pending>,
+    /// Requests under way.
+    in_flight: HashMap<u64, Vec<Pending>>,
+    /// Deliveries in them.
+    flying: usize,
+    /// The endpoint takes no request before.
+    held_until: Option<Millis>,
     /// The order by key came or went: attempts from before end first.
     reordering: bool,
     token: u64,
@@ -114,10 +122,12 @@ impl Lane {
             breaker: Breaker::default(),
             rate_at: None,
             keys,
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             ready_parked: VecDeque::new(),
             waiting: BTreeMap::new(),
             in_flight: HashMap::new(),
+            flying: 0,
+            held_until: None,
             reordering: false,
             token: 0,
             loaded: HashSet::new(),
@@ -147,12 +157,12 @@ impl Lane {
     /// Takes one input; adds what is to be done to `actions`. `random` is drawn from, the time does not go back.
     pub fn step(&mut self, input: Input, now: Millis, random: &mut Random, actions: &mut Vec<Action>) {
         match input {
-            Input::Feed(fed) => self.feed(fed),
+            Input::Feed(fed) => self.feed(fed, now),
             Input::Finished {
                 token,
                 started,
-                outcome,
-            } => self.finished(token, started, outcome, now, random),
+                outcomes,
+            } => self.finished(token, started, &outcomes, now, random),
             Input::Written(result) => self.written(result, now),
             Input::Loaded { limit, rows } => self.rows_loaded(limit, rows, now),
             Input::HeadLoaded(key, row) => self.head_loaded(key, row, now),
@@ -197,6 +207,7 @@ impl Lane {
         }
         let reorders = config.policy.ordering != self.config.policy.ordering;
         self.config = config;
+        self.held_until = None;
         if matches!(self.halt, Some(Halt::Gone | Halt::Misconfigured(_))) {
             self.halt = None;
         }
@@ -232,7 +243,7 @@ impl Lane {
 
     fn publish_gauges(&self) {
         let counters = &self.counters;
-        counters.in_flight.store(self.in_flight.len() as u64, Relaxed);
+        counters.in_flight.store(self.flying as u64, Relaxed);
         counters.parked_now.store(self.holdings.parked, Relaxed);
         counters.parked_bytes_now.store(self.holdings.parked_bytes, Relaxed);
         counters.dead_now.store(self.holdings.dead, Relaxed);

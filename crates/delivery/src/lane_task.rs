@@ -6,7 +6,7 @@ mod attempt;
 pub use attempt::event_hash;
 
 use crate::{
-    Verdict,
+    Outcomes,
     clock::{Clock, Random, sleep_until},
     inbox::Inbox,
     lane::{Action, Config, Input, Lane, Start},
@@ -205,33 +205,17 @@ impl LaneTask {
 
     fn finished(&mut self, first: Option<Finished>) {
         let mut next = first;
-        for _ in 0..FINISHED_MAX {
-            let Some(Finished {
-                token,
-                started,
-                outcome,
-            }) = next
-            else {
+        for taken in 1.. {
+            let Some(finished) = next else { break };
+            self.note(Input::Finished {
+                token: finished.token,
+                started: finished.started,
+                outcomes: finished.outcomes,
+            });
+            if taken > FINISHED_MAX {
                 break;
-            };
-            self.note(Input::Finished {
-                token,
-                started,
-                outcome,
-            });
+            }
             next = self.attempts.try_join_next().and_then(Result::ok);
-        }
-        if let Some(Finished {
-            token,
-            started,
-            outcome,
-        }) = next
-        {
-            self.note(Input::Finished {
-                token,
-                started,
-                outcome,
-            });
         }
         self.inbox.moved(self.clock.now());
         self.publish();
@@ -262,8 +246,8 @@ impl LaneTask {
 
     /// A step whose effects are published later.
     fn note(&mut self, input: Input) {
-        if let Input::Finished { outcome, .. } = &input
-            && outcome.verdict != Verdict::Delivered
+        if let Input::Finished { outcomes, .. } = &input
+            && let Some(outcome) = outcomes.first_failed()
         {
             self.failure.clone_from(&outcome.reason);
         }
@@ -320,27 +304,28 @@ impl LaneTask {
     }
 
     fn attempt(&mut self, start: Start) {
-        let (token, started, clock) = (start.token, self.clock.now(), self.clock);
+        let (token, sent) = (start.token, start.dues.len());
+        let (started, clock) = (self.clock.now(), self.clock);
         let (target, history) = (self.target.clone(), Arc::clone(&self.history));
         let (tracer, bus) = (self.tracer.clone(), self.bus);
+        let failed = move |reason, detail| Finished {
+            token,
+            started,
+            outcomes: Outcomes::Whole {
+                sent,
+                outcome: failure(RETRY, reason, detail),
+            },
+        };
         // Whatever happens in there, its slot is given back.
         let made = AssertUnwindSafe(async move {
             match target {
                 Some(target) => attempt(target, start, history, clock, Tracing { tracer, bus }).await,
-                None => Finished {
-                    token,
-                    started,
-                    outcome: failure(RETRY, "misconfigured", "the destination cannot be made"),
-                },
+                None => failed("misconfigured", "the destination cannot be made"),
             }
         });
-        self.attempts.spawn(made.catch_unwind().map(move |finished| {
-            finished.unwrap_or_else(|_| Finished {
-                token,
-                started,
-                outcome: failure(RETRY, "internal", "the attempt failed"),
-            })
-        }));
+        let caught = made.catch_unwind();
+        self.attempts
+            .spawn(caught.map(move |finished| finished.unwrap_or_else(|_| failed("internal", "the attempt failed"))));
     }
 
     fn apply(&mut self, operations: Vec<Operation>) {

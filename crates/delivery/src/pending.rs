@@ -44,6 +44,10 @@ pub struct Pending {
     pub edits: u32,
     /// Where it comes from.
     pub origin: Origin,
+    /// When it came in, if it may wait for others to share a request with; else 0.
+    pub since: Millis,
+    /// With how many others it may share a request: fewer with each time that one failed as a whole.
+    pub together: usize,
 }
 
 impl Pending {
@@ -64,6 +68,8 @@ impl Pending {
             order,
             edits: row.edits,
             origin: Origin::Parked { due: row.due },
+            since: 0,
+            together: usize::MAX,
         }
     }
 
@@ -114,6 +120,13 @@ impl Pending {
             appended: self.appended,
             age_from_first_attempt: self.age_from_first_attempt,
         }
+    }
+
+    /// How many deliveries a request with it may hold, of at most so many. Each attempt behind it halves them: whatever makes
+    /// requests fail is alone before it has cost the others much.
+    pub fn together(&self, events: usize) -> usize {
+        let halved = events.checked_shr(self.attempts).unwrap_or(0);
+        halved.min(self.together).max(1)
     }
 
     /// Its bytes, as the bounds count them.

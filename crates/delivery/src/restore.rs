@@ -1,6 +1,7 @@
 //! From documents and rows to running lanes: what a start and a new subscription share. It saves nothing.
 
 use crate::{
+    Limits,
     clock::Random,
     inbox::Inbox,
     inner::Inner,
@@ -119,19 +120,27 @@ pub fn rules(model: &Model, bus: &Bus, subscription: &Subscription, boundaries: 
     }
 }
 
-/// What a lane goes by.
-pub fn config(inner: &Inner, subscription: &Subscription) -> Config {
+/// What a lane goes by, and where it delivers to, or why nowhere.
+pub fn made(inner: &Inner, bus: &Bus, subscription: &Subscription) -> (Box<Config>, Result<Arc<Target>, String>) {
+    let target = target(inner, bus, subscription);
+    let limits = target
+        .as_ref()
+        .map_or(Limits::ONE, |target| target.destination.limits());
+    (Box::new(config(inner, subscription, limits)), target)
+}
+
+fn config(inner: &Inner, subscription: &Subscription, limits: Limits) -> Config {
     Config {
         subscription: subscription.id,
         created: subscription.created,
         enabled: subscription.spec.enabled,
         policy: subscription.spec.delivery.clone(),
+        limits,
         bounds: inner.settings.lane,
     }
 }
 
-/// Where a lane delivers to, or why nowhere.
-pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
+fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
     let name = &subscription.spec.connection;
     let connection = bus
         .connections
@@ -182,8 +191,9 @@ pub async fn lane(
         inner.room.clone(),
         Arc::clone(&inner.unsaved),
     ));
+    let (config, target) = made(inner, bus, subscription);
     let lane = Lane::new(
-        config(inner, subscription),
+        Config::clone(&config),
         restored,
         Arc::clone(&inbox.counters),
         inner.settings.clock.now(),
@@ -193,8 +203,8 @@ pub async fn lane(
         bus: bus.id,
         lane,
         inbox,
-        config: Box::new(config(inner, subscription)),
-        target: target(inner, bus, subscription),
+        config,
+        target,
         store: Arc::clone(&inner.store),
         history: Arc::clone(&inner.attempts),
         reporter: inner.reporter.clone(),

@@ -65,6 +65,13 @@ pub fn webhook_id(bus: &str, source: &str, id: &str, subscription: &str, edits: 
     }
 }
 
+/// `webhook-id` of a request that holds several events: `batch_` and 32 hex digits, the first 16 bytes of SHA-256 over their own
+/// ids in order, each preceded by its u32 big-endian length. The same for the same events.
+pub fn batch_id<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    let ids: Vec<&str> = ids.into_iter().collect();
+    format!("batch_{:032x}", u128::from_be_bytes(hash_of_parts(&ids)))
+}
+
 fn hash_of_parts(parts: &[&str]) -> [u8; 16] {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -354,12 +354,38 @@ impl<'a> Deserialize<'a> for Name<'a> {
 /// Appends an event in the JSON format. Data that does not keep what its form says (a Kafka client wrote it) goes out as
 /// Base64 rather than break the message.
 pub fn encode_structured(event: &EventView<'_>, out: &mut Vec<u8>) {
+    encode(event, None, out);
+}
+
+/// The same with one extension more, a string, that stands instead of one that the event may have under that name.
+pub fn encode_structured_with(event: &EventView<'_>, name: &str, value: &str, out: &mut Vec<u8>) {
+    encode(event, Some((name, value)), out);
+}
+
+/// Appends the data as one JSON value: JSON as it is, text as a string, anything else as a string of Base64, none as `null`.
+pub fn encode_data(event: &EventView<'_>, out: &mut Vec<u8>) {
+    let Some(bytes) = event.data() else {
+        return out.extend_from_slice(b"null");
+    };
+    match (event.data_form(), std::str::from_utf8(bytes)) {
+        (DataForm::Json, _) if check(bytes).is_ok() => out.extend_from_slice(bytes),
+        (DataForm::Text, Ok(text)) => put_string(out, text),
+        _ => put_string(out, &BASE64.encode(bytes)),
+    }
+}
+
+fn encode(event: &EventView<'_>, added: Option<(&str, &str)>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (name, value) in event.core_attributes() {
         put_name(out, name);
         put_string(out, value);
     }
-    for extension in event.extensions() {
+    if let Some((name, value)) = added {
+        put_name(out, name);
+        put_string(out, value);
+    }
+    let is_added = |name: &str| added.is_some_and(|(added, _)| added == name);
+    for extension in event.extensions().iter().filter(|extension| !is_added(extension.name)) {
         put_name(out, extension.name);
         match extension.kind {
             AttributeKind::String => put_string(out, extension.value),

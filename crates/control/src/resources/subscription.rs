@@ -118,7 +118,9 @@ pub enum TargetMode {
     Binary,
     /// CloudEvents structured JSON.
     Structured,
-    /// The data alone, with its content type.
+    /// A CloudEvents JSON batch, also for one event.
+    Batched,
+    /// The data alone, with its content type; of several events a JSON array of their data.
     Data,
 }
 
@@ -128,9 +130,9 @@ pub enum TargetMode {
 pub struct DeliveryPolicy {
     /// Per-key order, or none.
     pub ordering: Ordering,
-    /// Deliveries in flight, 1 to 1,000.
+    /// Requests in flight, 1 to 1,000.
     pub concurrency: u32,
-    /// Attempts started per second; absent: unlimited. Reads and writes as `100/s`, `30/m`.
+    /// Requests started per second; absent: unlimited. Reads and writes as `100/s`, `30/m`.
     #[serde(with = "crate::units::optional_rate", skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// For an attempt in all, to the answer's head: 100 ms to 5 m.
@@ -138,9 +140,42 @@ pub struct DeliveryPolicy {
     pub timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How many events go into a request; absent: each by itself.
+    #[serde(skip_serializing_if = "Batch::is_default")]
+    pub batch: Batch,
     /// Overrides of what a status means: `delivered`, `refused`, `retry`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub outcomes: BTreeMap<u16, OutcomeOverride>,
+}
+
+/// What goes into one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batch {
+    /// Events at most, 1 to 1,000.
+    pub events: u32,
+    /// How long an event may wait for others, at most 5 m.
+    #[serde(with = "crate::units::duration")]
+    pub window: Duration,
+    /// Bytes at most, 1 KiB to 16 MiB; one event goes whatever its size.
+    #[serde(with = "crate::units::bytes")]
+    pub bytes: u64,
+}
+
+impl Batch {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            events: 1,
+            window: Duration::ZERO,
+            bytes: limits::BATCH_BYTES_DEFAULT,
+        }
+    }
 }
 
 /// Whether deliveries keep the order of their key.
@@ -189,6 +224,7 @@ impl Default for DeliveryPolicy {
             rate: None,
             timeout: limits::TIMEOUT_DEFAULT,
             retry: RetryPolicy::default(),
+            batch: Batch::default(),
             outcomes: BTreeMap::new(),
         }
     }

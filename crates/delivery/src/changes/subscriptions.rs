@@ -6,7 +6,7 @@ use crate::{
     lane_handle::Command,
     matching::stored,
     positions::{Cursor, Mode, Saved},
-    restore::{Remembered, boundary_body, boundary_name, config, partitions_read, rules, target},
+    restore::{Remembered, boundary_body, boundary_name, made, partitions_read, rules},
     router::{Message, Place},
 };
 use control::{Bus, Change, Model, Plan, Subscription, resources::Start};
@@ -165,8 +165,8 @@ impl Changes {
 
     fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
         if let Some(lane) = self.inner.lane(subscription.id) {
-            let config = Box::new(config(&self.inner, subscription));
-            lane.send(Command::Configure(config, target(&self.inner, bus, subscription)));
+            let (config, target) = made(&self.inner, bus, subscription);
+            lane.send(Command::Configure(config, target));
         }
         Ok(())
     }
@@ -182,8 +182,8 @@ impl Changes {
             .filter(|subscription| subscription.spec.connection == change.name);
         for subscription in concerned {
             if let Some(lane) = self.inner.lane(subscription.id) {
-                let config = Box::new(config(&self.inner, subscription));
-                lane.send(Command::Configure(config, target(&self.inner, bus, subscription)));
+                let (config, target) = made(&self.inner, bus, subscription);
+                lane.send(Command::Configure(config, target));
             }
         }
     }

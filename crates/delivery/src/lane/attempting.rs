@@ -1,39 +1,46 @@
 //! Starting attempts, and what their outcomes mean.
 
-use super::{Action, Halt, Lane, Start};
+use super::{Action, Due, Halt, Lane, Start};
 use crate::{
-    Outcome, Verdict,
-    backoff::{Next, next_attempt},
+    Outcome, Outcomes, Verdict,
+    backoff::{Next, RETRY_AFTER_MAX, millis, next_attempt},
     breaker::{State, Turn},
     clock::Random,
-    pending::Pending,
+    pending::{Origin, Pending},
     settings::{MEMORY_WAIT_MAX, PARKED_PAGE},
 };
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use store::Millis;
 
-/// Where the next attempt comes from.
-enum Source {
-    Waiting,
-    Parked,
-    Ready,
+/// What the deliveries of a request that ended have in common.
+struct Ended {
+    started: Millis,
+    now: Millis,
+    was_probe: bool,
+    /// Between 0 and 1, for the wait of those that failed.
+    draw: f64,
+}
+
+/// Whether several deliveries were refused and nobody said which.
+fn is_refused_together(outcomes: &Outcomes) -> bool {
+    matches!(outcomes, Outcomes::Whole { sent, outcome } if *sent > 1 && outcome.verdict == Verdict::Refused)
 }
 
 impl Lane {
     /// Does everything that can be done now.
     pub(super) fn pump(&mut self, now: Millis) {
         self.breaker.tick(now);
-        self.rate_at = None;
+        self.rate_at = self.held_until.filter(|until| now < *until);
         self.reordering &= !self.in_flight.is_empty();
-        while self.may_attempt_parked() && self.has_slot() {
+        while self.rate_at.is_none() && self.may_attempt_parked() && self.has_slot() {
             let Some(source) = self.source(now) else { break };
-            if let Err(at) = self.bucket.take(now) {
-                self.rate_at = Some(at);
-                break;
-            }
-            if let Some(pending) = self.take(source) {
-                self.start(pending);
+            match self.bucket.take(now) {
+                Ok(()) => {
+                    let gathered = self.gather(source, now);
+                    self.start(gathered);
+                }
+                Err(at) => self.rate_at = Some(at),
             }
         }
         self.load_parked(now);
@@ -61,71 +68,138 @@ impl Lane {
         }
     }
 
-    /// Retries first, because they hold the position; then parked and new ones in turn.
-    fn source(&self, now: Millis) -> Option<Source> {
-        let waited = self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now);
-        let parked_turn = self.token.is_multiple_of(2) || self.ready.is_empty();
-        match (waited, self.ready_parked.is_empty(), self.ready.is_empty()) {
-            (true, ..) => Some(Source::Waiting),
-            (_, false, _) if parked_turn => Some(Source::Parked),
-            (_, _, false) => Some(Source::Ready),
-            (_, false, true) => Some(Source::Parked),
-            (_, true, true) => None,
-        }
-    }
-
-    fn take(&mut self, source: Source) -> Option<Pending> {
-        match source {
-            Source::Waiting => self.waiting.pop_first().map(|(_, pending)| pending),
-            Source::Parked => self.ready_parked.pop_front(),
-            Source::Ready => self.ready.pop_front(),
-        }
-    }
-
-    fn start(&mut self, pending: Pending) {
+    fn start(&mut self, gathered: Vec<Pending>) {
         self.token += 1;
-        self.actions.push(Action::Attempt(Start {
-            token: self.token,
+        let due = |pending: &Pending| Due {
             key: pending.key,
             record: pending.record.clone(),
             appended: pending.appended,
             number: pending.attempts.saturating_add(1),
             edits: pending.edits,
             version: pending.version,
+        };
+        self.actions.push(Action::Attempt(Start {
+            token: self.token,
+            dues: gathered.iter().map(due).collect(),
         }));
+        self.flying += gathered.len();
+        self.in_flight.insert(self.token, gathered);
+    }
+
+    pub(super) fn finished(
+        &mut self,
+        token: u64,
+        started: Millis,
+        outcomes: &Outcomes,
+        now: Millis,
+        random: &mut Random,
+    ) {
+        let Some(mut gathered) = self.in_flight.remove(&token) else {
+            return;
+        };
+        self.flying -= gathered.len();
+        for pending in gathered
+            .iter_mut()
+            .filter(|pending| self.reordering && pending.order.is_none())
+        {
+            pending.order = self.order_of(pending.key.partition, &pending.record);
+        }
+        if let Outcomes::NotNow { after } = outcomes {
+            self.held_until = Some(now.saturating_add(millis((*after).min(RETRY_AFTER_MAX))));
+        }
+        let unsent = gathered.split_off(outcomes.sent().min(gathered.len()));
+        let was_probe = self.breaker.state() == State::HalfOpen;
+        let turn = self.judge(outcomes, now, random);
+        self.put_back(unsent, now);
+        if is_refused_together(outcomes) {
+            return self.put_back_in_halves(gathered, now);
+        }
+        let ended = Ended {
+            started,
+            now,
+            was_probe,
+            // One for all: what failed together comes back together, if it waits as long.
+            draw: if turn.is_some() { random.unit() } else { 0.0 },
+        };
+        let together = match outcomes {
+            Outcomes::Whole { sent, .. } if *sent > 1 => (sent / 2).max(1),
+            _ => usize::MAX,
+        };
+        for (index, mut pending) in gathered.into_iter().enumerate() {
+            pending.together = pending.together.min(together);
+            let outcome = outcomes.of(index).expect("there is one for each that was sent");
+            self.ended(pending, outcome, &ended);
+        }
+        if turn == Some(Turn::Opened) {
+            self.return_all();
+        }
+    }
+
+    /// Tells the breaker of a request, once, and says what that changed if the request failed. Where the endpoint took some of
+    /// the events, or refused them, it is well.
+    fn judge(&mut self, outcomes: &Outcomes, now: Millis, random: &mut Random) -> Option<Turn> {
+        let verdicts = (0..outcomes.sent()).filter_map(|index| Some(outcomes.of(index)?.verdict));
+        let (mut answered, mut failed) = (false, None);
+        for verdict in verdicts {
+            match verdict {
+                Verdict::Delivered | Verdict::Refused => answered = true,
+                Verdict::Retry { after } => failed = failed.max(Some(after)),
+                Verdict::Gone => {}
+            }
+        }
+        if answered {
+            self.breaker.succeeded();
+        }
+        match failed {
+            Some(_) if answered => Some(Turn::Stays),
+            Some(after) => Some(self.breaker.failed(after, now, random.unit())),
+            None => None,
+        }
+    }
+
+    /// They were not tried, and go again as soon as may be.
+    fn put_back(&mut self, unsent: Vec<Pending>, now: Millis) {
+        for pending in unsent.into_iter().rev() {
+            match pending.origin {
+                _ if !self.accepts() => self.let_go(pending),
+                Origin::Parked { .. } => self.ready_parked.push_front(pending),
+                Origin::Journal if pending.attempts == 0 => self.ready.push_front(pending),
+                Origin::Journal => {
+                    self.token += 1;
+                    self.waiting.insert((now, self.token), pending);
+                }
+            }
+        }
+    }
+
+    /// A refusal of several does not say which of them it means: each half goes by itself, at once, until the one that is meant
+    /// stands alone. That was no attempt of theirs.
+    fn put_back_in_halves(&mut self, mut refused: Vec<Pending>, now: Millis) {
+        let half = refused.len().div_ceil(2);
+        for pending in &mut refused {
+            (pending.together, pending.since) = (half, 0);
+        }
+        self.put_back(refused, now);
+    }
+
+    fn ended(&mut self, mut pending: Pending, outcome: &Outcome, ended: &Ended) {
         self.counters.attempts.fetch_add(1, Relaxed);
         if pending.attempts > 0 {
             self.counters.retried.fetch_add(1, Relaxed);
         }
-        self.in_flight.insert(self.token, pending);
-    }
-
-    pub(super) fn finished(&mut self, token: u64, started: Millis, outcome: Outcome, now: Millis, random: &mut Random) {
-        let Some(mut pending) = self.in_flight.remove(&token) else {
-            return;
-        };
-        if self.reordering && pending.order.is_none() {
-            pending.order = self.order_of(pending.key.partition, &pending.record);
-        }
         pending.attempts = pending.attempts.saturating_add(1);
-        pending.first_attempt.get_or_insert(started);
+        pending.first_attempt.get_or_insert(ended.started);
         if outcome.verdict != Verdict::Delivered {
             self.counters.failed.fetch_add(1, Relaxed);
         }
         match outcome.verdict {
-            Verdict::Delivered => {
-                self.breaker.succeeded();
-                self.delivered(pending);
-            }
-            Verdict::Refused => {
-                self.breaker.succeeded();
-                self.bury(pending, &outcome.reason, &outcome.detail, now);
-            }
+            Verdict::Delivered => self.delivered(pending),
+            Verdict::Refused => self.bury(pending, &outcome.reason, &outcome.detail, ended.now),
             Verdict::Gone => {
-                self.keep_for_later(pending, &outcome.reason, now);
+                self.keep_for_later(pending, &outcome.reason, ended.now);
                 self.halt(Halt::Gone);
             }
-            Verdict::Retry { after } => self.failed(pending, &outcome, after, now, random),
+            Verdict::Retry { after } => self.failed(pending, outcome, after, ended),
         }
     }
 
@@ -149,26 +223,13 @@ impl Lane {
         }
     }
 
-    fn failed(
-        &mut self,
-        pending: Pending,
-        outcome: &Outcome,
-        after: Option<Duration>,
-        now: Millis,
-        random: &mut Random,
-    ) {
-        let was_probe = self.breaker.state() == State::HalfOpen;
-        let turn = self.breaker.failed(after, now, random.unit());
-        match next_attempt(
-            &self.config.policy.retry,
-            pending.progress(now),
-            after,
-            now,
-            random.unit(),
-        ) {
+    fn failed(&mut self, pending: Pending, outcome: &Outcome, after: Option<Duration>, ended: &Ended) {
+        let now = ended.now;
+        let progress = pending.progress(now);
+        match next_attempt(&self.config.policy.retry, progress, after, now, ended.draw) {
             Next::AttemptsExhausted => self.give_up_on(pending, outcome, "attempts are used up", now),
             Next::TooOld => self.give_up_on(pending, outcome, "it would be too old", now),
-            Next::Again { due, .. } if was_probe => self.park(pending, due, &outcome.reason),
+            Next::Again { due, .. } if ended.was_probe => self.park(pending, due, &outcome.reason),
             // Read again, it takes its place in the order that is kept now.
             Next::Again { .. } if self.breaker.state() != State::Closed || self.reordering => {
                 self.keep_for_later(pending, &outcome.reason, now);
@@ -179,9 +240,6 @@ impl Lane {
                 self.token += 1;
             }
             Next::Again { due, .. } => self.park(pending, due, &outcome.reason),
-        }
-        if turn == Turn::Opened {
-            self.return_all();
         }
     }
 

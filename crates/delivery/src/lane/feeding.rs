@@ -9,10 +9,10 @@ use crate::{
 use bytes::Bytes;
 use control::resources::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
-use store::{DeliveryKey, Partition};
+use store::{DeliveryKey, Millis, Partition};
 
 impl Lane {
-    pub(super) fn feed(&mut self, fed: Vec<Fed>) {
+    pub(super) fn feed(&mut self, fed: Vec<Fed>, now: Millis) {
         for record in fed {
             self.effects.touched.insert(record.partition);
             let window = self.windows.entry(record.partition).or_default();
@@ -31,7 +31,7 @@ impl Lane {
                     continue;
                 }
             };
-            let pending = self.pending(record, tried);
+            let pending = self.pending(record, tried, now);
             // Taking one in may have closed the lane for the next.
             match self.accepts() {
                 true => self.enter(pending),
@@ -40,7 +40,7 @@ impl Lane {
         }
     }
 
-    fn pending(&self, fed: Fed, tried: Tried) -> Pending {
+    fn pending(&self, fed: Fed, tried: Tried, now: Millis) -> Pending {
         let key = DeliveryKey {
             subscription: self.config.subscription,
             partition: fed.partition,
@@ -59,6 +59,8 @@ impl Lane {
             order,
             edits: 0,
             origin: Origin::Journal,
+            since: if tried.attempts == 0 { now } else { 0 },
+            together: usize::MAX,
         }
     }
 
@@ -127,7 +129,7 @@ impl Lane {
     /// Everything in memory that is not in flight goes back.
     pub(super) fn return_all(&mut self) {
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        let ready = std::mem::take(&mut self.ready).into_iter();
+        let ready = self.ready.take().into_iter();
         let parked = std::mem::take(&mut self.ready_parked).into_iter();
         let leaders: Vec<_> = waiting.chain(ready).chain(parked).collect();
         for pending in leaders {

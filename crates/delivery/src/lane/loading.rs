@@ -113,7 +113,7 @@ impl Lane {
     /// A parked delivery does not take its turn: what waits in memory goes on.
     fn pass_on(&mut self, order: Option<OrderKey>) {
         let next = order.and_then(|order| self.keys.pass(order));
-        self.ready.extend(next);
+        next.into_iter().for_each(|next| self.ready.push_front(next));
     }
 
     /// Whether its time has come; one that lies further off than anybody can have meant was written by a clock that was ahead.

@@ -83,7 +83,8 @@ impl Lane {
         });
     }
 
-    fn let_go(&mut self, pending: Pending) {
+    /// Back to where it is kept, and those of its key that wait behind it.
+    pub(super) fn let_go(&mut self, pending: Pending) {
         if let Some(order) = pending.order {
             self.keys
                 .stop(order)

@@ -33,6 +33,7 @@ impl Lane {
                             .map(|((due, _), _)| *due)
                             .filter(|_| self.has_slot()),
                     );
+                    earlier(self.ripe_at().filter(|_| self.has_slot()));
                     earlier(self.load_deadline());
                 }
             }
@@ -113,9 +114,9 @@ impl Lane {
 
     /// Whether it has something to do that does not wait for its endpoint: if that makes no progress, the lane is stuck, or
     /// the store is out of reach.
-    pub fn has_due_work(&self) -> bool {
+    pub fn has_due_work(&self, now: Millis) -> bool {
         let may_start = self.may_attempt_parked() && self.has_slot() && self.rate_at.is_none();
-        let waits = !self.ready.is_empty() || !self.ready_parked.is_empty();
+        let waits = self.is_ripe(now) || !self.ready_parked.is_empty();
         (may_start && waits) || self.has_writes()
     }
 

@@ -1,7 +1,7 @@
 //! What goes into a lane's decisions and what comes out. Plain data.
 
 use crate::{
-    Outcome,
+    Limits, Outcomes,
     settings::LaneBounds,
     window::{Released, Window},
 };
@@ -21,6 +21,8 @@ pub struct Config {
     pub enabled: bool,
     /// How it delivers.
     pub policy: DeliveryPolicy,
+    /// What its destination takes in one request.
+    pub limits: Limits,
     /// Its bounds.
     pub bounds: LaneBounds,
 }
@@ -45,14 +47,14 @@ pub struct Fed {
 pub enum Input {
     /// Matched records.
     Feed(Vec<Fed>),
-    /// An attempt ended.
+    /// A request ended.
     Finished {
         /// Which, from [`Action::Attempt`].
         token: u64,
         /// When it began.
         started: Millis,
         /// How it ended.
-        outcome: Outcome,
+        outcomes: Outcomes,
     },
     /// The last [`Action::Apply`] ended.
     Written(Result<(), store::Error>),
@@ -100,7 +102,7 @@ pub enum Input {
 /// What a lane wants done. Each of the store's actions is answered by its input before the next one of its kind is asked.
 #[derive(Debug)]
 pub enum Action {
-    /// Make an attempt.
+    /// Make a request.
     Attempt(Start),
     /// One transaction.
     Apply(Vec<Operation>),
@@ -113,11 +115,18 @@ pub enum Action {
     LoadHead(DeliveryKey),
 }
 
-/// An attempt to make.
+/// A request to make.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// To be given back with the outcome.
+    /// To be given back with the outcomes.
     pub token: u64,
+    /// What it is to hold.
+    pub dues: Vec<Due>,
+}
+
+/// One delivery of a request.
+#[derive(Clone, Debug)]
+pub struct Due {
     /// Which delivery.
     pub key: DeliveryKey,
     /// The record.

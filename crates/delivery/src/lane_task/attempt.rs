@@ -1,10 +1,10 @@
-//! One attempt: asks the destination, within its time, and records what became of it. What that means for the delivery is the
-//! lane's business.
+//! One request: asks the destination, within its time, and records for each event what became of it. What that means for the
+//! deliveries is the lane's business.
 
 use crate::{
-    Attempt, Outcome, Verdict,
+    Attempt, Member, Outcome, Outcomes, Verdict,
     clock::Clock,
-    lane::Start,
+    lane::{Due, Start},
     lane_handle::Target,
     trace::{self, Context, Tracer},
 };
@@ -25,14 +25,14 @@ const TIMEOUT_SLACK: Duration = Duration::from_secs(5);
 /// About the endpoint, which said nothing of when to come back.
 pub const RETRY: Verdict = Verdict::Retry { after: None };
 
-/// An attempt that ended.
+/// A request that ended.
 pub struct Finished {
     /// Which, from the lane.
     pub token: u64,
     /// When it began.
     pub started: Millis,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcomes: Outcomes,
 }
 
 /// Where an attempt's span goes, and whose it is.
@@ -52,25 +52,32 @@ struct Traced {
 }
 
 impl Traced {
-    fn new(tracing: &Tracing, start: &Start, event: &EventView<'_>) -> Option<Self> {
+    fn new(tracing: &Tracing, due: &Due, event: &EventView<'_>) -> Option<Self> {
         let context = tracing.tracer.context(tracing.bus, event)?;
         let begun = SystemTime::now();
-        let id = context.attempt_id(start.key.subscription, start.number, begun);
+        let id = context.attempt_id(due.key.subscription, due.number, begun);
         Some(Self { context, id, begun })
     }
 
-    fn end(self, tracing: &Tracing, target: &Target, start: &Start, event: &EventView<'_>, outcome: &Outcome) {
+    fn end(self, tracing: &Tracing, target: &Target, due: &Due, event: &EventView<'_>, outcome: &Outcome) {
         let mut span = self.context.attempt(self.id, self.begun, outcome);
         span.attributes.extend(trace::describing(&target.bus, event));
         span.attributes
             .push(("trunkline.subscription", target.subscription.as_str().into()));
         span.attributes
-            .push(("trunkline.attempt", u64::from(start.number).into()));
+            .push(("trunkline.attempt", u64::from(due.number).into()));
         tracing.tracer.record(span);
     }
 }
 
-/// Makes one attempt and records it.
+/// A delivery of a request, read.
+struct Read<'a> {
+    number: u32,
+    event: EventView<'a>,
+    message_id: String,
+}
+
+/// Makes one request and records what it was for each event.
 pub async fn attempt(
     target: Arc<Target>,
     start: Start,
@@ -80,67 +87,114 @@ pub async fn attempt(
 ) -> Finished {
     let started = clock.now();
     let begun = Instant::now();
-    let (token, record) = (start.token, EncodedRecord::from_bytes(start.record.clone()));
-    let view = record
-        .as_ref()
-        .map(|record| record.view(start.key.offset, start.appended));
-    let event = view.and_then(|view| EventView::from_record(view.headers(), view.value));
-    let Some(event) = event else {
+    let records: Vec<_> = start
+        .dues
+        .iter()
+        .map(|due| EncodedRecord::from_bytes(due.record.clone()))
+        .collect();
+    let read: Vec<Option<Read<'_>>> = start
+        .dues
+        .iter()
+        .zip(&records)
+        .map(|(due, record)| read(&target, due, record.as_ref()?))
+        .collect();
+    let mut traced = traced(&tracing, &start.dues, &read);
+    let readable = read.iter().take_while(|read| read.is_some()).count();
+    let outcomes = match readable {
         // Only what the router took for an event gets here; a row that is none any more cannot become one.
-        return Finished {
-            token,
-            started,
-            outcome: failure(Verdict::Refused, "not_an_event", "the record is no event"),
-        };
+        0 => Outcomes::Each(vec![failure(
+            Verdict::Refused,
+            "not_an_event",
+            "the record is no event",
+        )]),
+        _ => ask(&target, &read[..readable], clock).await,
     };
-    let traced = Traced::new(&tracing, &start, &event);
-    let outcome = ask(&target, &start, &event, clock).await;
-    if let Some(traced) = traced {
-        traced.end(&tracing, &target, &start, &event, &outcome);
+    let micros = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
+    for (index, due) in start.dues.iter().enumerate() {
+        if let Some(outcome) = outcomes.of(index) {
+            let event = read[index].as_ref().map(|read| &read.event);
+            if let (Some(event), Some(Some(traced))) = (event, traced.get_mut(index).map(Option::take)) {
+                traced.end(&tracing, &target, due, event, outcome);
+            }
+            history.record(recorded(due, event, outcome, started, micros));
+        }
     }
-    history.record(store::Attempt {
-        event_hash: event_hash(event.source(), event.id()),
-        subscription: start.key.subscription,
-        partition: start.key.partition,
-        offset: start.key.offset,
-        attempt: start.number,
-        started,
-        duration_micros: u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX),
-        outcome: attempt_outcome(outcome.verdict),
-        status: outcome.status,
-        version: start.version,
-        reason: reason_text(&outcome),
-        answer: outcome.answer.clone(),
-    });
     Finished {
-        token,
+        token: start.token,
         started,
-        outcome,
+        outcomes,
     }
 }
 
-async fn ask(target: &Target, start: &Start, event: &EventView<'_>, clock: Clock) -> Outcome {
-    let message_id = identity::webhook_id(
-        &target.bus,
-        event.source(),
-        event.id(),
-        &target.subscription,
-        start.edits,
-    );
-    let attempt = Attempt {
+fn read<'a>(target: &Target, due: &'a Due, record: &'a EncodedRecord) -> Option<Read<'a>> {
+    let view = record.view(due.key.offset, due.appended);
+    let event = EventView::from_record(view.headers(), view.value)?;
+    let message_id = identity::webhook_id(&target.bus, event.source(), event.id(), &target.subscription, due.edits);
+    Some(Read {
+        number: due.number,
         event,
-        message_id: &message_id,
+        message_id,
+    })
+}
+
+/// A span for each event, where somebody takes them.
+fn traced(tracing: &Tracing, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Option<Traced>> {
+    let pairs = dues.iter().zip(read);
+    pairs
+        .map(|(due, read)| Traced::new(tracing, due, &read.as_ref()?.event))
+        .collect()
+}
+
+/// Asks the destination, and holds it to its contract: something is said of at least the first event, and of no more than there
+/// are.
+async fn ask(target: &Target, read: &[Option<Read<'_>>], clock: Clock) -> Outcomes {
+    let members: Vec<Member<'_>> = read
+        .iter()
+        .flatten()
+        .map(|read| Member {
+            event: &read.event,
+            message_id: &read.message_id,
+            number: read.number,
+        })
+        .collect();
+    let attempt = Attempt {
+        members: &members,
         subscription: &target.subscription,
-        number: start.number,
         now: clock.wall().div_euclid(1_000),
         timeout: target.timeout,
         replay: None,
     };
-    let made = AssertUnwindSafe(async { target.destination.attempt(attempt).await }).catch_unwind();
+    let all = |reason, detail| Outcomes::all(&attempt, failure(RETRY, reason, detail));
+    let made = AssertUnwindSafe(async { target.destination.attempt(attempt.clone()).await }).catch_unwind();
     match timeout(target.timeout + TIMEOUT_SLACK, made).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => failure(RETRY, "internal", "the destination failed"),
-        Err(_) => failure(RETRY, "timeout", "the destination did not end the attempt in time"),
+        Ok(Ok(Outcomes::NotNow { after })) => Outcomes::NotNow { after },
+        Ok(Ok(outcomes)) if (1..=members.len()).contains(&outcomes.sent()) => outcomes,
+        Ok(Ok(_) | Err(_)) => all("internal", "the destination failed"),
+        Err(_) => all("timeout", "the destination did not end the attempt in time"),
+    }
+}
+
+/// One event's line in the history.
+fn recorded(
+    due: &Due,
+    event: Option<&EventView<'_>>,
+    outcome: &Outcome,
+    started: Millis,
+    duration_micros: u32,
+) -> store::Attempt {
+    store::Attempt {
+        event_hash: event.map_or(0, |event| event_hash(event.source(), event.id())),
+        subscription: due.key.subscription,
+        partition: due.key.partition,
+        offset: due.key.offset,
+        attempt: due.number,
+        started,
+        duration_micros,
+        outcome: attempt_outcome(outcome.verdict),
+        status: outcome.status,
+        version: due.version,
+        reason: reason_text(outcome),
+        answer: outcome.answer.clone(),
     }
 }
 

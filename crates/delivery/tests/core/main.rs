@@ -4,6 +4,7 @@
 
 mod support;
 
+mod batching;
 mod changing;
 mod delivering;
 mod faults;

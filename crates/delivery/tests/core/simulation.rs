@@ -112,6 +112,12 @@ impl Simulation {
         let ordered = json!({"topics": ["orders"], "delivery": {"retry": retry, "ordering": "key", "concurrency": 8}});
         world.subscribe("ordered", ordered).await;
         world.subscribe("whole", json!({"delivery": {"retry": retry}})).await;
+        world
+            .subscribe("batched", batched(json!({"events": 8, "window": "2s"})))
+            .await;
+        let in_order = json!({"retry": retry, "ordering": "key", "batch": {"events": 5}});
+        let in_order = json!({"topics": ["orders"], "target": {"mode": "batched"}, "delivery": in_order});
+        world.subscribe("batched-in-order", in_order).await;
         Self {
             world,
             dice: Dice(seed),
@@ -134,15 +140,27 @@ impl Simulation {
             // These may meet a failure of the store; then nothing has changed.
             10 => drop(self.world.core.redrive("default", DeadSelection::default()).await),
             11 => self.edit().await,
+            16 => self.change_manners().await,
             12 => self.resume().await,
             13..=15 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
             _ => self.publish().await,
         }
     }
 
+    /// The endpoint speaks of each event or of the whole request; it takes few or many at once; the batch is another one.
+    async fn change_manners(&mut self) {
+        let endpoint = &self.world.endpoint;
+        endpoint.says_each.store(self.dice.roll(2) == 0, Relaxed);
+        endpoint.fits.store(1 + self.dice.roll(8) as usize, Relaxed);
+        let batch = json!({"events": 1 + self.dice.roll(20), "bytes": 1_024 + self.dice.roll(4_096)});
+        self.world
+            .try_put(ResourceKind::Subscription, "batched", subscription(batched(batch)))
+            .await;
+    }
+
     /// Whatever 410 or a bound has stopped goes on.
     async fn resume(&self) {
-        for name in ["plain", "ordered", "whole"] {
+        for name in SUBSCRIPTIONS {
             self.world.core.resume("default", name).await.unwrap();
         }
     }
@@ -193,7 +211,7 @@ impl Simulation {
                     .await;
             }
         }
-        let expected = self.published.len() * 3;
+        let expected = self.published.len() * SUBSCRIPTIONS.len();
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_secs(30)).await;
             self.resume().await;
@@ -208,7 +226,7 @@ impl Simulation {
             }
         }
         let delivered = self.world.endpoint.delivered();
-        for name in ["plain", "ordered", "whole"] {
+        for name in SUBSCRIPTIONS {
             let missing = self
                 .published
                 .iter()
@@ -244,16 +262,16 @@ impl Simulation {
     }
 
     /// First deliveries of a key come in order, but for what was refused on the way.
-    fn check_order(&self) {
+    fn check_order(&self, subscription: &str) {
         let received = self.world.endpoint.received();
         let refused: BTreeSet<_> = received
             .iter()
-            .filter(|received| received.subscription == "ordered" && received.verdict == Verdict::Refused)
+            .filter(|received| received.subscription == subscription && received.verdict == Verdict::Refused)
             .map(|received| received.id.clone())
             .collect();
         let mut last: BTreeMap<u64, usize> = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for id in self.world.endpoint.delivered_ids("ordered") {
+        for id in self.world.endpoint.delivered_ids(subscription) {
             if refused.contains(&id) || !seen.insert(id.clone()) {
                 continue;
             }
@@ -268,6 +286,13 @@ impl Simulation {
     }
 }
 
+const SUBSCRIPTIONS: [&str; 5] = ["plain", "ordered", "whole", "batched", "batched-in-order"];
+
+fn batched(batch: serde_json::Value) -> serde_json::Value {
+    let delivery = json!({"retry": retry(), "concurrency": 3, "batch": batch});
+    json!({"topics": ["orders"], "target": {"mode": "batched"}, "delivery": delivery})
+}
+
 fn retry() -> serde_json::Value {
     json!({"schedule": ["0s", "1s", "2s", "15s", "30s"], "age": "24h"})
 }
@@ -280,7 +305,8 @@ async fn simulate(seed: u64, steps: u32) {
     }
     simulation.peace().await;
     simulation.check_counts();
-    simulation.check_order();
+    simulation.check_order("ordered");
+    simulation.check_order("batched-in-order");
     simulation.world.core.shutdown(Duration::from_secs(1)).await;
 }
 

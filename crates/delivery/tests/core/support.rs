@@ -7,7 +7,9 @@ use control::{
     resources::ResourceKind,
     seal::{MasterKey, Sealer},
 };
-use delivery::{Attempt, BoxFuture, Clock, Core, Destination, Outcome, Parts, Published, Settings, Verdict};
+use delivery::{
+    Attempt, BoxFuture, Clock, Core, Destination, Limits, Outcome, Outcomes, Parts, Published, Settings, Verdict,
+};
 use event::Event;
 use journal::{Memory as Journal, MemorySettings, PartitionId, TopicId};
 use serde_json::{Value, json};
@@ -30,6 +32,9 @@ pub struct Received {
     pub id: String,
     pub message_id: String,
     pub number: u32,
+    /// Which request it was in, and how many there were in that.
+    pub request: usize,
+    pub together: usize,
     pub at: i64,
     pub verdict: Verdict,
 }
@@ -65,6 +70,11 @@ pub struct Endpoint {
     clock: Clock,
     counted: Arc<AtomicUsize>,
     counts_only: Arc<AtomicBool>,
+    requests: Arc<AtomicUsize>,
+    /// Whether it says what became of each event, or of the whole request what became of its first one.
+    pub says_each: Arc<AtomicBool>,
+    /// Events that it takes out of a request at most.
+    pub fits: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
@@ -110,28 +120,58 @@ impl Endpoint {
 }
 
 impl Destination for Endpoint {
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome> {
-        if self.counts_only.load(Relaxed) {
-            self.counted.fetch_add(1, Relaxed);
-            return Box::pin(std::future::ready(outcome(Verdict::Delivered)));
+    fn limits(&self) -> Limits {
+        Limits {
+            events: 100,
+            bytes: 1 << 20,
         }
-        let mut received = Received {
-            subscription: attempt.subscription.to_owned(),
-            id: attempt.event.id().to_owned(),
-            message_id: attempt.message_id.to_owned(),
-            number: attempt.number,
-            at: self.clock.now(),
-            verdict: Verdict::Delivered,
+    }
+
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes> {
+        if self.counts_only.load(Relaxed) {
+            self.counted.fetch_add(attempt.members.len(), Relaxed);
+            return Box::pin(std::future::ready(Outcomes::all(&attempt, outcome(Verdict::Delivered))));
+        }
+        let request = self.requests.fetch_add(1, Relaxed);
+        let sent = attempt.members.len().min(self.fits.load(Relaxed));
+        let mut received: Vec<_> = attempt.members[..sent]
+            .iter()
+            .map(|member| Received {
+                subscription: attempt.subscription.to_owned(),
+                id: member.event.id().to_owned(),
+                message_id: member.message_id.to_owned(),
+                number: member.number,
+                request,
+                together: sent,
+                at: self.clock.now(),
+                verdict: Verdict::Delivered,
+            })
+            .collect();
+        let replies: Vec<_> = received.iter().map(|one| (self.script.lock().unwrap())(one)).collect();
+        let says_each = self.says_each.load(Relaxed);
+        for (one, reply) in received.iter_mut().zip(&replies) {
+            one.verdict = if says_each { reply.verdict } else { whole(&replies) };
+        }
+        let outcomes = match says_each {
+            true => Outcomes::Each(replies.iter().map(|reply| outcome(reply.verdict)).collect()),
+            false => Outcomes::Whole {
+                sent,
+                outcome: outcome(whole(&replies)),
+            },
         };
-        let reply = (self.script.lock().unwrap())(&received);
-        received.verdict = reply.verdict;
         Box::pin(async move {
-            tokio::time::sleep(reply.delay).await;
+            tokio::time::sleep(replies[0].delay).await;
             // The endpoint has done its part when it answers, whether or not anybody hears it.
-            self.received.lock().unwrap().push(received);
-            outcome(reply.verdict)
+            self.received.lock().unwrap().extend(received);
+            outcomes
         })
     }
+}
+
+/// Of a request, the first thing that went wrong with any of its events.
+fn whole(replies: &[Reply]) -> Verdict {
+    let failed = replies.iter().find(|reply| reply.verdict != Verdict::Delivered);
+    failed.map_or(Verdict::Delivered, |reply| reply.verdict)
 }
 
 fn outcome(verdict: Verdict) -> Outcome {
@@ -185,6 +225,9 @@ impl World {
             clock,
             counted: Arc::default(),
             counts_only: Arc::default(),
+            requests: Arc::default(),
+            says_each: Arc::new(AtomicBool::new(true)),
+            fits: Arc::new(AtomicUsize::new(usize::MAX)),
         };
         let store = Store::new();
         let directory = tempfile::tempdir().unwrap();

@@ -1,10 +1,17 @@
-//! One attempt: send, and say what the answer means.
+//! One request: send, and say what the answer means.
 
-use super::{config::Prepared, outcome, wire};
+use super::{
+    config::Prepared,
+    outcome,
+    results::{self, RESULTS_BYTES_MAX, Said},
+    wire::{self, Written},
+};
 use bytes::Bytes;
-use connector::{Client, Head, SendError, Timeouts};
+use connector::{BodyEnd, Client, Head, SendError, Timeouts};
 use control::resources::{SubscriptionSpec, WebhookConfig};
-use delivery::{Attempt, BoxFuture, Destination, Outcome, Verdict};
+use delivery::{Attempt, BoxFuture, Destination, Limits, Member, Outcome, Outcomes, Verdict};
+use event::media_type;
+use http::{HeaderMap, StatusCode, header};
 use std::time::Duration;
 
 /// Kept of a failed answer, for whoever looks for the reason.
@@ -25,43 +32,117 @@ impl Webhook {
         Ok(Webhook { client, prepared })
     }
 
-    async fn try_once(&self, attempt: Attempt<'_>) -> Outcome {
-        let request = match wire::request(&self.prepared, &attempt) {
-            Ok(request) => request,
-            Err(refused) => return unanswered(&refused),
+    async fn try_once(&self, attempt: Attempt<'_>) -> Outcomes {
+        let Written { request, sent } = match wire::request(&self.prepared, &attempt) {
+            Ok(written) => written,
+            Err(refused) => return Outcomes::all(&attempt, unanswered(&refused)),
         };
         let timeouts = Timeouts {
             first_byte: attempt.timeout,
             total: attempt.timeout + ANSWER_WAIT_MAX,
         };
         match self.client.send_head(request, timeouts).await {
-            Ok(head) => self.answered(head, attempt.now).await,
-            Err(error) => unanswered(&error),
+            Ok(head) => self.answered(head, &attempt.members[..sent], attempt.now).await,
+            Err(error) => Outcomes::Whole {
+                sent,
+                outcome: unanswered(&error),
+            },
         }
     }
 
-    async fn answered(&self, head: Head, now: i64) -> Outcome {
+    async fn answered(&self, head: Head, members: &[Member<'_>], now: i64) -> Outcomes {
         let status = head.status;
         let verdict = outcome::verdict(status, &head.headers, &self.prepared.outcomes, now);
-        if verdict == Verdict::Delivered {
-            head.discard();
-            return Outcome {
+        if verdict == Verdict::Delivered && self.prepared.form.holds_several() && is_json(&head.headers) {
+            return self.read_results(head, members).await;
+        }
+        let sent = members.len();
+        let outcome = match verdict {
+            Verdict::Delivered => {
+                head.discard();
+                delivered(status)
+            }
+            _ => Outcome {
                 verdict,
                 status: Some(status.as_u16()),
-                reason: String::new(),
-                detail: String::new(),
-                answer: Bytes::new(),
-            };
+                reason: format!("http_{}", status.as_u16()),
+                detail: format!("the endpoint answered {status}"),
+                answer: head.read(ANSWER_BYTES_MAX).await.0,
+            },
+        };
+        Outcomes::Whole { sent, outcome }
+    }
+
+    /// What a receiver says of single events counts; one that cannot be heard to the end may have said that some failed.
+    async fn read_results(&self, head: Head, members: &[Member<'_>]) -> Outcomes {
+        let status = head.status;
+        let (body, end) = head.read(RESULTS_BYTES_MAX).await;
+        let unclear = |detail: String| Outcomes::Whole {
+            sent: members.len(),
+            outcome: Outcome {
+                verdict: Verdict::Retry { after: None },
+                status: Some(status.as_u16()),
+                reason: "batch_results".to_owned(),
+                detail,
+                answer: body.slice(..body.len().min(ANSWER_BYTES_MAX)),
+            },
+        };
+        match end {
+            BodyEnd::Whole => {}
+            BodyEnd::Truncated => return unclear(format!("the answer has more than {RESULTS_BYTES_MAX} bytes")),
+            BodyEnd::Late => return unclear("the answer did not end in time".to_owned()),
+            BodyEnd::Broken(error) => return unclear(format!("the answer broke off: {error}")),
         }
-        let (answer, _) = head.read(ANSWER_BYTES_MAX).await;
-        Outcome {
-            verdict,
-            status: Some(status.as_u16()),
-            reason: format!("http_{}", status.as_u16()),
-            detail: format!("the endpoint answered {status}"),
-            answer,
+        let ids: Vec<&str> = members.iter().map(|member| member.message_id).collect();
+        match results::read(&body, &ids) {
+            Ok(Some(said)) => Outcomes::Each(said.into_iter().map(|said| self.of_one(said, status, &body)).collect()),
+            Ok(None) => Outcomes::Whole {
+                sent: members.len(),
+                outcome: delivered(status),
+            },
+            Err(unusable) => unclear(format!("the results in the answer cannot be used: {unusable}")),
         }
     }
+
+    /// An event's own status means what it means for a whole answer, but that 410 is about this event, not about the endpoint.
+    fn of_one(&self, said: Option<Said>, whole: StatusCode, body: &Bytes) -> Outcome {
+        let Some(said) = said else { return delivered(whole) };
+        let status = StatusCode::from_u16(said.status).expect("it was checked to be from 200 to 599");
+        let verdict = match outcome::verdict(status, &HeaderMap::new(), &self.prepared.outcomes, 0) {
+            Verdict::Delivered => return delivered(status),
+            Verdict::Gone => Verdict::Refused,
+            Verdict::Retry { .. } => Verdict::Retry {
+                after: said
+                    .retry_after
+                    .map(|seconds| Duration::from_secs(seconds).min(outcome::RETRY_AFTER_MAX)),
+            },
+            Verdict::Refused => Verdict::Refused,
+        };
+        let words = if said.error.is_empty() { "" } else { ": " };
+        Outcome {
+            verdict,
+            status: Some(said.status),
+            reason: format!("http_{}", said.status),
+            detail: format!("the endpoint said {status} of this event{words}{}", said.error),
+            answer: body.slice(..body.len().min(ANSWER_BYTES_MAX)),
+        }
+    }
+}
+
+fn delivered(status: StatusCode) -> Outcome {
+    Outcome {
+        verdict: Verdict::Delivered,
+        status: Some(status.as_u16()),
+        reason: String::new(),
+        detail: String::new(),
+        answer: Bytes::new(),
+    }
+}
+
+/// Whether an answer says that it is JSON, `application/problem+json` and the like included.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(media_type::is_json)
 }
 
 /// No answer is about the endpoint, or about the way there: never about the event.
@@ -76,7 +157,11 @@ fn unanswered(error: &SendError) -> Outcome {
 }
 
 impl Destination for Webhook {
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome> {
+    fn limits(&self) -> Limits {
+        self.prepared.form.limits()
+    }
+
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes> {
         Box::pin(self.try_once(attempt))
     }
 }

@@ -4,6 +4,7 @@ use super::signature::Signer;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connector::{Guard, SendError};
 use control::resources::{Auth, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, WebhookConfig};
+use delivery::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use std::collections::BTreeMap;
 
@@ -16,10 +17,55 @@ pub(super) struct Prepared {
     pub headers: HeaderMap,
     /// Signs, if there is a secret.
     pub signer: Option<Signer>,
-    /// How the event is put into the request.
-    pub mode: TargetMode,
+    /// How events are put into the request.
+    pub form: Form,
     /// What statuses mean instead of the default.
     pub outcomes: BTreeMap<u16, OutcomeOverride>,
+}
+
+/// How events are put into a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One event in the CloudEvents binary mode.
+    Binary,
+    /// One event in the CloudEvents JSON format.
+    Structured,
+    /// One event's data.
+    Data,
+    /// Events in the CloudEvents JSON batch format.
+    Batched(Limits),
+    /// A JSON array of events' data.
+    DataList(Limits),
+}
+
+impl Form {
+    fn of(subscription: &SubscriptionSpec) -> Form {
+        let batch = &subscription.delivery.batch;
+        let limits = Limits {
+            events: usize::try_from(batch.events).unwrap_or(usize::MAX),
+            bytes: usize::try_from(batch.bytes).unwrap_or(usize::MAX),
+        };
+        match subscription.target.mode {
+            TargetMode::Binary => Form::Binary,
+            TargetMode::Structured => Form::Structured,
+            TargetMode::Batched => Form::Batched(limits),
+            TargetMode::Data if batch.events > 1 => Form::DataList(limits),
+            TargetMode::Data => Form::Data,
+        }
+    }
+
+    /// What one request holds.
+    pub(super) fn limits(self) -> Limits {
+        match self {
+            Form::Binary | Form::Structured | Form::Data => Limits::ONE,
+            Form::Batched(limits) | Form::DataList(limits) => limits,
+        }
+    }
+
+    /// Whether the receiver may say something of each event.
+    pub(super) fn holds_several(self) -> bool {
+        matches!(self, Form::Batched(_) | Form::DataList(_))
+    }
 }
 
 impl Prepared {
@@ -36,7 +82,7 @@ impl Prepared {
                 .map_err(SendError::from),
             headers: headers(config)?,
             signer: signer(config.signing.as_ref())?,
-            mode: subscription.target.mode,
+            form: Form::of(subscription),
             outcomes: subscription.delivery.outcomes.clone(),
         })
     }

@@ -1,8 +1,10 @@
-//! Webhooks: an event as an HTTP POST, CloudEvents binary or structured or the data alone, signed with Standard Webhooks.
+//! Webhooks: an event as an HTTP POST, CloudEvents binary, structured or batched, or the data alone, signed with Standard
+//! Webhooks.
 
 mod act;
 mod config;
 mod outcome;
+pub mod results;
 mod signature;
 #[cfg(test)]
 mod tests;

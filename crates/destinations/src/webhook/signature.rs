@@ -5,9 +5,11 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
+use http::HeaderName;
 use ring::hmac;
 use std::ops::RangeInclusive;
 
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// Bytes of a secret, by the specification.
 const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
 /// `v1,` and the Base64 of 32 bytes.
@@ -32,8 +34,8 @@ impl Signer {
             .map(Signer)
     }
 
-    /// The value of `webhook-signature`: a signature for each secret, with spaces between.
-    pub(super) fn sign(&self, message_id: &str, timestamp: &str, body: &[u8]) -> String {
+    /// The signature's header and its value: a signature for each secret, with spaces between.
+    pub(super) fn sign(&self, message_id: &str, timestamp: &str, body: &[u8]) -> (HeaderName, String) {
         let mut signatures = String::with_capacity(self.0.len() * (SIGNATURE_LEN + 1));
         for key in &self.0 {
             let mut context = hmac::Context::with_key(key);
@@ -46,7 +48,7 @@ impl Signer {
             signatures.push_str("v1,");
             STANDARD.encode_string(context.sign(), &mut signatures);
         }
-        signatures
+        (WEBHOOK_SIGNATURE, signatures)
     }
 }
 
@@ -75,7 +77,9 @@ mod tests {
 
     fn sign(secrets: &[&str]) -> String {
         let signer = Signer::new(secrets).expect("good secrets");
-        signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#)
+        signer
+            .sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#)
+            .1
     }
 
     #[test]

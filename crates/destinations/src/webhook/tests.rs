@@ -1,10 +1,12 @@
 //! Webhooks against real local servers: what arrives, and what each answer and each failure means.
 
+mod batches;
+
 use super::Webhook;
 use bytes::Bytes;
 use connector::{Client, Guard, Networks, Settings};
 use control::resources::{SubscriptionSpec, WebhookConfig};
-use delivery::{Attempt, Destination, Outcome, Verdict};
+use delivery::{Attempt, Destination, Member, Outcome, Outcomes, Verdict};
 use event::{Data, Event};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
@@ -133,16 +135,26 @@ async fn send(webhook: &Webhook, event: &Event) -> Outcome {
 }
 
 async fn send_within(webhook: &Webhook, event: &Event, timeout: Duration) -> Outcome {
-    let attempt = Attempt {
+    let members = [Member {
         event: &event.view(),
         message_id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        subscription: "paid-orders",
         number: 1,
+    }];
+    let outcomes = webhook.attempt(attempt(&members, timeout)).await;
+    let Outcomes::Whole { sent: 1, outcome } = outcomes else {
+        panic!("one event, one outcome: {outcomes:?}")
+    };
+    outcome
+}
+
+fn attempt<'a>(members: &'a [Member<'a>], timeout: Duration) -> Attempt<'a> {
+    Attempt {
+        members,
+        subscription: "paid-orders",
         now: 1_614_265_330,
         timeout,
         replay: None,
-    };
-    webhook.attempt(attempt).await
+    }
 }
 
 fn only(log: &Log) -> Seen {
@@ -227,7 +239,7 @@ async fn structured_mode_carries_the_whole_event_and_signs_it() {
     assert_eq!(event::json::decode_structured(&seen.body).expect("an event"), event);
     let key = super::signature::Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).expect("a good secret");
     let expected = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", &seen.body);
-    assert_eq!(seen.headers["webhook-signature"], expected.as_str());
+    assert_eq!(seen.headers["webhook-signature"], expected.1.as_str());
 }
 
 #[tokio::test]
@@ -275,14 +287,14 @@ async fn the_trace_goes_on_in_its_own_headers() {
 async fn a_replay_says_its_name() {
     let (address, log) = serve(|_| status(200)).await;
     let (event, webhook) = (event(), webhook(address));
-    let attempt = Attempt {
+    let members = [Member {
         event: &event.view(),
         message_id: "msg_1",
-        subscription: "s",
         number: 3,
-        now: 1,
-        timeout: Duration::from_secs(10),
+    }];
+    let attempt = Attempt {
         replay: Some("after the outage\r\nx: y"),
+        ..attempt(&members, PATIENCE)
     };
     webhook.attempt(attempt).await;
     assert_eq!(only(&log).headers["webhook-replay"], "after%20the%20outage%0D%0Ax:%20y");

@@ -1,80 +1,128 @@
-//! An event as a POST: headers and body. Pure; what never changes stands in `config`.
+//! Events as a POST: headers and body. Pure; what never changes stands in `config`.
 
-use super::config::Prepared;
+use super::config::{Form, Prepared};
 use bytes::Bytes;
 use connector::SendError;
-use control::resources::TargetMode;
-use delivery::Attempt;
-use event::{EventView, http_binding, json};
+use delivery::{Attempt, Limits, Member};
+use event::{EventView, http_binding, identity, json};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
+use std::borrow::Cow;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const WEBHOOK_REPLAY: HeaderName = HeaderName::from_static("webhook-replay");
 const TRACE: [(&str, HeaderName); 2] = [
     ("traceparent", HeaderName::from_static("traceparent")),
     ("tracestate", HeaderName::from_static("tracestate")),
 ];
+/// The extension of an event in a batch that holds its own message id; the request's `webhook-id` is the batch's.
+const ID_EXTENSION: &str = "webhookid";
 
 /// What the JSON format adds to data and attributes, about; a first size for the buffer.
 const STRUCTURED_OVERHEAD: usize = 512;
 
+/// A request, and how many of the attempt's members it holds.
+pub(super) struct Written {
+    pub request: Request<Full<Bytes>>,
+    pub sent: usize,
+}
+
 /// The request of an attempt, unless it may not go where it should.
-pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Request<Full<Bytes>>, SendError> {
+pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Written, SendError> {
     let uri = prepared.uri.clone()?;
     let mut headers = prepared.headers.clone();
-    let body = content(prepared.mode, attempt.event, &mut headers);
-    sign(prepared, attempt, &body, &mut headers);
-    trace(attempt.event, &mut headers);
+    let (body, sent) = content(prepared.form, attempt.members, &mut headers);
+    let sent_members = &attempt.members[..sent];
+    let id = message_id(prepared.form, sent_members);
+    sign(prepared, &id, attempt, &body, &mut headers);
+    if let [only] = sent_members {
+        trace(only.event, &mut headers);
+    }
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-    Ok(request)
+    Ok(Written { request, sent })
 }
 
-/// The body, and the headers that describe it.
-fn content(mode: TargetMode, event: &EventView<'_>, headers: &mut HeaderMap) -> Bytes {
-    match mode {
-        TargetMode::Binary => {
-            http_binding::encode_binary_into(event, headers);
-            data(event)
+fn message_id<'a>(form: Form, members: &[Member<'a>]) -> Cow<'a, str> {
+    match members {
+        [only] if !form.holds_several() => Cow::Borrowed(only.message_id),
+        _ => Cow::Owned(identity::batch_id(members.iter().map(|member| member.message_id))),
+    }
+}
+
+/// The body, the headers that describe it, and how many members it holds.
+fn content(form: Form, members: &[Member<'_>], headers: &mut HeaderMap) -> (Bytes, usize) {
+    let first = members[0].event;
+    let body = match form {
+        Form::Binary => {
+            http_binding::encode_binary_into(first, headers);
+            data(first)
         }
-        TargetMode::Structured => {
-            let mut body = Vec::with_capacity(event.data().map_or(0, <[u8]>::len) + STRUCTURED_OVERHEAD);
-            json::encode_structured(event, &mut body);
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/cloudevents+json"),
-            );
+        Form::Structured => {
+            let mut body = Vec::with_capacity(first.data().map_or(0, <[u8]>::len) + STRUCTURED_OVERHEAD);
+            json::encode_structured(first, &mut body);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(json::MEDIA_TYPE));
             Bytes::from(body)
         }
-        TargetMode::Data => {
-            if let Some(value) = event
-                .data_content_type()
-                .and_then(|text| HeaderValue::from_str(text).ok())
-            {
+        Form::Data => {
+            let value = first.data_content_type();
+            if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
                 headers.insert(header::CONTENT_TYPE, value);
             }
-            data(event)
+            data(first)
         }
-    }
+        Form::Batched(limits) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(json::BATCH_MEDIA_TYPE));
+            return array(limits, members, |member, body| {
+                json::encode_structured_with(member.event, ID_EXTENSION, member.message_id, body);
+            });
+        }
+        Form::DataList(limits) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return array(limits, members, |member, body| json::encode_data(member.event, body));
+        }
+    };
+    (body, 1)
 }
 
 fn data(event: &EventView<'_>) -> Bytes {
     event.data().map_or_else(Bytes::new, Bytes::copy_from_slice)
 }
 
+/// A JSON array of as many members as fit, the first one in any case.
+fn array(limits: Limits, members: &[Member<'_>], encode: impl Fn(&Member<'_>, &mut Vec<u8>)) -> (Bytes, usize) {
+    let size = |member: &Member<'_>| member.event.data().map_or(0, <[u8]>::len) + STRUCTURED_OVERHEAD;
+    let mut body = Vec::with_capacity(members.iter().map(size).sum::<usize>().min(limits.bytes));
+    body.push(b'[');
+    let mut sent = 0;
+    for member in members.iter().take(limits.events.max(1)) {
+        let before = body.len();
+        if sent > 0 {
+            body.push(b',');
+        }
+        encode(member, &mut body);
+        // The closing bracket counts.
+        if sent > 0 && body.len() >= limits.bytes {
+            body.truncate(before);
+            break;
+        }
+        sent += 1;
+    }
+    body.push(b']');
+    (Bytes::from(body), sent)
+}
+
 /// Standard Webhooks' headers. Id and timestamp are there unsigned as well: a receiver deduplicates by the id.
-fn sign(prepared: &Prepared, attempt: &Attempt<'_>, body: &[u8], headers: &mut HeaderMap) {
+fn sign(prepared: &Prepared, id: &str, attempt: &Attempt<'_>, body: &[u8], headers: &mut HeaderMap) {
     let timestamp = attempt.now.to_string();
     if let Some(signer) = &prepared.signer {
-        let signature = signer.sign(attempt.message_id, &timestamp, body);
-        headers.insert(WEBHOOK_SIGNATURE, ascii(&signature));
+        let (name, value) = signer.sign(id, &timestamp, body);
+        headers.insert(name, ascii(&value));
     }
-    headers.insert(WEBHOOK_ID, ascii(attempt.message_id));
+    headers.insert(WEBHOOK_ID, ascii(id));
     headers.insert(WEBHOOK_TIMESTAMP, ascii(&timestamp));
     if let Some(replay) = attempt.replay {
         headers.insert(WEBHOOK_REPLAY, http_binding::encode_value(replay));

@@ -5,7 +5,7 @@ use control::{
     Model, Rules,
     seal::{MasterKey, Sealer},
 };
-use delivery::{Attempt, BoxFuture, Core, Destination, Outcome, Parts, Settings, Verdict};
+use delivery::{Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Verdict};
 use doors::{
     http::{Door, DoorParts},
     server::{Server, ServerSettings, Serving},
@@ -37,7 +37,11 @@ pub struct Endpoint {
 }
 
 impl Destination for Endpoint {
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcome> {
+    fn limits(&self) -> Limits {
+        Limits::ONE
+    }
+
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes> {
         let status = self.status.load(Ordering::Relaxed);
         let verdict = match status {
             0 | 200 => Verdict::Delivered,
@@ -46,10 +50,11 @@ impl Destination for Endpoint {
         };
         let failed = verdict != Verdict::Delivered;
         if !failed {
-            let seen = (attempt.event.id().to_owned(), attempt.event.data().map(<[u8]>::to_vec));
+            let event = attempt.members[0].event;
+            let seen = (event.id().to_owned(), event.data().map(<[u8]>::to_vec));
             self.events.lock().expect("no test panics while holding it").push(seen);
         }
-        Box::pin(std::future::ready(Outcome {
+        let outcome = Outcome {
             verdict,
             status: Some(status.max(200)),
             reason: if failed {
@@ -67,7 +72,8 @@ impl Destination for Endpoint {
             } else {
                 bytes::Bytes::new()
             },
-        }))
+        };
+        Box::pin(std::future::ready(Outcomes::all(&attempt, outcome)))
     }
 }
 
