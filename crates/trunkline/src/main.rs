@@ -7,6 +7,8 @@ mod config;
 mod diagnostics;
 mod directory;
 mod exit;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 mod parts;
 mod resource_files;

@@ -8,6 +8,7 @@ use crate::{
 };
 use connector::{Guard, Networks};
 use control::{Action, Change, Model, Precondition, Token, resources::ResourceKind, seal::Sealer};
+use delivery::trace::Tracer;
 use doors::server::{ServerSettings, TlsFiles};
 use journal::TopicId;
 use serde_json::json;
@@ -204,9 +205,44 @@ pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Se
     })
 }
 
+/// What carries spans away.
+#[cfg(feature = "otlp")]
+pub type Exporter = crate::otlp::Exporter;
+/// Nothing carries spans away in this build.
+#[cfg(not(feature = "otlp"))]
+#[derive(Clone, Copy, Debug)]
+pub enum Exporter {}
+
+#[cfg(not(feature = "otlp"))]
+impl Exporter {
+    /// There is none to stop.
+    pub async fn stop(self) {
+        match self {}
+    }
+}
+
+/// The tracer, and what carries its spans away, as the configuration and OpenTelemetry's own variables say.
+#[cfg(feature = "otlp")]
+pub fn tracing_parts(config: &Config) -> Result<(Tracer, Option<Exporter>), Failure> {
+    crate::otlp::start(&config.otlp, |name| std::env::var(name).ok())
+}
+
+/// A build without the feature `otlp` refuses what it cannot do.
+#[cfg(not(feature = "otlp"))]
+pub fn tracing_parts(config: &Config) -> Result<(Tracer, Option<Exporter>), Failure> {
+    match config.otlp.endpoint.as_str() {
+        "" => Ok((Tracer::default(), None)),
+        _ => Err(Failure::new(
+            Code::Usage,
+            "otlp.endpoint: this build is without the feature `otlp`",
+        )),
+    }
+}
+
 /// The bounds of the delivery core, with what the configuration says about the disk and the history.
-pub fn delivery_settings(config: &Config) -> delivery::Settings {
+pub fn delivery_settings(config: &Config, tracer: Tracer) -> delivery::Settings {
     delivery::Settings {
+        tracer,
         disk_hold_percent: config.journal.hold_mark.whole(),
         disk_publish_percent: config.journal.publish_mark.whole(),
         attempts_keep: config.attempts.keep,

@@ -5,8 +5,8 @@ use crate::{
     directory::Directory,
     exit::Failure,
     parts::{
-        connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store, sealer,
-        server_settings, warn_of_last_key,
+        Exporter, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store, sealer,
+        server_settings, tracing_parts, warn_of_last_key,
     },
     serve::refuse_exposure,
 };
@@ -39,6 +39,7 @@ pub struct Running {
     core: Core,
     journal: Arc<dyn Journal>,
     store: Arc<dyn Store>,
+    exporter: Option<Exporter>,
     _directory: Directory,
 }
 
@@ -58,6 +59,7 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
     let guard = guard(config, model.keys.is_empty())?;
     let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
     let rules = control::Rules::new(guard);
+    let (tracer, exporter) = tracing_parts(config)?;
     let parts = Parts {
         journal: journal.clone(),
         store: store.clone(),
@@ -66,7 +68,7 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
         sealer: sealer.clone(),
         rules: rules.clone(),
         destinations: destinations::factory(client),
-        settings: delivery_settings(config),
+        settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
     let certificates = server.certificate_reloader();
@@ -83,6 +85,7 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
         core,
         journal,
         store,
+        exporter,
         _directory: directory,
     })
 }
@@ -96,6 +99,9 @@ impl Running {
         self.serving.settled(left()).await;
         self.core.shutdown(left()).await;
         self.serving.close(CLOSE_LIMIT).await;
+        if let Some(exporter) = self.exporter {
+            exporter.stop().await;
+        }
         let journal = self.journal.shutdown().await.map_err(|error| error.to_string());
         let store = self.store.shutdown().await.map_err(|error| error.to_string());
         for (part, closed) in [("journal", journal), ("store", store)] {

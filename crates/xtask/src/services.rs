@@ -15,7 +15,12 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Python packages, with the versions the tests were written against.
-const PYTHON: &[&str] = &["cloudevents==2.2.0", "requests==2.34.2", "standardwebhooks==1.1.0"];
+const PYTHON: &[&str] = &[
+    "cloudevents==2.2.0",
+    "opentelemetry-proto==1.45.2",
+    "requests==2.34.2",
+    "standardwebhooks==1.1.0",
+];
 
 /// Node.js packages, likewise.
 const NODE: &[&str] = &["cloudevents@10.0.0"];

@@ -43,6 +43,8 @@ pub struct Config {
     pub http: Http,
     /// The history of attempts.
     pub attempts: Attempts,
+    /// Spans.
+    pub otlp: Otlp,
 }
 
 /// `"automatic"`, or a list of CIDR blocks.
@@ -153,6 +155,45 @@ pub struct Attempts {
     /// How long it is kept.
     #[serde(with = "units::duration")]
     pub keep: Duration,
+}
+
+/// Where spans go.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// The collector's address; empty: OpenTelemetry's own variables decide.
+    pub endpoint: String,
+    /// Headers for it, `name=value,…`.
+    pub headers: String,
+    /// How many of the events without a trace of their own begin one.
+    pub sample: Share,
+}
+
+/// A share of a whole, written as `100%` or `0.1%`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Share(f64);
+
+impl Share {
+    /// Between 0 and 1.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody traces in such a build"))]
+    pub fn share(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text
+            .strip_suffix('%')
+            .and_then(|digits| digits.trim().parse::<f64>().ok());
+        match number {
+            Some(percent) if (0.0..=100.0).contains(&percent) => Ok(Share(percent / 100.0)),
+            _ => Err(format!("{text:?} is not a percentage such as \"10%\" or \"0.1%\"")),
+        }
+    }
 }
 
 /// A size, written as `1GiB`; kept in bytes.

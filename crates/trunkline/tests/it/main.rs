@@ -21,3 +21,4 @@ mod observability;
 mod recovery;
 mod sdk;
 mod strace;
+mod traces;

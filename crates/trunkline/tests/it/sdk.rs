@@ -55,7 +55,7 @@ async fn round_trip(script: impl FnOnce(&str) -> Command) {
 }
 
 /// What `cargo xtask services` prepared. Without it the test fails, unless the tier is the quick one.
-fn installed(variable: &str) -> Option<String> {
+pub fn installed(variable: &str) -> Option<String> {
     match std::env::var(variable) {
         Ok(found) => Some(found),
         Err(_) if std::env::var_os("TRUNKLINE_QUICK").is_some() => {
