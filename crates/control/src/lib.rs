@@ -36,6 +36,7 @@ mod validate;
 
 pub mod filters;
 pub mod model;
+mod places;
 pub mod rules;
 
 pub mod documents;

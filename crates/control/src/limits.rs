@@ -1,5 +1,6 @@
 //! Every bound of a resource, in one place, with its reason. Bounds of events are in `event::limits`.
 
+use crate::resources::Rate;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -98,6 +99,11 @@ pub const RATE_COUNT_MAX: u32 = 1_000_000;
 pub const RATE_PERIOD_MIN: Duration = Duration::from_secs(1);
 /// The longest period of a rate.
 pub const RATE_PERIOD_MAX: Duration = DAY;
+/// A replay's rate where it does not say: live traffic of the same endpoint goes first.
+pub const REPLAY_RATE_DEFAULT: Rate = Rate {
+    count: 100,
+    per: Duration::from_secs(1),
+};
 /// An attempt's time where the subscription does not say.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(15);
 /// The shortest time for an attempt.

@@ -4,12 +4,16 @@
 
 mod key;
 mod quotas;
+mod replay;
+mod start;
 mod subscription;
 mod wire;
 
 pub use crate::secret::Secret;
 pub use key::*;
 pub use quotas::*;
+pub use replay::*;
+pub use start::*;
 pub use subscription::*;
 
 use crate::limits;

@@ -107,15 +107,21 @@ pub(crate) fn connection(spec: &ConnectionSpec, rules: &Rules) -> Result<(), Ref
 
 pub(crate) fn subscription(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
-    if let Some(topics) = &spec.topics {
+    selection(spec.topics.as_deref(), spec.types.as_deref())?;
+    batch(spec)?;
+    delivery(&spec.delivery)
+}
+
+/// Topics and types that a subscription or a replay names.
+pub(crate) fn selection(topics: Option<&[String]>, types: Option<&[String]>) -> Result<(), Refusal> {
+    if let Some(topics) = topics {
         count("/topics", "topics", topics.len(), 1..=limits::SUBSCRIPTION_TOPICS_MAX)?;
         unique("/topics", "", "topic", topics.iter().map(String::as_str))?;
     }
-    if let Some(types) = &spec.types {
+    if let Some(types) = types {
         count("/types", "types", types.len(), 1..=limits::SUBSCRIPTION_TYPES_MAX)?;
     }
-    batch(spec)?;
-    delivery(&spec.delivery)
+    Ok(())
 }
 
 fn batch(spec: &SubscriptionSpec) -> Result<(), Refusal> {
@@ -174,10 +180,11 @@ fn delivery(policy: &DeliveryPolicy) -> Result<(), Refusal> {
     retry(&policy.retry)
 }
 
-fn rate(pointer: &str, rate: Rate) -> Result<(), Refusal> {
-    number(pointer, "rate", rate.count, 1..=limits::RATE_COUNT_MAX)?;
+/// A rate, at its place.
+pub(crate) fn rate(at: &str, rate: Rate) -> Result<(), Refusal> {
+    number(at, "rate", rate.count, 1..=limits::RATE_COUNT_MAX)?;
     duration(
-        pointer,
+        at,
         "the period of rate",
         rate.per,
         limits::RATE_PERIOD_MIN..=limits::RATE_PERIOD_MAX,

@@ -9,7 +9,7 @@ mod versions;
 
 pub use starting::Unstarted;
 
-use crate::{Changed, Error, dead, inner::Inner, restore::Boundaries, retention};
+use crate::{Changed, Error, dead, inner::Inner, replay, restore::Boundaries, retention};
 use control::{Action, Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind};
 use deleting::Endings;
 use starting::Waiting;
@@ -49,6 +49,8 @@ pub enum Request {
     ),
     /// Drop earlier versions of subscriptions that nothing needs any more.
     ForgetVersions,
+    /// Begin a replay.
+    Replay(Box<replay::Asked>, oneshot::Sender<Result<Arc<replay::Handle>, Error>>),
 }
 
 /// The task's state.
@@ -106,6 +108,7 @@ impl Changes {
             Request::GiveUp(trim, losses, reply) => {
                 drop(reply.send(retention::record(&self.inner, trim, losses).await));
             }
+            Request::Replay(asked, reply) => drop(reply.send(asked.begin(&self.inner).await)),
             Request::ForgetVersions => {
                 if let Err(error) = self.forget_versions().await {
                     tracing::warn!(%error, "failed to drop earlier versions of subscriptions; trying again later");

@@ -60,7 +60,7 @@ pub struct Parts {
 /// The handle.
 #[derive(Clone)]
 pub struct Core {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Core {
@@ -83,6 +83,8 @@ impl Core {
             view: Arc::default(),
             node_bytes: Arc::new(NodeBytes::new(parts.settings.node_bytes)),
             unsaved: Arc::new(Unsaved::default()),
+            replaying: Arc::default(),
+            replays: crate::replay::Registry::default(),
             settings: parts.settings,
             room,
             lanes: RwLock::default(),
@@ -112,6 +114,7 @@ impl Core {
         }
         inner.watch("the watchdog", tokio::spawn(watchdog::run(Arc::clone(&inner))));
         inner.watch("retention", tokio::spawn(crate::retention::run(Arc::clone(&inner))));
+        crate::replay::resume_all(&inner);
         Ok(Core { inner })
     }
 
@@ -331,6 +334,7 @@ impl Core {
             task.abort();
         }
         self.inner.lanes().iter().for_each(LaneHandle::abort);
+        self.inner.replays.all().iter().for_each(|replay| replay.abort());
     }
 
     /// Stops reading, lets deliveries in flight finish until `deadline`, saves positions, ends the tasks. The journal and the
@@ -344,7 +348,8 @@ impl Core {
         // Each of these may have ended already; then there is nothing to wait for.
         let _ = self.inner.tell_router(Message::Shutdown).await;
         let lanes = self.inner.lanes();
-        futures_util::future::join_all(lanes.iter().map(|lane| lane.stop(deadline))).await;
+        let lanes = futures_util::future::join_all(lanes.iter().map(|lane| lane.stop(deadline)));
+        futures_util::future::join(lanes, self.inner.replays.rest(deadline)).await;
         let (done, saved) = oneshot::channel();
         if self.inner.tell_router(Message::SaveAndEnd(done)).await.is_ok() {
             let _ = saved.await;
@@ -358,7 +363,10 @@ impl Core {
         *ended = true;
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request) -> Result<T, Error> {
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
+    ) -> Result<T, Error> {
         if self.inner.is_closing() {
             return Err(Error::Closing);
         }

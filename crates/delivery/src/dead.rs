@@ -2,8 +2,14 @@
 //! so that no crash loses one or makes two of it.
 
 use crate::{
-    DeadSelection, Error, inner::Inner, lane::Input, lane_handle::Command, matching::stored, pending::NEVER,
-    router::Place, settings::DEAD_PAGE,
+    DeadSelection, Error,
+    inner::Inner,
+    lane::Input,
+    lane_handle::{Command, LaneHandle},
+    matching::stored,
+    pending::NEVER,
+    router::Place,
+    settings::DEAD_PAGE,
 };
 use control::{Refusal, refusal::Class};
 use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
@@ -113,7 +119,7 @@ pub async fn redrive(inner: &Inner, selected: Selected, after: Option<DeliveryKe
     check_room(inner, &page)?;
     let now = inner.settings.clock.now();
     let above = Above::positions(inner).await?;
-    let rows: Vec<Parked> = page.into_iter().map(|dead| anew(dead.delivery, now)).collect();
+    let rows: Vec<Parked> = page.into_iter().map(|dead| anew(inner, dead.delivery, now)).collect();
     let operations = rows.iter().flat_map(|row| {
         let moved = [Operation::Exhume(row.key), Operation::Park(row.clone())];
         moved.into_iter().chain(above.mark(row.key, Ending::Parked))
@@ -139,17 +145,26 @@ impl Above {
         Ok(Self(positions.collect()))
     }
 
+    /// A replay's mark stays what it is until the replay has passed it.
     fn mark(&self, key: DeliveryKey, ending: Ending) -> Option<Operation> {
+        if key.replay > 0 {
+            return None;
+        }
         let position = self.0.get(&(key.subscription, key.partition));
         let is_above = position.is_some_and(|position| key.offset >= *position);
         is_above.then_some(Operation::Mark(Mark { key, ending }))
     }
 }
 
-/// What is ordered waits for its key's turn; the lane says when that is.
-fn anew(row: Parked, now: store::Millis) -> Parked {
+/// What is ordered waits for its key's turn; the lane says when that is. What a replay left that runs no more is in nobody's
+/// order.
+fn anew(inner: &Inner, row: Parked, now: store::Millis) -> Parked {
+    let key = row.key;
+    let is_ordered = key.replay == 0 || inner.replaying.has(key.subscription, key.replay);
+    let order = row.order.filter(|_| is_ordered);
     Parked {
-        due: if row.order.is_some() { NEVER } else { now },
+        order,
+        due: if order.is_some() { NEVER } else { now },
         attempts: 0,
         first_attempt: None,
         age_from_first_attempt: true,
@@ -157,13 +172,33 @@ fn anew(row: Parked, now: store::Millis) -> Parked {
     }
 }
 
+/// Rows of a replay that runs are its lane's; that a dead letter is gone concerns all lanes of the subscription.
 fn tell_lanes(inner: &Inner, rows: Vec<Parked>) {
     for rows in rows.chunk_by(|one, next| one.key.subscription == next.key.subscription) {
         let subscription = rows[0].key.subscription;
+        let replays = inner.replaying.lanes(subscription);
+        let mut own = rows.to_vec();
+        for (number, lane) in &replays {
+            let of_it = own.extract_if(.., |row| row.key.replay == *number).collect();
+            redriven(lane, of_it, rows);
+        }
         if let Some(lane) = inner.lane(subscription) {
             lane.inbox.counters.redriven.fetch_add(rows.len() as u64, Relaxed);
-            lane.send(Command::Step(Input::Redriven(rows.to_vec())));
+            redriven(&lane, own, rows);
         }
+    }
+}
+
+/// Tells one lane of its rows, and that the others are dead letters no more.
+fn redriven(lane: &LaneHandle, own: Vec<Parked>, all: &[Parked]) {
+    let bytes = |rows: &[Parked]| rows.iter().map(|row| row.record.len() as u64).sum::<u64>();
+    let events = (all.len() - own.len()) as u64;
+    if events > 0 {
+        let bytes = bytes(all) - bytes(&own);
+        lane.send(Command::Step(Input::Discarded { events, bytes }));
+    }
+    if !own.is_empty() {
+        lane.send(Command::Step(Input::Redriven(own)));
     }
 }
 
@@ -224,6 +259,9 @@ pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKe
             );
             lane.inbox.counters.discarded.fetch_add(events, Relaxed);
             lane.send(Command::Step(Input::Discarded { events, bytes }));
+            for (_, lane) in inner.replaying.lanes(dead[0].delivery.key.subscription) {
+                lane.send(Command::Step(Input::Discarded { events, bytes }));
+            }
         }
     }
     Ok(Moved { events, last })

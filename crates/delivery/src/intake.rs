@@ -182,7 +182,8 @@ fn partition(bus: BusId, topic: &Topic, event: &Event, key: Option<&str>) -> Par
     }
 }
 
-fn identity_of(source: &str, id: &str) -> Identity {
+/// What an event is found and deduplicated by.
+pub fn identity_of(source: &str, id: &str) -> Identity {
     Identity {
         lookup: identity::lookup_hash(id),
         unique: identity::unique_hash(source, id),

@@ -170,6 +170,7 @@ impl Lane {
             Input::Resume => self.resume(),
             Input::Redriven(rows) => self.redriven(&rows),
             Input::Discarded { events, bytes } => self.discarded(events, bytes),
+            Input::Buried { events, bytes } => self.buried_elsewhere(events, bytes),
             Input::Saved(positions) => self.saved(&positions),
             Input::LetGo => self.return_all(),
             Input::GaveUp { partition, from, to } => self.gave_up(partition, from, to),
@@ -183,6 +184,11 @@ impl Lane {
 
     fn is_gone(&self) -> bool {
         self.halt == Some(Halt::Gone)
+    }
+
+    /// Whether it carries out a replay, and is not the subscription's own lane.
+    fn is_replay(&self) -> bool {
+        self.config.replay > 0
     }
 
     fn may_run(&self) -> bool {

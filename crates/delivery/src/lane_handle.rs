@@ -68,6 +68,7 @@ pub struct Known {
 }
 
 /// Where a lane delivers to, and what every attempt there needs.
+#[derive(Clone)]
 pub struct Target {
     /// Makes the attempts.
     pub destination: Arc<dyn Destination>,
@@ -77,6 +78,8 @@ pub struct Target {
     pub subscription: String,
     /// For a whole attempt.
     pub timeout: Duration,
+    /// The replay that delivers there, if it is one.
+    pub replay: Option<String>,
 }
 
 impl LaneHandle {

@@ -10,14 +10,15 @@ use crate::{
     clock::{Clock, Random, sleep_until},
     inbox::Inbox,
     lane::{Action, Config, Input, Lane, Start},
-    lane_handle::{Command, Known, Target},
+    lane_handle::{Command, Known, LaneHandle, Target},
     operational::{Burials, Reporter},
+    replay::Replaying,
     trace::Tracer,
 };
 use attempt::{Finished, RETRY, Tracing, attempt, failure};
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use store::{AttemptHistory, BusId, Millis, Operation, Parked, Store, SubscriptionId};
+use store::{AttemptHistory, BusId, Millis, Operation, Parked, Portion, Store, SubscriptionId};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -30,10 +31,25 @@ const END_WAIT: Duration = Duration::from_millis(250);
 /// Ended attempts that are taken up together.
 const FINISHED_MAX: usize = 64;
 
+/// Which of a subscription's lanes it is.
+pub enum Role {
+    /// Its own, for live traffic; it also attempts what replays that run no more have parked.
+    Live(Arc<Replaying>),
+    /// That of a replay.
+    Replay {
+        /// Its number.
+        number: u32,
+        /// The subscription's own lane, which counts the dead letters of all.
+        owner: LaneHandle,
+    },
+}
+
 /// What a lane's task is made with.
 pub struct Spawn {
     /// Its bus.
     pub bus: BusId,
+    /// Which lane it is.
+    pub role: Role,
     /// Its state machine.
     pub lane: Lane,
     /// What it shares with the router.
@@ -73,6 +89,7 @@ pub fn run(spawn: Spawn, commands: mpsc::UnboundedReceiver<Box<Command>>) -> imp
 
 struct LaneTask {
     bus: BusId,
+    role: Role,
     subscription: SubscriptionId,
     lane: Lane,
     inbox: Arc<Inbox>,
@@ -101,6 +118,7 @@ impl LaneTask {
         let made = spawn.target.as_ref().map(drop).map_err(Clone::clone);
         let mut task = Self {
             bus: spawn.bus,
+            role: spawn.role,
             subscription: spawn.inbox.subscription,
             lane: spawn.lane,
             inbox: spawn.inbox,
@@ -259,6 +277,7 @@ impl LaneTask {
     fn publish(&mut self) {
         loop {
             let effects = self.lane.take_effects();
+            self.tell_owner(effects.buried);
             let left = self.inbox.publish(&self.lane, effects, self.clock.now());
             if left.is_empty() {
                 break;
@@ -276,11 +295,21 @@ impl LaneTask {
         }
     }
 
+    /// A replay's dead letters count for the subscription.
+    fn tell_owner(&self, (events, bytes): (u64, u64)) {
+        if let Role::Replay { owner, .. } = &self.role
+            && events > 0
+        {
+            owner.send(Command::Step(Input::Buried { events, bytes }));
+        }
+    }
+
     /// A lane that stops, and one that goes on, is said once.
     fn tell(&mut self) {
         let (state, reason) = self.lane.state();
         let before = std::mem::replace(&mut self.told, state);
-        if state == before || self.stopping.is_some() {
+        // A replay says itself how it stands.
+        if state == before || self.stopping.is_some() || matches!(self.role, Role::Replay { .. }) {
             return;
         }
         let (subscription, reason) = (self.subscription, reason.unwrap_or_default());
@@ -337,8 +366,12 @@ impl LaneTask {
 
     fn load(&mut self, limit: usize) {
         let (store, subscription) = (Arc::clone(&self.store), self.subscription);
+        let portion = match &self.role {
+            Role::Live(replaying) => Portion::Except(replaying.numbers(subscription)),
+            Role::Replay { number, .. } => Portion::Replay(*number),
+        };
         self.answers.spawn(async move {
-            let rows = caught(store.parked(subscription, crate::pending::NEVER - 1, limit)).await;
+            let rows = caught(store.parked(subscription, portion, crate::pending::NEVER - 1, limit)).await;
             Answer::Loaded { limit, rows }
         });
     }

@@ -6,7 +6,9 @@
 //! In reading order: [`Core`] is the handle that doors hold, `inner` what its tasks share; `intake` appends; the `router` reads
 //! the tail once for all lanes, catch-up `scan`s serve those that are behind; a `lane` decides (a state machine without I/O,
 //! with its `window`, `order`, `breaker`, `rate` and `backoff`) and a `lane_task` does; `positions` says what is saved of it
-//! all; `operational` tells of trouble as events on the bus itself, and the `watchdog` looks for what nobody else notices; `changes` is the one task that changes what is declared; a `start` puts right what a `shortened` journal left.
+//! all; a `replay` has a lane of its own beside; `operational` tells of trouble as events on the bus itself, and the `watchdog`
+//! looks for what nobody else notices; `changes` is the one task that changes what is declared; a `start` puts right what a
+//! `shortened` journal left.
 
 pub mod core;
 pub mod destination;
@@ -36,11 +38,13 @@ mod view;
 mod watchdog;
 
 mod changes;
+mod core_replay;
 mod dead;
 mod inquiry;
 mod metrics;
 mod operational;
 mod readiness;
+mod replay;
 mod restore;
 mod retention;
 mod shortened;
@@ -56,10 +60,14 @@ pub use intake::{DEFAULT_TOPIC, identify};
 pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
 /// What a filter says of an event, for doors, which do not know filters.
 pub use pattern::Explanation;
+pub use replay::{
+    Counts as ReplayCounts, LossReason, Preview as ReplayPreview, Replay, ReplayLoss, ReplayState,
+    Sample as ReplaySample,
+};
 pub use settings::{LaneBounds, Settings};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
 pub use told::{
-    Changed, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published, Rejected, Story,
-    SubscriptionStatus, SubscriptionStory,
+    Changed, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published, Rejected, ReplayStory,
+    StoredAt, Story, SubscriptionStatus, SubscriptionStory,
 };

@@ -145,6 +145,7 @@ pub fn plan_lane(
         operations.push(Operation::ClearMarks {
             subscription,
             partition,
+            replay: 0,
             below,
         });
     }

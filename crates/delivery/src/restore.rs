@@ -7,7 +7,7 @@ use crate::{
     inner::Inner,
     lane::{Config, Lane, Restored},
     lane_handle::{LaneHandle, Target},
-    lane_task::Spawn,
+    lane_task::{Role, Spawn},
     matching::{Earlier, Rule, Rules, stored},
     positions::{Cursor, Mode, Saved},
     router::Reader,
@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
-use store::{Document, Holdings, Kind, LaneRow, Partition, Revision, SubscriptionId};
+use store::{DeliveryKey, Document, Holdings, Kind, LaneRow, Partition, Revision, SubscriptionId};
 
 /// Persisted; the name of the setting that holds the offsets below which an earlier version of a subscription speaks.
 const BOUNDARY: &str = "boundary/";
@@ -132,6 +132,7 @@ pub fn made(inner: &Inner, bus: &Bus, subscription: &Subscription) -> (Box<Confi
 fn config(inner: &Inner, subscription: &Subscription, limits: Limits) -> Config {
     Config {
         subscription: subscription.id,
+        replay: 0,
         created: subscription.created,
         enabled: subscription.spec.enabled,
         policy: subscription.spec.delivery.clone(),
@@ -159,6 +160,7 @@ fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<T
         bus: bus.name.clone(),
         subscription: subscription.name.clone(),
         timeout: subscription.spec.delivery.timeout,
+        replay: None,
     }))
 }
 
@@ -201,6 +203,7 @@ pub async fn lane(
     inbox.restore(&lane, cursors.keys().map(|partition| stored(*partition)));
     let handle = LaneHandle::spawn(Spawn {
         bus: bus.id,
+        role: Role::Live(Arc::clone(&inner.replaying)),
         lane,
         inbox,
         config,
@@ -253,7 +256,9 @@ async fn restored(
     }
     let Remembered { holdings, is_gone, .. } = remembered;
     let orders = if holdings.parked > 0 {
-        inner.store.parked_orders(subscription.id).await?
+        let orders = inner.store.parked_orders(subscription.id).await?.into_iter();
+        let is_own = |key: &DeliveryKey| !inner.replaying.has(subscription.id, key.replay);
+        orders.filter(|(_, key)| is_own(key)).collect()
     } else {
         Vec::new()
     };

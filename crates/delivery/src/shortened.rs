@@ -169,16 +169,18 @@ async fn put_back_lanes(
 /// Clears the marks of partitions that have some beyond the end, and leaves the others again.
 fn marks_within(ends: &BTreeMap<Partition, u64>, subscription: SubscriptionId, marks: &[Mark]) -> Vec<Operation> {
     let beyond = |mark: &&Mark| is_beyond(ends, mark.key.partition, mark.key.offset + 1);
-    let partitions: BTreeSet<Partition> = marks.iter().filter(beyond).map(|mark| mark.key.partition).collect();
-    let clear = |partition: &Partition| Operation::ClearMarks {
+    let place = |mark: &Mark| (mark.key.partition, mark.key.replay);
+    let places: BTreeSet<(Partition, u32)> = marks.iter().filter(beyond).map(place).collect();
+    let clear = |(partition, replay): &(Partition, u32)| Operation::ClearMarks {
         subscription,
         partition: *partition,
+        replay: *replay,
         below: i64::MAX.unsigned_abs(),
     };
     let inside = marks
         .iter()
-        .filter(|mark| partitions.contains(&mark.key.partition) && !beyond(mark));
-    let cleared = partitions.iter().map(clear);
+        .filter(|mark| places.contains(&place(mark)) && !beyond(mark));
+    let cleared = places.iter().map(clear);
     cleared.chain(inside.map(|mark| Operation::Mark(*mark))).collect()
 }
 

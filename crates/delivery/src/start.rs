@@ -5,6 +5,7 @@ use crate::{
     inner::Inner,
     lane::gone_subscription,
     matching::stored,
+    replay,
     restore::{Boundaries, Remembered, all_partitions, boundaries, lane, rules},
     router::{Reader, Start},
     shortened,
@@ -30,6 +31,7 @@ pub async fn start(inner: &Arc<Inner>) -> Result<(Start, Boundaries), Error> {
         }
     }
     let documents = inner.store.documents().await?;
+    replay::restore(inner, &documents);
     let mut remembered = shortened::Remembered {
         tails: inner.store.tails().await?.into_iter().collect(),
         rows: inner.store.lanes().await?,
@@ -94,9 +96,13 @@ impl Lanes {
         for bus in model.buses.values() {
             for subscription in bus.subscriptions.values() {
                 let id = subscription.id;
+                let mut holdings = self.holdings.remove(&id).unwrap_or_default();
+                let (parked, bytes) = replay::parked_by_replays(inner, id).await?;
+                holdings.parked = holdings.parked.saturating_sub(parked);
+                holdings.parked_bytes = holdings.parked_bytes.saturating_sub(bytes);
                 let remembered = Remembered {
                     rows: self.rows.remove(&id).unwrap_or_default(),
-                    holdings: self.holdings.remove(&id).unwrap_or_default(),
+                    holdings,
                     is_gone: self.gone.remove(&id),
                 };
                 let rules = rules(model, bus, subscription, boundaries);

@@ -1,21 +1,23 @@
 //! An event's story: where it is stored, which subscriptions matched it and which did not and why, every attempt, and where
 //! each delivery stands. It asks; it changes nothing.
 
+mod replays;
+
 use crate::{
-    DeliveryState, Error, Story, SubscriptionStory,
+    DeliveryState, Error, StoredAt, Story, SubscriptionStory,
     inner::Inner,
     lane_task::event_hash,
     matching::{Rule, copy_of, stored, why_not},
     router::Place,
 };
 use control::{Bus, Subscription};
-use event::{Event, EventView, identity};
+use event::{Event, EventView, identity, record_binding::REPLAY_HEADER};
 use journal::{EncodedRecord, PartitionId, Position};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
-use store::{Dead, DeadQuery, Ending, Millis, Parked, Partition, RangeReason, SubscriptionId};
+use store::{Dead, DeadQuery, DeliveryKey, Ending, Millis, Parked, Partition, RangeReason, SubscriptionId};
 
 /// Records of one id that are looked at: copies on eight topics, and some sources besides.
 const FOUND_MAX: usize = 64;
@@ -27,6 +29,8 @@ struct Copy {
     position: Position,
     appended: Millis,
     is_primary: bool,
+    /// The replay that published it.
+    replay: Option<String>,
     record: EncodedRecord,
 }
 
@@ -63,13 +67,15 @@ pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> R
     for subscription in bus.subscriptions.values() {
         subscriptions.extend(one(inner, bus, subscription, &copies, &known).await?);
     }
-    let stored = copies
-        .iter()
-        .map(|copy| (topic_name(bus, copy.position.partition), copy.position))
-        .collect();
+    let stored_at = |copy: &Copy| StoredAt {
+        topic: topic_name(bus, copy.position.partition),
+        position: copy.position,
+        replay: copy.replay.clone(),
+    };
     Ok(Some(Story {
         event,
-        stored,
+        stored: copies.iter().map(stored_at).collect(),
+        replays: replays::tell(inner, &copies, &known),
         append_time: copies[0].appended,
         subscriptions,
     }))
@@ -108,11 +114,13 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
                 continue;
             };
             if event.id() == id {
-                let is_primary = copy_of(&record).is_none();
+                let replay = replay_of(&record);
+                let is_primary = copy_of(&record).is_none() && replay.is_none();
                 let copy = Copy {
                     position,
                     appended: batch.append_time,
                     is_primary,
+                    replay,
                     record: kept,
                 };
                 by_source.entry(event.source().to_owned()).or_default().push(copy);
@@ -120,6 +128,13 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
         }
     }
     Ok(by_source)
+}
+
+/// The name of the replay that published a record.
+fn replay_of(record: &journal::RecordView<'_>) -> Option<String> {
+    let mut headers = record.headers();
+    let (_, value) = headers.find(|(name, _)| *name == REPLAY_HEADER)?;
+    std::str::from_utf8(value?).ok().map(str::to_owned)
 }
 
 async fn known(inner: &Inner, bus: &Bus, id: &str, source: &str, copies: &[Copy]) -> Result<Known, Error> {
@@ -132,7 +147,8 @@ async fn known(inner: &Inner, bus: &Bus, id: &str, source: &str, copies: &[Copy]
                 .await?,
         );
     }
-    let ids: Vec<_> = bus.subscriptions.values().map(|subscription| subscription.id).collect();
+    let mut ids: Vec<_> = bus.subscriptions.values().map(|subscription| subscription.id).collect();
+    ids.extend(inner.replays.subscriptions_of(bus.id));
     let query = DeadQuery {
         subscriptions: ids.clone(),
         event_id: Some(id.to_owned()),
@@ -185,7 +201,10 @@ async fn one(
         .attempts
         .iter()
         .filter(|attempt| {
-            attempt.subscription == subscription.id && attempt.partition == partition && attempt.offset == offset
+            attempt.replay == 0
+                && attempt.subscription == subscription.id
+                && attempt.partition == partition
+                && attempt.offset == offset
         })
         .cloned()
         .collect();
@@ -246,9 +265,13 @@ async fn state(
 ) -> Result<DeliveryState, Error> {
     let position = copy.position;
     let (partition, offset) = (stored(position.partition), position.offset);
-    let is_it = |row: &Parked| {
-        row.key.subscription == subscription && row.key.partition == partition && row.key.offset == offset
+    let key = DeliveryKey {
+        subscription,
+        partition,
+        offset,
+        replay: 0,
     };
+    let is_it = |row: &Parked| row.key == key;
     if let Some(row) = known.parked.iter().find(|row| is_it(row)) {
         return Ok(DeliveryState::Parked { due: row.due });
     }
@@ -268,9 +291,7 @@ async fn state(
         });
     }
     let marks = inner.store.marks(subscription).await?;
-    let mark = marks
-        .iter()
-        .find(|mark| mark.key.partition == partition && mark.key.offset == offset);
+    let mark = marks.iter().find(|mark| mark.key == key);
     if mark.is_some_and(|mark| mark.ending == Ending::Discarded) {
         return Ok(DeliveryState::Discarded);
     }

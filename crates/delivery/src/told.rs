@@ -84,12 +84,40 @@ pub struct Changed {
 pub struct Story {
     /// The event as it was received.
     pub event: Event,
-    /// The names of topics and the positions where it is stored, primary first.
-    pub stored: Vec<(String, Position)>,
+    /// Where it is stored, primary first.
+    pub stored: Vec<StoredAt>,
     /// When it was appended.
     pub append_time: AppendTime,
     /// Every subscription that reads one of these topics.
     pub subscriptions: Vec<SubscriptionStory>,
+    /// What replays did with it.
+    pub replays: Vec<ReplayStory>,
+}
+
+/// A place where an event is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredAt {
+    /// The topic's name.
+    pub topic: String,
+    /// The place in it.
+    pub position: Position,
+    /// The replay that published it there.
+    pub replay: Option<String>,
+}
+
+/// What one replay did with an event.
+#[derive(Clone, Debug)]
+pub struct ReplayStory {
+    /// Its name.
+    pub replay: String,
+    /// The bus of the subscription that it went to.
+    pub bus: String,
+    /// That subscription's name.
+    pub subscription: String,
+    /// Where the delivery stands.
+    pub state: DeliveryState,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<store::Attempt>,
 }
 
 /// What one subscription did with it.

@@ -19,6 +19,9 @@ pub const DATA_HEADER: &str = "tl-data";
 /// The header on a copy on a secondary topic; its value is the primary topic's id.
 pub const COPY_HEADER: &str = "tl-copy";
 
+/// The header on a record that a replay has published again; its value is the replay's name.
+pub const REPLAY_HEADER: &str = "tl-replay";
+
 /// The headers of one event's record.
 #[derive(Clone, Debug)]
 pub struct RecordHeaders<'a>(SmallVec<[RecordHeader<'a>; 12]>);

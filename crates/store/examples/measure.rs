@@ -84,7 +84,9 @@ async fn eight_callers(store: &Arc<Embedded>) -> Result<(), Error> {
 async fn reading(store: &Embedded) -> Result<(), Error> {
     let started = Clock::now();
     for _ in 0..BATCHES {
-        store.parked(1_000, i64::MAX, 100).await?;
+        store
+            .parked(1_000, store::Portion::Except(Vec::new()), i64::MAX, 100)
+            .await?;
     }
     say("read parked, 100 at a time", &started, BATCHES * 100);
     Ok(())
@@ -185,6 +187,7 @@ fn hash(number: u64) -> u64 {
 fn attempt(number: u64) -> Attempt {
     let failed = number.is_multiple_of(100);
     Attempt {
+        replay: 0,
         event_hash: hash(number),
         subscription: number % 10,
         partition: Partition {

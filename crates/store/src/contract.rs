@@ -243,12 +243,14 @@ pub enum Operation {
     Exhume(DeliveryKey),
     /// Leaves a mark.
     Mark(Mark),
-    /// Deletes the marks of live traffic below a position.
+    /// Deletes marks below a position.
     ClearMarks {
         /// The subscription.
         subscription: SubscriptionId,
         /// The partition.
         partition: Partition,
+        /// Those of this replay; 0: those of live traffic.
+        replay: u32,
         /// Exclusive bound.
         below: u64,
     },
@@ -256,8 +258,24 @@ pub enum Operation {
     RecordRange(Range),
     /// Deletes every row of a subscription except its ranges.
     ForgetSubscription(SubscriptionId),
+    /// Deletes the parked rows and marks of one replay into a subscription; its dead letters stay.
+    ForgetReplay {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The replay's number.
+        replay: u32,
+    },
     /// Deletes the tail positions, lane rows and marks of a topic.
     ForgetTopic(u32),
+}
+
+/// Which parked deliveries of a subscription: each belongs to one lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// All but those of these replays, which have lanes of their own.
+    Except(Vec<u32>),
+    /// Those of one replay.
+    Replay(u32),
 }
 
 /// Which dead letters.
@@ -349,10 +367,11 @@ pub trait Store: Send + Sync + 'static {
     /// A subscription's marks.
     fn marks(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Mark>, Error>>;
 
-    /// A subscription's parked deliveries with `due <= until`, earliest first, at most `limit`.
+    /// A portion of a subscription's parked deliveries with `due <= until`, earliest first, at most `limit`.
     fn parked(
         &self,
         subscription: SubscriptionId,
+        portion: Portion,
         until: Millis,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Parked>, Error>>;
@@ -379,6 +398,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What every subscription that has any holds.
     fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>>;
+
+    /// What one replay into a subscription has parked; its dead letters count for the subscription alone, and are 0 here. It
+    /// looks at every parked row of the subscription, so it is asked seldom.
+    fn replay_holdings(&self, subscription: SubscriptionId, replay: u32) -> BoxFuture<'_, Result<Holdings, Error>>;
 
     /// Finishes accepted work and closes. Idempotent.
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -4,7 +4,7 @@
 
 use crate::{
     BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Millis,
-    Operation, Parked, Partition, Range, Revision, Store, SubscriptionId,
+    Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -179,13 +179,19 @@ impl Rows {
             Operation::ClearMarks {
                 subscription,
                 partition,
+                replay,
                 below,
             } => self.marks.retain(|key, _| {
-                let live = key.subscription == subscription && key.partition == partition && key.replay == 0;
-                !(live && key.offset < below)
+                let here = key.subscription == subscription && key.partition == partition && key.replay == replay;
+                !(here && key.offset < below)
             }),
             Operation::RecordRange(range) => self.ranges.push(range),
             Operation::ForgetSubscription(subscription) => self.forget_subscription(subscription),
+            Operation::ForgetReplay { subscription, replay } => {
+                let of_it = |key: &DeliveryKey| key.subscription == subscription && key.replay == replay;
+                self.marks.retain(|key, _| !of_it(key));
+                self.parked.retain(|key, _| !of_it(key));
+            }
             Operation::ForgetTopic(topic) => self.forget_topic(topic),
         }
     }
@@ -285,13 +291,19 @@ impl Store for Memory {
     fn parked(
         &self,
         subscription: SubscriptionId,
+        portion: Portion,
         until: Millis,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
         self.read(move |rows| {
+            let belongs = |parked: &&Parked| match &portion {
+                Portion::Except(replays) => !replays.contains(&parked.key.replay),
+                Portion::Replay(replay) => parked.key.replay == *replay,
+            };
             let mut due: Vec<_> = rows
                 .parked_of(subscription)
                 .filter(|parked| parked.due <= until)
+                .filter(belongs)
                 .collect();
             due.sort_by_key(|parked| (parked.due, parked.key));
             due.into_iter().take(limit).cloned().collect()
@@ -347,6 +359,18 @@ impl Store for Memory {
 
     fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>> {
         self.read(Rows::holdings)
+    }
+
+    fn replay_holdings(&self, subscription: SubscriptionId, replay: u32) -> BoxFuture<'_, Result<Holdings, Error>> {
+        self.read(move |rows| {
+            let of_it = rows.parked_of(subscription).filter(|row| row.key.replay == replay);
+            of_it.fold(Holdings::default(), |held, row| Holdings {
+                parked: held.parked + 1,
+                parked_bytes: held.parked_bytes + row.record.len() as u64,
+                next_due: Some(held.next_due.map_or(row.due, |due| due.min(row.due))),
+                ..held
+            })
+        })
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -5,8 +5,9 @@ use crate::{
     documents::{self, version_name},
     filters, limits,
     model::{Bus, Subscription},
+    places,
     refusal::Refusal,
-    resources::SubscriptionSpec,
+    resources::{Start, SubscriptionSpec},
     units::format_duration,
     validate,
 };
@@ -22,6 +23,9 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
     }
     let spec: SubscriptionSpec = put::spec(body)?;
     check(bus, &spec, existing)?;
+    if existing.is_none() {
+        check_start(planning, bus, &spec)?;
+    }
     let filter = filters::compile(&spec)?;
     match existing {
         Some(existing) if existing.spec == spec => Ok(planning.unchanged()),
@@ -54,7 +58,7 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
 
 /// A start that is left out stays what it is.
 fn keep_start(body: &mut Map<String, Value>, existing: &Subscription) -> Result<(), Refusal> {
-    let start = serde_json::to_value(existing.spec.start).expect("a word");
+    let start = serde_json::to_value(&existing.spec.start).expect("words and numbers");
     let asked = body.entry("start").or_insert_with(|| start.clone());
     // What is no start at all is refused by the parser, with its own words.
     if *asked != start && serde_json::from_value::<crate::resources::Start>(asked.clone()).is_ok() {
@@ -85,6 +89,19 @@ fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>
         }
     }
     Ok(())
+}
+
+/// A start lies in what the subscription reads, and not in the future.
+fn check_start(planning: &Planning<'_>, bus: &Bus, spec: &SubscriptionSpec) -> Result<(), Refusal> {
+    match &spec.start {
+        Start::Now | Start::Earliest => Ok(()),
+        Start::Time(time) if time.0 > planning.now => {
+            let detail = format!("{time} lies ahead; a subscription starts at now or earlier");
+            Err(Refusal::invalid("/start/time", detail))
+        }
+        Start::Time(_) => Ok(()),
+        Start::Offsets(offsets) => places::check_offsets("/start/offsets", offsets, bus.topics_of(spec)),
+    }
 }
 
 fn create(planning: &Planning<'_>, bus: &Bus, new: Subscription) -> Result<Plan, Refusal> {

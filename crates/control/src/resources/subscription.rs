@@ -1,6 +1,6 @@
 //! Subscriptions and their delivery policy.
 
-use super::{is_yes, yes};
+use super::{Start, is_yes, yes};
 use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -272,15 +272,4 @@ pub enum OutcomeOverride {
     Refused,
     /// About the endpoint: try again.
     Retry,
-}
-
-/// Since when a subscription sees events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// From the durable end at creation.
-    #[default]
-    Now,
-    /// From the first record kept.
-    Earliest,
 }

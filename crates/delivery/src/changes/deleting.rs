@@ -11,7 +11,7 @@ use crate::{
     settings::DELETED_GRACE,
 };
 use control::{Change, resources::ResourceKind};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join};
 use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
@@ -85,9 +85,12 @@ impl Changes {
         let rest = async move {
             // A router that is gone gives it nothing either.
             let _ = inner.freeze(id).await;
-            if let Some(lane) = inner.lane(id) {
-                lane.stop(DELETED_GRACE).await;
-            }
+            let stopped = async {
+                if let Some(lane) = inner.lane(id) {
+                    lane.stop(DELETED_GRACE).await;
+                }
+            };
+            join(stopped, inner.replays.abandon(id)).await;
         };
         self.endings
             .resting

@@ -154,9 +154,13 @@ impl Inner {
         let of_it = rows.into_iter().filter(|row| row.subscription == id);
         let gone = self.store.document(0, Kind::Setting, &gone_name(id)).await?;
         let held = self.store.holdings().await?.into_iter().find(|(other, _)| *other == id);
+        let (parked, bytes) = crate::replay::parked_by_replays(self, id).await?;
+        let mut holdings = held.map(|(_, holdings)| holdings).unwrap_or_default();
+        holdings.parked = holdings.parked.saturating_sub(parked);
+        holdings.parked_bytes = holdings.parked_bytes.saturating_sub(bytes);
         let remembered = Remembered {
             rows: of_it.map(|row| (row.partition, row)).collect(),
-            holdings: held.map(|(_, holdings)| holdings).unwrap_or_default(),
+            holdings,
             is_gone: gone.is_some(),
         };
         Ok((remembered, is_written))

@@ -6,10 +6,10 @@ use crate::{
     lane_handle::Command,
     matching::stored,
     positions::{Cursor, Mode, Saved},
-    restore::{Remembered, boundary_body, boundary_name, made, partitions_read, rules},
+    restore::{Remembered, boundary_body, boundary_name, made, partitions_of, partitions_read, rules},
     router::{Message, Place},
 };
-use control::{Bus, Change, Model, Plan, Subscription, resources::Start};
+use control::{Bus, Change, Model, Plan, Subscription, Topic, resources::Start};
 use journal::PartitionId;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ const LOOKS_MAX: usize = 1_000;
 impl Changes {
     pub(super) async fn create(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
         let (bus, subscription) = find(after, change)?;
-        let rows = self.first_rows(&bus, &subscription, subscription.spec.start)?;
+        let rows = self.first_rows(&bus, &subscription).await?;
         let operations = rows.iter().map(|row| Operation::SaveLane(*row)).collect();
         self.apply(change, plan, operations).await?;
         let (_, subscription) = find(&self.inner.model.load_full(), change)?;
@@ -38,20 +38,35 @@ impl Changes {
     }
 
     /// Where a new subscription begins: everything acknowledged before this call lies below the durable end.
-    fn first_rows(&self, bus: &Bus, subscription: &Subscription, start: Start) -> Result<Vec<LaneRow>, Error> {
-        partitions_read(bus, subscription)
-            .into_iter()
-            .map(|partition| self.first_row(subscription.id, partition, start))
-            .collect()
+    async fn first_rows(&self, bus: &Bus, subscription: &Subscription) -> Result<Vec<LaneRow>, Error> {
+        let mut rows = Vec::new();
+        for topic in bus.topics_of(&subscription.spec) {
+            for partition in partitions_of(bus, topic) {
+                let (position, floor) = self.first_place(topic, partition, &subscription.spec.start).await?;
+                rows.push(first_row_at(subscription.id, stored(partition), position, floor));
+            }
+        }
+        Ok(rows)
     }
 
-    fn first_row(&self, subscription: SubscriptionId, id: PartitionId, start: Start) -> Result<LaneRow, Error> {
-        let bounds = self.inner.journal.bounds(id)?;
-        let (position, floor) = match start {
-            Start::Now => (bounds.high_water, bounds.high_water),
-            Start::Earliest => (bounds.start, 0),
+    /// Where it begins to read, and the floor: below a time or an offset that somebody names nothing is ever wanted.
+    async fn first_place(&self, topic: &Topic, partition: PartitionId, start: &Start) -> Result<(u64, u64), Error> {
+        let journal = &self.inner.journal;
+        let bounds = journal.bounds(partition)?;
+        let at = match start {
+            Start::Now => bounds.high_water,
+            Start::Earliest => return Ok((bounds.start, 0)),
+            Start::Time(time) => journal.offset_at(partition, time.0).await?,
+            Start::Offsets(offsets) => {
+                let named = offsets
+                    .get(&topic.name)
+                    .and_then(|offsets| offsets.get(&partition.index));
+                named.map_or(bounds.high_water, |offset| {
+                    (*offset).clamp(bounds.start, bounds.high_water)
+                })
+            }
         };
-        Ok(first_row_at(subscription, stored(id), position, floor))
+        Ok((at, at))
     }
 
     pub(super) async fn replace(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
@@ -164,6 +179,7 @@ impl Changes {
     }
 
     fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
+        self.inner.replays.reconfigure(subscription.id);
         if let Some(lane) = self.inner.lane(subscription.id) {
             let (config, target) = made(&self.inner, bus, subscription);
             lane.send(Command::Configure(config, target));
@@ -181,6 +197,7 @@ impl Changes {
             .values()
             .filter(|subscription| subscription.spec.connection == change.name);
         for subscription in concerned {
+            self.inner.replays.reconfigure(subscription.id);
             if let Some(lane) = self.inner.lane(subscription.id) {
                 let (config, target) = made(&self.inner, bus, subscription);
                 lane.send(Command::Configure(config, target));

@@ -45,7 +45,7 @@ impl Lane {
             subscription: self.config.subscription,
             partition: fed.partition,
             offset: fed.offset,
-            replay: 0,
+            replay: self.config.replay,
         };
         let order = self.order_of(fed.partition, &fed.record);
         Pending {
@@ -55,7 +55,7 @@ impl Lane {
             version: fed.version,
             attempts: tried.attempts,
             first_attempt: tried.first_attempt,
-            age_from_first_attempt: fed.appended < self.config.created,
+            age_from_first_attempt: self.is_replay() || fed.appended < self.config.created,
             order,
             edits: 0,
             origin: Origin::Journal,

@@ -73,6 +73,10 @@ impl Lane {
         self.holdings.dead += 1;
         self.holdings.dead_bytes += pending.bytes();
         self.counters.dead_lettered.fetch_add(1, Relaxed);
+        if self.is_replay() {
+            self.effects.buried.0 += 1;
+            self.effects.buried.1 += pending.bytes();
+        }
         if pending.is_live() {
             self.next_of_key(&pending);
         }
@@ -120,7 +124,7 @@ impl Lane {
     }
 
     fn is_marked(&self, key: DeliveryKey) -> bool {
-        key.replay == 0
+        key.replay == self.config.replay
             && self
                 .windows
                 .get(&key.partition)
@@ -177,6 +181,11 @@ impl Lane {
                 None => self.expect_parked(row.due),
             }
         }
+    }
+
+    pub(super) fn buried_elsewhere(&mut self, events: u64, bytes: u64) {
+        self.holdings.dead += events;
+        self.holdings.dead_bytes += bytes;
     }
 
     pub(super) fn discarded(&mut self, events: u64, bytes: u64) {

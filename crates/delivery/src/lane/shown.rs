@@ -88,7 +88,7 @@ impl Lane {
                     subscription,
                     partition: *partition,
                     offset,
-                    replay: 0,
+                    replay: self.config.replay,
                 };
                 Operation::Mark(Mark {
                     key,

@@ -15,6 +15,8 @@ use store::{DeliveryKey, Holdings, Millis, Operation, Parked, Partition, Revisio
 pub struct Config {
     /// The subscription.
     pub subscription: SubscriptionId,
+    /// The number of the replay that it carries out; 0: it delivers live traffic.
+    pub replay: u32,
     /// When it was created: the `age` of older events counts from their first attempt.
     pub created: Millis,
     /// Whether a person lets it run.
@@ -75,6 +77,13 @@ pub enum Input {
     Redriven(Vec<Parked>),
     /// Dead letters were discarded.
     Discarded {
+        /// How many.
+        events: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A replay into the subscription made dead letters.
+    Buried {
         /// How many.
         events: u64,
         /// Their bytes.
@@ -157,6 +166,8 @@ pub enum Limit {
 pub struct Effects {
     /// What left the span.
     pub released: Released,
+    /// Dead letters made by a replay, for the subscription's own lane, which counts them all: how many, and their bytes.
+    pub buried: (u64, u64),
     /// Partitions whose oldest unsettled record may have changed.
     pub touched: BTreeSet<Partition>,
     /// Where the router has to read again from.

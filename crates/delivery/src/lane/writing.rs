@@ -31,7 +31,12 @@ pub(super) enum Done {
 impl Lane {
     /// Whether something is on its way to the store, or has to go there.
     pub(super) fn has_writes(&self) -> bool {
-        self.is_writing() || !self.writes.is_empty() || self.is_gone() != self.gone_saved
+        self.is_writing() || !self.writes.is_empty() || self.is_gone_unsaved()
+    }
+
+    /// That an endpoint is gone is kept for the subscription; a replay that meets it waits for a person.
+    fn is_gone_unsaved(&self) -> bool {
+        !self.is_replay() && self.is_gone() != self.gone_saved
     }
 
     fn is_writing(&self) -> bool {
@@ -45,7 +50,7 @@ impl Lane {
         }
         self.write_again = None;
         let mut operations = Vec::new();
-        if self.is_gone() != self.gone_saved {
+        if self.is_gone_unsaved() {
             self.gone_writing = Some(self.is_gone());
             operations.push(gone_operation(self.config.subscription, self.is_gone()));
         }

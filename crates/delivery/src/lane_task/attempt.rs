@@ -162,7 +162,7 @@ async fn ask(target: &Target, read: &[Option<Read<'_>>], clock: Clock) -> Outcom
         subscription: &target.subscription,
         now: clock.wall().div_euclid(1_000),
         timeout: target.timeout,
-        replay: None,
+        replay: target.replay.as_deref(),
     };
     let all = |reason, detail| Outcomes::all(&attempt, failure(RETRY, reason, detail));
     let made = AssertUnwindSafe(async { target.destination.attempt(attempt.clone()).await }).catch_unwind();
@@ -195,6 +195,7 @@ fn recorded(
         version: due.version,
         reason: reason_text(outcome),
         answer: outcome.answer.clone(),
+        replay: due.key.replay,
     }
 }
 

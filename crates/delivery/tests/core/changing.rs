@@ -113,7 +113,11 @@ async fn a_whole_bus_subscription_sees_each_event_once_and_new_topics_too() {
     assert_eq!(world.endpoint.delivered_ids("only-b"), ["1"]);
     let story = world.story("1").await.unwrap();
     assert_eq!(
-        story.stored.iter().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>(),
+        story
+            .stored
+            .iter()
+            .map(|stored| stored.topic.as_str())
+            .collect::<Vec<_>>(),
         ["a", "b"]
     );
 }

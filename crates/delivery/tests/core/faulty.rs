@@ -9,7 +9,7 @@ use std::{
 };
 use store::{
     BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Memory, Millis,
-    Operation, Parked, Partition, Range, Revision, Store, SubscriptionId,
+    Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
 };
 
 /// What it is told.
@@ -73,8 +73,14 @@ impl Store for Faulty {
         self.store.lanes()
     }
 
-    fn parked(&self, id: SubscriptionId, until: Millis, limit: usize) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
-        self.store.parked(id, until, limit)
+    fn parked(
+        &self,
+        id: SubscriptionId,
+        portion: Portion,
+        until: Millis,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
+        self.store.parked(id, portion, until, limit)
     }
 
     fn parked_orders(&self, id: SubscriptionId) -> BoxFuture<'_, Result<Vec<(u64, DeliveryKey)>, Error>> {
@@ -103,6 +109,10 @@ impl Store for Faulty {
 
     fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>> {
         self.store.holdings()
+    }
+
+    fn replay_holdings(&self, id: SubscriptionId, replay: u32) -> BoxFuture<'_, Result<Holdings, Error>> {
+        self.store.replay_holdings(id, replay)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -11,6 +11,7 @@ mod faults;
 mod faulty;
 mod losing;
 mod recovering;
+mod replays;
 mod simulation;
 mod speed;
 mod telling;

@@ -35,6 +35,8 @@ pub struct Received {
     /// Which request it was in, and how many there were in that.
     pub request: usize,
     pub together: usize,
+    /// The replay that it belongs to.
+    pub replay: Option<String>,
     pub at: i64,
     pub verdict: Verdict,
 }
@@ -141,6 +143,7 @@ impl Destination for Endpoint {
                 id: member.event.id().to_owned(),
                 message_id: member.message_id.to_owned(),
                 number: member.number,
+                replay: attempt.replay.map(str::to_owned),
                 request,
                 together: sent,
                 at: self.clock.now(),

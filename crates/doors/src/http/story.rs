@@ -12,7 +12,7 @@ use super::{
 use axum::routing;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use control::resources::Scope;
-use delivery::{DeliveryState, StoredAttempt, Story, SubscriptionStory};
+use delivery::{DeliveryState, ReplayStory, StoredAt, StoredAttempt, Story, SubscriptionStory};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -53,18 +53,42 @@ struct Told {
     received: String,
     stored: Vec<Value>,
     subscriptions: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replays: Vec<Value>,
 }
 
 fn describe(story: &Story) -> Told {
-    let stored = story.stored.iter().map(
-        |(topic, position)| json!({"topic": topic, "partition": position.partition.index, "offset": position.offset}),
-    );
+    let stored = story.stored.iter().map(stored_at);
     Told {
         event: raw_event(&story.event.view()),
         received: time::text(story.append_time),
         stored: stored.collect(),
         subscriptions: story.subscriptions.iter().map(subscription).collect(),
+        replays: story.replays.iter().map(replay).collect(),
     }
+}
+
+fn stored_at(stored: &StoredAt) -> Value {
+    let (partition, offset) = (stored.position.partition.index, stored.position.offset);
+    let mut value = json!({"topic": stored.topic, "partition": partition, "offset": offset});
+    if let Some(replay) = &stored.replay {
+        value["replay"] = replay.as_str().into();
+    }
+    value
+}
+
+fn replay(story: &ReplayStory) -> Value {
+    let mut value = json!({
+        "replay": story.replay,
+        "bus": story.bus,
+        "subscription": story.subscription,
+        "state": word(story.state),
+        "attempts": story.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    });
+    if let DeliveryState::Parked { due } = story.state {
+        value["next_attempt"] = time::text(due).into();
+    }
+    value
 }
 
 fn subscription(story: &SubscriptionStory) -> Value {

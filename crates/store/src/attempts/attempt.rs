@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! event_hash u64 │ subscription u64 │ topic u32 │ partition u32 │ offset u64 │ attempt u32 │ started i64 │
-//! duration_micros u32 │ outcome u8 │ status u16, 0: none │ version u64 │ reason: u32 length, UTF-8 │ answer: u32 length
+//! duration_micros u32 │ outcome u8 │ status u16, 0: none │ version u64 │ reason: u32 length, UTF-8 │ answer: u32 length │
+//! replay u32, only if the outcome's top bit is set
 //! ```
 //!
 //! All numbers little endian. It knows nothing of files.
@@ -60,12 +61,18 @@ pub struct Attempt {
     pub reason: String,
     /// The beginning of a failed attempt's answer; cut to [`ANSWER_BYTES_MAX`].
     pub answer: Bytes,
+    /// The number of the replay that it belongs to; 0: live traffic.
+    pub replay: u32,
 }
 
 /// The bytes of everything but reason and answer, with both lengths.
 const FIXED_BYTES: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4 + 1 + 2 + 8 + LENGTHS_BYTES;
 /// Of the lengths of reason and answer.
 const LENGTHS_BYTES: usize = 4 + 4;
+/// Where the outcome stands.
+const OUTCOME_AT: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4;
+/// Persisted: of the outcome, says that a replay's number follows the answer.
+const OF_A_REPLAY: u8 = 0x80;
 
 impl Attempt {
     /// Whether it gets a row in the index: it failed, or others came before it.
@@ -74,7 +81,8 @@ impl Attempt {
     }
 
     pub(super) fn encoded_bytes(&self) -> usize {
-        FIXED_BYTES + self.reason.len() + self.answer.len()
+        let replay = if self.replay > 0 { size_of::<u32>() } else { 0 };
+        FIXED_BYTES + self.reason.len() + self.answer.len() + replay
     }
 
     /// Cuts what is too long, the reason at a character's boundary.
@@ -96,20 +104,25 @@ impl Attempt {
         into.put_u32_le(self.attempt);
         into.put_i64_le(self.started);
         into.put_u32_le(self.duration_micros);
-        into.put_u8(self.outcome as u8);
+        let of_a_replay = if self.replay > 0 { OF_A_REPLAY } else { 0 };
+        into.put_u8(self.outcome as u8 | of_a_replay);
         into.put_u16_le(self.status.unwrap_or(0));
         into.put_u64_le(self.version);
         into.put_u32_le(self.reason.len() as u32);
         into.put_slice(self.reason.as_bytes());
         into.put_u32_le(self.answer.len() as u32);
         into.put_slice(&self.answer);
+        if self.replay > 0 {
+            into.put_u32_le(self.replay);
+        }
     }
 
     pub(super) fn decode(from: &mut Bytes) -> Result<Self, Error> {
         if from.len() < FIXED_BYTES {
             return Err(broken());
         }
-        Ok(Self {
+        let is_of_a_replay = from[OUTCOME_AT] & OF_A_REPLAY != 0;
+        let mut attempt = Self {
             event_hash: from.get_u64_le(),
             subscription: from.get_u64_le(),
             partition: Partition {
@@ -120,12 +133,17 @@ impl Attempt {
             attempt: from.get_u32_le(),
             started: from.get_i64_le(),
             duration_micros: from.get_u32_le(),
-            outcome: outcome(from.get_u8())?,
+            outcome: outcome(from.get_u8() & !OF_A_REPLAY)?,
             status: Some(from.get_u16_le()).filter(|status| *status != 0),
             version: from.get_u64_le(),
             reason: String::from_utf8(take(from)?.to_vec()).map_err(|_| broken())?,
             answer: take(from)?,
-        })
+            replay: 0,
+        };
+        if is_of_a_replay {
+            attempt.replay = from.try_get_u32_le().map_err(|_| broken())?;
+        }
+        Ok(attempt)
     }
 }
 
@@ -136,10 +154,14 @@ pub(super) fn event_hash_of(from: &[u8]) -> Option<u64> {
 
 /// Goes past one attempt without reading it.
 pub(super) fn pass_over(from: &mut &[u8]) -> Result<(), Error> {
+    let is_of_a_replay = from.get(OUTCOME_AT).is_some_and(|outcome| outcome & OF_A_REPLAY != 0);
     *from = from.get(FIXED_BYTES - LENGTHS_BYTES..).ok_or_else(broken)?;
     for _ in 0..LENGTHS_BYTES / size_of::<u32>() {
         let length = from.try_get_u32_le().map_err(|_| broken())? as usize;
         *from = from.get(length..).ok_or_else(broken)?;
+    }
+    if is_of_a_replay {
+        *from = from.get(size_of::<u32>()..).ok_or_else(broken)?;
     }
     Ok(())
 }

@@ -183,6 +183,7 @@ mod tests {
             version: 9,
             reason: "http_400".to_owned(),
             answer: Bytes::from_static(b"no"),
+            replay: 0,
         }
     }
 
@@ -206,6 +207,32 @@ mod tests {
         assert_eq!(head.attempts(body).unwrap(), [attempt(1), attempt(2)]);
         assert_eq!(head.attempts_of(2, body).unwrap(), [attempt(2)]);
         assert_eq!(head.attempts_of(3, body).unwrap(), []);
+    }
+
+    /// A replay's number stands behind everything else, where those that know no replays have nothing.
+    #[test]
+    fn an_attempt_of_a_replay_has_its_number_at_the_end() {
+        let replayed = Attempt {
+            replay: 0x0102_0304,
+            ..attempt(2)
+        };
+        let (mut live, mut raw) = (Vec::new(), Vec::new());
+        attempt(2).encode(&mut live);
+        replayed.encode(&mut raw);
+        assert_eq!(raw.len(), replayed.encoded_bytes());
+        assert_eq!((raw.len(), &raw[raw.len() - 4..]), (live.len() + 4, &[4, 3, 2, 1][..]));
+        let all = [attempt(1), replayed.clone(), attempt(2), replayed.clone()];
+        let block = encode(&all).unwrap();
+        let head = Head::decode(&block).unwrap();
+        let body = &block[head.body_offset()..];
+        assert_eq!(head.attempts(body).unwrap(), all);
+        assert_eq!(head.attempts_of(1, body).unwrap(), [attempt(1)]);
+        assert_eq!(
+            head.attempts_of(2, body).unwrap(),
+            [replayed.clone(), attempt(2), replayed]
+        );
+        let mut cut = Bytes::from(raw).slice(..live.len() + 3);
+        assert!(Attempt::decode(&mut cut).is_err());
     }
 
     #[test]

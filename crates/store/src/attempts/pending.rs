@@ -50,7 +50,7 @@ impl Pending {
     }
 
     /// Gives the attempt back when there is no room.
-    pub(super) fn push(&self, mut attempt: Attempt) -> Result<(), Attempt> {
+    pub(super) fn push(&self, mut attempt: Attempt) -> Result<(), Box<Attempt>> {
         attempt.cut();
         let share = if attempt.is_trouble() {
             100
@@ -62,7 +62,7 @@ impl Pending {
         let full = waiting.attempts.len() >= self.settings.pending_max * share / 100
             || waiting.bytes + bytes > self.settings.pending_bytes_max * share / 100;
         if full || waiting.closed {
-            return Err(attempt);
+            return Err(Box::new(attempt));
         }
         waiting.bytes += bytes;
         waiting.accepted += 1;

@@ -30,6 +30,7 @@ fn delivered(event_hash: u64, started: Millis) -> Attempt {
         version: 12,
         reason: String::new(),
         answer: Bytes::new(),
+        replay: 0,
     }
 }
 

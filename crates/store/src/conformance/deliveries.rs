@@ -1,6 +1,6 @@
 //! Parked deliveries and dead letters.
 
-use super::{Opened, applied, dead, key, lane, mark, parked, place, range};
+use super::{EVERYBODY, Opened, applied, dead, key, lane, mark, parked, place, range};
 use crate::{
     Dead, DeadQuery, DeliveryKey, Document, Ending, Expect, Holdings, Kind, LaneRow, Mark, Operation, Parked,
     Partition, Range, Revision, SubscriptionId,
@@ -22,7 +22,7 @@ pub(super) async fn parked_come_back_when_due(store: &Opened) {
     assert_eq!(due(store, -6, 9).await, []);
     assert_eq!(due(store, i64::MAX, 0).await, []);
     assert_eq!(
-        store.parked(1, 100, 9).await.expect("the store reads")[1],
+        store.parked(1, EVERYBODY, 100, 9).await.expect("the store reads")[1],
         rows[1],
         "a row comes back as it went"
     );
@@ -44,7 +44,7 @@ pub(super) async fn parked_come_back_when_due(store: &Opened) {
 }
 
 async fn due(store: &Opened, until: i64, limit: usize) -> Vec<u64> {
-    let parked = store.parked(1, until, limit).await.expect("the store reads");
+    let parked = store.parked(1, EVERYBODY, until, limit).await.expect("the store reads");
     parked.iter().map(|parked| parked.key.offset).collect()
 }
 
@@ -297,7 +297,7 @@ pub(super) async fn everything(store: &Opened, subscription: SubscriptionId) -> 
         lanes: store.lanes().await.expect("lanes are read"),
         marks: store.marks(subscription).await.expect("marks are read"),
         parked: store
-            .parked(subscription, i64::MAX, 100)
+            .parked(subscription, EVERYBODY, i64::MAX, 100)
             .await
             .expect("parked ones are read"),
         orders: store.parked_orders(subscription).await.expect("order keys are read"),

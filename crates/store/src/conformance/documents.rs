@@ -109,7 +109,14 @@ pub(super) async fn an_apply_is_all_or_nothing(store: &Opened) {
         before,
         "a refused apply leaves the holdings as they were"
     );
-    assert_eq!(store.parked(1, 9, 9).await.expect("the store reads").len(), 1);
+    assert_eq!(
+        store
+            .parked(1, super::EVERYBODY, 9, 9)
+            .await
+            .expect("the store reads")
+            .len(),
+        1
+    );
 }
 
 pub(super) async fn steps_see_the_steps_before_them(store: &Opened) {

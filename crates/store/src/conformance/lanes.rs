@@ -1,6 +1,6 @@
 //! Positions, marks and ranges.
 
-use super::{Opened, applied, key, lane, mark, place, range};
+use super::{EVERYBODY, Opened, applied, key, lane, mark, place, range};
 use crate::{DeliveryKey, Ending, LaneRow, Mark, Operation, Range, RangeReason};
 
 pub(super) async fn positions_are_kept(store: &Opened) {
@@ -40,11 +40,13 @@ pub(super) async fn marks_go_when_the_position_has_passed(store: &Opened) {
     applied(store, all.map(Operation::Mark).collect()).await;
     applied(store, vec![Operation::Mark(mark(key(1, here, 3), Ending::Delivered))]).await;
 
-    let clear = |below| Operation::ClearMarks {
+    let clear_of = |replay, below| Operation::ClearMarks {
         subscription: 1,
         partition: here,
+        replay,
         below,
     };
+    let clear = |below| clear_of(0, below);
     applied(store, vec![clear(3)]).await;
     let last = mark(key(1, here, 3), Ending::Delivered);
     assert_eq!(
@@ -59,6 +61,10 @@ pub(super) async fn marks_go_when_the_position_has_passed(store: &Opened) {
         "replays and other partitions keep theirs"
     );
     assert_eq!(sorted(store, 2).await, [sortable(other)]);
+    applied(store, vec![clear_of(4, 1)]).await;
+    assert_eq!(sorted(store, 1).await, [replayed, elsewhere].map(sortable));
+    applied(store, vec![clear_of(4, 2)]).await;
+    assert_eq!(sorted(store, 1).await, [sortable(elsewhere)], "and go as theirs moves");
 }
 
 type Sortable = (u32, u32, u32, u64, Ending);
@@ -116,6 +122,6 @@ pub(super) async fn a_topic_is_forgotten(store: &Opened) {
         store.marks(1).await,
         Ok(vec![mark(key(1, place(2, 0), 4), Ending::Delivered)])
     );
-    let parked = store.parked(1, 10, 9).await.expect("the store reads");
+    let parked = store.parked(1, EVERYBODY, 10, 9).await.expect("the store reads");
     assert_eq!(parked.len(), 2, "what is parked has its record with it, and stays");
 }

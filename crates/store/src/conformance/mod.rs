@@ -6,13 +6,17 @@
 mod deliveries;
 mod documents;
 mod lanes;
+mod replays;
 
 use crate::{
-    Dead, DeliveryKey, Ending, Error, LaneRow, Mark, Operation, Parked, Partition, Range, RangeReason, Revision, Store,
-    SubscriptionId,
+    Dead, DeliveryKey, Ending, Error, LaneRow, Mark, Operation, Parked, Partition, Portion, Range, RangeReason,
+    Revision, Store, SubscriptionId,
 };
 use bytes::Bytes;
 use std::{future::Future, sync::Arc};
+
+/// All parked deliveries of a subscription.
+const EVERYBODY: Portion = Portion::Except(Vec::new());
 
 /// A store as the suite holds it.
 pub type Opened = Arc<dyn Store>;
@@ -45,6 +49,8 @@ where
     deliveries::holdings_are_what_the_rows_add_up_to(&new("holdings").await).await;
     deliveries::what_is_held_is_found_by_offset_and_by_version(&new("held").await).await;
     deliveries::a_subscription_is_forgotten(&new("forget").await).await;
+    replays::replays_are_told_apart(&new("replays").await).await;
+    replays::a_replay_is_counted_and_forgotten(&new("replay").await).await;
     reopening(&open).await;
 }
 

@@ -20,7 +20,7 @@ mod writer;
 
 use crate::{
     BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Operation,
-    Parked, Partition, Range, Revision, Store, SubscriptionId,
+    Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
 };
 pub use copy::{Copied, FORMAT, format_of};
 use queue::Queue;
@@ -171,12 +171,13 @@ impl Store for Embedded {
     fn parked(
         &self,
         subscription: SubscriptionId,
+        portion: Portion,
         until: Millis,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Parked>, Error>> {
         Box::pin(
             self.readers
-                .read(move |connection| read::parked(connection, subscription, until, limit)),
+                .read(move |connection| read::parked(connection, subscription, &portion, until, limit)),
         )
     }
 
@@ -221,6 +222,13 @@ impl Store for Embedded {
 
     fn holdings(&self) -> BoxFuture<'_, Result<Vec<(SubscriptionId, Holdings)>, Error>> {
         Box::pin(self.readers.read(read::holdings))
+    }
+
+    fn replay_holdings(&self, subscription: SubscriptionId, replay: u32) -> BoxFuture<'_, Result<Holdings, Error>> {
+        Box::pin(
+            self.readers
+                .read(move |connection| read::replay_holdings(connection, subscription, replay)),
+        )
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -3,7 +3,7 @@
 use super::rows;
 use crate::{
     BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Parked, Partition,
-    Range, Revision, SubscriptionId,
+    Portion, Range, Revision, SubscriptionId,
 };
 use rows::bits;
 use rusqlite::{Connection, Row, StatementStatus, ToSql, params};
@@ -51,16 +51,44 @@ pub(super) fn marks(connection: &Connection, subscription: SubscriptionId) -> Re
 pub(super) fn parked(
     connection: &Connection,
     subscription: SubscriptionId,
+    portion: &Portion,
     until: Millis,
     limit: usize,
 ) -> Result<Vec<Parked>, Error> {
-    let sql = "SELECT * FROM parked WHERE subscription = ? AND due <= ? ORDER BY due LIMIT ?";
+    let sql = format!(
+        "SELECT * FROM parked WHERE subscription = ? AND due <= ?{} ORDER BY due LIMIT ?",
+        portion_condition(portion)
+    );
     all(
         connection,
-        sql,
+        &sql,
         params![bits(subscription), until, rows::bound(limit as u64)],
         rows::parked,
     )
+}
+
+/// Replays that run are few, and their numbers change seldom: as part of the text the statement is prepared once for them.
+fn portion_condition(portion: &Portion) -> String {
+    match portion {
+        Portion::Except(replays) if replays.is_empty() => String::new(),
+        Portion::Except(replays) => {
+            let numbers: Vec<String> = replays.iter().map(u32::to_string).collect();
+            format!(" AND replay NOT IN ({})", numbers.join(", "))
+        }
+        Portion::Replay(replay) => format!(" AND replay = {replay}"),
+    }
+}
+
+/// What a replay has parked, from rows whose sums are compared when they are loaded.
+pub(super) fn replay_holdings(
+    connection: &Connection,
+    subscription: SubscriptionId,
+    replay: u32,
+) -> Result<Holdings, Error> {
+    let sql = "SELECT count(*) AS parked, coalesce(sum(length(record)), 0) AS parked_bytes, min(due) AS next_due
+               FROM parked WHERE subscription = ? AND replay = ?";
+    let found = all(connection, sql, params![bits(subscription), replay], rows::counted)?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
 pub(super) fn parked_orders(

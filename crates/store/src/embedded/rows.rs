@@ -267,6 +267,16 @@ pub(super) fn holding(row: &Row<'_>) -> Result<(SubscriptionId, Holdings), Error
     )
 }
 
+/// What was counted of parked rows.
+pub(super) fn counted(row: &Row<'_>) -> Result<Holdings, Error> {
+    Ok(Holdings {
+        parked: unsigned(row, "parked")?,
+        parked_bytes: unsigned(row, "parked_bytes")?,
+        next_due: row.get("next_due")?,
+        ..Holdings::default()
+    })
+}
+
 fn delivery(row: &Row<'_>) -> Result<Parked, Error> {
     Ok(Parked {
         key: key(row)?,

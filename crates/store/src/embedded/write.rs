@@ -75,10 +75,12 @@ impl Step<'_> {
             Operation::ClearMarks {
                 subscription,
                 partition,
+                replay,
                 below,
-            } => self.clear_marks(*subscription, *partition, *below),
+            } => self.clear_marks(*subscription, *partition, *replay, *below),
             Operation::RecordRange(range) => self.record_range(range),
             Operation::ForgetSubscription(subscription) => self.forget_subscription(*subscription),
+            Operation::ForgetReplay { subscription, replay } => self.forget_replay(*subscription, *replay),
             Operation::ForgetTopic(topic) => self.forget_topic(*topic),
         }
     }
@@ -327,13 +329,17 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn clear_marks(&self, subscription: SubscriptionId, partition: Partition, below: u64) -> Result<(), Error> {
+    fn clear_marks(
+        &self,
+        subscription: SubscriptionId,
+        partition: Partition,
+        replay: u32,
+        below: u64,
+    ) -> Result<(), Error> {
         let sql = "DELETE FROM mark
-                   WHERE subscription = ? AND topic = ? AND partition = ? AND replay = 0 AND position < ?";
-        self.execute(
-            sql,
-            params![bits(subscription), partition.topic, partition.index, bound(below)],
-        )?;
+                   WHERE subscription = ? AND topic = ? AND partition = ? AND replay = ? AND position < ?";
+        let Partition { topic, index } = partition;
+        self.execute(sql, params![bits(subscription), topic, index, replay, bound(below)])?;
         Ok(())
     }
 
@@ -368,6 +374,20 @@ impl Step<'_> {
             self.execute(sql, params![bits(subscription)])?;
         }
         self.changes.remove(&subscription);
+        Ok(())
+    }
+
+    fn forget_replay(&mut self, subscription: SubscriptionId, replay: u32) -> Result<(), Error> {
+        let marks = "DELETE FROM mark WHERE subscription = ? AND replay = ?";
+        self.execute(marks, params![bits(subscription), replay])?;
+        let parked = "DELETE FROM parked WHERE subscription = ? AND replay = ? RETURNING length(record)";
+        let mut statement = self.connection.prepare_cached(parked)?;
+        let gone = statement.query_map(params![bits(subscription), replay], |row| row.get::<_, i64>(0))?;
+        let change = self.changes.entry(subscription).or_default();
+        for bytes in gone {
+            change.parked -= 1;
+            change.parked_bytes -= bytes?;
+        }
         Ok(())
     }
 

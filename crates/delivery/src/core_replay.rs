@@ -1,0 +1,107 @@
+//! The core's handle, for replays: begin, look, pause, resume, cancel, forget.
+
+use crate::{
+    Core, Error, Replay, ReplayPreview,
+    changes::Request,
+    replay::{Asked, Command, Handle},
+};
+use control::{Bus, Model, Refusal, resources::ReplaySpec};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+impl Core {
+    /// Begins a replay; without a name it gets one by its number.
+    pub async fn replay(&self, bus: &str, name: Option<String>, spec: ReplaySpec) -> Result<Replay, Error> {
+        let asked = Box::new(Asked::new(&self.inner, bus, name, spec).await?);
+        let handle = self.ask(|reply| Request::Replay(asked, reply)).await?;
+        Ok(self.told(&handle))
+    }
+
+    /// What a replay would do, without doing it.
+    pub async fn preview_replay(&self, bus: &str, spec: ReplaySpec) -> Result<ReplayPreview, Error> {
+        Asked::new(&self.inner, bus, None, spec)
+            .await?
+            .preview(&self.inner)
+            .await
+    }
+
+    /// The replays of a bus, oldest first: those that run, and those that are kept after their end.
+    pub fn replays(&self, bus: &str) -> Result<Vec<Replay>, Error> {
+        let model = self.inner.model.load();
+        let of_bus = self.inner.replays.of_bus(model.bus(bus)?.id);
+        Ok(of_bus.iter().map(|handle| self.told(handle)).collect())
+    }
+
+    /// One of them.
+    pub fn replay_of(&self, bus: &str, name: &str) -> Result<Replay, Error> {
+        Ok(self.told(&*self.find_replay(bus, name)?))
+    }
+
+    /// Holds a replay: what is in flight ends, nothing else begins.
+    pub async fn pause_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
+        self.command(bus, name, Command::Pause).await
+    }
+
+    /// Lets a replay go on, also after its endpoint was gone or a bound stopped it.
+    pub async fn resume_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
+        self.command(bus, name, Command::Resume).await
+    }
+
+    /// Ends a replay: no attempt of it begins any more, what it has parked goes; its dead letters stay.
+    pub async fn cancel_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
+        self.command(bus, name, Command::Cancel).await
+    }
+
+    /// Forgets a replay that is over.
+    pub async fn forget_replay(&self, bus: &str, name: &str) -> Result<(), Error> {
+        let handle = self.find_replay(bus, name)?;
+        if !handle.is_over() {
+            let detail = format!("replay {name:?} is not over: cancel it first");
+            return Err(Refusal::in_use(detail).into());
+        }
+        let delete = handle.document().delete();
+        self.inner.store.apply(handle.bus, vec![delete]).await?;
+        self.inner.replays.remove(handle.number);
+        Ok(())
+    }
+
+    async fn command(
+        &self,
+        bus: &str,
+        name: &str,
+        command: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Command,
+    ) -> Result<Replay, Error> {
+        let handle = self.find_replay(bus, name)?;
+        let is_over = || {
+            let detail = format!("replay {name:?} is over; start another one");
+            Error::Refused(Refusal::in_use(detail))
+        };
+        if handle.is_over() {
+            return Err(is_over());
+        }
+        let (reply, answer) = oneshot::channel();
+        handle.send(command(reply));
+        // One that ended meanwhile does not answer.
+        answer.await.map_err(|_| is_over())??;
+        Ok(self.told(&handle))
+    }
+
+    fn find_replay(&self, bus: &str, name: &str) -> Result<Arc<Handle>, Error> {
+        let model = self.inner.model.load();
+        self.inner.replays.find(model.bus(bus)?.id, name)
+    }
+
+    fn told(&self, handle: &Handle) -> Replay {
+        let model = self.inner.model.load();
+        let bus = bus_of(&model, handle.bus);
+        handle.told(|id| {
+            let topics = bus.into_iter().flat_map(|bus| bus.topics.values());
+            let mut named = topics.filter(|topic| topic.id == id);
+            named.next().map(|topic| topic.name.clone()).unwrap_or_default()
+        })
+    }
+}
+
+fn bus_of(model: &Model, id: store::BusId) -> Option<&Arc<Bus>> {
+    model.buses.values().find(|bus| bus.id == id)
+}

@@ -1,0 +1,199 @@
+//! The side of a replay that publishes to a topic: records again, as they are, at its rate, partition by partition in order.
+//! It appends and waits; nobody's lane is involved.
+
+use super::{
+    document::{Document, Into, Loss},
+    feeder::gone,
+    picker::Picker,
+};
+use crate::{clock::Clock, inner::Inner, intake::identity_of, rate::Bucket, settings::CHUNK_BYTES};
+use control::{Model, Topic};
+use event::{
+    EventView, identity,
+    record_binding::{COPY_HEADER, REPLAY_HEADER},
+};
+use journal::{Append, Chunk, Deduplicate, EncodedRecord, Entry, PartitionId, RecordView, TopicId};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use store::BusId;
+use tokio::time::Instant;
+
+/// Records of one append: what a crash may publish twice.
+const APPEND_RECORDS_MAX: usize = 1_000;
+/// With a rate, appends are so far apart: each is a sync.
+const APPEND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Publishes what belongs to one replay.
+pub struct Publisher {
+    picker: Picker,
+    bucket: Bucket,
+    clock: Clock,
+    turn: usize,
+    /// What was read of a stretch and waits for its turn, with its offset; and where to read on behind it.
+    queue: VecDeque<(u64, Entry)>,
+    reading: Option<(usize, u64)>,
+    /// No append before then.
+    pub not_before: Option<Instant>,
+}
+
+/// Why a publisher does not go on.
+#[derive(Debug)]
+pub enum Hindrance {
+    /// It may pass.
+    Passing(journal::Error),
+    /// The topic is gone.
+    TopicGone,
+}
+
+impl Publisher {
+    /// One that has published nothing yet.
+    pub fn new(document: &Document, picker: Picker, clock: Clock) -> Self {
+        Self {
+            picker,
+            bucket: Bucket::new(document.spec.rate, clock.now()),
+            clock,
+            turn: 0,
+            queue: VecDeque::new(),
+            reading: None,
+            not_before: None,
+        }
+    }
+
+    /// Whether there is something to do.
+    pub fn is_done(&self, document: &Document) -> bool {
+        self.queue.is_empty() && self.next(document).is_none()
+    }
+
+    fn next(&self, document: &Document) -> Option<usize> {
+        let count = document.stretches.len();
+        let mut turns = (0..count).map(|step| (self.turn + step) % count);
+        turns.find(|index| document.stretches[*index].at < document.stretches[*index].to)
+    }
+
+    /// Reads a chunk, or publishes some of what was read; the document says afterwards how far it has come.
+    pub async fn go_on(&mut self, inner: &Inner, document: &mut Document) -> Result<(), Hindrance> {
+        match self.queue.is_empty() {
+            true => self.read(inner, document).await,
+            false => self.append(inner, document).await,
+        }
+    }
+
+    async fn read(&mut self, inner: &Inner, document: &mut Document) -> Result<(), Hindrance> {
+        let Some(index) = self.next(document) else {
+            return Ok(());
+        };
+        self.turn = index + 1;
+        let (model, stretch) = (inner.model.load_full(), document.stretches[index]);
+        let (bus, topic) = target(&model, document.into).ok_or(Hindrance::TopicGone)?;
+        let partition = stretch.id(document.bus);
+        match inner.journal.read(partition, stretch.at, CHUNK_BYTES).await {
+            Ok(chunk) => {
+                self.take(document, index, &chunk, bus, &topic);
+                Ok(())
+            }
+            Err(error) => {
+                let (_, next, reason) = gone(&error, stretch.at, stretch.to).ok_or(Hindrance::Passing(error))?;
+                document.lost(Loss {
+                    topic: stretch.topic,
+                    partition: stretch.partition,
+                    from: stretch.at,
+                    to: next,
+                    reason,
+                });
+                document.stretches[index].at = next;
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, document: &mut Document, index: usize, chunk: &Chunk, bus: BusId, topic: &Topic) {
+        let stretch = document.stretches[index];
+        for batch in &chunk.batches {
+            let inside = journal::records(batch).filter(|record| (stretch.at..stretch.to).contains(&record.offset));
+            for record in inside {
+                if let Some(event) = self.picker.pick(&record, batch.append_time, None) {
+                    document.counts.matched += 1;
+                    let entry = entry(&record, &event, &document.name, bus, topic);
+                    self.queue.push_back((record.offset, entry));
+                }
+            }
+        }
+        let next = match chunk.next > stretch.at {
+            true => chunk.next.min(stretch.to),
+            // Nothing is there, and nothing more comes: the end is durable.
+            false => stretch.to,
+        };
+        self.reading = Some((index, next));
+        if self.queue.is_empty() {
+            document.stretches[index].at = next;
+        }
+    }
+
+    /// As many as the rate allows now.
+    async fn append(&mut self, inner: &Inner, document: &mut Document) -> Result<(), Hindrance> {
+        let Some((index, next)) = self.reading else {
+            return Ok(());
+        };
+        let mut count = 0;
+        while count < self.queue.len().min(APPEND_RECORDS_MAX) {
+            match self.bucket.take(self.clock.now()) {
+                Ok(()) => count += 1,
+                Err(at) => {
+                    let wait = at.saturating_sub(self.clock.now()).max(0).unsigned_abs();
+                    self.not_before = Some(Instant::now() + Duration::from_millis(wait).max(APPEND_INTERVAL));
+                    break;
+                }
+            }
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let entries = self.queue.iter().take(count).map(|(_, entry)| entry.clone()).collect();
+        let appended = match inner.journal.append(Append { entries }) {
+            Ok(durable) => durable.await,
+            Err(error) => Err(error),
+        };
+        match appended {
+            Ok(_) => {}
+            Err(journal::Error::UnknownPartition(_)) => return Err(Hindrance::TopicGone),
+            Err(error) => return Err(Hindrance::Passing(error)),
+        }
+        let last = self.queue.drain(..count).next_back().map(|(offset, _)| offset);
+        document.counts.published += count as u64;
+        document.stretches[index].at = match self.queue.is_empty() {
+            true => next,
+            false => last.map_or(next, |offset| offset + 1),
+        };
+        Ok(())
+    }
+}
+
+/// The topic that a replay goes to, and its bus.
+fn target(model: &Model, into: Into) -> Option<(BusId, Arc<Topic>)> {
+    let Into::Topic { bus, id } = into else { return None };
+    let bus = model.buses.values().find(|found| found.id == bus)?;
+    let topic = bus.topics.values().find(|topic| topic.id == id)?;
+    Some((bus.id, Arc::clone(topic)))
+}
+
+/// The record again, marked, and never taken for a duplicate.
+fn entry(record: &RecordView<'_>, event: &EventView<'_>, name: &str, bus: BusId, topic: &Topic) -> Entry {
+    let partitions = topic.spec.partitions.max(1);
+    let index = match record.key {
+        Some(key) => identity::partition_for_key(key, partitions),
+        None => identity::partition_for_identity(event.source(), event.id(), partitions),
+    };
+    let topic = TopicId { bus, topic: topic.id };
+    let kept = record
+        .headers()
+        .filter(|(name, _)| ![COPY_HEADER, REPLAY_HEADER].contains(name));
+    let mut headers: Vec<(&str, Option<&[u8]>)> = kept.collect();
+    headers.push((REPLAY_HEADER, Some(name.as_bytes())));
+    Entry {
+        identity: Some(identity_of(event.source(), event.id())),
+        deduplicate: Deduplicate::No,
+        records: vec![(
+            PartitionId { topic, index },
+            EncodedRecord::new(record.key, record.value, headers.iter().copied()),
+        )],
+    }
+}

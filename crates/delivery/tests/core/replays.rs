@@ -1,0 +1,546 @@
+//! Replays: what they deliver, what they leave alone, and how they survive.
+
+use crate::support::{Received, Reply, START, World, event, fails, ok, one_partition, subscription};
+use control::resources::{ReplaySpec, ResourceKind};
+use delivery::{DeadSelection, DeliveryState, LossReason, Replay, ReplayState, Verdict};
+use journal::Journal as _;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn spec(document: Value) -> ReplaySpec {
+    ReplaySpec::read(&document).unwrap()
+}
+
+async fn start(world: &World, name: &str, document: Value) -> Replay {
+    let started = world
+        .core
+        .replay("default", Some(name.to_owned()), spec(document))
+        .await;
+    started.unwrap()
+}
+
+fn replay(world: &World, name: &str) -> Replay {
+    world.core.replay_of("default", name).unwrap()
+}
+
+async fn completed(world: &World, name: &str) -> Replay {
+    let is_over = |world: &World| replay(world, name).state == ReplayState::Completed;
+    world.until("the end of the replay", is_over).await;
+    replay(world, name)
+}
+
+fn replayed(world: &World, name: &str) -> Vec<Received> {
+    let received = world.endpoint.received().into_iter();
+    received
+        .filter(|received| received.replay.as_deref() == Some(name))
+        .collect()
+}
+
+fn delivered_ids(received: &[Received]) -> Vec<&str> {
+    let delivered = received
+        .iter()
+        .filter(|received| received.verdict == Verdict::Delivered);
+    delivered.map(|received| received.id.as_str()).collect()
+}
+
+/// Ten seconds apart, numbers 0 to `count`, half of them paid; all in one partition.
+async fn history(world: &World, count: usize) {
+    one_partition(world).await;
+    for number in 0..count {
+        let status = if number % 2 == 0 { "paid" } else { "open" };
+        let data = json!({"key": number % 3, "status": status});
+        world.publish_event(event(&number.to_string(), "order", data)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
+
+/// Check 33: exactly the matching events of a range, marked, in order, with the message id that they had; live traffic goes on.
+#[tokio::test(start_paused = true)]
+async fn a_replay_delivers_exactly_the_matching_events_of_its_range_marked_and_in_order() {
+    let world = World::new().await;
+    let paid = json!({"eventbridge": {"detail": {"status": ["paid"]}}});
+    world
+        .subscribe("crm", json!({"filter": paid, "delivery": {"concurrency": 1}}))
+        .await;
+    let began = world.clock.now();
+    history(&world, 20).await;
+    world.delivered("crm", 10).await;
+    let time = |number: i64| control::resources::Time(began + number * 10_000).to_string();
+    let some = json!({"cesql": "id <> '8'"});
+    let asked = json!({"from": {"time": time(4)}, "to": {"time": time(14)}, "filter": some,
+        "into": {"subscription": "crm"}});
+    start(&world, "again", asked).await;
+    world
+        .publish_event(event("live", "order", json!({"key": 1, "status": "paid"})))
+        .await;
+    let replay = completed(&world, "again").await;
+    let received = replayed(&world, "again");
+    assert_eq!(delivered_ids(&received), ["4", "6", "10", "12"]);
+    assert_eq!((replay.counts.matched, replay.counts.delivered), (4, 4));
+    assert_eq!((replay.done, replay.records), (10, 10));
+    let all = world.endpoint.received();
+    let first = all
+        .iter()
+        .find(|first| first.id == "4" && first.replay.is_none())
+        .unwrap();
+    assert_eq!(
+        received[0].message_id, first.message_id,
+        "a replay keeps the message id"
+    );
+    world.delivered("crm", 15).await;
+    let live: Vec<_> = all
+        .iter()
+        .filter(|received| received.replay.is_none())
+        .map(|received| &received.id)
+        .collect();
+    assert_eq!(live.len(), 11, "live traffic is neither repeated nor held up: {live:?}");
+
+    let story = world.story("4").await.unwrap();
+    assert_eq!(
+        story.subscriptions[0].attempts.len(),
+        1,
+        "the replay's attempt is not the subscription's own"
+    );
+    assert_eq!(story.replays.len(), 1);
+    let of_replay = &story.replays[0];
+    let names = (of_replay.replay.as_str(), of_replay.subscription.as_str());
+    assert_eq!((names, of_replay.state), (("again", "crm"), DeliveryState::Delivered));
+    assert!(world.story("8").await.unwrap().replays.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_keeps_to_its_rate_and_leaves_the_live_lane_its_own() {
+    let world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    one_partition(&world).await;
+    for number in 0..100 {
+        world
+            .publish_event(event(&number.to_string(), "order", json!({})))
+            .await;
+    }
+    world.delivered("crm", 100).await;
+    let began = world.clock.now();
+    start(
+        &world,
+        "slow",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
+    )
+    .await;
+    completed(&world, "slow").await;
+    let received = replayed(&world, "slow");
+    let last = received.iter().map(|received| received.at).max().unwrap();
+    assert!(
+        last - began >= 19_000 - 1_000,
+        "100 events at 5/s after a burst of 5 take 19 s, not {} ms",
+        last - began
+    );
+    for window in received.windows(11) {
+        assert!(
+            window[10].at - window[0].at >= 900,
+            "no second sees more than twice the rate"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_replay_delivers_nothing_and_goes_on_where_it_was() {
+    let mut world = World::new().await;
+    world.subscribe("crm", json!({"delivery": {"concurrency": 1}})).await;
+    history(&world, 40).await;
+    world.delivered("crm", 40).await;
+    let asked = json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"});
+    start(&world, "held", asked).await;
+    world.until("some", |world| replayed(world, "held").len() >= 5).await;
+    world.core.pause_replay("default", "held").await.unwrap();
+    world.settle().await;
+    let before = replayed(&world, "held").len();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(replayed(&world, "held").len(), before);
+    assert_eq!(replay(&world, "held").state, ReplayState::Paused);
+    world.restart().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(replayed(&world, "held").len(), before, "it stays paused over a restart");
+    world.core.resume_replay("default", "held").await.unwrap();
+    completed(&world, "held").await;
+    let received = replayed(&world, "held");
+    let expected: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    assert_eq!(delivered_ids(&received), expected, "in order, each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_replay_makes_no_attempt_any_more_not_even_of_what_it_has_parked() {
+    let world = World::new().await;
+    let retry = json!({"schedule": ["0s", "60s"], "age": "24h"});
+    world.subscribe("crm", json!({"delivery": {"retry": retry}})).await;
+    history(&world, 30).await;
+    world.delivered("crm", 30).await;
+    world.endpoint.script(|received| {
+        if received.id == "3" && received.replay.is_some() {
+            fails()
+        } else {
+            ok()
+        }
+    });
+    start(
+        &world,
+        "gone",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
+    )
+    .await;
+    world
+        .until("one is parked", |world| replay(world, "gone").parked_now == 1)
+        .await;
+    let cancelled = world.core.cancel_replay("default", "gone").await.unwrap();
+    assert_eq!(
+        (cancelled.state, cancelled.counts.discarded),
+        (ReplayState::Cancelled, 1)
+    );
+    let before = replayed(&world, "gone").len();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(replayed(&world, "gone").len(), before);
+    assert_eq!(world.status("crm").parked, 0);
+    assert!(world.core.cancel_replay("default", "gone").await.is_err(), "it is over");
+    assert!(world.core.pause_replay("default", "gone").await.is_err());
+    world.core.forget_replay("default", "gone").await.unwrap();
+    assert!(world.core.replay_of("default", "gone").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_survives_crashes_with_what_it_has_parked() {
+    let mut world = World::new().await;
+    let retry = json!({"schedule": ["0s", "30s"], "age": "24h"});
+    let delivery = json!({"ordering": "key", "retry": retry});
+    world.subscribe("crm", json!({"delivery": delivery})).await;
+    history(&world, 60).await;
+    world.delivered("crm", 60).await;
+    world.endpoint.script(|received| {
+        let fails_first = received.replay.is_some() && received.number == 1 && received.id.ends_with('5');
+        if fails_first { fails() } else { ok() }
+    });
+    start(
+        &world,
+        "tough",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "2/s"}),
+    )
+    .await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(4_100)).await;
+        world.crash().await;
+    }
+    let replay = completed(&world, "tough").await;
+    assert_eq!(replay.done, 60);
+    let received = replayed(&world, "tough");
+    let mut last = [None; 3];
+    let mut seen = std::collections::BTreeSet::new();
+    for id in delivered_ids(&received) {
+        let number: usize = id.parse().unwrap();
+        if seen.insert(number) {
+            let before = last[number % 3].replace(number);
+            assert!(before.is_none_or(|before| before < number), "{number} after {before:?}");
+        }
+    }
+    assert_eq!(seen.len(), 60, "every event arrived");
+    let most = (0..60).map(|number| {
+        received
+            .iter()
+            .filter(|one| one.id == number.to_string() && one.verdict == Verdict::Delivered)
+            .count()
+    });
+    assert!(most.max() <= Some(9), "a crash costs one repetition at most");
+    assert_eq!(world.status("crm").parked, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letters_of_a_replay_are_redriven_while_it_runs_and_after_its_end() {
+    let world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    history(&world, 10).await;
+    world.delivered("crm", 10).await;
+    let refused = || Reply {
+        verdict: Verdict::Refused,
+        ..ok()
+    };
+    let of_replay = |received: &Received| received.replay.is_some() && (received.id == "2" || received.id == "8");
+    world
+        .endpoint
+        .script(move |received| if of_replay(received) { refused() } else { ok() });
+    start(
+        &world,
+        "picky",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
+    )
+    .await;
+    world.until("one is dead", |world| world.status("crm").dead == 1).await;
+    world.endpoint.script(move |received| {
+        if received.id == "8" && received.replay.is_some() {
+            refused()
+        } else {
+            ok()
+        }
+    });
+    assert_eq!(
+        world.core.redrive("default", DeadSelection::default()).await.unwrap(),
+        1
+    );
+    let replay = completed(&world, "picky").await;
+    assert_eq!((replay.counts.delivered, replay.counts.dead_lettered), (9, 2));
+    assert_eq!(world.status("crm").dead, 1);
+    world.endpoint.script(|_| ok());
+    assert_eq!(
+        world.core.redrive("default", DeadSelection::default()).await.unwrap(),
+        1
+    );
+    let count = |id: &str| {
+        world
+            .endpoint
+            .delivered_ids("crm")
+            .iter()
+            .filter(|other| *other == id)
+            .count()
+    };
+    world.until("the last one", |_| count("8") == 2).await;
+    world.settle().await;
+    assert_eq!((world.status("crm").dead, world.status("crm").parked), (0, 0));
+}
+
+/// Check 14: what expires under a replay is recorded with it; nothing else is lost, and nothing wrong is delivered.
+#[tokio::test(start_paused = true)]
+async fn what_retention_removes_under_a_replay_is_recorded_with_it() {
+    let world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    let partition = one_partition(&world).await;
+    for number in 0..3_000 {
+        world
+            .publish_event(event(&number.to_string(), "order", json!({})))
+            .await;
+    }
+    world.delivered("crm", 3_000).await;
+    start(
+        &world,
+        "late",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "50/s"}),
+    )
+    .await;
+    world.until("some", |world| replayed(world, "late").len() >= 200).await;
+    world.journal.trim(partition, 2_500).await.unwrap();
+    let replay = completed(&world, "late").await;
+    let received = replayed(&world, "late");
+    let numbers: Vec<u64> = delivered_ids(&received).iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(replay.losses.len(), 1, "{:?}", replay.losses);
+    let loss = &replay.losses[0];
+    assert_eq!(
+        (loss.topic.as_str(), loss.to, loss.reason),
+        ("orders", 2_500, LossReason::Expired)
+    );
+    let lost = loss.from..loss.to;
+    assert!(
+        numbers.iter().all(|number| !lost.contains(number)),
+        "what is lost was not delivered"
+    );
+    let kept = (0..3_000).filter(|number| !lost.contains(number)).count();
+    assert_eq!(numbers.len(), kept, "everything else was, once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_into_a_topic_publishes_the_records_again_marked_and_in_order() {
+    let mut world = World::new().await;
+    history(&world, 30).await;
+    world.put(ResourceKind::Topic, "again", json!({"partitions": 1})).await;
+    world
+        .subscribe("watch", json!({"topics": ["again"], "delivery": {"concurrency": 1}}))
+        .await;
+    let asked = json!({"topics": ["orders"], "from": {"offsets": {"orders": {"0": 5}}},
+        "to": {"offsets": {"orders": {"0": 25}}}, "types": ["order"], "into": {"topic": "again"}, "rate": "10/s"});
+    start(&world, "copy", asked).await;
+    world
+        .until("some", |world| replay(world, "copy").counts.published > 3)
+        .await;
+    world.crash().await;
+    let replay = completed(&world, "copy").await;
+    assert_eq!((replay.done, replay.records), (20, 20));
+    let watched = |world: &World| world.endpoint.delivered_ids("watch");
+    world
+        .until("the copies", |world| watched(world).contains(&"24".to_owned()))
+        .await;
+    let mut numbers: Vec<u32> = watched(&world).iter().map(|id| id.parse().unwrap()).collect();
+    numbers.dedup();
+    let mut once = numbers.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once, (5..25).collect::<Vec<_>>());
+    let story = world.story("7").await.unwrap();
+    let places: Vec<_> = story
+        .stored
+        .iter()
+        .map(|at| (at.topic.as_str(), at.replay.as_deref()))
+        .collect();
+    assert_eq!(places[..2], [("orders", None), ("again", Some("copy"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_goes_to_a_subscription_of_another_bus() {
+    let world = World::new().await;
+    history(&world, 10).await;
+    let change = |kind, bus: &str, name: &str, body| control::Change {
+        bus: bus.to_owned(),
+        kind,
+        name: name.to_owned(),
+        action: control::Action::Put(body),
+        precondition: control::Precondition::Any,
+    };
+    let connection = json!({"provider": "webhook", "config": {"url": "https://example.com/"}});
+    for (kind, name, body) in [
+        (ResourceKind::Bus, "lab", json!({})),
+        (ResourceKind::Connection, "endpoint", connection),
+        (
+            ResourceKind::Subscription,
+            "analysis",
+            subscription(json!({"types": ["order"]})),
+        ),
+    ] {
+        world.core.change(change(kind, "lab", name, body)).await.unwrap();
+    }
+    start(
+        &world,
+        "over",
+        json!({"from": "earliest", "into": {"bus": "lab", "subscription": "analysis"}}),
+    )
+    .await;
+    completed(&world, "over").await;
+    assert_eq!(replayed(&world, "over").len(), 10);
+    let story = world.story("3").await.unwrap();
+    assert_eq!(
+        (story.replays[0].bus.as_str(), story.replays[0].subscription.as_str()),
+        ("lab", "analysis")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_counts_and_shows_what_would_be_delivered() {
+    let world = World::new().await;
+    let paid = json!({"eventbridge": {"detail": {"status": ["paid"]}}});
+    world.subscribe("crm", json!({"filter": paid})).await;
+    history(&world, 20).await;
+    world.delivered("crm", 10).await;
+    let asked = spec(json!({"from": "earliest", "filter": {"cesql": "id <> '8'"}, "into": {"subscription": "crm"}}));
+    let preview = world.core.preview_replay("default", asked).await.unwrap();
+    assert_eq!((preview.matched, preview.records, preview.is_complete), (9, 20, true));
+    assert_eq!(preview.samples.len(), 5);
+    assert!(preview.first >= Some(START) && preview.first < preview.last);
+    world.settle().await;
+    assert_eq!(world.endpoint.received().len(), 10, "nothing was delivered");
+    assert!(world.core.replays("default").unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_ends_with_the_subscription_that_it_goes_to() {
+    let mut world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    history(&world, 30).await;
+    start(
+        &world,
+        "doomed",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
+    )
+    .await;
+    world.until("some", |world| replayed(world, "doomed").len() >= 3).await;
+    world.delete(ResourceKind::Subscription, "crm").await;
+    let ended = replay(&world, "doomed");
+    assert_eq!(ended.state, ReplayState::Failed);
+    assert!(ended.reason.is_some_and(|reason| reason.contains("deleted")));
+    let before = replayed(&world, "doomed").len();
+    world.restart().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(replayed(&world, "doomed").len(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_cannot_be_is_refused_with_its_place() {
+    let world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    let into = json!({"subscription": "crm"});
+    for (document, pointer) in [
+        (json!({"from": "now", "into": into}), "/from"),
+        (json!({"from": "earliest", "into": {}}), "/into"),
+        (
+            json!({"from": "earliest", "into": {"subscription": "crm", "topic": "events"}}),
+            "/into",
+        ),
+        (
+            json!({"from": "earliest", "into": {"subscription": "cmr"}}),
+            "/into/subscription",
+        ),
+        (
+            json!({"from": "earliest", "into": {"bus": "x", "topic": "events"}}),
+            "/into/bus",
+        ),
+        (
+            json!({"from": "earliest", "topics": ["order"], "into": into}),
+            "/topics/0",
+        ),
+        (
+            json!({"from": {"offsets": {"events": {"99": 1}}}, "into": into}),
+            "/from/offsets/events/99",
+        ),
+        (
+            json!({"from": {"offsets": {"events": {"a": 1}}}, "into": into}),
+            "/from/offsets/events/a",
+        ),
+        (json!({"from": {"time": "yesterday"}, "into": into}), "/from/time"),
+        (
+            json!({"from": {"time": "2199-01-01T00:00:00Z"}, "into": into}),
+            "/from/time",
+        ),
+        (
+            json!({"from": {"time": "2026-01-02T00:00:00Z"}, "to": {"time": "2026-01-02T00:00:00Z"}, "into": into}),
+            "/to/time",
+        ),
+        (
+            json!({"from": "earliest", "filter": {"cesql": "id ="}, "into": into}),
+            "/filter/cesql",
+        ),
+        (json!({"from": "earliest", "rate": "0/s", "into": into}), "/rate"),
+    ] {
+        let refusal = match ReplaySpec::read(&document) {
+            Err(refusal) => refusal,
+            Ok(spec) => match world.core.replay("default", None, spec).await {
+                Err(delivery::Error::Refused(refusal)) => refusal,
+                other => panic!("{document} gave {other:?}"),
+            },
+        };
+        assert_eq!(refusal.pointer.as_deref(), Some(pointer), "{document}: {refusal}");
+    }
+    for number in 0..8 {
+        let name = format!("r{number}");
+        world
+            .core
+            .change(control::Change {
+                bus: "default".to_owned(),
+                kind: ResourceKind::Subscription,
+                name: "crm".to_owned(),
+                action: control::Action::Put(subscription(json!({"enabled": false}))),
+                precondition: control::Precondition::Any,
+            })
+            .await
+            .unwrap();
+        world.publish(&name).await;
+        start(&world, &name, json!({"from": "earliest", "into": into})).await;
+    }
+    let again = world
+        .core
+        .replay("default", None, spec(json!({"from": "earliest", "into": into})))
+        .await;
+    let Err(delivery::Error::Refused(refusal)) = again else {
+        panic!("it is one too many")
+    };
+    assert_eq!(refusal.code, "limit_exceeded");
+    let same = world
+        .core
+        .replay(
+            "default",
+            Some("r3".to_owned()),
+            spec(json!({"from": "earliest", "into": into})),
+        )
+        .await;
+    assert!(matches!(same, Err(delivery::Error::Refused(refusal)) if refusal.code == "already_exists"));
+}
