@@ -95,6 +95,7 @@ impl Core {
             unstarted: Mutex::default(),
             poisoned: Notify::new(),
             reporter,
+            live: crate::live::Hubs::default(),
             tasks: Mutex::default(),
             ended: tokio::sync::Mutex::new(false),
         });
@@ -226,6 +227,14 @@ impl Core {
         crate::inquiry::at(&self.inner, model.bus(bus)?, topic, partition, offset).await
     }
 
+    /// Opens a live tail of a bus.
+    pub async fn live(&self, bus: &str, request: crate::LiveRequest) -> Result<crate::LiveTail, Error> {
+        if self.inner.is_closing() {
+            return Err(Error::Closing);
+        }
+        crate::live::open(&self.inner, bus, request).await
+    }
+
     /// How the subscriptions of a bus are doing.
     pub fn status(&self, bus: &str) -> Vec<(String, SubscriptionStatus)> {
         crate::readiness::status(&self.inner, bus)
@@ -335,6 +344,7 @@ impl Core {
         }
         self.inner.lanes().iter().for_each(LaneHandle::abort);
         self.inner.replays.all().iter().for_each(|replay| replay.abort());
+        self.inner.live.abort();
     }
 
     /// Stops reading, lets deliveries in flight finish until `deadline`, saves positions, ends the tasks. The journal and the
@@ -359,6 +369,7 @@ impl Core {
             task.abort();
             let _ = task.await;
         }
+        self.inner.live.end().await;
         self.inner.attempts.shutdown().await;
         *ended = true;
     }

@@ -53,6 +53,7 @@ pub struct Inner {
     pub(crate) unstarted: Mutex<BTreeMap<SubscriptionId, Unstarted>>,
     pub(crate) poisoned: Notify,
     pub(crate) reporter: Reporter,
+    pub(crate) live: crate::live::Hubs,
     pub(crate) tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
     /// Held while the core shuts down; whether it has.
     pub(crate) ended: tokio::sync::Mutex<bool>,

@@ -41,6 +41,7 @@ mod changes;
 mod core_replay;
 mod dead;
 mod inquiry;
+mod live;
 mod metrics;
 mod operational;
 mod readiness;
@@ -57,6 +58,7 @@ pub use core::*;
 pub use destination::*;
 pub use inquiry::{Inquiry, RECENT_MAX, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
+pub use live::{Cursor, LiveEvent, LiveRequest, LiveStart, LiveTail, Told};
 pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
 /// What a filter says of an event, for doors, which do not know filters.
 pub use pattern::Explanation;

@@ -10,6 +10,7 @@ use super::{
     query::Query,
     routes::{Permission, Route},
 };
+use crate::server::Drain;
 use axum::extract::{FromRequestParts, RawPathParams};
 use bytes::Bytes;
 use control::{Model, Precondition, Principal, resources::Scope};
@@ -58,7 +59,7 @@ impl FromRequestParts<Arc<State>> for Call {
             parameters,
             head: head.clone(),
         };
-        call.permitted()?;
+        call.permits(&call.principal)?;
         call.query()?;
         Ok(call)
     }
@@ -72,11 +73,11 @@ impl Call {
     }
 
     /// Before anything is said about what exists, so that a key of another bus learns nothing.
-    fn permitted(&self) -> Result<(), Problem> {
+    fn permits(&self, principal: &Principal) -> Result<(), Problem> {
         match self.route.permission {
             Permission::Open | Permission::AnyKey => Ok(()),
-            Permission::Bus(scope) => Ok(control::authorize(&self.principal, self.parameter("bus"), scope)?),
-            Permission::Installation(scope) => Ok(control::authorize_installation(&self.principal, scope)?),
+            Permission::Bus(scope) => Ok(control::authorize(principal, self.parameter("bus"), scope)?),
+            Permission::Installation(scope) => Ok(control::authorize_installation(principal, scope)?),
         }
     }
 
@@ -90,6 +91,33 @@ impl Call {
     /// Whether the caller may do something on a bus: for answers that show only what the caller may see.
     pub(super) fn may(&self, bus: &str, scope: Scope) -> bool {
         control::authorize(&self.principal, bus, scope).is_ok()
+    }
+
+    /// Whether the caller would be permitted now, and the bus is there: both may change while an answer lasts.
+    pub(super) fn is_still_permitted(&self) -> bool {
+        let model = self.state.core.model();
+        let peer = self.head.extensions.get::<Peer>();
+        let principal = peer.and_then(|peer| peer.principal(&model, &self.head).ok());
+        let is_there = model.buses.contains_key(self.parameter("bus"));
+        is_there && principal.is_some_and(|principal| self.permits(&principal).is_ok())
+    }
+
+    /// The key's id; empty for a server without keys.
+    pub(super) fn key_id(&self) -> &str {
+        match &self.principal {
+            Principal::Keyless => "",
+            Principal::Key(key) => &key.id,
+        }
+    }
+
+    /// Tells when the server begins to shut down.
+    pub(super) fn drain(&self) -> Drain {
+        self.head.extensions.get::<Drain>().cloned().unwrap_or_default()
+    }
+
+    /// The one value of a header, where it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
     }
 
     /// The query: it has no other parameters than the row.

@@ -362,6 +362,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "The change was not made or its outcome is not known. Send the request again; the diagnostics of the server have the details.",
     ),
     entry(
+        "tails_exhausted",
+        429,
+        "Too many live tails are open",
+        "`detail` says whether it is the node, the bus or the key that has too many. Close one, or come again after `Retry-After`.",
+    ),
+    entry(
         "type_disabled",
         422,
         "The event type is disabled",

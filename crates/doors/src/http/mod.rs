@@ -23,6 +23,7 @@ mod resources;
 pub mod routes;
 mod show;
 mod story;
+mod tail;
 mod time;
 
 pub use answer::{Answer, AnswerBody};
@@ -71,6 +72,7 @@ struct State {
     sealer: Sealer,
     rules: Rules,
     bodies: Budget,
+    tails: tail::Slots,
 }
 
 impl State {
@@ -99,6 +101,7 @@ impl Door {
             sealer,
             rules,
             bodies: Budget::new(BODIES_BYTES_MAX),
+            tails: tail::Slots::default(),
         });
         Door(Arc::new(Routes {
             router: routes::router(state.clone()),
@@ -126,6 +129,7 @@ impl Door {
                 }
                 None => {
                     head.extensions.insert(Peer(peer));
+                    head.extensions.insert(drain.clone());
                     self.routed(Request::from_parts(head, body)).await
                 }
             },

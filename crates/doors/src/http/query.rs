@@ -79,7 +79,8 @@ impl<'a> Query<'a> {
     }
 }
 
-fn wrong(detail: String) -> Problem {
+/// The problem of a parameter.
+pub(super) fn wrong(detail: String) -> Problem {
     Problem::new("query_invalid", detail)
 }
 

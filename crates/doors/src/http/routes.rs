@@ -20,6 +20,7 @@
 
 use super::{
     State, clock, cloudevents, dead_letters, errors, metrics, patterns, probes, problem::Problem, resources, story,
+    tail,
 };
 use axum::{
     Extension, Router,
@@ -285,6 +286,7 @@ pub static GROUPS: &[Group] = &[
         resources::SUBSCRIPTION_VERB_ROUTES,
     ),
     group("events", "Where an event is and what became of it.", story::ROUTES),
+    group("events", "Events as they come.", tail::ROUTES),
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),

@@ -15,12 +15,24 @@ struct State {
     draining: AtomicBool,
     in_flight: AtomicUsize,
     settled: Notify,
+    begun: Notify,
 }
 
 impl Drain {
     /// Whether requests are to be refused because the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the server begins to shut down.
+    pub(crate) async fn begun(&self) {
+        loop {
+            let told = self.0.begun.notified();
+            if self.0.draining.load(Ordering::SeqCst) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Counts a request until the guard goes.
@@ -39,6 +51,7 @@ impl Drop for InFlight<'_> {
             draining,
             in_flight,
             settled,
+            begun: _,
         } = &*self.0.0;
         // Sequentially consistent with `drain` and `settled`: either this sees the draining or those see the count.
         if in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && draining.load(Ordering::SeqCst) {
@@ -64,6 +77,7 @@ impl Phases {
 
     pub(super) fn drain(&self) {
         self.drain.0.draining.store(true, Ordering::SeqCst);
+        self.drain.0.begun.notify_waiters();
     }
 
     pub(super) fn close(&self) {

@@ -62,6 +62,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("pauseSubscription", Subscribe),
     ("resumeSubscription", Subscribe),
     ("showEvent", Subscribe),
+    ("tailEvents", Subscribe),
     ("testFilter", Subscribe),
     ("explainFilter", Subscribe),
     ("lintFilter", Subscribe),
@@ -134,6 +135,10 @@ fn address(row: &Route) -> String {
     while let Some((before, after)) = path.split_once('{') {
         let after = after.split_once('}').expect("a brace is closed").1;
         path = format!("{before}absent{after}");
+    }
+    // A tail that is well asked for has no end.
+    if row.id == "tailEvents" {
+        path += "?from=wrong";
     }
     path
 }

@@ -11,3 +11,4 @@ mod publish;
 mod resources;
 mod server;
 mod story;
+mod tail;
