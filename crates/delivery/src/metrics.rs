@@ -90,6 +90,10 @@ pub struct Metrics {
     pub spans: u64,
     /// Spans dropped since start, because they could not be sent fast enough, or not at all.
     pub spans_dropped: u64,
+    /// The volume.
+    pub disk: journal::DiskSpace,
+    /// Keys that expire soon.
+    pub keys_expiring: u64,
     /// The journal's own.
     pub journal: journal::Stats,
 }
@@ -114,7 +118,7 @@ pub struct BusMetrics {
 }
 
 /// A subscription's figures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SubscriptionMetrics {
     /// Its bus.
     pub bus: String,

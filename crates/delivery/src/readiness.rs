@@ -100,6 +100,8 @@ pub fn metrics(inner: &Inner) -> Metrics {
     });
     let (spans, spans_dropped) = inner.settings.tracer.counts();
     Metrics {
+        disk: inner.journal.disk_space(),
+        keys_expiring: crate::watchdog::keys_expiring(&model, inner.journal.now()),
         spans,
         spans_dropped,
         buses: model.buses.values().map(|bus| bus_metrics(inner, bus)).collect(),

@@ -158,7 +158,7 @@ pub enum DeliveryState {
 }
 
 /// How a subscription is doing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SubscriptionStatus {
     /// Its internal number.
     pub id: SubscriptionId,

@@ -92,16 +92,22 @@ fn disk(space: DiskSpace, settings: &Settings) -> Option<Disk> {
 
 fn keys(model: &Model, now: Millis) -> BTreeMap<String, SeenKey> {
     let expiring = model.keys.values().filter_map(|key| {
-        let not_after = key.spec.not_after.clone()?;
-        let ends: jiff::Timestamp = not_after.parse().ok()?;
+        let ends = key.not_after?;
         let seen = SeenKey {
             bus: only_bus(model, key.spec.buses.as_deref()).map(|bus| bus.id),
-            stage: stage(ends.as_millisecond().saturating_sub(now)),
-            not_after,
+            stage: stage(ends.saturating_sub(now)),
+            not_after: jiff::Timestamp::from_millisecond(ends).ok()?.to_string(),
         };
         Some((key.id.clone(), seen))
     });
     expiring.collect()
+}
+
+/// Keys that are good now and will not be for long.
+pub fn keys_expiring(model: &Model, now: Millis) -> u64 {
+    let ends = model.keys.values().filter_map(|key| key.not_after);
+    let soon = ends.filter(|ends| matches!(stage(ends.saturating_sub(now)), Stage::Near | Stage::Last));
+    soon.count() as u64
 }
 
 fn only_bus<'a>(model: &'a Model, buses: Option<&[String]>) -> Option<&'a Arc<Bus>> {

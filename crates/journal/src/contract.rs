@@ -191,7 +191,7 @@ pub enum Health {
 }
 
 /// How full the volume is, for the marks of retention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskSpace {
     /// Bytes in all.
     pub total: u64,

@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("strace", "strace"),
     ("openssl", "openssl"),
+    ("promtool", "prometheus"),
     ("node", "nodejs"),
     ("npm", "npm"),
 ];

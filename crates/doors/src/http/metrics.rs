@@ -348,6 +348,12 @@ fn operational(text: &mut Exposition, metrics: &Metrics) {
     for (name, help, value) in spans {
         text.single(name, Kind::Counter, help, value);
     }
+    let help = "Keys that expire within 7 days.";
+    text.single("keys_expiring", Kind::Gauge, help, metrics.keys_expiring);
+    let help = "Bytes free on the volume of the journal.";
+    text.single("disk_free_bytes", Kind::Gauge, help, metrics.disk.free);
+    let help = "Bytes of the volume of the journal.";
+    text.single("disk_total_bytes", Kind::Gauge, help, metrics.disk.total);
 }
 
 fn journal(text: &mut Exposition, stats: &journal::Stats) {
@@ -418,6 +424,55 @@ fn journal(text: &mut Exposition, stats: &journal::Stats) {
     text.sample(&format!("{name}_bucket"), &[("le", "+Inf")], stats.syncs);
     text.sample(&format!("{name}_sum"), &[], stats.sync_seconds);
     text.sample(&format!("{name}_count"), &[], stats.syncs);
+}
+
+/// A metric, for the documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its whole name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: String,
+    /// Its labels, in order.
+    pub labels: Vec<String>,
+    /// What it is.
+    pub help: String,
+}
+
+/// Every metric that there can be, in the order in which they come: read from the text of a bus with one subscription, so that
+/// nothing is left out.
+pub fn reference() -> Vec<Described> {
+    let sample = Metrics {
+        buses: vec![BusMetrics::default()],
+        subscriptions: vec![SubscriptionMetrics::default()],
+        ..Metrics::default()
+    };
+    let text = render(&sample, true);
+    let mut described: Vec<Described> = Vec::new();
+    for line in text.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            described.push(Described {
+                name: name.to_owned(),
+                kind: String::new(),
+                labels: Vec::new(),
+                help: help.to_owned(),
+            });
+        } else if let Some(last) = described.last_mut() {
+            match line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+                Some((_, kind)) => kind.clone_into(&mut last.kind),
+                None if last.labels.is_empty() => last.labels = labels_of(line),
+                None => {}
+            }
+        }
+    }
+    described
+}
+
+fn labels_of(sample: &str) -> Vec<String> {
+    let inside = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let pairs = inside.map_or("", |(inside, _)| inside).split(',');
+    let names = pairs.filter_map(|pair| pair.split_once('='));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod cloudevents;
 mod dead_letters;
 pub mod errors;
 mod json;
-mod metrics;
+pub mod metrics;
 mod page;
 mod patterns;
 mod probes;

@@ -1,6 +1,6 @@
 //! Documentation that is made from the code stays as the code is. `TRUNKLINE_BLESS=1` writes it anew.
 
-use doors::http::errors::ERRORS;
+use doors::http::{errors::ERRORS, metrics};
 use std::path::PathBuf;
 
 #[test]
@@ -27,5 +27,35 @@ fn every_error_code_is_in_the_documentation() {
     assert!(
         found == page,
         "docs/errors.md is not what the code says; TRUNKLINE_BLESS=1 writes it anew"
+    );
+}
+
+#[test]
+fn every_metric_is_in_the_documentation() {
+    let (begins, ends) = ("<!-- metrics: made from the code -->\n", "<!-- end of metrics -->");
+    let mut table = String::from("| metric | kind | labels | what it is |\n|---|---|---|---|\n");
+    for metric in metrics::reference() {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() {
+            "-".to_owned()
+        } else {
+            labels.join(", ")
+        };
+        table.push_str(&format!(
+            "| `{}` | {} | {labels} | {} |\n",
+            metric.name, metric.kind, metric.help
+        ));
+    }
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/observability.md"));
+    let page = std::fs::read_to_string(&path).expect("docs/observability.md");
+    let (before, rest) = page.split_once(begins).expect("where the table begins");
+    let (found, after) = rest.split_once(ends).expect("where it ends");
+    if std::env::var_os("TRUNKLINE_BLESS").is_some() {
+        std::fs::write(&path, format!("{before}{begins}{table}{ends}{after}")).expect("written");
+        return;
+    }
+    assert!(
+        found == table,
+        "the metrics in docs/observability.md are not what the code says; TRUNKLINE_BLESS=1 writes them anew"
     );
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod alerts;
 mod conformance;
 mod crash_loop;
 mod dedup;
