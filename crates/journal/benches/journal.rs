@@ -1,5 +1,6 @@
 //! Measures the embedded journal against a plain loop that writes and syncs the same group sizes, and against fjall, in one
-//! run, and prints ratios. `cargo bench -p journal`: about 90 seconds, in a directory below the target directory.
+//! run, and prints ratios. `cargo bench -p journal`: about 90 seconds, in a directory below the target directory; behind `--`,
+//! parts by name: a number of producers, `bare`, `fjall`, `recovery`.
 //!
 //! Figures of one machine and one minute mean little; the ratios are what is looked at. A row and what it is compared with
 //! take turns of a tenth of a second, so that a disk that changes its mind hits both.
@@ -75,23 +76,46 @@ fn main() {
     raise_file_limit();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
+    print_rows(&directory);
+    for part in ["bare", "fjall", "recovery"].into_iter().filter(|part| is_wanted(part)) {
+        match part {
+            "bare" => print_bare(&directory),
+            "fjall" => print_peer(&directory),
+            _ => print_recovery(&directory),
+        }
+    }
+    drop(std::fs::remove_dir_all(&directory));
+}
+
+/// Whether a part was named, or none was.
+fn is_wanted(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .peekable();
+    named.peek().is_none() || named.any(|name| name == part)
+}
+
+fn print_rows(directory: &Path) {
+    let wanted: Vec<_> = [1, 64, 512]
+        .into_iter()
+        .filter(|producers| is_wanted(&producers.to_string()))
+        .collect();
+    if wanted.is_empty() {
+        return;
+    }
     let mut raw = PlainFile::create(&directory.join("raw"));
     println!("producers partitions flusher |  records/s   CPU µs  group    p50 µs    p99 µs |  raw records/s  ratio");
-    for producers in [1, 64, 512] {
+    for producers in wanted {
         for (partitions, flusher) in [(12, false), (12, true), (1_000, true)] {
             let row = Row {
                 producers,
                 partitions,
                 flusher,
             };
-            print_row(&row, &measure(&row, &directory, &mut raw));
+            print_row(&row, &measure(&row, directory, &mut raw));
         }
     }
-    drop(raw);
-    print_bare(&directory);
-    print_peer(&directory);
-    print_recovery(&directory);
-    drop(std::fs::remove_dir_all(&directory));
 }
 
 /// As the server does: every growing segment stays open.

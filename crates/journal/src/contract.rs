@@ -225,9 +225,9 @@ pub struct Stats {
     pub sync_seconds: f64,
     /// Counts of syncs by upper bound in seconds, as a Prometheus histogram (cumulative counts are made by the reader).
     pub sync_histogram: Vec<(f64, u64)>,
-    /// Requests waiting for the commit thread.
+    /// Requests waiting for the commit.
     pub queued: u64,
-    /// Bytes waiting for the commit thread.
+    /// Bytes waiting for the commit.
     pub queued_bytes: u64,
     /// Bytes durable but not yet in segments.
     pub unflushed_bytes: u64,

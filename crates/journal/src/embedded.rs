@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod identities;
 mod index;
 mod partition;
+mod queue;
 mod reader;
 mod recovery;
 mod replay;
@@ -40,15 +41,17 @@ use crate::{
     Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Clocks, Damage, DiskSpace, Durable, Error, Health,
     Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
 };
-use commit::{Committer, Step};
+use commit::{Assembled, Commit, Step};
 use flush::Flusher;
 use partition::Partition;
+use queue::{Answer, Request};
 use reader::Lookup;
 use settings::RECORD_OVERHEAD;
-use shared::{Command, Request, Shared, lock};
+use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
 use std::{
-    sync::{Arc, Mutex, mpsc},
+    collections::VecDeque,
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
 use tokio::sync::oneshot;
@@ -66,14 +69,22 @@ pub struct Embedded {
 #[derive(Debug)]
 enum Drivers {
     Threads(Option<Threads>),
-    Steps(Box<(Committer, Flusher)>),
+    Steps(Box<Machines>),
+}
+
+/// The state machines, moved one step after the other.
+#[derive(Debug)]
+struct Machines {
+    commit: Commit,
+    /// Groups between the commit's halves.
+    assembled: VecDeque<Assembled>,
+    flusher: Flusher,
 }
 
 #[derive(Debug)]
 struct Threads {
-    commit: JoinHandle<()>,
+    commit: Vec<JoinHandle<()>>,
     flush: JoinHandle<Result<(), Error>>,
-    answers: JoinHandle<()>,
 }
 
 impl Embedded {
@@ -85,10 +96,15 @@ impl Embedded {
         let drive = settings.drive;
         let recovered = recovery::recover(settings, topics)?;
         let shared = recovered.shared;
-        let committer = Committer::new(shared.clone(), recovered.sequence, recovered.identities);
+        let commit = Commit::new(shared.clone(), recovered.sequence, recovered.identities);
+        let flusher = recovered.flusher;
         let drivers = match drive {
-            Drive::Threads => Drivers::Threads(Some(Threads::start(committer, recovered.flusher)?)),
-            Drive::Steps => Drivers::Steps(Box::new((committer, recovered.flusher))),
+            Drive::Threads => Drivers::Threads(Some(Threads::start(commit, flusher)?)),
+            Drive::Steps => Drivers::Steps(Box::new(Machines {
+                commit,
+                assembled: VecDeque::new(),
+                flusher,
+            })),
         };
         Ok(Self {
             shared,
@@ -102,7 +118,8 @@ impl Embedded {
         self.command(Command::Checkpoint)
     }
 
-    /// With [`Drive::Steps`]: commits one group of what waits, and does some of what is due. False if nothing is left to do.
+    /// With [`Drive::Steps`]: assembles one group of what waits, or commits one that is assembled, and does some of what is due.
+    /// False if nothing is left to do.
     pub fn step(&self) -> bool {
         if self.shared.settings.drive == Drive::Threads {
             return false;
@@ -111,8 +128,12 @@ impl Embedded {
         let Drivers::Steps(machines) = &mut *drivers else {
             return false;
         };
-        let (committer, flusher) = &mut **machines;
-        let step = committer.step();
+        let Machines {
+            commit,
+            assembled,
+            flusher,
+        } = &mut **machines;
+        let step = commit.step(assembled);
         if step == Step::Blocked {
             self.shared.inbox.state().checkpoint = true;
             return flusher.step().is_ok();
@@ -133,7 +154,7 @@ impl Embedded {
             return;
         }
         if let Drivers::Steps(machines) = &mut *lock(&self.drivers) {
-            drop(machines.1.step());
+            drop(machines.flusher.step());
         }
     }
 
@@ -210,7 +231,7 @@ impl Embedded {
         }
     }
 
-    fn request(&self, append: Append, answer: oneshot::Sender<shared::Outcome>) -> Result<Request, Error> {
+    fn request(&self, append: Append, answer: oneshot::Sender<Answer>) -> Result<Request, Error> {
         let mut slots = SmallVec::new();
         let records = append.entries.iter().flat_map(|entry| &entry.records);
         self.shared
@@ -249,38 +270,46 @@ impl Embedded {
     }
 }
 
-fn end_steps(shared: &Shared, machines: &mut (Committer, Flusher)) -> Result<(), Error> {
+/// What one learns whose request was dropped without an answer, which only a thread that panicked does.
+fn unanswered() -> Error {
+    let reason = "the commit ended without an answer".into();
+    Error::Poisoned { reason }
+}
+
+fn end_steps(shared: &Shared, machines: &mut Machines) -> Result<(), Error> {
     if shared.inbox.state().ended {
         return Ok(());
     }
     loop {
-        match machines.0.step() {
+        match machines.commit.step(&mut machines.assembled) {
             Step::Idle => break,
             Step::Done => {}
             Step::Blocked => {
                 shared.inbox.state().checkpoint = true;
                 // If that fails, the next step gives the group up.
-                drop(machines.1.step());
+                drop(machines.flusher.step());
             }
         }
     }
     shared.inbox.state().closing = true;
     let ended = match shared.status.poisoned() {
         Some(poisoned) => Err(poisoned),
-        None => machines.1.step(),
+        None => machines.flusher.step(),
     };
     shared.inbox.state().ended = true;
     ended
 }
 
 impl Threads {
-    fn start(mut committer: Committer, flusher: Flusher) -> Result<Self, Error> {
-        let (sender, receiver) = mpsc::sync_channel(commit::ANSWERS_WAITING);
-        committer.answer_through(sender);
-        let answers = spawn("journal-answers", move || receiver.into_iter().for_each(commit::give))?;
+    fn start(commit: Commit, flusher: Flusher) -> Result<Self, Error> {
+        let commit = Arc::new(commit);
         let flush = spawn("journal-flush", move || flush::run(flusher))?;
-        let commit = spawn("journal-commit", move || commit::run(committer))?;
-        Ok(Self { commit, flush, answers })
+        let threads = (0..commit::THREADS).map(|_| {
+            let commit = commit.clone();
+            spawn("journal-commit", move || commit::run(&commit))
+        });
+        let commit = threads.collect::<Result<_, _>>()?;
+        Ok(Self { commit, flush })
     }
 
     /// The commit first, so that the flusher gets all of it.
@@ -289,12 +318,13 @@ impl Threads {
             action: format!("end {name}"),
             reason: "it panicked".into(),
         };
-        let commit = self.commit.join().map_err(|_| panicked("the commit thread"));
+        let commit: Vec<_> = self.commit.into_iter().map(JoinHandle::join).collect();
+        let commit = commit.into_iter().collect::<Result<Vec<()>, _>>();
+        let commit = commit.map(drop).map_err(|_| panicked("a commit thread"));
         shared.inbox.state().closing = true;
         shared.inbox.wake();
         let flush = self.flush.join().map_err(|_| panicked("the flusher")).flatten();
-        let answers = self.answers.join().map_err(|_| panicked("the answering thread"));
-        commit.and(answers).and(flush)
+        commit.and(flush)
     }
 }
 
@@ -357,9 +387,10 @@ impl Journal for Embedded {
             .queue
             .push(request, &self.shared.settings)
             .map_err(|error| self.shared.status.poisoned().unwrap_or(error))?;
-        let shared = self.shared.clone();
         Ok(Box::pin(async move {
-            answered.await.unwrap_or_else(|_| Err(shared.status.unanswered()))
+            // What was asked comes back with the answer, to be freed where it was made.
+            let (outcome, _append) = answered.await.map_err(|_| unanswered())?;
+            outcome.map(SmallVec::into_vec)
         }))
     }
 

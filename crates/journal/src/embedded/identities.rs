@@ -1,18 +1,18 @@
 //! Recognising duplicates: the map of the window, and the identities of durable records that no run holds yet. What a
 //! duplicate is answered is the commit's.
 
-mod map;
+mod window;
 
 use super::{
     disk::{Disk, File},
     run::{Filter, Identified, Run, RunError},
 };
 use crate::{AppendTime, Identity, Offset, PartitionId, Position};
-use map::{FirstMap, Key};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use window::{Key, Window};
 
 /// Where the first record with an identity stands, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +27,6 @@ impl First {
     fn order(&self) -> (AppendTime, PartitionId, Offset) {
         (self.append_time, self.position.partition, self.position.offset)
     }
-}
-
-/// The identities that one frame brought.
-#[derive(Debug)]
-struct Arrivals {
-    append_time: AppendTime,
-    sequence: u64,
-    keys: Vec<Key>,
 }
 
 /// A run with its filter; open, because it may be merged into another at any moment.
@@ -59,9 +51,7 @@ pub struct Deduplication {
     disk: Disk,
     window: AppendTime,
     max: usize,
-    map: FirstMap,
-    /// Which identities came when, oldest first.
-    order: VecDeque<Arrivals>,
+    known: Window,
     /// Append time of the newest identity that left before its time.
     evicted: Option<AppendTime>,
     /// Frames up to here are in runs.
@@ -79,8 +69,7 @@ impl Deduplication {
             disk,
             window,
             max,
-            map: FirstMap::new(),
-            order: VecDeque::new(),
+            known: Window::new(),
             evicted: None,
             in_runs: 0,
             runs: Vec::new(),
@@ -90,12 +79,12 @@ impl Deduplication {
 
     /// How many identities are in memory.
     pub fn len(&self) -> usize {
-        self.map.len()
+        self.known.len()
     }
 
     /// The first record with this identity within the window.
     pub fn find(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
-        if let Some(first) = self.map.get(&Key::new(bus, identity.unique)) {
+        if let Some(first) = self.known.get(&Key::new(bus, identity.unique)) {
             return Ok(Some(first).filter(|first| now - first.append_time < self.window));
         }
         if self.evicted.is_none_or(|evicted| now - evicted >= self.window) {
@@ -123,47 +112,28 @@ impl Deduplication {
 
     /// Notes an identity that the frame `sequence` brings, unless one within the window is known.
     pub fn insert(&mut self, bus: u32, unique: u128, first: First, sequence: u64) {
-        let (key, append_time) = (Key::new(bus, unique), first.append_time);
+        let append_time = first.append_time;
         let within = |known: First| append_time - known.append_time < self.window;
-        if !self.map.insert_unless(key, first, within) {
-            return;
-        }
-        match self.order.back_mut() {
-            Some(last) if (last.append_time, last.sequence) == (append_time, sequence) => last.keys.push(key),
-            last => {
-                last.into_iter().for_each(|last| last.keys.shrink_to_fit());
-                let keys = vec![key];
-                self.order.push_back(Arrivals {
-                    append_time,
-                    sequence,
-                    keys,
-                });
-            }
-        }
+        self.known.insert_unless(Key::new(bus, unique), first, sequence, within);
     }
 
     /// Takes back an identity whose frame was refused.
     pub fn remove(&mut self, bus: u32, unique: u128, refused: First) {
-        self.map.remove_if(&Key::new(bus, unique), |known| known == refused);
+        self.known.remove_if(&Key::new(bus, unique), |known| known == refused);
     }
 
     /// Forgets what has left the window, and what is too much and in a run.
     pub fn expire(&mut self, now: AppendTime) {
-        while let Some(oldest) = self.order.front_mut() {
-            let time = oldest.append_time;
+        while let Some((time, sequence)) = self.known.oldest() {
             let over = now - time >= self.window;
-            let evictable = self.map.len() > self.max && oldest.sequence <= self.in_runs;
+            let evictable = self.known.len() > self.max && sequence <= self.in_runs;
             if !over && !evictable {
                 break;
             }
             if !over {
                 self.evicted = Some(time);
             }
-            match oldest.keys.pop() {
-                // A newer one may stand under the same key.
-                Some(key) => self.map.remove_if(&key, |first| first.append_time == time),
-                None => drop(self.order.pop_front()),
-            }
+            self.known.drop_oldest();
         }
     }
 

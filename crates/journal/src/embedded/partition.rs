@@ -19,7 +19,7 @@ const LARGE_FRAME: usize = 1 << 20;
 /// not its own.
 const SMALL_BATCH_SHARE: usize = 8;
 
-/// A partition's number within this process: an index into the commit thread's table. Never reused.
+/// A partition's number within this process: an index into the commit's table. Never reused.
 pub type Slot = u32;
 
 /// One partition.

@@ -13,10 +13,11 @@ use super::{
     format::{self, Layout},
     identities::{Deduplication, Recent},
     partition::{PartitionState, Registry},
+    queue::Queue,
     replay,
     run::{Run, RunError},
     settings::{PARTITIONS_MAX, Settings},
-    shared::{Counters, Inbox, Queue, Runs, Shared, Status},
+    shared::{Counters, Inbox, Runs, Shared, Status},
     write_ahead::{self, Found, WriteAheadSet},
 };
 use crate::{AppendTime, Damage, Error, Offset, PartitionId, TailHub, TopicId};
@@ -146,7 +147,7 @@ fn share(
         buffers: Arc::default(),
         layout,
         registry: Registry::default(),
-        queue: Queue::default(),
+        queue: Queue::new(&settings),
         inbox: Inbox::default(),
         recent: Recent::default(),
         runs: RwLock::new(Arc::new(Runs { runs, through: 0 })),

@@ -20,6 +20,10 @@ pub const REQUEST_BYTES_MAX: usize = 64 << 20;
 /// A group closes here, or at the request that crosses it: more per sync buys no throughput and costs latency.
 pub const GROUP_BYTES: usize = 8 << 20;
 
+/// While a group is on its way to the disk the next one is assembled once so much waits. Less is soon assembled, and what
+/// arrives meanwhile shares its sync.
+const AHEAD_BYTES: usize = 128 << 10;
+
 /// A batch closes here: what a Kafka consumer fetches at least, and what a reader verifies at once.
 pub const BATCH_BYTES: usize = 1 << 20;
 
@@ -63,13 +67,15 @@ pub struct Settings {
     /// with fewer than there are partitions, one that is put away is synced first, which costs throughput. As many closed
     /// ones may wait for their sync.
     pub open_segments_max: usize,
-    /// Encoded bytes that may wait for the commit thread; one request always may. Default 64 MiB.
+    /// Encoded bytes that may wait for the commit; one request always may. Default 64 MiB.
     pub queue_bytes_max: usize,
-    /// Requests that may wait for the commit thread. Default 16,384.
+    /// Requests that may wait for the commit. Default 16,384.
     pub queue_count_max: usize,
+    /// Encoded bytes for which a group is assembled while the one before it is on its way to the disk. Default 128 KiB.
+    pub ahead_bytes: usize,
     /// How long a duplicate is recognised. Default 5 minutes, the least that is promised.
     pub deduplication_window: Duration,
-    /// Identities in memory before the oldest move to the runs on disk. Default 1,048,576 (about 130 MiB).
+    /// Identities in memory before the oldest move to the runs on disk. Default 1,048,576 (about 90 MiB).
     pub identities_max: usize,
     /// Identities in one run. Default 262,144 (14 MiB).
     pub run_identities: usize,
@@ -138,6 +144,7 @@ impl Settings {
             open_segments_max: open_segments_max(),
             queue_bytes_max: REQUEST_BYTES_MAX,
             queue_count_max: 16_384,
+            ahead_bytes: AHEAD_BYTES,
             deduplication_window: Duration::from_secs(300),
             identities_max: 1 << 20,
             run_identities: 1 << 18,

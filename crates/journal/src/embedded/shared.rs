@@ -7,13 +7,13 @@ use super::{
     format::Layout,
     identities::Recent,
     partition::{Registry, Slot},
+    queue::Queue,
     run::Run,
     settings::Settings,
     write_ahead::WriteAheadSet,
 };
-use crate::{Append, AppendTime, Appended, Clocks, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
+use crate::{AppendTime, Clocks, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
 use bytes::Bytes;
-use smallvec::SmallVec;
 use std::{
     collections::VecDeque,
     sync::{
@@ -190,133 +190,6 @@ impl Drop for Ending<'_> {
 /// Takes a lock; a panic elsewhere leaves these states as good as they were.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What becomes of a request.
-pub type Outcome = Result<Vec<Appended>, Error>;
-
-/// A request on its way to the commit.
-#[derive(Debug)]
-pub struct Request {
-    /// What is to be appended.
-    pub append: Append,
-    /// The slot of every record's partition, in order.
-    pub slots: SmallVec<[Slot; 2]>,
-    /// Its size in a frame at most.
-    pub encoded: usize,
-    /// Who waits.
-    pub answer: oneshot::Sender<Outcome>,
-}
-
-/// Requests that wait for the commit, in the order of acceptance; bounded in count and bytes.
-#[derive(Debug, Default)]
-pub struct Queue {
-    state: Mutex<QueueState>,
-    arrived: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    requests: VecDeque<Request>,
-    bytes: usize,
-    closed: bool,
-    /// Whether the commit waits for an arrival.
-    waiting: bool,
-}
-
-impl Queue {
-    /// Puts a request at the end, unless the queue is full or closed.
-    pub fn push(&self, request: Request, settings: &Settings) -> Result<(), Error> {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Err(Error::Closed);
-        }
-        let fits = state.requests.len() < settings.queue_count_max
-            && (state.requests.is_empty() || state.bytes + request.encoded <= settings.queue_bytes_max);
-        if !fits {
-            return Err(Error::Busy {
-                retry_after: settings.retry_after,
-            });
-        }
-        state.bytes += request.encoded;
-        state.requests.push_back(request);
-        let wake = std::mem::take(&mut state.waiting);
-        drop(state);
-        if wake {
-            self.arrived.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Takes requests until their bytes reach `group_bytes`; gives their bytes.
-    pub fn take(&self, group_bytes: usize, taken: &mut Vec<Request>) -> usize {
-        let mut state = lock(&self.state);
-        let mut bytes = 0;
-        while bytes < group_bytes {
-            let Some(request) = state.requests.pop_front() else {
-                break;
-            };
-            bytes += request.encoded;
-            taken.push(request);
-        }
-        state.bytes -= bytes;
-        bytes
-    }
-
-    /// Waits at most this long for an arrival or the end; true if neither came.
-    pub fn is_quiet_for(&self, time: Duration) -> bool {
-        let mut state = lock(&self.state);
-        state.waiting = true;
-        let quiet = |state: &mut QueueState| state.requests.is_empty() && !state.closed;
-        let waited = self.arrived.wait_timeout_while(state, time, quiet);
-        let (state, ended) = waited.unwrap_or_else(PoisonError::into_inner);
-        drop(state);
-        ended.timed_out()
-    }
-
-    /// Waits for an arrival or the end; false at the end, when nothing is left.
-    pub fn wait(&self, ended: impl Fn() -> bool) -> bool {
-        let mut state = lock(&self.state);
-        loop {
-            if !state.requests.is_empty() {
-                return true;
-            }
-            if state.closed || ended() {
-                return false;
-            }
-            state.waiting = true;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Refuses everything from here on.
-    pub fn close(&self) {
-        lock(&self.state).closed = true;
-        self.wake();
-    }
-
-    /// Refuses everything from here on, and lets go of what waits.
-    pub fn abandon(&self) {
-        self.close();
-        let mut state = lock(&self.state);
-        let waiting = std::mem::take(&mut state.requests);
-        state.bytes = 0;
-        // Whoever waits learns it by the closed channel.
-        drop(state);
-        drop(waiting);
-    }
-
-    /// Lets a waiting commit look again.
-    pub fn wake(&self) {
-        drop(lock(&self.state));
-        self.arrived.notify_all();
-    }
-
-    /// Count and bytes that wait.
-    pub fn size(&self) -> (usize, usize) {
-        let state = lock(&self.state);
-        (state.requests.len(), state.bytes)
-    }
 }
 
 /// A durable frame on its way to the segments.
@@ -520,11 +393,6 @@ impl Status {
         self.is_troubled() && lock(&self.reason).flusher_stuck.is_some()
     }
 
-    /// Whether it is shut down, or on the way.
-    pub fn is_closed(&self) -> bool {
-        self.is_troubled() && lock(&self.reason).closed
-    }
-
     /// Why it is poisoned, if it is.
     pub fn poisoned(&self) -> Option<Error> {
         if !self.is_troubled() {
@@ -532,15 +400,6 @@ impl Status {
         }
         let reason = lock(&self.reason).poisoned.clone()?;
         Some(Error::Poisoned { reason })
-    }
-
-    /// What one learns whose request was dropped without an answer, which only a thread that panicked does.
-    pub fn unanswered(&self) -> Error {
-        let closed = self.is_closed().then_some(Error::Closed);
-        let reason = "the commit ended without an answer";
-        self.poisoned()
-            .or(closed)
-            .unwrap_or_else(|| Error::Poisoned { reason: reason.into() })
     }
 
     /// As the contract says it.

@@ -1,55 +1,163 @@
-//! From requests to the body of a frame: duplicates, offsets, time, batches.
+//! The first half of the commit: from requests to the body of a frame: duplicates, offsets, time, batches.
 
-use super::{Answers, Committer, SlotState};
+use super::group::Assembled;
 use crate::{
-    AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Position, batch,
+    AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Offset, Position, batch,
     embedded::{
-        buffers::PageBuffer,
         format::PAGE,
         frame,
-        identities::First,
-        partition::Slot,
+        identities::{Deduplication, First},
+        partition::{Partition, Slot},
+        queue::{Outcome, Request},
         run::Identified,
         settings::{BATCH_BYTES, RECORD_OVERHEAD},
-        shared::{GroupBatch, Request, Shared},
+        shared::{GroupBatch, Shared},
     },
 };
-use std::sync::atomic::Ordering;
+use smallvec::SmallVec;
+use std::sync::{Arc, atomic::Ordering};
 
-/// A group between its assembly and its sync.
+/// The one owner of offsets and of the window of identities. What it gives counts from the next group on, durable or not: a
+/// group that is refused afterwards is taken back, and all behind it with it.
 #[derive(Debug)]
-pub(super) struct Assembled {
-    pub(super) append_time: AppendTime,
-    /// A frame with the header still open.
-    pub(super) frame: Option<PageBuffer>,
-    pub(super) batches: Vec<GroupBatch>,
-    pub(super) copies: u32,
-    pub(super) body_len: usize,
-    pub(super) identities: Vec<Identified>,
-    pub(super) answers: Answers,
-    pub(super) records: u64,
-    pub(super) record_bytes: u64,
-    /// A run that may hold an identity could not be asked: nothing of the group is accepted, for it may be a duplicate.
-    pub(super) unsure: bool,
+pub(super) struct Assembler {
+    shared: Arc<Shared>,
+    slots: Vec<Option<SlotState>>,
+    /// How many deletions `slots` knows of.
+    deletions: u64,
+    identities: Deduplication,
+    /// Newest sequence given.
+    sequence: u64,
+    touched: Vec<Slot>,
 }
 
-impl Committer {
-    /// Decides about everything in a group; nothing of it is written yet.
-    pub(super) fn assemble(&mut self, taken: &mut Vec<Request>, bytes: usize) -> Assembled {
-        let append_time = self.shared.now();
-        self.refresh_identities(append_time);
-        let mut assembled = Assembled::nothing();
-        assembled.append_time = append_time;
-        assembled.identities = Vec::with_capacity(taken.iter().map(|request| request.slots.len()).sum());
-        let mut outcomes = Vec::with_capacity(taken.len());
-        for (request, place) in taken.iter().zip(0..) {
-            outcomes.push(self.place_request(request, place, &mut assembled));
+#[derive(Debug)]
+struct SlotState {
+    partition: Arc<Partition>,
+    next: Offset,
+    /// The records of the group in work: request, entry, record.
+    pending: Vec<(u32, u32, u32)>,
+}
+
+impl Assembler {
+    /// An assembler that goes on behind `sequence`.
+    pub(super) fn new(shared: Arc<Shared>, sequence: u64, identities: Deduplication) -> Self {
+        Self {
+            shared,
+            slots: Vec::new(),
+            deletions: 0,
+            identities,
+            sequence,
+            touched: Vec::new(),
         }
-        if assembled.records > 0 {
-            self.seal(taken, bytes, &mut assembled);
+    }
+
+    /// Takes a group of what waits and decides about everything in it; nothing of it is written yet. False if no group may be
+    /// taken.
+    pub(super) fn assemble(&mut self, group: &mut Assembled) -> bool {
+        let max = self.shared.settings.group_bytes();
+        let Some(bytes) = self.shared.queue.take(max, &mut group.requests) else {
+            return false;
+        };
+        group.refused = self.refusal();
+        if group.refused.is_none() {
+            self.forget_deleted();
+            self.place(bytes, group);
         }
-        assembled.answers = taken.drain(..).zip(outcomes).collect();
-        assembled
+        true
+    }
+
+    /// Lets go of partitions whose topics were deleted since.
+    fn forget_deleted(&mut self) {
+        let deletions = self.shared.registry.deletions();
+        if deletions != self.deletions {
+            self.deletions = deletions;
+            let is_deleted = |slot: &mut Option<SlotState>| slot.as_ref().is_some_and(|at| at.partition.is_deleted());
+            self.slots
+                .iter_mut()
+                .filter_map(|slot| is_deleted(slot).then_some(slot))
+                .for_each(|slot| *slot = None);
+        }
+    }
+
+    /// Why nothing can be committed now.
+    fn refusal(&self) -> Option<Error> {
+        if let Some(poisoned) = self.shared.status.poisoned() {
+            return Some(poisoned);
+        }
+        let (free, needed) = match self.shared.check_space() {
+            Ok(()) if self.flusher_is_stuck() => {
+                let free = self.shared.space().free;
+                (free, free.saturating_add(1))
+            }
+            checked => checked.err()?,
+        };
+        self.shared.status.set_out_of_space(Some((free, needed)));
+        Some(Error::OutOfSpace { free, needed })
+    }
+
+    /// The volume has no room for the segments, and no more may wait for them in memory.
+    fn flusher_is_stuck(&self) -> bool {
+        self.shared.status.is_flusher_stuck()
+            && self.shared.inbox.state().bytes > self.shared.settings.unflushed_bytes_max
+    }
+
+    fn refresh_identities(&mut self, now: AppendTime) {
+        let runs = self.shared.runs();
+        if self.identities.set_runs(&runs.runs, runs.through, now).is_err() {
+            self.repair_runs();
+        }
+        self.identities.expire(now);
+        let count = self.identities.len() as u64;
+        self.shared.counters.identities.store(count, Ordering::Relaxed);
+    }
+
+    fn repair_runs(&self) {
+        if self.shared.inbox.repair_runs() {
+            tracing::warn!("a run of identities is damaged; it is written anew");
+        }
+    }
+
+    fn place(&mut self, bytes: usize, group: &mut Assembled) {
+        group.append_time = self.shared.now();
+        self.refresh_identities(group.append_time);
+        let requests = std::mem::take(&mut group.requests);
+        group
+            .identities
+            .reserve(requests.iter().map(|request| request.slots.len()).sum());
+        let mut is_sure = true;
+        for (request, place) in requests.iter().zip(0..) {
+            let outcome = self.place_request(request, place, group, &mut is_sure);
+            group.outcomes.push(outcome);
+        }
+        if group.records > 0 {
+            self.seal(&requests, bytes, group);
+            self.sequence += 1;
+            group.sequence = self.sequence;
+        }
+        group.requests = requests;
+        if !is_sure {
+            // A run that may hold an identity could not be asked: something may be a duplicate.
+            self.take_back(&group.batches, &group.identities);
+            let retry_after = self.shared.settings.retry_after;
+            group.refused = Some(Error::Busy { retry_after });
+        }
+    }
+
+    /// Takes back what a group was given. The groups behind it were taken back before.
+    pub(super) fn take_back(&mut self, batches: &[GroupBatch], identities: &[Identified]) {
+        self.sequence -= u64::from(!batches.is_empty());
+        for batch in batches.iter().rev() {
+            // A topic that was deleted meanwhile needs no offsets.
+            if let Some(state) = &mut self.slots[batch.slot as usize] {
+                state.next = batch.base;
+            }
+        }
+        for identified in identities {
+            let bus = identified.partition.topic.bus;
+            self.identities
+                .remove(bus, identified.identity.unique, First::from(identified));
+        }
     }
 
     /// Gives every record of a request its offset, or drops the entry as a duplicate.
@@ -58,19 +166,22 @@ impl Committer {
         request: &Request,
         place: u32,
         assembled: &mut Assembled,
-    ) -> Result<Vec<Appended>, Error> {
+        is_sure: &mut bool,
+    ) -> Outcome {
         let mut slots = request.slots.iter();
         for slot in &request.slots {
             self.load_slot(*slot)
                 .map_err(|()| Error::UnknownPartition(unknown(request, *slot)))?;
         }
-        let mut appended = Vec::with_capacity(request.append.entries.len());
+        let mut appended = SmallVec::with_capacity(request.append.entries.len());
         for (entry, place_in_request) in request.append.entries.iter().zip(0..) {
             let slots = slots.by_ref().take(entry.records.len());
-            appended.push(match self.duplicate_of(entry, assembled) {
+            let found = self.duplicate_of(entry, assembled.append_time);
+            *is_sure &= found.is_ok();
+            appended.push(match found.unwrap_or(None) {
                 Some(first) => {
                     slots.for_each(drop);
-                    assembled.duplicate(first, &self.shared)
+                    self.duplicate(first)
                 }
                 None => self.place_entry(entry, slots.copied(), (place, place_in_request), assembled),
             });
@@ -104,21 +215,31 @@ impl Committer {
         Ok(())
     }
 
-    fn duplicate_of(&mut self, entry: &Entry, assembled: &mut Assembled) -> Option<First> {
-        let identity = entry.identity.filter(|_| entry.deduplicate == Deduplicate::Yes)?;
+    fn duplicate_of(&mut self, entry: &Entry, now: AppendTime) -> Result<Option<First>, Unsure> {
+        let Some(identity) = entry.identity.filter(|_| entry.deduplicate == Deduplicate::Yes) else {
+            return Ok(None);
+        };
         let bus = entry.records[0].0.topic.bus;
-        match self.identities.find(bus, identity, assembled.append_time) {
+        match self.identities.find(bus, identity, now) {
             Ok(Some(first)) if self.shared.registry.get(first.position.partition).is_err() => {
                 // Its topic was deleted: the record does not exist any more.
                 self.identities.remove(bus, identity.unique, first);
-                None
+                Ok(None)
             }
-            Ok(first) => first,
+            Ok(first) => Ok(first),
             Err(_) => {
                 self.repair_runs();
-                assembled.unsure = true;
-                None
+                Err(Unsure)
             }
+        }
+    }
+
+    fn duplicate(&self, first: First) -> Appended {
+        self.shared.counters.duplicates.fetch_add(1, Ordering::Relaxed);
+        Appended {
+            position: first.position,
+            append_time: first.append_time,
+            duplicate: true,
         }
     }
 
@@ -189,6 +310,7 @@ impl Committer {
                 let len = batch::seal(out, base, assembled.append_time, records);
                 frame::set_batch_len(out, start, len);
                 let next = base + batch.len() as u64;
+                assembled.partitions.push(state.partition.clone());
                 assembled.batches.push(GroupBatch {
                     slot,
                     start: u32::try_from(start - origin).expect("a frame is below 4 GiB"),
@@ -210,32 +332,8 @@ impl Committer {
     }
 }
 
-impl Assembled {
-    /// A group without anything in it.
-    pub(super) fn nothing() -> Self {
-        Self {
-            append_time: 0,
-            frame: None,
-            batches: Vec::new(),
-            copies: 0,
-            body_len: 0,
-            identities: Vec::new(),
-            answers: Vec::new(),
-            records: 0,
-            record_bytes: 0,
-            unsure: false,
-        }
-    }
-
-    fn duplicate(&self, first: First, shared: &Shared) -> Appended {
-        shared.counters.duplicates.fetch_add(1, Ordering::Relaxed);
-        Appended {
-            position: first.position,
-            append_time: first.append_time,
-            duplicate: true,
-        }
-    }
-}
+/// Whether there was such an identity could not be found out.
+struct Unsure;
 
 fn unknown(request: &Request, slot: Slot) -> crate::PartitionId {
     let records = request.append.entries.iter().flat_map(|entry| &entry.records);

@@ -3,6 +3,8 @@
 //!
 //! Checks 2, 5, 6, 7, 11 and 13 of the project's list, and the storage half of 9.
 
+mod pipeline;
+
 use super::{small, tier};
 use crate::{
     Append, Appended, Deduplicate, EncodedRecord, Entry, Error, Health, Identity, Journal, Offset, PartitionId,

@@ -1,0 +1,62 @@
+//! A group of requests on its way through the commit, with what became of them. It is used again for the next one.
+
+use crate::{
+    AppendTime, Error,
+    embedded::{
+        buffers::PageBuffer,
+        partition::Partition,
+        queue::{Outcome, Request},
+        run::Identified,
+        shared::GroupBatch,
+    },
+};
+use std::sync::Arc;
+
+/// Requests for which a group's memory is kept.
+const REQUESTS_KEPT: usize = 4_096;
+
+/// Some requests, from the moment they are taken until they are answered.
+#[derive(Debug, Default)]
+pub struct Assembled {
+    /// The number of its frame; without records it has none, and this is the last one's.
+    pub(super) sequence: u64,
+    pub(super) append_time: AppendTime,
+    /// A frame with the header still open.
+    pub(super) frame: Option<PageBuffer>,
+    pub(super) batches: Vec<GroupBatch>,
+    /// Whose the batches are.
+    pub(super) partitions: Vec<Arc<Partition>>,
+    pub(super) copies: u32,
+    pub(super) body_len: usize,
+    pub(super) identities: Vec<Identified>,
+    pub(super) records: u64,
+    pub(super) record_bytes: u64,
+    /// Nothing of it is accepted, whatever its outcomes say.
+    pub(super) refused: Option<Error>,
+    /// It waited for a write-ahead file.
+    pub(super) was_blocked: bool,
+    pub(super) requests: Vec<Request>,
+    /// Of every request, once it is assembled.
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+impl Assembled {
+    /// Tells everybody what became of their requests, and is empty afterwards.
+    pub(super) fn answer(&mut self) {
+        let refused = self.refused.take();
+        let outcomes = self.outcomes.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
+        for (request, outcome) in self.requests.drain(..).zip(outcomes) {
+            let refused = refused.clone().map(Err);
+            let outcome = refused.or(outcome).expect("what is not refused has outcomes");
+            request.answer(outcome);
+        }
+        let keep = REQUESTS_KEPT;
+        self.requests.shrink_to(keep);
+        self.outcomes.shrink_to(keep);
+        self.partitions.clear();
+        self.batches.clear();
+        self.identities.clear();
+        (self.frame, self.copies, self.body_len) = (None, 0, 0);
+        (self.records, self.record_bytes, self.was_blocked) = (0, 0, false);
+    }
+}
