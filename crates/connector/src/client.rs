@@ -270,6 +270,22 @@ impl Head {
         }
     }
 
+    /// The next bytes of a body that may be endless, waiting for them at most so long whatever the request's total time;
+    /// `None`: its end.
+    pub async fn next(&mut self, wait: Duration) -> Result<Option<Bytes>, SendError> {
+        loop {
+            match tokio::time::timeout(wait, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) => return Ok(Some(bytes)),
+                    Err(_) => continue,
+                },
+                Ok(Some(Err(error))) => return Err(SendError::from_hyper(&error)),
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(SendError::Timeout(Phase::Total)),
+            }
+        }
+    }
+
     /// Lets the body go without waiting for it. What comes soon and is small is read in the background, so that the
     /// connection can be used again; an endless or a slow body costs its connection.
     pub fn discard(self) {

@@ -70,12 +70,26 @@ pub enum Command {
     Apply(commands::apply::Apply),
     /// Print resources as a file that `apply` takes.
     Export(commands::export::Export),
+    /// Print events as they come.
+    Tail(commands::tail::Tail),
     /// Tell an event's whole story: where it is, who matched, every attempt.
     Event(commands::event::Event),
     /// Look at dead letters, send them again, discard them.
     #[command(subcommand)]
     DeadLetter(commands::dead_letter::DeadLetter),
-    /// Look at subscriptions, pause and resume them.
+    /// Look at topics, set and delete them.
+    #[command(subcommand)]
+    Topic(commands::resource::Resource),
+    /// Look at event types, set and delete them.
+    #[command(subcommand)]
+    Type(commands::resource::Resource),
+    /// Look at connections, set and delete them.
+    #[command(subcommand)]
+    Connection(commands::connection::Connection),
+    /// Look at buses, set and delete them.
+    #[command(subcommand)]
+    Bus(commands::resource::Resource),
+    /// Look at subscriptions, set, delete, pause and resume them.
     #[command(subcommand)]
     Subscription(commands::subscription::Subscription),
     /// Try, explain and examine filters.
@@ -92,6 +106,8 @@ pub enum Command {
     Clock(commands::clock::Clock),
     /// Examine a data directory that no server is using.
     Doctor(commands::doctor::Doctor),
+    /// Print completions for a shell.
+    Completions(commands::completions::Completions),
     /// Publish and receive, and print rates and percentiles.
     Bench(commands::bench::Bench),
 }

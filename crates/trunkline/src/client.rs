@@ -99,6 +99,10 @@ impl Client {
     /// and advice.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Value, Failure> {
         let request = self.request(method, path, body)?;
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Value, Failure> {
         let timeouts = Timeouts {
             first_byte: TIMEOUT,
             total: TIMEOUT,
@@ -117,6 +121,39 @@ impl Client {
         } else {
             Err(refusal(answer.status.as_u16(), &body))
         }
+    }
+
+    /// Opens an answer without an end, where the one before stopped; what is said until then is a refusal.
+    pub async fn open(&self, path: &str, last_event_id: Option<&str>) -> Result<connector::Head, Failure> {
+        let mut request = self.request(Method::GET, path, None)?;
+        if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let timeouts = Timeouts {
+            first_byte: TIMEOUT,
+            total: TIMEOUT,
+        };
+        let head = self.http.send_head(request, timeouts).await;
+        let head = head.map_err(|error| self.unreachable(&error))?;
+        if head.status.is_success() {
+            return Ok(head);
+        }
+        let status = head.status.as_u16();
+        let (body, _) = head.read(ANSWER_BYTES_MAX).await;
+        Err(refusal(status, &read_json(&body).unwrap_or(Value::Null)))
+    }
+
+    /// Changes a resource at the version it was read in; `None`: it must not exist.
+    pub async fn put(&self, path: &str, body: &Value, version: Option<u64>) -> Result<Value, Failure> {
+        let bytes = serde_json::to_vec(body).expect("values serialize");
+        let mut request = self.request(Method::PUT, path, Some(("application/json", bytes)))?;
+        let (name, value) = match version {
+            Some(version) => (header::IF_MATCH, format!("\"{version}\"")),
+            None => (header::IF_NONE_MATCH, "*".to_owned()),
+        };
+        let value = HeaderValue::from_str(&value).expect("digits in quotes are a header value");
+        request.headers_mut().insert(name, value);
+        self.answer(request).await
     }
 
     fn request(
@@ -197,7 +234,7 @@ fn refusal(status: u16, problem: &Value) -> Failure {
     } else if !text("suggestion").is_empty() {
         failure = failure.hint(text("suggestion"));
     } else if !text("code").is_empty() {
-        failure = failure.hint(format!("code {}; docs/errors.md explains it", text("code")));
+        failure = failure.hint(format!("code {0}; docs/errors/{0}.md explains it", text("code")));
     }
     failure
 }

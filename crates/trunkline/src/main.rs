@@ -18,6 +18,7 @@ mod wiring;
 use clap::Parser;
 use cli::{Cli, Command};
 use client::Client;
+use commands::resource::Kind;
 use exit::{Code, Failure};
 use output::Output;
 use std::process::ExitCode;
@@ -47,13 +48,19 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Apply(arguments) => arguments.run(&client()?, output).await,
         Command::Export(arguments) => arguments.run(&client()?, output).await,
         Command::Event(arguments) => arguments.run(&client()?, output).await,
+        Command::Tail(arguments) => arguments.run(&client()?, output).await,
         Command::DeadLetter(arguments) => arguments.run(&client()?, output).await,
+        Command::Topic(arguments) => arguments.run(Kind::Topic, &client()?, output).await,
+        Command::Type(arguments) => arguments.run(Kind::Type, &client()?, output).await,
+        Command::Connection(arguments) => arguments.run(&client()?, output).await,
+        Command::Bus(arguments) => arguments.run(Kind::Bus, &client()?, output).await,
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
         Command::Pattern(arguments) => arguments.run(client, output).await,
         Command::Cesql(arguments) => arguments.run(),
         Command::Key(arguments) => arguments.run(client, output).await,
         Command::Clock(arguments) => arguments.run(&client()?, output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
+        Command::Completions(arguments) => arguments.run(),
         Command::Bench(arguments) => arguments.run(&client()?, output).await,
     }
 }

@@ -125,7 +125,7 @@ fn resource(document: Value) -> Result<Resource, String> {
 }
 
 /// Replaces `{env: NAME}` and `{file: PATH}` by what they name, at any depth.
-fn resolve(value: &mut Value) -> Result<(), String> {
+pub fn resolve(value: &mut Value) -> Result<(), String> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(resolve),
         Value::Object(object) => match reference(object) {

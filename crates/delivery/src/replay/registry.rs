@@ -137,15 +137,12 @@ impl Registry {
 
     /// Ends those into a subscription that is about to go; resolves when none of them makes an attempt any more.
     pub async fn abandon(&self, subscription: SubscriptionId) {
-        let abandoned = self
-            .bound_for(subscription)
-            .into_iter()
-            .map(|replay| async move {
-                let (done, rests) = oneshot::channel();
-                replay.send(Command::Abandon(done));
-                // One that is gone rests already.
-                let _ = rests.await;
-            });
+        let abandoned = self.bound_for(subscription).into_iter().map(|replay| async move {
+            let (done, rests) = oneshot::channel();
+            replay.send(Command::Abandon(done));
+            // One that is gone rests already.
+            let _ = rests.await;
+        });
         join_all(abandoned).await;
     }
 

@@ -1,5 +1,6 @@
 //! `trunkline subscription`: how subscriptions are doing; pause and resume.
 
+use super::resource::{Delete, Kind, Set, done};
 use crate::{
     client::{Client, segment},
     exit::Failure,
@@ -8,7 +9,7 @@ use crate::{
 use http::Method;
 use serde_json::Value;
 
-/// Look at subscriptions, pause and resume them.
+/// Look at subscriptions, set, delete, pause and resume them.
 #[derive(Debug, clap::Subcommand)]
 pub enum Subscription {
     /// All of the bus, with their lag.
@@ -18,6 +19,10 @@ pub enum Subscription {
         /// Its name.
         name: String,
     },
+    /// Create one, or change some fields of it.
+    Set(Set),
+    /// Delete one; what it has not settled is recorded as discarded.
+    Delete(Delete),
     /// Stop delivering; the position stays where it is.
     Pause {
         /// Its name.
@@ -41,6 +46,8 @@ impl Subscription {
                 output.line(&format!("{found:#}"));
                 Ok(())
             }
+            Subscription::Set(set) => set.run(Kind::Subscription, client, output).await,
+            Subscription::Delete(delete) => delete.run(Kind::Subscription, client, output).await,
             Subscription::Pause { name } => act(client, output, &collection, &name, "pause").await,
             Subscription::Resume { name } => act(client, output, &collection, &name, "resume").await,
         }
@@ -81,6 +88,6 @@ async fn act(client: &Client, output: Output, collection: &str, name: &str, verb
     client
         .send(Method::POST, &format!("{collection}/{}:{verb}", segment(name)), None)
         .await?;
-    output.line(&format!("{name}: {verb}d"));
+    done(output, name, &format!("{verb}d"));
     Ok(())
 }

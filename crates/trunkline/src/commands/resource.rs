@@ -1,0 +1,241 @@
+//! `trunkline topic | connection | type | bus`, and the half of `subscription` that is the same: list, show, set and delete what is
+//! declared. Files of many are `apply`'s.
+
+use crate::{
+    client::{Client, segment},
+    exit::{Code, Failure},
+    output::Output,
+    resource_files::resolve,
+};
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+/// Which kind of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Buses.
+    Bus,
+    /// Topics.
+    Topic,
+    /// Event types.
+    Type,
+    /// Connections.
+    Connection,
+    /// Subscriptions.
+    Subscription,
+}
+
+/// What is done to a resource.
+#[derive(Debug, Subcommand)]
+pub enum Resource {
+    /// All of them.
+    List,
+    /// One, whole.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Create one, or change some fields of it.
+    Set(Set),
+    /// Delete one; what others need is not deleted.
+    Delete(Delete),
+}
+
+/// Create one, or change some fields of it.
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// Its name.
+    pub name: String,
+    /// What to set, as path=value: retention.age=7d. A value is JSON where it can be read as such, else text; null takes the
+    /// field away; {"env": "NAME"} and {"file": "PATH"} stand for what they name.
+    #[arg(value_name = "PATH=VALUE", required = true)]
+    pub fields: Vec<String>,
+}
+
+/// Delete one.
+#[derive(Debug, clap::Args)]
+pub struct Delete {
+    /// Its name.
+    pub name: String,
+}
+
+impl Resource {
+    /// Runs it.
+    pub async fn run(self, kind: Kind, client: &Client, output: Output) -> Result<(), Failure> {
+        match self {
+            Resource::List => list(kind, client, output).await,
+            Resource::Show { name } => {
+                let found = client.get(&item(kind, client, &name)).await?;
+                output.line(&format!("{found:#}"));
+                Ok(())
+            }
+            Resource::Set(set) => set.run(kind, client, output).await,
+            Resource::Delete(delete) => delete.run(kind, client, output).await,
+        }
+    }
+}
+
+impl Set {
+    /// Reads what is there, sets the fields, and writes it at the version that was read.
+    pub async fn run(self, kind: Kind, client: &Client, output: Output) -> Result<(), Failure> {
+        let path = item(kind, client, &self.name);
+        let (mut document, version) = match client.get(&path).await {
+            Ok(found) => {
+                let version = found["version"].as_u64();
+                (found, version)
+            }
+            Err(failure) if failure.code == Code::NotFound => (json!({}), None),
+            Err(failure) => return Err(failure),
+        };
+        for field in &self.fields {
+            set(&mut document, field).map_err(|reason| {
+                Failure::new(Code::Usage, reason).hint("for example: retention.age=7d partitions=6 'tags=[\"pii\"]'")
+            })?;
+        }
+        let changed = client.put(&path, &document, version).await?;
+        if output.is_json() {
+            output.line(&format!("{changed:#}"));
+        } else {
+            let done = if version.is_some() { "set" } else { "created" };
+            output.line(&format!("{}: {done}", self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Delete {
+    /// Deletes it.
+    pub async fn run(self, kind: Kind, client: &Client, output: Output) -> Result<(), Failure> {
+        client
+            .send(Method::DELETE, &item(kind, client, &self.name), None)
+            .await?;
+        done(output, &self.name, "deleted");
+        Ok(())
+    }
+}
+
+/// What was done to a named thing: a line, or an object of it.
+pub fn done(output: Output, name: &str, what: &str) {
+    match output.is_json() {
+        true => output.line(&json!({"name": name, "done": what}).to_string()),
+        false => output.line(&format!("{name}: {what}")),
+    }
+}
+
+fn collection(kind: Kind, client: &Client) -> String {
+    let segment_of = match kind {
+        Kind::Bus => return "/v1/buses".to_owned(),
+        Kind::Topic => "topics",
+        Kind::Type => "event-types",
+        Kind::Connection => "connections",
+        Kind::Subscription => "subscriptions",
+    };
+    format!("/v1/buses/{}/{segment_of}", segment(client.bus()))
+}
+
+fn item(kind: Kind, client: &Client, name: &str) -> String {
+    format!("{}/{}", collection(kind, client), segment(name))
+}
+
+/// Columns of a list: titles, and where their values are.
+fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Bus => &[
+            ("name", "/name"),
+            ("unknown types", "/unknown_types"),
+            ("description", "/description"),
+        ],
+        Kind::Topic => &[
+            ("name", "/name"),
+            ("partitions", "/partitions"),
+            ("age", "/retention/age"),
+            ("bytes", "/retention/bytes"),
+            ("description", "/description"),
+        ],
+        Kind::Type => &[
+            ("name", "/name"),
+            ("owner", "/owner"),
+            ("lifecycle", "/lifecycle"),
+            ("topic", "/routes/0/topic"),
+            ("key", "/routes/0/key"),
+        ],
+        Kind::Connection => &[("name", "/name"), ("provider", "/provider"), ("url", "/config/url")],
+        Kind::Subscription => &[
+            ("name", "/name"),
+            ("connection", "/connection"),
+            ("state", "/status/state"),
+        ],
+    }
+}
+
+async fn list(kind: Kind, client: &Client, output: Output) -> Result<(), Failure> {
+    let items = client.list(&collection(kind, client)).await?;
+    let columns = columns(kind);
+    let cell = |item: &Value, pointer: &str| match item.pointer(pointer) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| columns.iter().map(|(_, pointer)| cell(item, pointer)).collect())
+        .collect();
+    let header: Vec<&str> = columns.iter().map(|(title, _)| *title).collect();
+    output.print(&Value::from(items), &header, rows);
+    Ok(())
+}
+
+/// Sets one field of a document.
+fn set(document: &mut Value, field: &str) -> Result<(), String> {
+    let (path, text) = field
+        .split_once('=')
+        .filter(|(path, _)| path.split('.').all(|name| !name.is_empty()))
+        .ok_or_else(|| format!("{field:?} is not of the form path=value"))?;
+    let mut value: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    resolve(&mut value)?;
+    let mut names: Vec<&str> = path.split('.').collect();
+    let last = names.pop().expect("split gives one name at least");
+    let mut place = document;
+    for name in names {
+        let object = members(place, path)?;
+        place = object.entry(name).or_insert_with(|| json!({}));
+    }
+    let object = members(place, path)?;
+    match value {
+        Value::Null => drop(object.remove(last)),
+        value => drop(object.insert(last.to_owned(), value)),
+    }
+    Ok(())
+}
+
+fn members<'v>(value: &'v mut Value, path: &str) -> Result<&'v mut Map<String, Value>, String> {
+    value
+        .as_object_mut()
+        .ok_or_else(|| format!("{path:?} leads into something that has no fields; set the whole of it as JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_set_by_path_and_taken_away_by_null() {
+        let mut document = json!({"retention": {"age": "7d", "hold": "8d"}, "partitions": 3});
+        for field in [
+            "partitions=6",
+            "retention.age=1d",
+            "retention.hold=null",
+            "a.b=x=y",
+            "tags=[\"pii\"]",
+        ] {
+            set(&mut document, field).expect("it is a field");
+        }
+        let wanted = json!({"retention": {"age": "1d"}, "partitions": 6, "a": {"b": "x=y"}, "tags": ["pii"]});
+        assert_eq!(document, wanted);
+        for wrong in ["partitions", "=1", "a..b=1", "partitions.x=1"] {
+            assert!(set(&mut document, wrong).is_err(), "{wrong}");
+        }
+    }
+}
