@@ -121,3 +121,101 @@ pub struct Serve {
     #[arg(long)]
     pub print_config: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::{Command, CommandFactory};
+    use std::collections::BTreeSet;
+
+    const PAGE: &str = include_str!("../../../docs/command-line.md");
+
+    /// Every command that can be run, with its parents' names.
+    fn leaves(command: &Command, path: &str, found: &mut BTreeSet<String>) {
+        for child in command.get_subcommands().filter(|child| !child.is_hide_set()) {
+            let path = format!("{path}{}", child.get_name());
+            match child.has_subcommands() {
+                true => leaves(child, &format!("{path} "), found),
+                false => drop(found.insert(path)),
+            }
+        }
+    }
+
+    /// The commands of a row: the first is whole, the others stand beside it: `topic list`, `show`.
+    fn row(cell: &str) -> Vec<String> {
+        let words = cell.split('`').skip(1).step_by(2).map(|text| {
+            let words = text.split_whitespace();
+            let is_command = |word: &&str| {
+                word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-') && !word.starts_with('-')
+            };
+            words.take_while(is_command).collect::<Vec<_>>().join(" ")
+        });
+        let mut commands: Vec<String> = Vec::new();
+        for name in words {
+            let parent = commands.first().and_then(|first| first.rsplit_once(' '));
+            let whole = parent.map_or_else(|| name.clone(), |(parent, _)| format!("{parent} {name}"));
+            commands.push(whole);
+        }
+        commands
+    }
+
+    #[test]
+    fn the_page_of_the_command_line_has_every_command_and_no_other() {
+        let mut real = BTreeSet::new();
+        leaves(&Cli::command(), "", &mut real);
+        let table = PAGE
+            .split("| command | what it does |")
+            .nth(1)
+            .expect("the table of commands");
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|line| line.split(" | ").next());
+        let written: BTreeSet<String> = cells.flat_map(row).collect();
+        assert_eq!(real, written, "docs/command-line.md");
+    }
+
+    #[test]
+    fn every_option_on_the_page_exists() {
+        fn options(command: &Command, found: &mut BTreeSet<String>) {
+            found.extend(
+                command
+                    .get_arguments()
+                    .filter_map(|argument| argument.get_long())
+                    .map(str::to_owned),
+            );
+            command.get_subcommands().for_each(|child| options(child, found));
+        }
+        let mut real = BTreeSet::from(["help".to_owned()]);
+        options(&Cli::command(), &mut real);
+        for piece in PAGE.split("--").skip(1) {
+            let name: String = piece
+                .chars()
+                .take_while(|letter| letter.is_ascii_lowercase() || *letter == '-')
+                .collect();
+            let name = name.trim_end_matches('-');
+            assert!(
+                name.is_empty() || real.contains(name),
+                "--{name} is on the page and nowhere else"
+            );
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_says_what_it_is() {
+        fn check(command: &Command) {
+            for child in command.get_subcommands() {
+                assert!(child.get_about().is_some(), "{}", child.get_name());
+                for argument in child.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                    assert!(
+                        argument.get_help().is_some(),
+                        "{} {}",
+                        child.get_name(),
+                        argument.get_id()
+                    );
+                }
+                check(child);
+            }
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command());
+    }
+}
