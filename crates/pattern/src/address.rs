@@ -46,7 +46,8 @@ fn parse_part(part: &[u8]) -> Option<u8> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Network {
     first: IpAddr,
-    last: IpAddr,
+    /// How many first bits all its addresses share.
+    bits: u8,
 }
 
 impl Network {
@@ -71,23 +72,20 @@ impl Network {
         match address {
             IpAddr::V4(_) if bits >= u32::BITS => Err("IPv4 mask bits must be < 32".into()),
             IpAddr::V6(_) if bits >= u128::BITS => Err("IPv6 mask bits must be < 128".into()),
-            IpAddr::V4(address) => {
-                let below = u32::MAX.checked_shr(bits).unwrap_or(0);
-                let first = address.to_bits() & !below;
-                Ok(Self {
-                    first: IpAddr::V4(first.into()),
-                    last: IpAddr::V4((first | below).into()),
-                })
-            }
-            IpAddr::V6(address) => {
-                let below = u128::MAX.checked_shr(bits).unwrap_or(0);
-                let first = address.to_bits() & !below;
-                Ok(Self {
-                    first: IpAddr::V6(first.into()),
-                    last: IpAddr::V6((first | below).into()),
-                })
-            }
+            IpAddr::V4(address) => Ok(Self::of(
+                IpAddr::V4((address.to_bits() & !(u32::MAX >> bits)).into()),
+                bits,
+            )),
+            IpAddr::V6(address) => Ok(Self::of(
+                IpAddr::V6((address.to_bits() & !(u128::MAX >> bits)).into()),
+                bits,
+            )),
         }
+    }
+
+    fn of(first: IpAddr, bits: u32) -> Self {
+        let bits = u8::try_from(bits).expect("an address has no more bits");
+        Self { first, bits }
     }
 
     /// The first address of the range.
@@ -97,16 +95,20 @@ impl Network {
 
     /// How many first bits all addresses of the range share.
     pub(crate) fn bits(&self) -> u32 {
-        match (self.first, self.last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => (first.to_bits() ^ last.to_bits()).leading_zeros(),
-            (IpAddr::V6(first), IpAddr::V6(last)) => (first.to_bits() ^ last.to_bits()).leading_zeros(),
-            _ => 0,
-        }
+        self.bits.into()
     }
 
     /// Whether the address lies in the range. Addresses of the other family never do.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
+        match (self.first, address) {
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                (first.to_bits() ^ address.to_bits()) & !(u32::MAX >> self.bits) == 0
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                (first.to_bits() ^ address.to_bits()) & !(u128::MAX >> self.bits) == 0
+            }
+            _ => false,
+        }
     }
 }
 

@@ -156,7 +156,7 @@ impl Compiler<'_> {
                 Token::Text(text) => text,
                 token => return Err(self.no_text(&token)),
             };
-            let path = Path::new(Some(&format!("{ATTRIBUTES}{name}")), &[], name.clone());
+            let path = Path::new(Some(&format!("{ATTRIBUTES}{name}")), &[], &name);
             let test = FieldTest::new(path, vec![operator(text)]);
             if tests.insert(name, test).is_some() {
                 return Err(self.refuse("the attribute is named twice".into()));
@@ -210,7 +210,7 @@ impl Compiler<'_> {
         })?;
         Ok(match part.check {
             None => Condition::Exact(part.guard),
-            Some(check) => Condition::Checked(part.guard, check),
+            Some(check) => Condition::Checked(part.guard, *check),
         })
     }
 
@@ -368,7 +368,7 @@ fn alternatives<'r>(several: impl Iterator<Item = &'r Rules>) -> Rules {
             if let [test] = alternative[..] {
                 let test = &rules.tests[test as usize];
                 let mount = test.path.mount.as_deref().unwrap_or_default();
-                if test.path.segments.is_empty() {
+                if test.path.is_mount() {
                     let known = single.entry(mount).or_insert((&test.path, Vec::new()));
                     known.1.extend(test.operators().iter().cloned());
                     continue;

@@ -243,7 +243,7 @@ impl Compiler<'_> {
         let known = NAMES.iter().find(|(name, ..)| *name == lower);
         let resolve = |top: &str| {
             let path = self.mounts.resolve(&[&[top.as_bytes()], &below[..]].concat());
-            Path::new(path.mount.as_deref(), &segments(&path), key.into())
+            Path::new(path.mount.as_deref(), &segments(&path), key)
         };
         if self.mounts.is_bare() {
             return resolve(known.map_or(top, |(_, name, _)| name));
@@ -253,12 +253,12 @@ impl Compiler<'_> {
             .into_iter()
             .map(resolve)
             .find(|path| path.mount.is_some());
-        mounted.unwrap_or_else(|| Path::new(Some(&format!("{ATTRIBUTES}{name}")), &below, key.into()))
+        mounted.unwrap_or_else(|| Path::new(Some(&format!("{ATTRIBUTES}{name}")), &below, key))
     }
 }
 
 fn segments(path: &Path) -> Vec<&[u8]> {
-    path.segments.iter().map(|segment| &**segment).collect()
+    path.segments().collect()
 }
 
 /// The members of a filter as they are written.

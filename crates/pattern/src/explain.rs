@@ -280,7 +280,7 @@ fn explain_field(test: &FieldTest, place: Place, found: &Found<'_, '_>) -> Claus
     // Values in elements of arrays may still be absent in the element that the other fields pick.
     matched |= test.absent && !outside;
     Clause {
-        path: Some(test.path.written.clone()),
+        path: Some(test.path.written.to_string()),
         wanted: Some(wanted(test)),
         seen,
         unseen,

@@ -64,7 +64,7 @@ pub(crate) struct Part {
     /// without that rule has one field an alternative, or fields outside of all arrays.)
     pub(crate) guard: Rules,
     /// Asked after the guard.
-    pub(crate) check: Option<Check>,
+    pub(crate) check: Option<Box<Check>>,
 }
 
 impl Part {
@@ -80,13 +80,13 @@ impl Part {
     pub(crate) fn checked(guard: Rules, check: Check) -> Self {
         Self {
             guard,
-            check: Some(check),
+            check: Some(Box::new(check)),
         }
     }
 
     /// The whole condition as a check.
     pub(crate) fn into_check(self) -> Check {
-        self.check.unwrap_or(Check::Rules(self.guard))
+        self.check.map_or(Check::Rules(self.guard), |check| *check)
     }
 
     /// Asks for the paths it needs: the guard's places in the order of its tests, then the check's.
@@ -100,7 +100,7 @@ impl Part {
 
     /// How many places it asks for.
     pub(crate) fn place_count(&self) -> usize {
-        self.guard.tests.len() + self.check.as_ref().map_or(0, Check::place_count)
+        self.guard.tests.len() + self.check.as_ref().map_or(0, |check| check.place_count())
     }
 
     /// Whether it holds. `places` are what [`ask`](Self::ask) answered.
@@ -169,7 +169,7 @@ impl Filter {
             true => Operator::Wildcard(Wildcard::plain(name.as_bytes())),
             false => Operator::Text(name.as_bytes().into()),
         });
-        let test = FieldTest::new(Path::new(Some(TYPE), &[], "type".into()), operators.collect());
+        let test = FieldTest::new(Path::new(Some(TYPE), &[], "type"), operators.collect());
         Ok(Self::from_parts(vec![Part::exact(Rules::field(test))]))
     }
 
@@ -206,7 +206,13 @@ impl Filter {
 
     /// Bytes on the heap, as far as they are known: of checks beyond rules, only what they take themselves.
     pub fn memory(&self) -> usize {
-        let of_part = |part: &Part| part.guard.memory() + part.check.as_ref().map_or(0, Check::memory);
+        let of_part = |part: &Part| {
+            part.guard.memory()
+                + part
+                    .check
+                    .as_ref()
+                    .map_or(0, |check| size_of::<Check>() + check.memory())
+        };
         let parts = self.parts.capacity() * size_of::<Part>() + self.parts.iter().map(of_part).sum::<usize>();
         let alone = self.alone.get().map_or(0, |alone| {
             let places = alone.places.iter().map(|places| size_of_val(&**places));

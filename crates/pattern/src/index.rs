@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::address::{self, Network};
 use crate::chunks::Chunks;
 use crate::fields::{Field, OUTSIDE, Value};
@@ -146,6 +148,17 @@ impl Kind {
     fn space(self, place: Place) -> u32 {
         place.0 << Self::BITS | self as u32
     }
+
+    /// How often a list of this kind is called, roughly.
+    fn frequency(self) -> usize {
+        match self {
+            Kind::Head | Kind::Tail | Kind::FoldedHead | Kind::FoldedTail | Kind::Piece | Kind::Network => {
+                AFFIX_FREQUENCY
+            }
+            Kind::Any | Kind::AnyText | Kind::Absent => PRESENCE_FREQUENCY,
+            _ => 1,
+        }
+    }
 }
 
 /// One kind of look-up at a place, for keys of one length (bytes, or bits of a network) where lengths matter.
@@ -156,6 +169,9 @@ struct Route {
     /// How many are registered.
     count: u32,
 }
+
+/// A key of its own.
+type KeyBytes = SmallVec<[u8; AFFIX_BYTES_MAX]>;
 
 /// What is to be looked up at a place.
 #[derive(Debug, Clone, Default)]
@@ -181,16 +197,6 @@ impl Key<'_> {
             }
             Kind::Network => u16::from(self.bytes[0]) | u16::from(self.bytes.len() > V4_KEY_BYTES) << 8,
             _ => 0,
-        }
-    }
-
-    fn frequency(&self) -> usize {
-        match self.kind {
-            Kind::Head | Kind::Tail | Kind::FoldedHead | Kind::FoldedTail | Kind::Piece | Kind::Network => {
-                AFFIX_FREQUENCY
-            }
-            Kind::Any | Kind::AnyText | Kind::Absent => PRESENCE_FREQUENCY,
-            _ => 1,
         }
     }
 }
@@ -266,20 +272,32 @@ impl Index {
                 profile.ranges.insert(Range::new(bounds, Code::new(filter, true).0));
                 continue;
             }
-            let mut best: Option<(usize, Kind, u16, Vec<u8>, bool)> = None;
-            keys_of(operator, &mut |key| {
-                let cost = self.cost_of(place, &key);
-                if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
-                    best = Some((cost, key.kind, key.length(), key.bytes.to_vec(), key.settles));
-                }
-            });
-            let Some((_, kind, length, bytes, settles)) = best else {
+            let Some((kind, length, bytes, settles)) = self.best_key(place, operator) else {
                 continue;
             };
             unsettled |= !settles;
             self.insert(place, kind, length, &bytes, Code::new(filter, settles));
         }
         unsettled
+    }
+
+    /// The key that it costs the least to register an operator under.
+    fn best_key(&self, place: Place, operator: &Operator) -> Option<(Kind, u16, KeyBytes, bool)> {
+        let mut best: Option<(Kind, u16, KeyBytes, bool)> = None;
+        let mut least = None;
+        keys_of(operator, &mut |key| {
+            // The first one costs nothing to compare, because usually there is no other.
+            if let Some((kind, _, bytes, _)) = &best {
+                let known = least.unwrap_or_else(|| self.cost_of(place, *kind, bytes));
+                let cost = self.cost_of(place, key.kind, key.bytes);
+                least = Some(known.min(cost));
+                if cost >= known {
+                    return;
+                }
+            }
+            best = Some((key.kind, key.length(), SmallVec::from_slice(key.bytes), key.settles));
+        });
+        best
     }
 
     /// Takes out all that a test has been registered under.
@@ -307,7 +325,9 @@ impl Index {
                 return RANGE_FREQUENCY;
             }
             let mut least = usize::MAX;
-            keys_of(operator, &mut |key| least = least.min(self.cost_of(place, &key)));
+            keys_of(operator, &mut |key| {
+                least = least.min(self.cost_of(place, key.kind, key.bytes))
+            });
             least
         };
         test.operators().iter().map(of_operator).max().unwrap_or(0)
@@ -446,12 +466,12 @@ impl Index {
         hits.extend(self.postings.get(space, key.bytes()));
     }
 
-    fn cost_of(&self, place: Place, key: &Key<'_>) -> usize {
+    fn cost_of(&self, place: Place, kind: Kind, key: &[u8]) -> usize {
         let length = self
             .postings
-            .get(key.kind.space(place), key.bytes)
+            .get(kind.space(place), key)
             .map_or(0, |posting| posting.codes().len());
-        key.frequency() * (1 + length)
+        kind.frequency() * (1 + length)
     }
 
     fn insert(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {

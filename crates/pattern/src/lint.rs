@@ -266,7 +266,7 @@ impl<'f> Lint<'f, '_> {
     fn look_at_guard(&mut self, guard: &'f Rules, whole: Verdict) {
         for test in guard.tests.iter().filter(|_| whole == Verdict::Never) {
             if let Some(reason) = self.never(test, &self.domain(test)) {
-                let path = Some(test.path.written.clone());
+                let path = Some(test.path.written.to_string());
                 self.add(FindingCode::NeverMatches, Severity::Error, path, reason, None);
             }
         }
@@ -299,7 +299,7 @@ impl<'f> Lint<'f, '_> {
 
     fn look_at_test(&mut self, test: &'f FieldTest, whole: Verdict) {
         let domain = self.domain(test);
-        let path = Some(test.path.written.clone());
+        let path = Some(test.path.written.to_string());
         if let Some(reason) = self.never(test, &domain) {
             let (code, severity) = match whole {
                 Verdict::Never => (FindingCode::NeverMatches, Severity::Error),
@@ -314,7 +314,7 @@ impl<'f> Lint<'f, '_> {
         }
         for operator in test.operators().iter().filter(|operator| !domain.can_pass(operator)) {
             let (path, message) = (
-                Some(test.path.written.clone()),
+                Some(test.path.written.to_string()),
                 domain.words(&test.path.written, operator),
             );
             let suggestion = field::spelled_as_text(operator).filter(|_| domain.is_one_string());

@@ -29,6 +29,9 @@ const PLAIN_TESTS_MAX: usize = 3;
 /// Bytes of a test that is kept once for all the filters that have it.
 const SHARED_TEST_BYTES_MAX: usize = 256;
 
+/// Places that a filter has without another allocation: what fits into the size of a list.
+const PLACES_INLINE: usize = 4;
+
 /// Ids of a chunk of the list of ids: what a change copies.
 const ID_CHUNK: usize = 256;
 
@@ -64,16 +67,25 @@ enum Plan {
     Whole,
     /// By its tests, of which all must pass: the one that calls, if a call may leave it unsettled, and the others.
     Plain {
-        caller: TestId,
+        caller: Option<Own>,
         others: [TestId; PLAIN_TESTS_MAX - 1],
     },
+}
+
+/// Where a filter has one of its tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Own {
+    part: u8,
+    test: u8,
+    /// Which of the filter's places it is about.
+    place: u8,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     filter: Arc<Filter>,
     /// What its parts ask for, one after the other.
-    places: Box<[Place]>,
+    places: SmallVec<[Place; PLACES_INLINE]>,
 }
 
 /// A test that is kept once.
@@ -177,9 +189,14 @@ impl<Id: Copy + Ord> Matcher<Id> {
     /// walks over everything.
     pub fn memory(&self) -> usize {
         let of_entry = |entry: &Option<Entry>| {
-            entry
-                .as_ref()
-                .map_or(0, |entry| entry.filter.memory() + size_of_val(&*entry.places))
+            entry.as_ref().map_or(0, |entry| {
+                entry.filter.memory()
+                    + if entry.places.spilled() {
+                        size_of_val(&*entry.places)
+                    } else {
+                        0
+                    }
+            })
         };
         let entries = self.entries.memory() + self.entries.iter().map(of_entry).sum::<usize>();
         let numbers = self.numbers.memory() + self.free.capacity() * size_of::<u32>();
@@ -223,13 +240,25 @@ impl<Id: Copy + Ord> Matcher<Id> {
             return true;
         }
         // In elements of arrays, what passes alone need not pass together, and what is there may be absent.
-        if !found.fields.is_flat() || (!code.is_settled() && caller == NO_TEST) {
+        let unsettled = match (code.is_settled(), caller) {
+            (false, None) => return self.answer_whole(code, found, work),
+            (settled, caller) => caller.filter(|_| !settled),
+        };
+        if !found.fields.is_flat() {
             return self.answer_whole(code, found, work);
         }
-        (code.is_settled() || self.tests.pass(caller, found))
+        unsettled.is_none_or(|own| self.own_passes(code, own, found))
             && others
                 .iter()
                 .all(|test| *test == NO_TEST || self.tests.pass(*test, found))
+    }
+
+    /// Whether a test of a filter passes in a document whose values lie in no elements.
+    fn own_passes(&self, code: Code, own: Own, found: &Found<'_, '_>) -> bool {
+        self.entries[code.filter()].as_ref().is_some_and(|entry| {
+            let test = &entry.filter.parts()[own.part as usize].guard.tests[own.test as usize];
+            found.passes(test, entry.places[own.place as usize])
+        })
     }
 
     fn answer_whole(&self, code: Code, found: &Found<'_, '_>, work: &mut Work) -> bool {
@@ -247,13 +276,14 @@ impl<Id: Copy + Ord> Matcher<Id> {
     /// Adds a filter under an id that has none.
     fn insert(&mut self, id: Id, filter: Arc<Filter>) {
         let number = self.take_number();
-        let mut places = Vec::new();
+        let mut places = SmallVec::new();
         for part in filter.parts() {
             places.extend(part.ask(&mut self.paths));
         }
+        places.shrink_to_fit();
         let plan = self.register(number, &filter, &places);
         self.numbers.insert(id, number);
-        let (callee, places) = (Callee { id, plan }, places.into());
+        let callee = Callee { id, plan };
         let entry = Some(Entry { filter, places });
         if (number as usize) < self.callees.len() {
             *self.callees.get_mut(number as usize) = callee;
@@ -290,11 +320,8 @@ impl<Id: Copy + Ord> Matcher<Id> {
                 }
             }
         }
-        if let Plan::Plain { caller, others } = plan {
-            [caller]
-                .iter()
-                .chain(&others)
-                .for_each(|test| self.tests.release(*test));
+        if let Plan::Plain { others, .. } = plan {
+            others.iter().for_each(|test| self.tests.release(*test));
         }
         if self.always.binary_search(&number).is_ok() {
             Arc::make_mut(&mut self.always).retain(|known| *known != number);
@@ -312,9 +339,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
             parts.push((&part.guard, of_part));
             rest = after;
         }
-        let costs = parts.iter().enumerate();
-        let costs = costs.filter_map(|(at, (rules, places))| Some((self.part_cost(rules, places)?, at)));
-        let Some((_, cheapest)) = costs.min() else {
+        let Some(cheapest) = self.cheapest_part(&parts) else {
             let always = Arc::make_mut(&mut self.always);
             let at = always.partition_point(|known| *known < number);
             always.insert(at, number);
@@ -352,31 +377,54 @@ impl<Id: Copy + Ord> Matcher<Id> {
         if tests > PLAIN_TESTS_MAX || !filter.parts().iter().all(is_plain) {
             return Plan::Whole;
         }
-        let mut plan = (NO_TEST, SmallVec::<[TestId; PLAIN_TESTS_MAX]>::new());
+        let mut own = None;
+        let mut others = SmallVec::<[TestId; PLAIN_TESTS_MAX]>::new();
+        let mut places_before = 0;
         for (part, (rules, places)) in parts.iter().enumerate() {
             for test in rules.alternatives[0].iter().map(|test| *test as usize) {
-                let is_caller = (part, test) == (caller_part, caller_test);
-                if is_caller && !unsettled {
+                if (part, test) == (caller_part, caller_test) {
+                    own = Own::of(part, test, places_before + test).filter(|_| unsettled);
+                    if unsettled && own.is_none() {
+                        return self.give_up_plan(&others);
+                    }
                     continue;
                 }
                 let Some(kept) = self.tests.keep(filter, part, test, places[test]) else {
-                    plan.1
-                        .iter()
-                        .chain([&plan.0])
-                        .for_each(|test| self.tests.release(*test));
-                    return Plan::Whole;
+                    return self.give_up_plan(&others);
                 };
-                match is_caller {
-                    true => plan.0 = kept,
-                    false => plan.1.push(kept),
-                }
+                others.push(kept);
             }
+            places_before += places.len();
         }
-        let other = |at: usize| plan.1.get(at).copied().unwrap_or(NO_TEST);
+        let other = |at: usize| others.get(at).copied().unwrap_or(NO_TEST);
         Plan::Plain {
-            caller: plan.0,
+            caller: own,
             others: std::array::from_fn(other),
         }
+    }
+
+    fn give_up_plan(&mut self, kept: &[TestId]) -> Plan {
+        kept.iter().for_each(|test| self.tests.release(*test));
+        Plan::Whole
+    }
+
+    /// The part that it costs the least to register a filter under; none if all have an alternative that cannot be.
+    fn cheapest_part(&self, parts: &[(&Rules, &[Place])]) -> Option<usize> {
+        // Where there is no choice nothing need be looked up.
+        if let [(rules, places)] = parts {
+            let can_be = |alternative: &[u32]| {
+                let mut tests = alternative.iter().map(|test| *test as usize);
+                tests.any(|test| places[test] != Place::NOWHERE || !rules.tests[test].absent)
+            };
+            return rules
+                .alternatives
+                .iter()
+                .all(|alternative| can_be(alternative))
+                .then_some(0);
+        }
+        let costs = parts.iter().enumerate();
+        let costs = costs.filter_map(|(at, (rules, places))| Some((self.part_cost(rules, places)?, at)));
+        costs.min().map(|(_, cheapest)| cheapest)
     }
 
     /// What it costs to register a filter under one of its parts; none if one of the alternatives can be registered nowhere.
@@ -392,6 +440,10 @@ impl<Id: Copy + Ord> Matcher<Id> {
     }
 
     fn cheapest_test(&self, rules: &Rules, places: &[Place], alternative: &[u32]) -> Option<usize> {
+        if let [test] = alternative {
+            let test = *test as usize;
+            return (places[test] != Place::NOWHERE || !rules.tests[test].absent).then_some(test);
+        }
         let tests = alternative.iter().map(|test| *test as usize);
         let costs = tests.filter_map(|test| Some((self.test_cost(rules, places, test)?, test)));
         costs.min().map(|(_, test)| test)
@@ -405,6 +457,17 @@ impl<Id: Copy + Ord> Matcher<Id> {
             (Place::NOWHERE, false) => Some(0),
             _ => Some(self.index.cost(place, test)),
         }
+    }
+}
+
+impl Own {
+    /// None if a number is too large, which those of a filter of few tests seldom are.
+    fn of(part: usize, test: usize, place: usize) -> Option<Self> {
+        Some(Self {
+            part: part.try_into().ok()?,
+            test: test.try_into().ok()?,
+            place: place.try_into().ok()?,
+        })
     }
 }
 
@@ -501,11 +564,7 @@ impl SharedTests {
             return false;
         };
         let test = &shared.filter.parts()[shared.part as usize].guard.tests[shared.test as usize];
-        let mut values = found.fields.at(shared.place).map(|field| found.value(field)).peekable();
-        match values.peek() {
-            None => test.absent,
-            Some(_) => values.any(|value| test.accepts(value)),
-        }
+        found.passes(test, shared.place)
     }
 
     fn memory(&self) -> usize {

@@ -35,7 +35,8 @@ impl Mounts {
 
     /// The place of a dialect's path, given as segments.
     pub(crate) fn resolve(&self, segments: &[&[u8]]) -> Path {
-        let written = String::from_utf8_lossy(&segments.join(&b'.')).into_owned();
+        let joined = segments.join(&b'.');
+        let written = &String::from_utf8_lossy(&joined);
         match &self.kind {
             Kind::Bare => Path::new(Some(DATA), segments, written),
             Kind::Named(names) => {

@@ -7,45 +7,9 @@ use std::ops::Range;
 
 use crate::chunks::Chunks;
 use crate::document::Location;
+pub(crate) use crate::path::Path;
 use crate::simd;
 use crate::table::Table;
-
-/// Where a field lies: a mount and the keys below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
-    /// The canonical path of the mount; none when the dialect's top name is mounted nowhere.
-    pub(crate) mount: Option<Box<str>>,
-    /// The keys below the mount, split at dots.
-    pub(crate) segments: Vec<Box<[u8]>>,
-    /// The path as the dialect writes it.
-    pub(crate) written: String,
-}
-
-impl Path {
-    pub(crate) fn new(mount: Option<&str>, segments: &[&[u8]], written: String) -> Self {
-        Self {
-            mount: mount.map(Into::into),
-            segments: segments.iter().map(|segment| (*segment).into()).collect(),
-            written,
-        }
-    }
-}
-
-impl Path {
-    /// Bytes on the heap.
-    pub(crate) fn memory(&self) -> usize {
-        let segments = self
-            .segments
-            .iter()
-            .map(|segment| size_of::<Box<[u8]>>() + segment.len());
-        self.mount.as_ref().map_or(0, |mount| mount.len()) + segments.sum::<usize>() + self.written.capacity()
-    }
-
-    /// Whether both lead to the same place of a document.
-    pub(crate) fn is_same_place(&self, other: &Path) -> bool {
-        self.mount.is_some() && self.mount == other.mount && self.segments == other.segments
-    }
-}
 
 /// A place in the tree of asked paths. The value 0 is the place that nobody asks below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,7 +100,7 @@ impl Paths {
             return Place::NOWHERE;
         };
         let mut place = self.ask_mount(mount);
-        for segment in &path.segments {
+        for segment in path.segments() {
             place = self.ask_child(place, segment);
         }
         self.nodes.get_mut(place.index()).asked += 1;
@@ -354,7 +318,7 @@ mod tests {
 
     fn path(text: &str) -> Path {
         let segments: Vec<&[u8]> = text.split('.').map(str::as_bytes).collect();
-        Path::new(Some("/data"), &segments, text.into())
+        Path::new(Some("/data"), &segments, text)
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) struct FieldTest {
     pub(crate) path: Path,
     /// The plain texts first, sorted.
     operators: Box<[Operator]>,
-    texts: usize,
+    texts: u32,
     /// Whether it passes when the field is absent.
     pub(crate) absent: bool,
 }
@@ -27,6 +27,7 @@ impl FieldTest {
             (left, right) => is_text(right).cmp(&is_text(left)),
         });
         let texts = operators.iter().take_while(|operator| is_text(operator)).count();
+        let texts = u32::try_from(texts).expect("the size of a filter is bounded");
         let absent = operators.iter().any(|operator| matches!(operator, Operator::Absent));
         Self {
             path,
@@ -65,7 +66,7 @@ impl FieldTest {
     /// Whether a value that is present passes.
     #[inline]
     pub(crate) fn accepts(&self, value: Value<'_>) -> bool {
-        let (texts, others) = self.operators.split_at(self.texts);
+        let (texts, others) = self.operators.split_at(self.texts as usize);
         let listed = |text: &[u8]| match texts.len() <= LISTED_MAX {
             true => texts.iter().any(|known| text_of(known) == text),
             false => texts.binary_search_by(|known| text_of(known).cmp(text)).is_ok(),
@@ -221,6 +222,16 @@ impl<'s> Found<'s, '_> {
     #[inline]
     pub(crate) fn value(&self, field: &crate::fields::Field) -> Value<'s> {
         self.fields.value(field, self.document)
+    }
+
+    /// Whether a test passes in a document whose values lie in no elements.
+    #[inline]
+    pub(crate) fn passes(&self, test: &FieldTest, place: Place) -> bool {
+        let mut values = self.fields.at(place).map(|field| self.value(field)).peekable();
+        match values.peek() {
+            None => test.absent,
+            Some(_) => values.any(|value| test.accepts(value)),
+        }
     }
 
     fn verdict(&self, test: &FieldTest, place: Place) -> Verdict {

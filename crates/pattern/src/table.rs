@@ -1,7 +1,8 @@
 //! A map from bytes to values whose copies share what they have in common: a trie over the bits of a hash, with small leaves.
 //!
-//! A change copies one leaf and the branches above it. Keys lie in spaces, so that one table serves many purposes. The hash is
-//! seeded anew for every table, so that nobody can choose keys that collide.
+//! A change copies one leaf and the branches above it. A leaf is its slots and nothing else, so that a look-up touches little
+//! memory. Keys lie in spaces, so that one table serves many purposes. The hash is seeded anew for every table, so that nobody can
+//! choose keys that collide.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ const CHILDREN: usize = 32;
 const BRANCH_BITS: u32 = 5;
 
 /// Entries of a leaf before it becomes a branch.
-const LEAF_ENTRIES: usize = 16;
+const LEAF_ENTRIES: usize = 8;
 
 /// Branches above each other. The bits they take are those that tags do not.
 const DEPTH_MAX: u32 = 6;
@@ -33,30 +34,32 @@ pub(crate) struct Table<V> {
 
 #[derive(Debug)]
 enum Child<V> {
-    Empty,
-    Leaf(Arc<Leaf<V>>),
+    Leaf(Arc<[Slot<V>]>),
     Branch(Arc<[Child<V>; CHILDREN]>),
 }
 
 #[derive(Debug, Clone)]
-struct Leaf<V> {
-    /// The upper half of each slot's hash.
-    tags: SmallVec<[u32; LEAF_ENTRIES]>,
-    slots: Vec<Slot<V>>,
-}
-
-#[derive(Debug, Clone)]
 struct Slot<V> {
-    hash: u64,
+    /// The upper half of the hash.
+    tag: u32,
     space: u32,
     key: SmallVec<[u8; KEY_BYTES_INLINE]>,
     value: V,
 }
 
+impl<V> Child<V> {
+    fn empty() -> Self {
+        Child::Leaf(Arc::default())
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Child::Leaf(leaf) if leaf.is_empty())
+    }
+}
+
 impl<V> Clone for Child<V> {
     fn clone(&self) -> Self {
         match self {
-            Child::Empty => Child::Empty,
             Child::Leaf(leaf) => Child::Leaf(Arc::clone(leaf)),
             Child::Branch(branch) => Child::Branch(Arc::clone(branch)),
         }
@@ -67,7 +70,7 @@ impl<V> Default for Table<V> {
     fn default() -> Self {
         Self {
             hasher: RandomState::default(),
-            root: Child::Empty,
+            root: Child::empty(),
             length: 0,
         }
     }
@@ -82,10 +85,9 @@ impl<V: Clone + Default> Table<V> {
         let mut bits = hash;
         loop {
             match child {
-                Child::Empty => return None,
                 Child::Leaf(leaf) => {
-                    let at = leaf.find(hash, space, key)?;
-                    return Some(&leaf.slots[at].value);
+                    let at = find(leaf, Wanted { hash, space, key })?;
+                    return Some(&leaf[at].value);
                 }
                 Child::Branch(branch) => child = &branch[index(bits)],
             }
@@ -96,7 +98,11 @@ impl<V: Clone + Default> Table<V> {
     /// The value of a key, to change; a new one if there is none.
     pub(crate) fn entry(&mut self, space: u32, key: &[u8]) -> &mut V {
         let hash = self.hash(space, key);
-        entry(&mut self.root, &mut self.length, Wanted { hash, space, key }, 0)
+        if self.get(space, key).is_none() {
+            insert(&mut self.root, &self.hasher, Wanted { hash, space, key }, 0);
+            self.length += 1;
+        }
+        known(&mut self.root, Wanted { hash, space, key }, 0)
     }
 
     /// Forgets a key.
@@ -121,10 +127,7 @@ impl<V: Clone + Default> Table<V> {
 
     #[inline]
     fn hash(&self, space: u32, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        hasher.write_u32(space);
-        hasher.finish()
+        hash(&self.hasher, space, key)
     }
 }
 
@@ -146,127 +149,127 @@ fn tag(hash: u64) -> u32 {
     u32::try_from(hash >> 32).expect("half of the bits")
 }
 
-impl<V> Leaf<V> {
-    #[inline]
-    fn find(&self, hash: u64, space: u32, key: &[u8]) -> Option<usize> {
-        let tag = tag(hash);
-        // Comparing nothing with nothing is not left to the library, whose vector instructions stumble over its address.
-        let is = |slot: &Slot<V>| {
-            slot.space == space && slot.key.len() == key.len() && (key.is_empty() || *slot.key == *key)
-        };
-        (0..self.tags.len()).find(|at| self.tags[*at] == tag && is(&self.slots[*at]))
-    }
-
-    fn push(&mut self, slot: Slot<V>) {
-        // Little by little: there are many leaves, and most of them stay small.
-        self.slots.reserve_exact(1);
-        self.tags.push(tag(slot.hash));
-        self.slots.push(slot);
-    }
+#[inline]
+fn hash(hasher: &RandomState, space: u32, key: &[u8]) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.write_u32(space);
+    hasher.finish()
 }
 
-fn entry<'t, V: Clone + Default>(
-    child: &'t mut Child<V>,
-    length: &mut usize,
-    wanted: Wanted<'_>,
-    depth: u32,
-) -> &'t mut V {
+#[inline]
+fn find<V>(leaf: &[Slot<V>], wanted: Wanted<'_>) -> Option<usize> {
     let Wanted { hash, space, key } = wanted;
-    if let Child::Empty = child {
-        let (tags, slots) = (SmallVec::new(), Vec::new());
-        *child = Child::Leaf(Arc::new(Leaf { tags, slots }));
-    }
-    if let Child::Leaf(leaf) = child
-        && leaf.slots.len() >= LEAF_ENTRIES
-        && depth < DEPTH_MAX
-        && leaf.find(hash, space, key).is_none()
-    {
-        *child = split(leaf, depth);
-    }
+    let tag = tag(hash);
+    // Comparing nothing with nothing is not left to the library, whose vector instructions stumble over its address.
+    let is = |slot: &Slot<V>| {
+        slot.tag == tag && slot.space == space && slot.key.len() == key.len() && (key.is_empty() || *slot.key == *key)
+    };
+    leaf.iter().position(is)
+}
+
+/// The value of a key that is there.
+fn known<'t, V: Clone>(child: &'t mut Child<V>, wanted: Wanted<'_>, depth: u32) -> &'t mut V {
     match child {
-        Child::Empty => unreachable!("it has just become a leaf"),
         Child::Branch(branch) => {
             let branch = Arc::make_mut(branch);
-            entry(
-                &mut branch[index(hash >> (depth * BRANCH_BITS))],
-                length,
+            known(
+                &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))],
                 wanted,
                 depth + 1,
             )
         }
         Child::Leaf(leaf) => {
-            let leaf = Arc::make_mut(leaf);
-            let at = leaf.find(hash, space, key).unwrap_or_else(|| {
-                *length += 1;
-                let (key, value) = (SmallVec::from_slice(key), V::default());
-                leaf.push(Slot {
-                    hash,
-                    space,
-                    key,
-                    value,
-                });
-                leaf.slots.len() - 1
-            });
-            &mut leaf.slots[at].value
+            let at = find(leaf, wanted).expect("the caller knows that the key is there");
+            &mut Arc::make_mut(leaf)[at].value
         }
     }
 }
 
-fn split<V: Clone>(leaf: &Leaf<V>, depth: u32) -> Child<V> {
-    let mut leaves: [Option<Leaf<V>>; CHILDREN] = std::array::from_fn(|_| None);
-    for slot in &leaf.slots {
-        let below = leaves[index(slot.hash >> (depth * BRANCH_BITS))].get_or_insert_with(|| Leaf {
-            tags: SmallVec::new(),
-            slots: Vec::new(),
-        });
-        below.push(slot.clone());
+/// Adds a key that is not there.
+fn insert<V: Clone + Default>(child: &mut Child<V>, hasher: &RandomState, wanted: Wanted<'_>, depth: u32) {
+    if let Child::Leaf(leaf) = child
+        && leaf.len() >= LEAF_ENTRIES
+        && depth < DEPTH_MAX
+    {
+        *child = split(leaf, hasher, depth);
     }
-    let children = leaves.map(|leaf| leaf.map_or(Child::Empty, |leaf| Child::Leaf(Arc::new(leaf))));
-    Child::Branch(Arc::new(children))
+    match child {
+        Child::Branch(branch) => {
+            let branch = Arc::make_mut(branch);
+            let below = &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))];
+            insert(below, hasher, wanted, depth + 1);
+        }
+        Child::Leaf(leaf) => {
+            let slot = Slot {
+                tag: tag(wanted.hash),
+                space: wanted.space,
+                key: SmallVec::from_slice(wanted.key),
+                value: V::default(),
+            };
+            *leaf = match Arc::get_mut(leaf) {
+                // Nobody else has it: its slots move.
+                Some(own) => own.iter_mut().map(Slot::take).chain([slot]).collect(),
+                None => leaf.iter().cloned().chain([slot]).collect(),
+            };
+        }
+    }
+}
+
+impl<V: Default> Slot<V> {
+    fn take(&mut self) -> Self {
+        Self {
+            tag: self.tag,
+            space: self.space,
+            key: std::mem::take(&mut self.key),
+            value: std::mem::take(&mut self.value),
+        }
+    }
+}
+
+fn split<V: Clone>(leaf: &[Slot<V>], hasher: &RandomState, depth: u32) -> Child<V> {
+    let mut leaves: [Vec<Slot<V>>; CHILDREN] = std::array::from_fn(|_| Vec::new());
+    for slot in leaf {
+        let hash = hash(hasher, slot.space, &slot.key);
+        leaves[index(hash >> (depth * BRANCH_BITS))].push(slot.clone());
+    }
+    Child::Branch(Arc::new(leaves.map(|leaf| match leaf.is_empty() {
+        true => Child::empty(),
+        false => Child::Leaf(leaf.into()),
+    })))
 }
 
 fn remove<V: Clone>(child: &mut Child<V>, wanted: Wanted<'_>, depth: u32) {
-    let is_empty = match child {
-        Child::Empty => true,
+    match child {
         Child::Leaf(leaf) => {
-            let leaf = Arc::make_mut(leaf);
-            if let Some(at) = leaf.find(wanted.hash, wanted.space, wanted.key) {
-                leaf.tags.swap_remove(at);
-                leaf.slots.swap_remove(at);
-            }
-            leaf.slots.is_empty()
+            let gone = find(leaf, wanted);
+            let left = leaf.iter().enumerate().filter(|(at, _)| Some(*at) != gone);
+            *leaf = left.map(|(_, slot)| slot.clone()).collect();
         }
         Child::Branch(branch) => {
             let branch = Arc::make_mut(branch);
-            remove(
-                &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))],
-                wanted,
-                depth + 1,
-            );
-            branch.iter().all(|child| matches!(child, Child::Empty))
+            let below = &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))];
+            remove(below, wanted, depth + 1);
+            if branch.iter().all(Child::is_empty) {
+                *child = Child::empty();
+            }
         }
-    };
-    if is_empty {
-        *child = Child::Empty;
     }
 }
 
+/// Bytes that a shared allocation has for its counts.
+const COUNTS: usize = 2 * size_of::<usize>();
+
 fn memory<V>(child: &Child<V>, of_value: &impl Fn(&V) -> usize) -> usize {
     match child {
-        Child::Empty => 0,
         Child::Leaf(leaf) => {
             let of_slot =
                 |slot: &Slot<V>| of_value(&slot.value) + if slot.key.spilled() { slot.key.capacity() } else { 0 };
-            let tags = if leaf.tags.spilled() {
-                leaf.tags.capacity() * 4
-            } else {
-                0
-            };
-            let slots = leaf.slots.capacity() * size_of::<Slot<V>>();
-            size_of::<Leaf<V>>() + tags + slots + leaf.slots.iter().map(of_slot).sum::<usize>()
+            let counts = if leaf.is_empty() { 0 } else { COUNTS };
+            counts + size_of_val(&**leaf) + leaf.iter().map(of_slot).sum::<usize>()
         }
         Child::Branch(branch) => {
-            size_of_val(&**branch) + branch.iter().map(|child| memory(child, of_value)).sum::<usize>()
+            COUNTS + size_of_val(&**branch) + branch.iter().map(|child| memory(child, of_value)).sum::<usize>()
         }
     }
 }
@@ -306,6 +309,6 @@ mod tests {
             assert_eq!(before.get(0, &key(number)), Some(&number));
         }
         (0..2_000).for_each(|number| table.remove(0, &key(number)));
-        assert!(table.len() == 0 && matches!(table.root, Child::Empty));
+        assert!(table.len() == 0 && table.root.is_empty());
     }
 }

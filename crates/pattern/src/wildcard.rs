@@ -6,18 +6,21 @@ use std::collections::HashSet;
 use memchr::memmem;
 
 use crate::limits::WILDCARD_COMPLEXITY_MAX;
+use crate::steps;
 
-/// A compiled wildcard.
+/// A compiled wildcard. Behind one pointer, because every operator has room for the largest.
 #[derive(Debug, Clone)]
-pub(crate) struct Wildcard {
-    /// The wildcard as it was given.
-    text: Box<[u8]>,
-    /// What the value begins with.
-    head: Box<[u8]>,
-    /// What lies between two stars, in order.
-    middle: Box<[memmem::Finder<'static>]>,
-    /// What the value ends with; none if there is no star.
-    tail: Option<Box<[u8]>>,
+pub(crate) struct Wildcard(Box<Compiled>);
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    /// The wildcard as it was given; behind it, if it has escapes, the pieces.
+    bytes: Box<[u8]>,
+    /// Bytes of the wildcard as it was given.
+    written: u32,
+    /// Where the pieces lie: what the value begins with, what lies between two stars, in order, and, if there is a star, what it
+    /// ends with.
+    pieces: Box<[(u32, u32)]>,
 }
 
 impl Wildcard {
@@ -40,78 +43,94 @@ impl Wildcard {
         Self::from_pieces(text, text.split(|byte| *byte == b'*').map(<[u8]>::to_vec).collect())
     }
 
+    /// Of the pieces those between two stars are dropped that are empty.
     fn from_pieces(text: &[u8], mut pieces: Vec<Vec<u8>>) -> Self {
-        let tail = if pieces.len() > 1 {
-            pieces.pop().map(Into::into)
-        } else {
-            None
+        let has_escapes = pieces.iter().map(Vec::len).sum::<usize>() + pieces.len() != text.len() + 1;
+        let mut bytes = text.to_vec();
+        let mut at = match has_escapes {
+            true => text.len(),
+            false => 0,
         };
-        let mut pieces = pieces.into_iter();
-        let head = pieces.next().unwrap_or_default().into();
-        let middle = pieces.filter(|piece| !piece.is_empty());
-        let middle = middle.map(|piece| memmem::Finder::new(&piece).into_owned()).collect();
-        Self {
-            text: text.into(),
-            head,
-            middle,
-            tail,
+        let last = pieces.len() - 1;
+        let mut places = Vec::with_capacity(pieces.len());
+        for (index, piece) in pieces.iter_mut().enumerate() {
+            if index == 0 || index == last || !piece.is_empty() {
+                places.push((position(at), position(at + piece.len())));
+            }
+            // In the text as it was given a star follows.
+            at += piece.len() + usize::from(!has_escapes);
+            if has_escapes {
+                bytes.append(piece);
+            }
         }
+        Self(Box::new(Compiled {
+            bytes: bytes.into(),
+            written: position(text.len()),
+            pieces: places.into(),
+        }))
     }
 
     /// What every matching value begins with.
     pub(crate) fn head(&self) -> &[u8] {
-        &self.head
+        self.piece(0)
     }
 
     /// What every matching value ends with.
     pub(crate) fn tail(&self) -> &[u8] {
-        self.tail.as_deref().unwrap_or(&self.head)
+        self.piece(self.0.pieces.len() - 1)
     }
 
     /// Whether there is a star.
     pub(crate) fn has_star(&self) -> bool {
-        self.tail.is_some()
+        self.0.pieces.len() > 1
     }
 
     /// What lies between two stars, in order.
     pub(crate) fn middle(&self) -> impl Iterator<Item = &[u8]> {
-        self.middle.iter().map(memmem::Finder::needle)
+        (1..self.0.pieces.len().saturating_sub(1)).map(|index| self.piece(index))
     }
 
     /// All that must be there, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = self.tail.as_deref();
-        [&*self.head].into_iter().chain(self.middle()).chain(tail)
+        (0..self.0.pieces.len()).map(|index| self.piece(index))
     }
 
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
-        let pieces: usize = self.pieces().map(<[u8]>::len).sum();
-        self.text.len() + pieces + size_of_val(&*self.middle)
+        size_of::<Compiled>() + self.0.bytes.len() + size_of_val(&*self.0.pieces)
     }
 
+    /// The wildcard as it was given.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.text
+        &self.0.bytes[..self.0.written as usize]
     }
 
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
-        let Some(tail) = &self.tail else {
-            return value == &*self.head;
-        };
+        if !self.has_star() {
+            return value == self.head();
+        }
         let Some(mut rest) = value
-            .strip_prefix(&*self.head)
-            .and_then(|rest| rest.strip_suffix(&**tail))
+            .strip_prefix(self.head())
+            .and_then(|rest| rest.strip_suffix(self.tail()))
         else {
             return false;
         };
-        self.middle.iter().all(|piece| match piece.find(rest) {
-            Some(at) => {
-                rest = &rest[at + piece.needle().len()..];
-                true
-            }
-            None => false,
+        self.middle().all(|piece| {
+            let found = memmem::find(rest, piece);
+            steps::take(found.map_or(rest.len(), |at| at + piece.len()));
+            found.map(|at| rest = &rest[at + piece.len()..]).is_some()
         })
     }
+
+    fn piece(&self, index: usize) -> &[u8] {
+        let (start, end) = self.0.pieces[index];
+        &self.0.bytes[start as usize..end as usize]
+    }
+}
+
+/// Filters are bounded to far less than what 32 bits hold.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).expect("the size of a filter is bounded")
 }
 
 /// The pieces between stars, escapes resolved.

@@ -135,11 +135,11 @@ impl Program {
 
     /// Bytes on the heap, without those of the patterns of `LIKE`.
     pub(crate) fn memory(&self) -> usize {
-        let of_reference = |reference: &Reference| {
-            let path = &reference.path;
-            path.written.capacity() + path.mount.as_ref().map_or(0, |mount| mount.len())
-        };
-        let references = self.references.iter().map(of_reference).sum::<usize>();
+        let references = self
+            .references
+            .iter()
+            .map(|reference| reference.path.memory())
+            .sum::<usize>();
         let steps = self.steps.iter().map(|step| step.action.memory()).sum::<usize>();
         self.text.len() + size_of_val(&*self.steps) + steps + size_of_val(&*self.references) + references
     }

@@ -43,7 +43,7 @@ impl Member {
     pub(crate) fn explain(&self, document: &Document<'_>, work: &mut Work) -> Clause {
         let matched = self.matches(document, work);
         let mut clause = Clause {
-            path: Some(self.path.written.clone()),
+            path: Some(self.path.written.to_string()),
             wanted: Some(cut(self.condition.to_string())),
             ..Clause::of(ClauseKind::Field, matched, Vec::new())
         };
@@ -64,9 +64,9 @@ impl Member {
 
     /// What the names lead to. Of equal names the last counts.
     fn node(&self, tree: Tree<'_>) -> Option<NodeId> {
-        self.path.segments.iter().try_fold(tree.root, |node, name| {
+        self.path.segments().try_fold(tree.root, |node, name| {
             let is_object = tree.kind(node) == Kind::Object;
-            let named = |member: &NodeId| tree.name(*member) == &**name;
+            let named = |member: &NodeId| tree.name(*member) == name;
             is_object.then(|| tree.children(node).filter(named).last())?
         })
     }

@@ -29,7 +29,7 @@ impl Domain {
         };
         match kinds.map_or(MountKind::Json, |kind| kind(mount)) {
             MountKind::Json => Domain::Json,
-            _ if !path.segments.is_empty() => Domain::InsideText,
+            _ if !path.is_mount() => Domain::InsideText,
             kind => Domain::Text {
                 required: kind == MountKind::RequiredText,
             },

@@ -134,7 +134,7 @@ fn type_of(value: Value<'_>) -> &'static str {
 
 fn never_seen(path: &Path, severity: Severity, samples: usize, known: &BTreeSet<String>) -> Option<Finding> {
     let own = below_the_data(path)?;
-    let path = &path.written;
+    let path = &path.written.to_string();
     let inside = format!("{own}.");
     let is_object = known
         .range(inside.clone()..)
@@ -166,13 +166,12 @@ fn never_seen(path: &Path, severity: Severity, samples: usize, known: &BTreeSet<
 /// The path below the data, or of an attribute.
 fn below_the_data(path: &Path) -> Option<String> {
     let segments: Vec<_> = path
-        .segments
-        .iter()
+        .segments()
         .map(|segment| String::from_utf8_lossy(segment))
         .collect();
     match path.mount.as_deref()? {
         DATA => Some(segments.join(".")),
-        _ => Some(path.written.clone()),
+        _ => Some(path.written.to_string()),
     }
 }
 
@@ -185,7 +184,7 @@ fn other_type(test: &FieldTest, types: &BTreeSet<&'static str>, example: &str) -
     if about_values().any(fits) {
         return None;
     }
-    let (path, first) = (&test.path.written, about_values().next()?);
+    let (path, first) = (&test.path.written.to_string(), about_values().next()?);
     let seen: Vec<&str> = types.iter().copied().collect();
     Some(Finding {
         code: FindingCode::TypeNeverSeen,

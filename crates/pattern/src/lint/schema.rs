@@ -23,8 +23,7 @@ pub(super) fn look(test: &FieldTest, schema: &Json, findings: &mut Vec<Finding>)
     }
     let names: Vec<String> = test
         .path
-        .segments
-        .iter()
+        .segments()
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect();
     match find(schema, &names) {
@@ -93,7 +92,7 @@ fn missing(test: &FieldTest, name: &str, nearest: Option<String>) -> Option<Find
         } else {
             Severity::Error
         },
-        path: Some(test.path.written.clone()),
+        path: Some(test.path.written.to_string()),
         message: format!("{}: the schema has no {name:?} there", test.path.written),
         suggestion: nearest.map(|nearest| format!("did you mean {nearest:?}?")),
     })
@@ -104,7 +103,7 @@ fn look_at_leaf(test: &FieldTest, leaf: &Json, findings: &mut Vec<Finding>) {
     if allowed.is_empty() {
         return;
     }
-    let path = &test.path.written;
+    let path = &test.path.written.to_string();
     let fits = |operator: &Operator| wanted(operator).iter().any(|wanted| allowed.contains(wanted));
     let none_fits = !test.operators().iter().any(fits);
     let severity = if none_fits { Severity::Error } else { Severity::Warning };
@@ -218,7 +217,7 @@ fn unlisted(test: &FieldTest, operator: &Operator, leaf: &Json, none_fits: bool)
     if listed.iter().any(passes) {
         return None;
     }
-    let path = &test.path.written;
+    let path = &test.path.written.to_string();
     let name = operator.to_string();
     let nearest = nearest(name.trim_matches('"'), listed.iter().filter_map(Json::as_str));
     Some(Finding {

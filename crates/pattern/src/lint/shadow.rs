@@ -25,7 +25,7 @@ pub(super) fn look_at_test(test: &FieldTest, pairs: &mut usize, findings: &mut V
                 };
                 add(
                     FindingCode::TestShadowed,
-                    Some(test.path.written.clone()),
+                    Some(test.path.written.to_string()),
                     message,
                     findings,
                 );

@@ -141,8 +141,8 @@ impl<'t> Parser<'t> {
         let name = word.to_ascii_lowercase();
         let path = match self.token.kind {
             Kind::Dot => self.data_path(&name, token)?,
-            _ if name == "data" && self.dialect == Dialect::Extended => Path::new(Some(DATA), &[], name.clone()),
-            _ => Path::new(Some(&format!("{ATTRIBUTES}{name}")), &[], name.clone()),
+            _ if name == "data" && self.dialect == Dialect::Extended => Path::new(Some(DATA), &[], &name),
+            _ => Path::new(Some(&format!("{ATTRIBUTES}{name}")), &[], &name),
         };
         let reference = Reference {
             required: REQUIRED.contains(&name.as_str()),
@@ -182,6 +182,6 @@ impl<'t> Parser<'t> {
         }
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let written = format!("data.{}", String::from_utf8_lossy(&keys.join(&b'.')));
-        Ok(Path::new(Some(DATA), &keys, written))
+        Ok(Path::new(Some(DATA), &keys, &written))
     }
 }
