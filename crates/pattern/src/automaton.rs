@@ -11,6 +11,7 @@ use regex_automata::util::syntax;
 
 use crate::fold::Folded;
 use crate::limits::{REGEX_AUTOMATA_BYTES_MAX, REGEX_AUTOMATON_BYTES_MAX, REGEX_BYTES_MAX, REGEX_NESTING_MAX};
+use crate::steps;
 
 /// How large expressions and automata may still become.
 #[derive(Debug, Clone)]
@@ -94,8 +95,10 @@ impl Automaton {
     /// Where the match ends that ends first.
     pub(crate) fn first_end(&self, text: &[u8]) -> Option<usize> {
         // It fails only for anchored searches and for bytes an automaton gives up at; there are neither.
-        let found = self.states.try_search_fwd(&Input::new(text).earliest(true)).ok()??;
-        Some(found.offset())
+        let found = self.states.try_search_fwd(&Input::new(text).earliest(true)).ok()?;
+        let end = found.map(|found| found.offset());
+        steps::take(end.unwrap_or(text.len()));
+        end
     }
 }
 

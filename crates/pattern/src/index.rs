@@ -4,9 +4,11 @@
 //! A look-up costs the value and its hits, however many filters there are. Copies share what they have in common. It knows tests
 //! and places, not filters: whom a hit is for, and whether it settles the test or only calls for it, is a [`Code`].
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use crate::address::{self, Network};
@@ -15,21 +17,22 @@ use crate::fields::{Field, OUTSIDE, Value};
 use crate::fold;
 use crate::operator::{Bounds, Operator};
 use crate::paths::Place;
+use crate::pieces::{PIECE_BYTES_MAX, Pieces};
 use crate::ranges::{Range, Ranges};
 use crate::rules::{FieldTest, Found};
+use crate::steps;
 use crate::table::Table;
 use crate::wildcard::Wildcard;
 
 /// Bytes of a head or tail that filters are registered under; it bounds the look-ups that a value costs.
 const AFFIX_BYTES_MAX: usize = 32;
 
-/// Bytes of a piece of a wildcard that filters are registered under, if they have neither head nor tail. A value looks up every
-/// run of so many bytes.
-const PIECE_BYTES_MAX: usize = 8;
-
 /// Hits beyond which repeated ones are dropped while a document is looked up, so that one value's many pieces cannot make the
 /// list long.
 const HITS_UNSORTED_MAX: usize = 4_096;
+
+/// Codes of a posting that is taken as often as a document calls for it; of a longer one it is remembered that it was taken.
+const REPEATED_MAX: usize = 16;
 
 /// How often a list is called, roughly, against one for an exact value.
 const AFFIX_FREQUENCY: usize = 4;
@@ -179,6 +182,9 @@ struct Profile {
     /// Sorted by kind and length.
     routes: Vec<Route>,
     ranges: Ranges,
+    /// How many ranges there are.
+    range_count: usize,
+    pieces: Pieces,
 }
 
 /// A key that an operator can be registered under.
@@ -218,18 +224,20 @@ pub(crate) struct Hits {
     sorted: usize,
     /// The value as fold writes it.
     folded: Vec<u8>,
-    /// Steps taken; what the tests of costs look at.
-    #[cfg(test)]
-    pub(crate) steps: usize,
+    /// Long postings that were taken: a document may call for one at each of its bytes.
+    taken: HashSet<usize, RandomState>,
+    /// Ranges that numbers of one place were found in, as often as they were.
+    ranged: usize,
+    /// Numbers of that place that are still to be looked up, all together.
+    numbers: Vec<f64>,
 }
 
 impl Hits {
     pub(crate) fn clear(&mut self) {
         self.codes.clear();
         self.sorted = 0;
-        #[cfg(test)]
-        {
-            self.steps = 0;
+        if !self.taken.is_empty() {
+            self.taken.clear();
         }
     }
 
@@ -246,13 +254,49 @@ impl Hits {
 
     #[inline]
     fn extend(&mut self, posting: Option<&Posting>) {
-        #[cfg(test)]
+        steps::take(1);
+        if let Some(posting) = posting
+            && (posting.codes().len() <= REPEATED_MAX || self.taken.insert(std::ptr::from_ref(posting).addr()))
         {
-            self.steps += 1 + posting.map_or(0, |posting| posting.codes().len());
+            self.push(posting);
         }
-        if let Some(posting) = posting {
-            self.codes.extend_from_slice(posting.codes());
+    }
+
+    /// The same of tests that a hit does not settle.
+    fn extend_unsettled(&mut self, posting: &Posting) {
+        steps::take(1);
+        // A posting is no text: the next address is nobody's.
+        if posting.codes().len() <= REPEATED_MAX || self.taken.insert(std::ptr::from_ref(posting).addr() + 1) {
+            let from = self.codes.len();
+            self.push(posting);
+            self.codes[from..].iter_mut().for_each(|code| *code = code.unsettled());
         }
+    }
+
+    fn push_range(&mut self, code: u32) {
+        steps::take(1);
+        self.ranged += 1;
+        self.codes.push(Code(code));
+    }
+
+    /// Looks up the numbers that were put off, because those before were in more ranges than there are: each range once.
+    fn look_up_numbers(&mut self, ranges: &Ranges) {
+        if self.numbers.is_empty() {
+            return;
+        }
+        self.numbers.sort_unstable_by(f64::total_cmp);
+        steps::take(self.numbers.len());
+        let numbers = std::mem::take(&mut self.numbers);
+        ranges.stab_any(&numbers, &mut |code| self.push_range(code));
+        self.numbers = numbers;
+        self.numbers.clear();
+        self.bound();
+    }
+
+    #[inline]
+    fn push(&mut self, posting: &Posting) {
+        steps::take(posting.codes().len());
+        self.codes.extend_from_slice(posting.codes());
     }
 
     fn bound(&mut self) {
@@ -270,6 +314,7 @@ impl Index {
             if let Some(bounds) = range_of(operator) {
                 let profile = self.profile_mut(place);
                 profile.ranges.insert(Range::new(bounds, Code::new(filter, true).0));
+                profile.range_count += 1;
                 continue;
             }
             let Some((kind, length, bytes, settles)) = self.best_key(place, operator) else {
@@ -343,10 +388,10 @@ impl Index {
         for place in self.absent.iter() {
             let settled = !found.fields.is_present(*place);
             if settled || found.fields.at(*place).all(|field| field.element != OUTSIDE) {
-                let from = hits.codes.len();
-                hits.extend(self.postings.get(Kind::Absent.space(*place), &[]));
-                if !settled {
-                    hits.codes[from..].iter_mut().for_each(|code| *code = code.unsettled());
+                let posting = self.postings.get(Kind::Absent.space(*place), &[]);
+                match (settled, posting) {
+                    (false, Some(posting)) => hits.extend_unsettled(posting),
+                    (_, posting) => hits.extend(posting),
                 }
             }
         }
@@ -356,7 +401,10 @@ impl Index {
     pub(crate) fn memory(&self) -> usize {
         let of_profile = |profile: &Option<Arc<Profile>>| {
             profile.as_ref().map_or(0, |profile| {
-                size_of::<Profile>() + profile.routes.capacity() * size_of::<Route>() + profile.ranges.memory()
+                size_of::<Profile>()
+                    + profile.routes.capacity() * size_of::<Route>()
+                    + profile.ranges.memory()
+                    + profile.pieces.memory()
             })
         };
         let profiles = self.profiles.memory() + self.profiles.iter().map(of_profile).sum::<usize>();
@@ -365,11 +413,13 @@ impl Index {
 
     fn look_up_place(&self, profile: &Profile, place: Place, found: &Found<'_, '_>, hits: &mut Hits) {
         let mut any = false;
+        hits.ranged = 0;
         for field in found.fields.at(place) {
             self.look_up_field(profile, place, field, found, hits);
             hits.bound();
             any = true;
         }
+        hits.look_up_numbers(&profile.ranges);
         if any && profile.routes.iter().take(2).any(|route| route.kind == Kind::Any) {
             hits.extend(self.postings.get(Kind::Any.space(place), &[]));
         }
@@ -382,7 +432,10 @@ impl Index {
                 if profile.has(Kind::Number) {
                     hits.extend(self.postings.get(Kind::Number.space(place), &bits(number)));
                 }
-                profile.ranges.stab(number, &mut |code| hits.codes.push(Code(code)));
+                match hits.ranged > profile.range_count {
+                    true => hits.numbers.push(number),
+                    false => profile.ranges.stab(number, &mut |code| hits.push_range(code)),
+                }
             }
             Value::Number(spelling, None) => self.look_up_if(profile, place, Kind::Spelling, spelling, hits),
             Value::True => self.look_up_if(profile, place, Kind::Word, b"t", hits),
@@ -421,10 +474,11 @@ impl Index {
                     self.look_up_folded(*route, space, is_ascii, hits);
                 }
                 Kind::Piece => {
-                    for piece in text.windows(length) {
+                    steps::take(text.len());
+                    profile.pieces.find(text, length, |piece| {
                         hits.extend(self.postings.get(space, piece));
                         hits.bound();
-                    }
+                    });
                 }
                 Kind::Address | Kind::Network => {
                     if let Some(address) = *address.get_or_insert_with(|| address::parse(text)) {
@@ -448,10 +502,9 @@ impl Index {
         let Some(posting) = key.and_then(|key| self.postings.get(space, key)) else {
             return;
         };
-        let from = hits.codes.len();
-        hits.extend(Some(posting));
-        if !is_ascii {
-            hits.codes[from..].iter_mut().for_each(|code| *code = code.unsettled());
+        match is_ascii {
+            true => hits.extend(Some(posting)),
+            false => hits.extend_unsettled(posting),
         }
     }
 
@@ -486,6 +539,9 @@ impl Index {
             Ok(at) => profile.routes[at].count += 1,
             Err(at) => profile.routes.insert(at, Route { kind, length, count: 1 }),
         }
+        if kind == Kind::Piece {
+            profile.pieces.insert(bytes);
+        }
         if kind == Kind::Absent
             && let Err(at) = self.absent.binary_search(&place)
         {
@@ -516,6 +572,9 @@ impl Index {
             if profile.routes[at].count == 0 {
                 profile.routes.remove(at);
             }
+            if kind == Kind::Piece && !profile.has(Kind::Piece) {
+                profile.pieces = Pieces::default();
+            }
         }
         self.drop_profile_if_empty(place);
     }
@@ -525,7 +584,7 @@ impl Index {
             return;
         }
         let profile = self.profile_mut(place);
-        profile.ranges.remove(range);
+        profile.range_count -= usize::from(profile.ranges.remove(range));
         self.drop_profile_if_empty(place);
     }
 

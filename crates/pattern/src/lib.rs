@@ -18,6 +18,8 @@
 
 mod address;
 mod automaton;
+#[cfg(test)]
+mod bombs;
 pub mod cesql;
 mod check;
 mod chunks;
@@ -45,6 +47,7 @@ mod number;
 mod operator;
 mod path;
 mod paths;
+mod pieces;
 mod ranges;
 mod rules;
 mod scan;

@@ -4,11 +4,8 @@
 
 use std::io::Write;
 
-/// Digits that every double of usual size holds exactly.
+/// Decimals of so many digits are the shortest of their nearest double, if that is of usual size.
 const DIGITS_ALWAYS_EXACT: usize = 15;
-
-/// Digits of which an integer of 32 bits holds all.
-const DIGITS_OF_U32: usize = 9;
 
 /// Decimal exponents between which the nearest double is a normal one whatever the digits.
 const EXPONENT_NORMAL: std::ops::RangeInclusive<i64> = -290..=290;
@@ -18,7 +15,7 @@ const DIGITS_SHORTEST_MAX: usize = 17;
 
 /// The value of a JSON number, if it can be compared by value. `text` must be a JSON number.
 pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
-    if let Some(number) = short_integer(text) {
+    if let Some(number) = short(text) {
         return Some(number);
     }
     let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
@@ -41,21 +38,35 @@ pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
     (value.is_finite() && Decimal::read(&written[..length]) == decimal).then_some(value)
 }
 
-/// The value of an integer of few digits, as most numbers are.
-fn short_integer(text: &[u8]) -> Option<f64> {
+/// The powers of ten that numbers of few digits are divided by; a double holds each exactly.
+const POWERS: [f64; DIGITS_ALWAYS_EXACT + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// The value of a number of few digits without an exponent, as most numbers are: the nearest double, because it is the quotient
+/// of two numbers that doubles hold exactly.
+fn short(text: &[u8]) -> Option<f64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.len() > DIGITS_OF_U32 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.len() > DIGITS_ALWAYS_EXACT + 1 {
         return None;
     }
-    let value = digits
-        .iter()
-        .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-    let number = f64::from(value);
-    Some(if digits.len() < text.len() && number != 0.0 {
-        -number
-    } else {
-        number
-    })
+    let (mut value, mut point) = (0u64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
+            b'.' => point = Some(at),
+            _ => return None,
+        }
+    }
+    let after = point.map_or(0, |at| digits.len() - at - 1);
+    if digits.len() - usize::from(point.is_some()) > DIGITS_ALWAYS_EXACT {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "fifteen digits are less than 2^53")]
+    let number = value as f64 / POWERS[after];
+    // There is no negative zero.
+    let negative = digits.len() < text.len() && value != 0;
+    Some(if negative { -number } else { number })
 }
 
 /// A number's significant digits (no zeros at either end) and the exponent of its last digit.

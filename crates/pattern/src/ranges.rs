@@ -81,6 +81,20 @@ impl Ranges {
         }
     }
 
+    /// Tells of every range that one of several numbers lies in, which are in their order.
+    pub(crate) fn stab_any(&self, numbers: &[f64], hit: &mut impl FnMut(u32)) {
+        match self {
+            Ranges::Leaf(ranges) => ranges.iter().for_each(|range| {
+                let next = numbers.partition_point(|number| ordinal(*number) < range.first);
+                if numbers.get(next).is_some_and(|number| ordinal(*number) <= range.last) {
+                    hit(range.code);
+                }
+            }),
+            Ranges::Branch(children) => children.iter().for_each(|below| below.ranges.stab_any(numbers, hit)),
+        }
+    }
+
+    /// Adds a range that is not there.
     pub(crate) fn insert(&mut self, range: Range) {
         if let Some(upper) = self.insert_below(range) {
             let lower = std::mem::take(self);
@@ -242,6 +256,10 @@ mod tests {
             };
             assert_eq!(hits(&whole, number), expected(&|_| true), "{number}");
             assert_eq!(hits(&ranges, number), expected(&|code| code % 3 != 0), "{number}");
+            let mut together = Vec::new();
+            whole.stab_any(&[number], &mut |code| together.push(code));
+            together.sort_unstable();
+            assert_eq!(together, expected(&|_| true), "{number}");
         }
         for code in 0..all.len() {
             ranges.remove(range(code));

@@ -4,6 +4,7 @@
 use memchr::memmem;
 
 use crate::limits::CESQL_LIKE_CHARACTERS_MAX;
+use crate::steps;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ type Piece = Box<[Option<char>]>;
 /// A piece to be searched for.
 #[derive(Debug, Clone)]
 enum Search {
-    Text(Box<memmem::Finder<'static>>),
+    Text(Box<str>),
     Masks(Masks),
 }
 
@@ -129,8 +130,7 @@ fn strip_tail<'v>(piece: &[Option<char>], value: &'v str) -> Option<&'v str> {
 impl Search {
     fn compile(piece: &[Option<char>]) -> Result<Self, String> {
         if let Some(text) = piece.iter().copied().collect::<Option<String>>() {
-            let finder = memmem::Finder::new(text.as_bytes()).into_owned();
-            return Ok(Search::Text(Box::new(finder)));
+            return Ok(Search::Text(text.into()));
         }
         if piece.len() > CESQL_LIKE_CHARACTERS_MAX {
             return Err(format!(
@@ -142,10 +142,12 @@ impl Search {
 
     /// The end of the first occurrence.
     fn find_end(&self, value: &str) -> Option<usize> {
-        match self {
-            Search::Text(finder) => finder.find(value.as_bytes()).map(|at| at + finder.needle().len()),
+        let end = match self {
+            Search::Text(text) => memmem::find(value.as_bytes(), text.as_bytes()).map(|at| at + text.len()),
             Search::Masks(masks) => masks.find_end(value),
-        }
+        };
+        steps::take(end.unwrap_or(value.len()));
+        end
     }
 }
 
