@@ -179,7 +179,7 @@ pub fn with_document<T>(
         }
     }
     for extension in event.extensions() {
-        let path = (paths::ATTRIBUTES, extension.name);
+        let path = extension.name;
         document = match extension.kind {
             AttributeKind::String => document.text(path, extension.value),
             AttributeKind::Integer => document.integer(path, extension.value),

@@ -8,38 +8,17 @@ use smallvec::SmallVec;
 pub(crate) const DATA: &str = "/data";
 
 /// Entries that a document holds without allocating: the attributes of a usual event, what a bus adds to them, and its data.
-const INLINE_ENTRIES: usize = 24;
+const INLINE_ENTRIES: usize = 20;
 
-/// A canonical path, whole or in two parts, so that nobody has to join them: `"/attr/type"` or `("/attr/", "type")`.
-#[derive(Debug, Clone, Copy)]
-pub struct Location<'a> {
-    before: &'a str,
-    rest: &'a str,
-}
+/// Before the name of an attribute.
+const ATTRIBUTES: &str = "/attr/";
 
-impl<'a> From<&'a str> for Location<'a> {
-    fn from(path: &'a str) -> Self {
-        Self { before: "", rest: path }
-    }
-}
-
-impl<'a> From<&'a String> for Location<'a> {
-    fn from(path: &'a String) -> Self {
-        path.as_str().into()
-    }
-}
-
-impl<'a> From<(&'a str, &'a str)> for Location<'a> {
-    fn from((before, rest): (&'a str, &'a str)) -> Self {
-        Self { before, rest }
-    }
-}
-
-impl Location<'_> {
-    /// Whether it is this path.
-    #[inline]
-    pub(crate) fn is(&self, path: &str) -> bool {
-        path.len() == self.before.len() + self.rest.len() && path.ends_with(self.rest) && path.starts_with(self.before)
+/// Whether an entry lies at a path: a name without a slash before it is an attribute's, so that nobody has to join the two.
+#[inline]
+pub(crate) fn lies_at(entry: &str, path: &str) -> bool {
+    match entry.starts_with('/') {
+        true => entry == path,
+        false => path.strip_prefix(ATTRIBUTES) == Some(entry),
     }
 }
 
@@ -104,10 +83,11 @@ impl<'a> Content<'a> {
 
 /// What filters are asked about: values at canonical paths such as `/attr/type`, and JSON data at `/data`.
 ///
-/// A path that is set twice has both values.
+/// A path that is set twice has both values. A path without a slash at its beginning is the name of an attribute: `type` is
+/// `/attr/type`.
 #[derive(Debug, Clone, Default)]
 pub struct Document<'a> {
-    entries: SmallVec<[(Location<'a>, Content<'a>); INLINE_ENTRIES]>,
+    entries: SmallVec<[(&'a str, Content<'a>); INLINE_ENTRIES]>,
 }
 
 impl<'a> Document<'a> {
@@ -124,35 +104,35 @@ impl<'a> Document<'a> {
     /// The same of a text that the caller knows to be well formed, as for [`Data::WellFormed`].
     pub fn bare_well_formed(json: &'a [u8]) -> Self {
         let mut document = Self::new();
-        document.entries.push((DATA.into(), Content::WellFormedObject(json)));
+        document.entries.push((DATA, Content::WellFormedObject(json)));
         document
     }
 
     /// Adds a string at a canonical path.
     #[must_use]
-    pub fn text(mut self, path: impl Into<Location<'a>>, value: &'a str) -> Self {
-        self.entries.push((path.into(), Content::Text(value)));
+    pub fn text(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Text(value)));
         self
     }
 
     /// Adds an integer at a canonical path, by its decimal text: a string to every dialect but CESQL.
     #[must_use]
-    pub fn integer(mut self, path: impl Into<Location<'a>>, value: &'a str) -> Self {
-        self.entries.push((path.into(), Content::Integer(value)));
+    pub fn integer(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Integer(value)));
         self
     }
 
     /// Adds a boolean at a canonical path, as `true` or `false`: a string to every dialect but CESQL.
     #[must_use]
-    pub fn boolean(mut self, path: impl Into<Location<'a>>, value: &'a str) -> Self {
-        self.entries.push((path.into(), Content::Boolean(value)));
+    pub fn boolean(mut self, path: &'a str, value: &'a str) -> Self {
+        self.entries.push((path, Content::Boolean(value)));
         self
     }
 
     /// Adds a JSON text (a list of scalars, usually) at a canonical path. If it is not well-formed JSON, it is absent.
     #[must_use]
-    pub fn json_list(mut self, path: impl Into<Location<'a>>, json: &'a str) -> Self {
-        self.entries.push((path.into(), Content::Json(json.as_bytes())));
+    pub fn json_list(mut self, path: &'a str, json: &'a str) -> Self {
+        self.entries.push((path, Content::Json(json.as_bytes())));
         self
     }
 
@@ -160,9 +140,9 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn data(mut self, data: Data<'a>) -> Self {
         match data {
-            Data::Json(json) => self.entries.push((DATA.into(), Content::Json(json))),
-            Data::Object(json) => self.entries.push((DATA.into(), Content::Object(json))),
-            Data::WellFormed(json) => self.entries.push((DATA.into(), Content::WellFormed(json))),
+            Data::Json(json) => self.entries.push((DATA, Content::Json(json))),
+            Data::Object(json) => self.entries.push((DATA, Content::Object(json))),
+            Data::WellFormed(json) => self.entries.push((DATA, Content::WellFormed(json))),
             Data::Absent => {}
         }
         self
@@ -170,12 +150,12 @@ impl<'a> Document<'a> {
 
     /// What lies at a canonical path: what was added there first.
     pub(crate) fn content(&self, path: &str) -> Option<Content<'a>> {
-        let found = self.entries.iter().find(|(known, _)| known.is(path));
+        let found = self.entries.iter().find(|(known, _)| lies_at(known, path));
         found.map(|(_, content)| *content)
     }
 
     /// The entries in the order they were added.
-    pub(crate) fn entries(&self) -> &[(Location<'a>, Content<'a>)] {
+    pub(crate) fn entries(&self) -> &[(&'a str, Content<'a>)] {
         &self.entries
     }
 }

@@ -318,7 +318,7 @@ pub(crate) fn cut(mut text: String) -> String {
 }
 
 fn data_state(document: &Document<'_>) -> DataState {
-    let mut data = document.entries().iter().filter(|(mount, _)| mount.is(DATA)).peekable();
+    let mut data = document.entries().iter().filter(|(mount, _)| *mount == DATA).peekable();
     if data.peek().is_none() {
         return DataState::Absent;
     }

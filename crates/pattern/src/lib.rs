@@ -58,7 +58,7 @@ mod tape;
 mod tokens;
 mod wildcard;
 
-pub use document::{Data, Document, Location};
+pub use document::{Data, Document};
 pub use error::{CompileCode, CompileError};
 pub use explain::{Clause, ClauseKind, DataState, Explanation, explain};
 pub use fields::Scratch;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::chunks::Chunks;
-use crate::document::Location;
+use crate::document::lies_at;
 pub(crate) use crate::path::Path;
 use crate::simd;
 use crate::table::Table;
@@ -124,10 +124,9 @@ impl Paths {
         self.nodes.len()
     }
 
-    /// The place of a mount.
-    pub(crate) fn mount<'m>(&self, mount: impl Into<Location<'m>>) -> Place {
-        let mount = mount.into();
-        let found = self.roots.iter().find(|(name, _)| mount.is(name));
+    /// The place of a mount, as a document names it.
+    pub(crate) fn mount(&self, mount: &str) -> Place {
+        let found = self.roots.iter().find(|(name, _)| lies_at(mount, name));
         found.map_or(Place::NOWHERE, |(_, place)| *place)
     }
 

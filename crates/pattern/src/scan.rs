@@ -17,7 +17,7 @@ use crate::simd;
 pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, key: &mut Vec<u8>) {
     fields.reset(paths.len());
     for (index, (mount, content)) in document.entries().iter().enumerate() {
-        let place = paths.mount(*mount);
+        let place = paths.mount(mount);
         if place == Place::NOWHERE {
             continue;
         }

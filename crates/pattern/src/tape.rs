@@ -99,7 +99,7 @@ impl Tape {
         self.arena.clear();
         self.roots.clear();
         for (entry, (mount, content)) in document.entries().iter().enumerate() {
-            if !mount.is(DATA) || !content.is_json() {
+            if *mount != DATA || !content.is_json() {
                 continue;
             }
             let (json, object) = (content.bytes(), content.must_be_object());

@@ -116,7 +116,10 @@ impl Wildcard {
             return false;
         };
         self.middle().all(|piece| {
-            let found = memmem::find(rest, piece);
+            let found = match piece {
+                [byte] => memchr::memchr(*byte, rest),
+                piece => memmem::find(rest, piece),
+            };
             steps::take(found.map_or(rest.len(), |at| at + piece.len()));
             found.map(|at| rest = &rest[at + piece.len()..]).is_some()
         })

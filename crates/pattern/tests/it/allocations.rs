@@ -32,9 +32,7 @@ fn counted(filter: Filter) -> [u64; 2] {
             .text("/attr/type", "order.placed")
             .text("/attr/id", "1")
             .text("/attr/source", "/s");
-        let attributes = attributes
-            .text("/attr/subject", "Order/17")
-            .text(("/attr/", "tenant"), "acme");
+        let attributes = attributes.text("/attr/subject", "Order/17").text("tenant", "acme");
         attributes
             .integer("/attr/hops", "5")
             .boolean("/attr/urgent", "true")
