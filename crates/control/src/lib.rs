@@ -18,6 +18,7 @@
 //!     name: "shop".into(),
 //!     action: Action::Put(serde_json::json!({"description": "what the shop does"})),
 //!     precondition: Precondition::Absent,
+//!     by: control::audit::Actor::System("an example"),
 //! };
 //! let plan = control::plan(&Model::default(), &rules, &sealer, &change, 0)?;
 //! assert_eq!(plan.effect, Effect::BusCreated);
@@ -39,6 +40,7 @@ pub mod model;
 mod places;
 pub mod rules;
 
+pub mod audit;
 pub mod documents;
 pub mod export;
 pub mod plan;

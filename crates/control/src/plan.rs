@@ -35,6 +35,8 @@ pub struct Change {
     pub action: Action,
     /// What must hold.
     pub precondition: Precondition,
+    /// Who asks, for the audit trail.
+    pub by: crate::audit::Actor,
 }
 
 /// What to do with a resource.

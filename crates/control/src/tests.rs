@@ -153,6 +153,7 @@ fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
         name: name.to_owned(),
         action,
         precondition: Precondition::Any,
+        by: crate::audit::Actor::System("a test"),
     }
 }
 

@@ -146,7 +146,7 @@ impl Changes {
         Ok(plan)
     }
 
-    async fn carry_out(&mut self, change: &Change, plan: Plan) -> Result<Changed, Error> {
+    async fn carry_out(&mut self, change: &Change, mut plan: Plan) -> Result<Changed, Error> {
         let before = self.inner.model.load_full();
         if plan.effect == Effect::Unchanged {
             return Ok(Changed {
@@ -157,6 +157,7 @@ impl Changes {
         }
         // The same plan once more, for a look at what will be: only the versions are not known yet.
         let after = self.plan(change)?.finish.at(u64::MAX);
+        plan.operations.push(self.audited(change, &before, &after));
         match plan.effect {
             Effect::SubscriptionCreated => self.create(change, plan, &after).await?,
             Effect::SubscriptionChanged => self.replace(change, plan, &after).await?,
@@ -178,6 +179,12 @@ impl Changes {
             written: true,
             model,
         })
+    }
+
+    /// The entry of a change in the audit trail, written with it.
+    fn audited(&self, change: &Change, before: &Model, after: &Model) -> Operation {
+        let now = self.inner.journal.now();
+        control::audit::of_change(before, after, &self.inner.sealer, change, now)
     }
 
     /// One transaction, then the model is published.

@@ -172,6 +172,26 @@ impl Core {
         self.ask(|reply| Request::Change(change, reply)).await
     }
 
+    /// Records something that is no change of a resource in the audit trail; it is durable when this returns.
+    pub async fn record(&self, act: &control::audit::Act) -> Result<(), Error> {
+        let operation = act.operation(self.inner.journal.now());
+        self.inner.store.apply(act.bus_id, vec![operation]).await?;
+        Ok(())
+    }
+
+    /// Entries of the audit trail.
+    pub async fn audit(&self, query: store::AuditQuery) -> Result<Vec<store::AuditEntry>, Error> {
+        Ok(self.inner.store.audit(query).await?)
+    }
+
+    /// Walks the chain of the whole audit trail.
+    pub async fn verify_audit(
+        &self,
+        noted: Option<store::AuditEnd>,
+    ) -> Result<store::audit::AuditVerified, store::audit::AuditFault> {
+        store::audit::verify(&*self.inner.store, noted).await
+    }
+
     /// Saves when a key was last used, beside whatever goes on. If it fails, a later use is saved.
     pub fn save_key_use(&self, key: &str, at: store::Millis) {
         let inner = Arc::clone(&self.inner);

@@ -67,8 +67,12 @@ pub use replay::{
     Sample as ReplaySample,
 };
 pub use settings::{LaneBounds, Settings};
-/// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
+/// Rows of the store as the core hands them out, for doors, which do not know the store.
+pub use store::{
+    AuditEnd, AuditEntry, AuditOrder, AuditQuery, Error as StoreError,
+    audit::{AuditFault, AuditVerified},
+};
 pub use told::{
     Changed, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published, Rejected, ReplayStory,
     StoredAt, Story, SubscriptionStatus, SubscriptionStory,

@@ -1,6 +1,7 @@
 //! Retention and holds. What goes is decided by pure functions over segments and positions; what a subscription loses is
 //! counted and recorded before it goes. It never removes anything by itself: [`journal::Journal::trim`] does.
 
+mod audit;
 mod plan;
 
 pub use plan::Trim;
@@ -32,7 +33,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 /// Carries retention out every so often, until the core closes.
 pub async fn run(inner: Arc<Inner>) {
-    let mut pruned = Day::MIN;
+    let (mut pruned, mut audit) = (Day::MIN, audit::Trimming::default());
     while !inner.is_closing() {
         tokio::time::sleep(inner.settings.retention_interval).await;
         match carry_out(&inner).await {
@@ -45,6 +46,7 @@ pub async fn run(inner: Arc<Inner>) {
             return;
         }
         pruned = prune(&inner, pruned).await;
+        audit.carry_out(&inner).await;
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Settings {
     pub disk_hold_percent: u64,
     /// How long the history of attempts is kept; in whole days, today's always.
     pub attempts_keep: Duration,
+    /// How long entries of the audit trail are kept.
+    pub audit_keep: Duration,
     /// A router or lane with due work and a closed breaker that makes no progress for this long fails readiness.
     pub stall_after: Duration,
     /// Catch-up scans at once.
@@ -143,6 +145,7 @@ impl Default for Settings {
             retention_interval: Duration::from_secs(60),
             disk_hold_percent: DISK_HOLD_PERCENT,
             attempts_keep: ATTEMPTS_KEEP,
+            audit_keep: control::audit::KEEP_DEFAULT,
             stall_after: Duration::from_secs(60),
             catch_up_scans: CATCH_UP_SCANS_MAX,
             node_bytes: SPAN_BYTES_NODE_MAX,

@@ -53,6 +53,9 @@ pub struct Document {
     pub body: Bytes,
 }
 
+/// Entries that one [`Operation::TrimAudit`] removes: bounds what a transaction has to hold.
+pub const AUDIT_TRIM_MAX: u64 = 10_000;
+
 /// What must hold for a document write to happen; otherwise the whole `apply` changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -267,6 +270,21 @@ pub enum Operation {
     },
     /// Deletes the tail positions, lane rows and marks of a topic.
     ForgetTopic(u32),
+    /// Adds an entry to the audit trail, chained to the one before.
+    Audit {
+        /// When.
+        at: Millis,
+        /// The bus that it is about; 0: the installation.
+        bus: BusId,
+        /// What it says.
+        body: Bytes,
+    },
+    /// Removes the oldest entries of the audit trail: those before the first that is not older than this. At most
+    /// [`AUDIT_TRIM_MAX`] at once.
+    TrimAudit {
+        /// Exclusive bound.
+        before: Millis,
+    },
 }
 
 /// Which parked deliveries of a subscription: each belongs to one lane.
@@ -306,6 +324,54 @@ pub struct Holdings {
     pub dead: u64,
     /// Their records' bytes.
     pub dead_bytes: u64,
+}
+
+/// An entry of the audit trail: who did what, opaque here. Entries are only added, and go oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// From 1 on, without a gap.
+    pub seq: u64,
+    /// When.
+    pub at: Millis,
+    /// The bus that it is about; 0: the installation.
+    pub bus: BusId,
+    /// What it says.
+    pub body: Bytes,
+    /// Over this entry and the hash before; see [`crate::audit`].
+    pub hash: crate::audit::AuditHash,
+}
+
+/// An end of the audit trail: an entry's number and hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditEnd {
+    /// The entry; 0: before all.
+    pub seq: u64,
+    /// Its hash; zeroes before all.
+    pub hash: crate::audit::AuditHash,
+}
+
+/// Which way entries of the audit trail are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditOrder {
+    /// From the first on.
+    OldestFirst,
+    /// From the last on.
+    NewestFirst,
+}
+
+/// Which entries of the audit trail.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditQuery {
+    /// Of this bus only.
+    pub bus: Option<BusId>,
+    /// After this entry.
+    pub after: u64,
+    /// Before this entry.
+    pub before: u64,
+    /// Which way.
+    pub order: AuditOrder,
+    /// At most this many.
+    pub limit: usize,
 }
 
 /// What a store's callers can do about a failure.
@@ -402,6 +468,12 @@ pub trait Store: Send + Sync + 'static {
     /// What one replay into a subscription has parked; its dead letters count for the subscription alone, and are 0 here. It
     /// looks at every parked row of the subscription, so it is asked seldom.
     fn replay_holdings(&self, subscription: SubscriptionId, replay: u32) -> BoxFuture<'_, Result<Holdings, Error>>;
+
+    /// Entries of the audit trail.
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<Vec<AuditEntry>, Error>>;
+
+    /// The ends of the audit trail: what is before its first entry, and its last one.
+    fn audit_ends(&self) -> BoxFuture<'_, Result<(AuditEnd, AuditEnd), Error>>;
 
     /// Finishes accepted work and closes. Idempotent.
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -4,6 +4,7 @@
 //! It knows keys, rows and transactions. It does not know what a document means.
 
 pub mod attempts;
+pub mod audit;
 pub mod conformance;
 mod contract;
 mod embedded;

@@ -3,8 +3,9 @@
 //! It is not an engine: nothing is durable, and everything is one map under one lock.
 
 use crate::{
-    BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Millis,
-    Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
+    AUDIT_TRIM_MAX, AuditEnd, AuditEntry, AuditOrder, AuditQuery, BoxFuture, BusId, Dead, DeadQuery, DeliveryKey,
+    Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Millis, Operation, Parked, Partition, Portion, Range,
+    Revision, Store, SubscriptionId, audit,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -40,6 +41,8 @@ struct Rows {
     parked: BTreeMap<DeliveryKey, Parked>,
     dead: BTreeMap<DeliveryKey, Dead>,
     ranges: Vec<Range>,
+    audit: VecDeque<AuditEntry>,
+    audit_anchor: AuditEnd,
 }
 
 impl Memory {
@@ -193,6 +196,52 @@ impl Rows {
                 self.parked.retain(|key, _| !of_it(key));
             }
             Operation::ForgetTopic(topic) => self.forget_topic(topic),
+            Operation::Audit { at, bus, body } => self.add_audit(at, bus, body),
+            Operation::TrimAudit { before } => self.trim_audit(before),
+        }
+    }
+
+    fn audit_head(&self) -> AuditEnd {
+        let last = self.audit.back();
+        last.map_or(self.audit_anchor, |entry| AuditEnd {
+            seq: entry.seq,
+            hash: entry.hash,
+        })
+    }
+
+    fn add_audit(&mut self, at: Millis, bus: BusId, body: bytes::Bytes) {
+        let head = self.audit_head();
+        let seq = head.seq + 1;
+        let hash = audit::chained(&head.hash, seq, at, bus, &body);
+        self.audit.push_back(AuditEntry {
+            seq,
+            at,
+            bus,
+            body,
+            hash,
+        });
+    }
+
+    fn trim_audit(&mut self, before: Millis) {
+        for _ in 0..AUDIT_TRIM_MAX {
+            let Some(entry) = self.audit.pop_front_if(|entry| entry.at < before) else {
+                return;
+            };
+            self.audit_anchor = AuditEnd {
+                seq: entry.seq,
+                hash: entry.hash,
+            };
+        }
+    }
+
+    fn audit_of(&self, query: AuditQuery) -> Vec<AuditEntry> {
+        let wanted = |entry: &&AuditEntry| {
+            query.bus.is_none_or(|bus| entry.bus == bus) && entry.seq > query.after && entry.seq < query.before
+        };
+        let entries = self.audit.iter();
+        match query.order {
+            AuditOrder::OldestFirst => entries.filter(wanted).take(query.limit).cloned().collect(),
+            AuditOrder::NewestFirst => entries.rev().filter(wanted).take(query.limit).cloned().collect(),
         }
     }
 
@@ -371,6 +420,14 @@ impl Store for Memory {
                 ..held
             })
         })
+    }
+
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<Vec<AuditEntry>, Error>> {
+        self.read(move |rows| rows.audit_of(query))
+    }
+
+    fn audit_ends(&self) -> BoxFuture<'_, Result<(AuditEnd, AuditEnd), Error>> {
+        self.read(|rows| (rows.audit_anchor, rows.audit_head()))
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

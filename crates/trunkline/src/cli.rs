@@ -98,9 +98,12 @@ pub enum Command {
     /// Try expressions of the CloudEvents SQL language.
     #[command(subcommand)]
     Cesql(commands::cesql::Cesql),
-    /// Make, list and delete keys.
+    /// Make, rotate, list and delete keys.
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// See who did what, verify the trail, export it.
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
     /// Look at the server's clocks, confirm the wall clock after an alarm.
     #[command(subcommand)]
     Clock(commands::clock::Clock),

@@ -58,6 +58,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pattern(arguments) => arguments.run(client, output).await,
         Command::Cesql(arguments) => arguments.run(),
         Command::Key(arguments) => arguments.run(client, output).await,
+        Command::Audit(arguments) => arguments.run(&client()?, output).await,
         Command::Clock(arguments) => arguments.run(&client()?, output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
         Command::Completions(arguments) => arguments.run(),

@@ -76,7 +76,7 @@ pub async fn load_model(store: &dyn Store, sealer: &Sealer, config: &Config) -> 
     };
     if !model.keys.contains_key(token.id().as_str()) {
         let body = json!({"description": "from the configuration", "scopes": ["administer", "audit", "publish"]});
-        add_key(store, sealer, &model, &token, body).await?;
+        add_key(store, sealer, &model, &token, body, "configuration").await?;
         model = bootstrapped(store, sealer).await?;
     }
     Ok(model)
@@ -109,6 +109,7 @@ pub async fn add_key(
     model: &Model,
     token: &Token,
     body: serde_json::Value,
+    by: &'static str,
 ) -> Result<(), Failure> {
     let change = Change {
         bus: String::new(),
@@ -119,10 +120,14 @@ pub async fn add_key(
             token: token.clone(),
         },
         precondition: Precondition::Absent,
+        by: control::audit::Actor::System(by),
     };
     // A key names no destination: the default rules do.
     let plan = control::plan(model, &control::Rules::default(), sealer, &change, now());
-    let plan = plan.map_err(|refusal| Failure::new(Code::Refused, refusal.to_string()))?;
+    let mut plan = plan.map_err(|refusal| Failure::new(Code::Refused, refusal.to_string()))?;
+    let after = plan.finish.at(0);
+    plan.operations
+        .push(control::audit::of_change(model, &after, sealer, &change, now()));
     store
         .apply(control::documents::INSTALLATION, plan.operations)
         .await
@@ -246,6 +251,7 @@ pub fn delivery_settings(config: &Config, tracer: Tracer) -> delivery::Settings 
         disk_hold_percent: config.journal.hold_mark.whole(),
         disk_publish_percent: config.journal.publish_mark.whole(),
         attempts_keep: config.attempts.keep,
+        audit_keep: config.audit.keep,
         operational_events: config.operational_events,
         ..delivery::Settings::default()
     }

@@ -126,6 +126,7 @@ fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
         name: name.to_owned(),
         action,
         precondition: Precondition::Any,
+        by: control::audit::Actor::System("a fuzzer"),
     }
 }
 

@@ -134,7 +134,10 @@ impl Changes {
     }
 
     async fn write_deletion(&self, change: &Change, id: SubscriptionId) -> Result<(), Error> {
-        let plan = self.plan(change)?;
+        let mut plan = self.plan(change)?;
+        let after = self.plan(change)?.finish.at(u64::MAX);
+        let entry = self.audited(change, &self.inner.model.load(), &after);
+        plan.operations.push(entry);
         let places = self.inner.places().await?.remove(&id).unwrap_or_default();
         let mut operations = self.discarded(id, &places);
         operations.extend(self.discarded_parked(id, &places).await?);

@@ -229,6 +229,7 @@ async fn ensure_topic(inner: &Inner, bus: &str) -> Result<(), crate::Error> {
         name: OPERATIONAL_TOPIC.to_owned(),
         action: Action::Put(json!({"partitions": 1, "retention": {"age": age, "bytes": bytes}})),
         precondition: Precondition::Any,
+        by: control::audit::Actor::System("operational events"),
     };
     let (reply, answer) = oneshot::channel();
     inner.request(Request::Change(change, reply)).await?;

@@ -115,6 +115,14 @@ impl Store for Faulty {
         self.store.replay_holdings(id, replay)
     }
 
+    fn audit(&self, query: store::AuditQuery) -> BoxFuture<'_, Result<Vec<store::AuditEntry>, store::Error>> {
+        self.store.audit(query)
+    }
+
+    fn audit_ends(&self) -> BoxFuture<'_, Result<(store::AuditEnd, store::AuditEnd), store::Error>> {
+        self.store.audit_ends()
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {
         self.store.shutdown()
     }

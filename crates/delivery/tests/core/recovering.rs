@@ -17,6 +17,7 @@ fn change(name: &str, action: Action) -> Change {
         name: name.to_owned(),
         action,
         precondition: Precondition::Any,
+        by: control::audit::Actor::System("a test"),
     }
 }
 

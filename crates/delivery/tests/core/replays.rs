@@ -387,6 +387,7 @@ async fn a_replay_goes_to_a_subscription_of_another_bus() {
         name: name.to_owned(),
         action: control::Action::Put(body),
         precondition: control::Precondition::Any,
+        by: control::audit::Actor::System("a test"),
     };
     let connection = json!({"provider": "webhook", "config": {"url": "https://example.com/"}});
     for (kind, name, body) in [
@@ -520,6 +521,7 @@ async fn a_replay_that_cannot_be_is_refused_with_its_place() {
                 name: "crm".to_owned(),
                 action: control::Action::Put(subscription(json!({"enabled": false}))),
                 precondition: control::Precondition::Any,
+                by: control::audit::Actor::System("a test"),
             })
             .await
             .unwrap();

@@ -320,6 +320,7 @@ impl World {
                 name,
                 action,
                 precondition: Precondition::Any,
+                by: control::audit::Actor::System("a test"),
             })
             .await
     }

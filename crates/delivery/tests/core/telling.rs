@@ -271,6 +271,7 @@ async fn each_bus_hears_of_its_own_trouble() {
             name: name.to_owned(),
             action: Action::Put(body),
             precondition: Precondition::Any,
+            by: control::audit::Actor::System("a test"),
         };
         world.core.change(change).await.unwrap();
     }

@@ -13,10 +13,14 @@ use super::{
 use crate::server::Drain;
 use axum::extract::{FromRequestParts, RawPathParams};
 use bytes::Bytes;
-use control::{Model, Precondition, Principal, resources::Scope};
+use control::{
+    Model, Precondition, Principal,
+    audit::{Act, Actor},
+    resources::Scope,
+};
 use http::{HeaderName, header, request::Parts};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A resource's document: far above any that makes sense.
 const DOCUMENT_BYTES_MAX: usize = 1 << 20;
@@ -27,6 +31,7 @@ pub(super) struct Call {
     /// The model that authentication saw.
     pub(super) model: Arc<Model>,
     principal: Principal,
+    peer: Peer,
     route: &'static Route,
     parameters: Vec<(String, String)>,
     head: Parts,
@@ -55,6 +60,7 @@ impl FromRequestParts<Arc<State>> for Call {
             state: state.clone(),
             model,
             principal,
+            peer,
             route: route.expect("the router puts the row of the table with every request"),
             parameters,
             head: head.clone(),
@@ -118,6 +124,62 @@ impl Call {
     /// The one value of a header, where it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// Who asks, for the audit trail.
+    pub(super) fn actor(&self) -> Actor {
+        let peer = self.peer.0;
+        match self.principal.key() {
+            None => Actor::Keyless { peer },
+            Some(key) => Actor::Key {
+                id: key.id.clone(),
+                peer,
+            },
+        }
+    }
+
+    /// Records in the audit trail what is done to a thing of the path's bus (or of the installation), before it is done: it is
+    /// durable when this returns.
+    pub(super) async fn record(
+        &self,
+        action: &'static str,
+        kind: &'static str,
+        name: &str,
+        details: Value,
+    ) -> Result<(), Problem> {
+        let bus = self.model.buses.get(self.parameter("bus"));
+        let act = Act {
+            by: self.actor(),
+            action,
+            bus_id: bus.map_or(0, |bus| bus.id),
+            bus: bus.map_or_else(String::new, |bus| bus.name.clone()),
+            kind,
+            name: name.to_owned(),
+            changes: Vec::new(),
+            details,
+        };
+        Ok(self.state.core.record(&act).await?)
+    }
+
+    /// Records a look at payloads of the path's bus, before they are shown; the same look again within a minute is not.
+    pub(super) async fn look(&self, kind: &'static str, name: &str, details: Value) -> Result<(), Problem> {
+        let looks = &self.state.looks;
+        let who = self.principal.key().map_or("", |key| key.id.as_str());
+        let look = looks.number(&[
+            who,
+            self.route.id,
+            self.parameter("bus"),
+            kind,
+            name,
+            &details.to_string(),
+        ]);
+        let now = Instant::now();
+        if looks.is_recorded(look, now) {
+            return Ok(());
+        }
+        self.record("looked", kind, name, details).await?;
+        looks.remember(look, now);
+        Ok(())
     }
 
     /// The query: it has no other parameters than the row.

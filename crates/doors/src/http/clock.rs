@@ -52,6 +52,9 @@ async fn show(call: Call) -> json::Result {
 }
 
 async fn confirm(call: Call) -> json::Result {
+    if call.state.journal.clocks().alarm {
+        call.record("confirmed", "clock", "", Value::Null).await?;
+    }
     if !call.state.journal.confirm_clock() {
         let detail = "the wall clock is believed already: there is no alarm";
         return Err(Problem::new("clock_not_alarmed", detail));

@@ -201,6 +201,8 @@ async fn one(call: Call) -> json::Result {
     };
     let dead = call.state.core.dead_letters(&bus.name, selection, None, 1).await?;
     let dead = dead.first().ok_or_else(|| missing(call.parameter("id")))?;
+    let details = json!({"event": dead.event_id, "source": dead.event_source});
+    call.look("dead-letter", call.parameter("id"), details).await?;
     json::ok(&Letter::new(bus, dead, answer_event(&dead.delivery.record)))
 }
 
@@ -248,10 +250,17 @@ async fn discard(call: Call, body: Body) -> json::Result {
 async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
     let bus = call.bus()?;
     let document = call.document(body).await?;
+    let details = document.clone();
     let selection: Selection = serde_json::from_value(document)
         .map_err(|error| Problem::new("resource_malformed", format!("the selection cannot be read: {error}")))?;
+    let selections = selection.resolve(bus)?;
+    let action = match act {
+        Act::Redrive => "redriven",
+        Act::Discard => "discarded",
+    };
+    call.record(action, "dead-letters", "", details).await?;
     let mut count = 0;
-    for selection in selection.resolve(bus)? {
+    for selection in selections {
         count += match act {
             Act::Redrive => call.state.core.redrive(&bus.name, selection).await?,
             Act::Discard => call.state.core.discard(&bus.name, selection).await?,

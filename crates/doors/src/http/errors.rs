@@ -49,6 +49,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "`If-None-Match: *` asked that it does not exist. Leave the header out to replace it.",
     ),
     entry(
+        "audit_broken",
+        409,
+        "The audit trail does not verify",
+        "An entry was altered or removed by something else than the server, or the noted one is not in the trail; `detail` names it. Keep the data directory as it is, and compare with a backup.",
+    ),
+    entry(
         "batch_refused",
         400,
         "Entries of the batch were refused",

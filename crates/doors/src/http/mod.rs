@@ -4,6 +4,7 @@
 //! table in [`routes`], whose handlers take a [`call::Call`], which cannot be had without the permission of the row.
 
 mod answer;
+mod audit;
 mod auth;
 mod body;
 mod budget;
@@ -13,6 +14,7 @@ mod cloudevents;
 mod dead_letters;
 pub mod errors;
 mod json;
+mod looks;
 pub mod metrics;
 mod page;
 mod patterns;
@@ -73,6 +75,7 @@ struct State {
     rules: Rules,
     bodies: Budget,
     tails: tail::Slots,
+    looks: looks::Looks,
 }
 
 impl State {
@@ -102,6 +105,7 @@ impl Door {
             rules,
             bodies: Budget::new(BODIES_BYTES_MAX),
             tails: tail::Slots::default(),
+            looks: looks::Looks::default(),
         });
         Door(Arc::new(Routes {
             router: routes::router(state.clone()),

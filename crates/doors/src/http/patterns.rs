@@ -196,6 +196,16 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
         ));
     }
     let topics = subscription.and_then(|subscription| subscription.spec.topics.as_deref());
+    let stored = question
+        .events
+        .iter()
+        .filter(|event| event.get().contains(r#""stored""#));
+    let stored = stored.count();
+    if last > 0 || stored > 0 {
+        let name = question.subscription.as_deref().unwrap_or_default();
+        call.look("events", name, json!({"last": last, "stored": stored}))
+            .await?;
+    }
     if last > 0 {
         subjects.extend(call.state.core.recent(&bus.name, topics, last).await?);
     }

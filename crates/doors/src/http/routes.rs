@@ -19,8 +19,8 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, clock, cloudevents, dead_letters, errors, metrics, patterns, probes, problem::Problem, resources, story,
-    tail,
+    State, audit, clock, cloudevents, dead_letters, errors, metrics, patterns, probes, problem::Problem, resources,
+    story, tail,
 };
 use axum::{
     Extension, Router,
@@ -289,6 +289,7 @@ pub static GROUPS: &[Group] = &[
     group("events", "Events as they come.", tail::ROUTES),
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
+    group("audit", "Who did what.", audit::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),
     group("watching", "Probes and metrics.", probes::ROUTES),
     group("metrics", "Numbers for a collector.", metrics::ROUTES),

@@ -43,7 +43,9 @@ async fn show(call: Call) -> json::Result {
             format!("event {:?} is not kept on this bus", super::shown(id)),
         )
     };
-    json::ok(&describe(&story.ok_or_else(missing)?))
+    let story = story.ok_or_else(missing)?;
+    call.look("event", id, json!({"source": story.event.source()})).await?;
+    json::ok(&describe(&story))
 }
 
 /// A story. The event is as the encoder wrote it: its data may nest deeper than a general reader goes.

@@ -10,6 +10,7 @@ pub(super) use slots::Slots;
 use super::{
     call::Call,
     json,
+    problem::Problem,
     routes::{Gives, Permission, Route, Takes, Verb, content, parameter, route},
 };
 use axum::{body::Body, response::IntoResponse, routing};
@@ -19,6 +20,7 @@ use delivery::{LiveTail, Told};
 use futures_util::FutureExt as _;
 use http::header;
 use http_body::Frame;
+use serde_json::Value;
 use slots::Slot;
 use std::{
     convert::Infallible,
@@ -80,6 +82,7 @@ async fn tail(call: Call) -> json::Result {
     let request = request::read(&call)?;
     let slot = Slot::take(&call)?;
     let live = call.state.core.live(&call.bus()?.name, request).await?;
+    look(&call).await?;
     let (frames, body) = mpsc::channel(1);
     let looking = Looking { call, live, frames };
     // It ends with its reader, with its key, or with the server: `Looking::run` looks at all three.
@@ -90,6 +93,16 @@ async fn tail(call: Call) -> json::Result {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, Body::new(Frames(body))).into_response())
+}
+
+/// One entry of the audit trail for all that it will show: what was asked for.
+async fn look(call: &Call) -> Result<(), Problem> {
+    let query = call.query()?;
+    let asked = ["topics", "types", "filter", "from"].map(|name| (name, query.text(name)));
+    let given = asked
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    call.look("tail", "", Value::Object(given.collect())).await
 }
 
 /// Somebody looks on.

@@ -24,8 +24,12 @@ enum Right {
     Subscribe,
     /// To change what the bus has.
     Manage,
+    /// To see who did what on the bus.
+    Audit,
     /// To see what all buses have.
     ReadAll,
+    /// To see who did what anywhere.
+    AuditAll,
     /// To change the installation.
     Administer,
 }
@@ -70,6 +74,9 @@ const RIGHTS: &[(&str, Right)] = &[
     ("showDeadLetter", Subscribe),
     ("redriveDeadLetters", Subscribe),
     ("discardDeadLetters", Subscribe),
+    ("listAudit", AuditAll),
+    ("listAuditOfBus", Audit),
+    ("verifyAudit", AuditAll),
     ("showClock", ReadAll),
     ("confirmClock", Administer),
     ("metrics", ReadAll),
@@ -100,14 +107,18 @@ const KEYS: &[(&str, &str, &[Right])] = &[
         r#"{"scopes": ["manage"], "buses": ["default"]}"#,
         &[AnyKey, Read, Subscribe, Manage],
     ),
-    ("auditor", r#"{"scopes": ["audit"], "buses": ["default"]}"#, &[AnyKey]),
+    (
+        "auditor",
+        r#"{"scopes": ["audit"], "buses": ["default"]}"#,
+        &[AnyKey, Audit],
+    ),
     ("reader-of-all", r#"{"scopes": ["read"]}"#, &[AnyKey, Read, ReadAll]),
     (
         "manager-of-all",
         r#"{"scopes": ["manage"]}"#,
         &[AnyKey, Read, Subscribe, Manage, ReadAll],
     ),
-    ("auditor-of-all", r#"{"scopes": ["audit"]}"#, &[AnyKey]),
+    ("auditor-of-all", r#"{"scopes": ["audit"]}"#, &[AnyKey, Audit, AuditAll]),
     (
         "stranger",
         r#"{"scopes": ["publish", "read", "subscribe", "manage", "audit"], "buses": ["other"]}"#,

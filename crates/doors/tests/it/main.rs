@@ -1,6 +1,7 @@
 //! The doors over real sockets: a server on port 0 before a core that runs on the in-memory journal and store.
 
 mod abuse;
+mod audit;
 mod authorization;
 mod clock;
 mod dead_letters;

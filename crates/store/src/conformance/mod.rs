@@ -3,6 +3,7 @@
 //! It speaks through the contract only, and panics at the first thing that is not so. What a file adds (damage, a full
 //! disk, a crash) is each engine's own to test.
 
+mod audit;
 mod deliveries;
 mod documents;
 mod lanes;
@@ -51,6 +52,8 @@ where
     deliveries::a_subscription_is_forgotten(&new("forget").await).await;
     replays::replays_are_told_apart(&new("replays").await).await;
     replays::a_replay_is_counted_and_forgotten(&new("replay").await).await;
+    audit::entries_are_chained_and_trimmed(&new("audit").await).await;
+    audit::a_refused_call_leaves_no_entry(&new("audit-refused").await).await;
     reopening(&open).await;
 }
 

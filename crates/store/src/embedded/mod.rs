@@ -4,6 +4,7 @@
 //! call that waited meanwhile, of each bus in turn. It keeps no copy of the rows in memory, and when nobody calls,
 //! nothing runs: there is no timer here.
 
+mod audit;
 mod copy;
 mod error;
 mod open;
@@ -19,8 +20,8 @@ mod write;
 mod writer;
 
 use crate::{
-    BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind, LaneRow, Mark, Millis, Operation,
-    Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
+    AuditEnd, AuditEntry, AuditQuery, BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind,
+    LaneRow, Mark, Millis, Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
 };
 pub use copy::{Copied, FORMAT, format_of};
 use queue::Queue;
@@ -229,6 +230,14 @@ impl Store for Embedded {
             self.readers
                 .read(move |connection| read::replay_holdings(connection, subscription, replay)),
         )
+    }
+
+    fn audit(&self, query: AuditQuery) -> BoxFuture<'_, Result<Vec<AuditEntry>, Error>> {
+        Box::pin(self.readers.read(move |connection| audit::entries(connection, query)))
+    }
+
+    fn audit_ends(&self) -> BoxFuture<'_, Result<(AuditEnd, AuditEnd), Error>> {
+        Box::pin(self.readers.read(audit::ends))
     }
 
     fn shutdown(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -2,7 +2,7 @@
 
 use super::{
     Missing, Settings, read,
-    schema::{APPLICATION_ID, CREATE, FORMAT},
+    schema::{APPLICATION_ID, CREATE, FORMAT, MIGRATIONS},
     wal, writer,
 };
 use crate::Error;
@@ -42,6 +42,7 @@ pub(super) fn writer(path: &Path, settings: &Settings) -> Result<Connection, Err
     check_format(&connection)?;
     check_damage(&connection, path)?;
     set_up_writer(&connection, settings)?;
+    migrate(&connection)?;
     Ok(connection)
 }
 
@@ -83,6 +84,23 @@ fn set_up_writer(connection: &Connection, settings: &Settings) -> Result<(), Err
         )?;
     }
     Ok(())
+}
+
+/// Makes a file of an earlier format one of this format: in one transaction, so that a crash leaves the one or the other.
+fn migrate(connection: &Connection) -> Result<(), Error> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == FORMAT {
+        return Ok(());
+    }
+    tracing::info!(from = found, to = FORMAT, "the store's format is raised");
+    let steps = MIGRATIONS[found as usize - 1..].concat();
+    let raised = connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {steps} PRAGMA user_version = {FORMAT}; COMMIT"
+    ));
+    if raised.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    Ok(raised?)
 }
 
 fn check_format(connection: &Connection) -> Result<(), Error> {
@@ -147,7 +165,8 @@ fn create(new: &Path) -> Result<(), Error> {
     let connection = connect(new)?;
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     connection.execute_batch(&format!(
-        "BEGIN; {CREATE} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+        "BEGIN; {CREATE} {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};",
+        MIGRATIONS.concat()
     ))?;
     writer::save_revision(&connection, 0)?;
     connection.execute_batch("COMMIT")?;

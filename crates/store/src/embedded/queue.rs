@@ -154,6 +154,7 @@ fn weight(operation: &Operation) -> usize {
     let payload = match operation {
         Operation::PutDocument { body, .. } => body.len(),
         Operation::Park(parked) => parked.record.len(),
+        Operation::Audit { body, .. } => body.len(),
         Operation::Bury(dead) => dead.delivery.record.len() + dead.detail.len(),
         _ => 0,
     };

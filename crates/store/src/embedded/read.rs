@@ -208,7 +208,7 @@ fn dead_statement(query: &DeadQuery) -> &'static str {
     }
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     parameters: &[&dyn ToSql],

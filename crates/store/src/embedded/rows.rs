@@ -3,8 +3,8 @@
 //! A decoded row whose sum differs is [`Error::Corrupt`]: a wrong row is never handed out. It runs no statements.
 
 use crate::{
-    Dead, DeliveryKey, Document, Ending, Error, Holdings, Kind, LaneRow, Mark, Parked, Partition, Range, RangeReason,
-    Revision, SubscriptionId,
+    AuditEnd, AuditEntry, Dead, DeliveryKey, Document, Ending, Error, Holdings, Kind, LaneRow, Mark, Parked, Partition,
+    Range, RangeReason, Revision, SubscriptionId,
 };
 use bytes::Bytes;
 use rusqlite::Row;
@@ -85,6 +85,41 @@ pub(super) fn document_sum(document: &Document) -> i64 {
         .bytes(document.name.as_bytes())
         .bytes(&document.body)
         .end()
+}
+
+pub(super) fn audit_sum(entry: &AuditEntry) -> i64 {
+    Sum::of("audit")
+        .numbers(&[bits(entry.seq), entry.at, entry.bus.into()])
+        .bytes(&entry.hash)
+        .bytes(&entry.body)
+        .end()
+}
+
+pub(super) fn audit_end_sum(id: i64, end: &AuditEnd) -> i64 {
+    Sum::of("audit_end")
+        .numbers(&[id, bits(end.seq)])
+        .bytes(&end.hash)
+        .end()
+}
+
+pub(super) fn audit_entry(row: &Row<'_>) -> Result<AuditEntry, Error> {
+    let entry = AuditEntry {
+        seq: unsigned(row, "seq")?,
+        at: row.get("at")?,
+        bus: row.get("bus")?,
+        body: blob(row, "body")?,
+        hash: row.get("hash")?,
+    };
+    checked(row, "audit", audit_sum(&entry), entry)
+}
+
+pub(super) fn audit_end(row: &Row<'_>) -> Result<(i64, AuditEnd), Error> {
+    let id = row.get("id")?;
+    let end = AuditEnd {
+        seq: unsigned(row, "seq")?,
+        hash: row.get("hash")?,
+    };
+    checked(row, "audit_end", audit_end_sum(id, &end), (id, end))
 }
 
 pub(super) fn tail_sum(partition: Partition, position: u64) -> i64 {
@@ -447,10 +482,18 @@ mod tests {
             dead_sum(&dead),
             range_sum(&range),
             holdings_sum(1, &holdings),
+            audit_sum(&AuditEntry {
+                seq: 1,
+                at: 2,
+                bus: 3,
+                body: Bytes::from_static(b"body"),
+                hash: [4; 32],
+            }),
+            audit_end_sum(2, &AuditEnd { seq: 1, hash: [4; 32] }),
         ];
         let expected = [
             2493726684, 1601067763, 1112679721, 1830117070, 2829692768, 1419503691, 3338517657, 2618134925, 827445376,
-            1606510982,
+            1606510982, 296768429, 3258061690,
         ];
         assert_eq!(sums, expected);
     }

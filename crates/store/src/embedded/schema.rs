@@ -16,6 +16,8 @@
 //!              (subscription, reason, key…)   (event_id, key…)
 //! span       id (subscription)                                      │ topic partition first after matched reason recorded
 //! holding    subscription                                           │ parked parked_bytes dead dead_bytes
+//! audit      seq (bus, seq)                                         │ at bus hash body
+//! audit_end  anchor or head                                         │ seq hash
 //! ```
 //!
 //! `position` is an offset. Numbers that are `u64` in the contract are stored as the `i64` of the same bits;
@@ -28,9 +30,33 @@
 pub(super) const APPLICATION_ID: i32 = 0x5452_4e4b;
 
 /// The format written here. Persisted; a change of the schema below is a new number and a migration.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32 + 1;
 
-/// Creates everything in an empty file.
+/// What makes a file of format 1 + the index one of the next format. A new file goes through all of them, so that there is one way
+/// to every format.
+pub(super) const MIGRATIONS: &[&str] = &[AUDIT];
+
+/// Format 2: the audit trail. `audit_end` has the anchor (1) and the head (2).
+const AUDIT: &str = "
+CREATE TABLE audit (
+    seq  INTEGER PRIMARY KEY,
+    at   INTEGER NOT NULL,
+    bus  INTEGER NOT NULL,
+    hash BLOB    NOT NULL,
+    sum  INTEGER NOT NULL,
+    body BLOB    NOT NULL
+) STRICT;
+CREATE INDEX audit_of_bus ON audit (bus, seq);
+
+CREATE TABLE audit_end (
+    id   INTEGER PRIMARY KEY CHECK (id IN (1, 2)),
+    seq  INTEGER NOT NULL,
+    hash BLOB    NOT NULL,
+    sum  INTEGER NOT NULL
+) STRICT;
+";
+
+/// Creates everything of format 1 in an empty file.
 pub(super) const CREATE: &str = "
 CREATE TABLE revision (
     id       INTEGER PRIMARY KEY CHECK (id = 1),

@@ -186,7 +186,13 @@ async fn a_newer_format_is_refused_before_writing() {
         .pragma_update(None, "user_version", 9)
         .unwrap();
     let before = fs::read(&path).unwrap();
-    assert_eq!(open(&path).err(), Some(Error::UnknownFormat { found: 9, known: 1 }));
+    assert_eq!(
+        open(&path).err(),
+        Some(Error::UnknownFormat {
+            found: 9,
+            known: FORMAT
+        })
+    );
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -246,7 +252,7 @@ async fn a_crash_at_any_write_leaves_an_old_or_a_new_state() {
 async fn a_flipped_bit_is_found_or_harmless() {
     let directory = TempDir::new().unwrap();
     let (path, copy) = (directory.path().join("store"), directory.path().join("copy"));
-    with_steps(&path, 40).await.shutdown().await.unwrap();
+    with_steps(&path, 80).await.shutdown().await.unwrap();
     let whole = fs::read(&path).unwrap();
     let mut found = 0;
     for flip in 0..300_usize {
@@ -264,7 +270,7 @@ async fn a_flipped_bit_is_found_or_harmless() {
             Err(error) => Err(error),
         };
         match shown {
-            Ok(number) => assert_eq!(number, 40, "bit {bit}"),
+            Ok(number) => assert_eq!(number, 80, "bit {bit}"),
             Err(Error::Corrupt(_) | Error::UnknownFormat { .. } | Error::Engine(_)) => found += 1,
             Err(error) => panic!("bit {bit}: {error}"),
         }
@@ -296,4 +302,99 @@ async fn a_flipped_bit_in_the_write_ahead_file_undoes_nothing_silently() {
     }
     assert!(found > 150, "{found} found");
     drop(store);
+}
+
+fn audited(at: i64) -> Operation {
+    Operation::Audit {
+        at,
+        bus: 1,
+        body: Bytes::from(format!("entry of {at}")),
+    }
+}
+
+/// A trail of five entries, in a file that is closed.
+async fn with_trail(path: &Path) -> (crate::AuditEnd, crate::AuditEnd) {
+    let store = open(path).unwrap();
+    for at in 1..=5 {
+        store.apply(1, vec![audited(at)]).await.unwrap();
+    }
+    let ends = store.audit_ends().await.unwrap();
+    store.shutdown().await.unwrap();
+    ends
+}
+
+async fn verified(path: &Path) -> Result<u64, crate::audit::AuditFault> {
+    let store = open(path).unwrap();
+    let verified = crate::audit::verify(&store, None).await;
+    store.shutdown().await.unwrap();
+    verified.map(|verified| verified.entries)
+}
+
+/// Whoever can write the file and knows its sums still leaves a broken chain.
+#[tokio::test]
+async fn an_altered_or_removed_entry_of_the_audit_trail_is_found() {
+    use crate::audit::AuditFault;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    with_trail(&path).await;
+    assert_eq!(verified(&path).await, Ok(5));
+    let whole = fs::read(&path).unwrap();
+    let tampered = async |sql: &str| {
+        fs::write(&path, &whole).unwrap();
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        verified(&path).await
+    };
+    let flipped = tampered("UPDATE audit SET body = x'00' WHERE seq = 3").await;
+    assert!(
+        matches!(flipped, Err(AuditFault::Store(Error::Corrupt(_)))),
+        "{flipped:?}"
+    );
+    let forged = {
+        let entry = AuditEntry {
+            seq: 3,
+            at: 3,
+            bus: 1,
+            body: Bytes::from_static(b"entry of 9"),
+            hash: [0; 32],
+        };
+        let zeroes = "00".repeat(32);
+        let sum = rows::audit_sum(&entry);
+        format!("UPDATE audit SET body = CAST('entry of 9' AS BLOB), hash = x'{zeroes}', sum = {sum} WHERE seq = 3")
+    };
+    assert_eq!(tampered(&forged).await, Err(AuditFault::Altered(3)));
+    let (wanted, found) = (2, Some(3));
+    assert_eq!(
+        tampered("DELETE FROM audit WHERE seq = 2").await,
+        Err(AuditFault::Missing { wanted, found })
+    );
+    let (wanted, found) = (5, None);
+    assert_eq!(
+        tampered("DELETE FROM audit WHERE seq = 5").await,
+        Err(AuditFault::Missing { wanted, found })
+    );
+    let (wanted, found) = (1, None);
+    assert_eq!(
+        tampered("DELETE FROM audit").await,
+        Err(AuditFault::Missing { wanted, found })
+    );
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_format_is_raised_once_and_keeps_what_it_had() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    with_steps(&path, 3).await.shutdown().await.unwrap();
+    let first = Connection::open(&path).unwrap();
+    first
+        .execute_batch("DROP TABLE audit; DROP TABLE audit_end; PRAGMA user_version = 1")
+        .unwrap();
+    drop(first);
+    for _ in 0..2 {
+        let store = open(&path).unwrap();
+        assert_eq!(step_shown(&store).await, Ok(3));
+        store.apply(1, vec![audited(1)]).await.unwrap();
+        store.shutdown().await.unwrap();
+    }
+    assert_eq!(verified(&path).await, Ok(2));
+    assert_eq!(format_of(&path), Ok(Some(FORMAT)));
 }

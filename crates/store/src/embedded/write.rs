@@ -2,6 +2,7 @@
 //!
 //! It neither begins nor ends transactions: a failed step leaves that to its caller.
 
+use super::audit;
 use super::rows::{
     bits, bound, dead_sum, document_sum, holding, holdings_sum, lane_sum, mark_sum, order, order_sum, parked_sum,
     range_sum, tail_sum,
@@ -82,6 +83,8 @@ impl Step<'_> {
             Operation::ForgetSubscription(subscription) => self.forget_subscription(*subscription),
             Operation::ForgetReplay { subscription, replay } => self.forget_replay(*subscription, *replay),
             Operation::ForgetTopic(topic) => self.forget_topic(*topic),
+            Operation::Audit { at, bus, body } => audit::add(self.connection, *at, *bus, body),
+            Operation::TrimAudit { before } => audit::trim(self.connection, *before),
         }
     }
 

@@ -160,7 +160,7 @@ impl Create {
         let store = open_store(&directory)?;
         let model = bootstrapped(&store, &sealer).await?;
         let token = token(self.id.as_deref().unwrap_or("admin"))?;
-        add_key(&store, &sealer, &model, &token, self.body()).await?;
+        add_key(&store, &sealer, &model, &token, self.body(), "command line").await?;
         store.shutdown().await.map_err(failed)?;
         let (member, shown) = match self.signing.as_str() {
             "aws" => ("secret", token.expose_for(KeySigning::Aws)),

@@ -1,6 +1,7 @@
 //! The commands, one file each with the same inside: arguments, then `run`.
 
 pub mod apply;
+pub mod audit;
 pub mod bench;
 pub mod cesql;
 pub mod clock;

@@ -45,6 +45,8 @@ pub struct Config {
     pub attempts: Attempts,
     /// Spans.
     pub otlp: Otlp,
+    /// The audit trail.
+    pub audit: Audit,
 }
 
 /// `"automatic"`, or a list of CIDR blocks.
@@ -194,6 +196,15 @@ impl TryFrom<String> for Share {
             _ => Err(format!("{text:?} is not a percentage such as \"10%\" or \"0.1%\"")),
         }
     }
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long its entries are kept.
+    #[serde(with = "units::duration")]
+    pub keep: Duration,
 }
 
 /// A size, written as `1GiB`; kept in bytes.

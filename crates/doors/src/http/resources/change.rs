@@ -25,7 +25,7 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
         READ_ONLY.iter().for_each(|name| drop(object.remove(*name)));
     }
     let (action, precondition, token) = action(call, &target, document, precondition)?;
-    let change = change(&target, action, precondition);
+    let change = change(call, &target, action, precondition);
     if is_dry {
         return preview(call, &target, &change);
     }
@@ -63,7 +63,7 @@ fn action(
 pub(super) async fn delete(call: &Call, kind: ResourceKind) -> json::Result {
     let is_dry = call.query()?.flag("dry_run")?;
     let target = Target::of(call, kind)?;
-    let change = change(&target, Action::Delete, call.precondition()?);
+    let change = change(call, &target, Action::Delete, call.precondition()?);
     if is_dry {
         return preview(call, &target, &change);
     }
@@ -75,13 +75,14 @@ fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-pub(super) fn change(target: &Target<'_>, action: Action, precondition: Precondition) -> Change {
+pub(super) fn change(call: &Call, target: &Target<'_>, action: Action, precondition: Precondition) -> Change {
     Change {
         bus: target.bus.to_owned(),
         kind: target.kind,
         name: target.name.to_owned(),
         action,
         precondition,
+        by: call.actor(),
     }
 }
 

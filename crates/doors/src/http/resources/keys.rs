@@ -82,7 +82,7 @@ async fn rotate(call: Call, body: Body) -> json::Result {
     let changed = call
         .state
         .core
-        .change(change::change(&target, action, call.precondition()?))
+        .change(change::change(&call, &target, action, call.precondition()?))
         .await?;
     let mut value = read::shown(&call, &changed.model, &target)?;
     show_once(&mut value, &changed.model, &token);

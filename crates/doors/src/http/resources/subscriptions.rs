@@ -79,6 +79,7 @@ async fn pause(call: Call) -> json::Result {
 async fn resume(call: Call) -> json::Result {
     let target = Target::of(&call, ResourceKind::Subscription)?;
     enable(&call, &target, true).await?;
+    call.record("resumed", "subscription", target.name, Value::Null).await?;
     call.state.core.resume(target.bus, target.name).await?;
     shown(&call, &target)
 }
@@ -100,7 +101,7 @@ async fn enable(call: &Call, target: &Target<'_>, enabled: bool) -> Result<(), P
         match call
             .state
             .core
-            .change(change::change(target, Action::Put(document), precondition))
+            .change(change::change(call, target, Action::Put(document), precondition))
             .await
         {
             Ok(_) => return Ok(()),
