@@ -2,6 +2,7 @@
 //! write-ahead files. A state machine: [`Flusher::step`] does what there is to do; [`run`] drives it.
 
 mod merge;
+mod repair;
 mod runs;
 mod segments;
 mod staging;
@@ -18,10 +19,14 @@ use super::{
 };
 use crate::{AppendTime, Error, Offset, PartitionId, TopicId};
 use merge::Merge;
+use repair::Repairing;
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::oneshot;
 
@@ -44,10 +49,11 @@ pub struct Flusher {
     obsolete_topics: Vec<PathBuf>,
     /// How far runs cover each partition.
     covered: HashMap<PartitionId, Offset>,
-    next_run: u64,
+    next_run: Arc<AtomicU64>,
     merge: Option<Box<Merge>>,
     /// The last merge was given up: none before the next checkpoint.
     merge_put_off: bool,
+    repairing: Option<Repairing>,
     flushed_through: u64,
     checkpointed_through: u64,
     append_time: AppendTime,
@@ -100,9 +106,10 @@ impl Flusher {
             obsolete: inherited.obsolete,
             obsolete_topics: inherited.obsolete_topics,
             covered,
-            next_run: inherited.next_run,
+            next_run: Arc::new(inherited.next_run.into()),
             merge: None,
             merge_put_off: false,
+            repairing: None,
             flushed_through: inherited.sequence,
             checkpointed_through: inherited.sequence,
             append_time: inherited.append_time,
@@ -157,6 +164,7 @@ impl Flusher {
             inbox.checkpoint || closing || commands.iter().any(|command| matches!(command, Command::Checkpoint(_)));
         let prepare = std::mem::take(&mut inbox.prepare);
         inbox.retry = false;
+        let told = std::mem::take(&mut inbox.repaired);
         let groups = if wanted || commands.iter().any(Command::needs_all) {
             inbox.groups.iter().cloned().collect()
         } else {
@@ -165,24 +173,28 @@ impl Flusher {
         drop(inbox);
         if closing {
             self.stop_merge();
+            self.stop_repair();
         }
         // Commands change what is in memory even on a full volume; what they remove then frees space.
         let flushed = self.flush(&groups);
-        let mut repair = false;
+        let mut repair = Vec::new();
         for command in commands {
-            repair |= matches!(command, Command::RepairRuns(_));
-            replies.push(self.carry_out(command)?);
+            match command {
+                Command::RepairRuns(reply) => repair.push(reply),
+                other => replies.push(self.carry_out(other)?),
+            }
         }
         if let Err(failure) = flushed
             && !(failure.is_shortage() && self.changed)
         {
             return Err(failure);
         }
-        if repair {
-            self.repair_runs()?;
+        if !repair.is_empty() && !closing {
+            self.begin_repair(repair);
         }
+        let repaired = self.finish_repair(told, replies)?;
         let due = self.bytes_since_checkpoint >= self.shared.settings.checkpoint_bytes;
-        if due || wanted || self.changed || repair {
+        if due || wanted || self.changed || repaired {
             self.checkpoint_with_reserve()?;
         } else {
             self.spill_identities()?;
@@ -424,7 +436,13 @@ pub fn run(mut flusher: Flusher) -> Result<(), Error> {
             let asked =
                 !inbox.commands.is_empty() || inbox.prepare || inbox.checkpoint && !shared.status.is_flusher_stuck();
             let merge = merging && !shared.status.is_flusher_stuck();
-            flush || asked || merge || inbox.retry || inbox.closing || shared.status.poisoned().is_some()
+            flush
+                || asked
+                || merge
+                || inbox.retry
+                || inbox.repaired
+                || inbox.closing
+                || shared.status.poisoned().is_some()
         });
         if let Some(poisoned) = shared.status.poisoned() {
             break Err(poisoned);
@@ -435,6 +453,7 @@ pub fn run(mut flusher: Flusher) -> Result<(), Error> {
             break done;
         }
     };
+    flusher.stop_repair();
     shared.inbox.end();
     last
 }

@@ -269,6 +269,8 @@ pub struct InboxState {
     pub checkpoint: bool,
     /// The volume was full: what failed may be tried again.
     pub retry: bool,
+    /// A repair of runs is done, or about to be.
+    pub repaired: bool,
     /// The commit has ended: flush, checkpoint, end.
     pub closing: bool,
     /// The flusher has ended.

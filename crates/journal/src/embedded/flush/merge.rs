@@ -13,7 +13,10 @@ use crate::{
         shared::Shared,
     },
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// So many runs of one level become one: each identity is written again once per level, and a search looks at fewer than
 /// so many of each.
@@ -134,15 +137,14 @@ impl Flusher {
     }
 
     fn begin_merge(&mut self) -> Outcome<()> {
-        let inputs = match self.merge_put_off {
+        let inputs = match self.merge_put_off || self.is_repairing() {
             true => Vec::new(),
             false => self.runs_to_merge(),
         };
         if inputs.is_empty() {
             return Ok(());
         }
-        let number = self.next_run;
-        self.next_run += 1;
+        let number = self.next_run.fetch_add(1, Ordering::Relaxed);
         match Merge::begin(&self.shared, number, inputs) {
             Ok(merge) => self.merge = Some(Box::new(merge)),
             Err(error) => return self.give_up_merge(number, error),

@@ -1,21 +1,15 @@
-//! The flusher's hand on identity runs: writing, merging, dropping and repairing them.
+//! The flusher's hand on identity runs: writing and dropping them.
 
 use super::Flusher;
 use crate::{
     Offset, PartitionId,
     embedded::{
-        disk::{File, Outcome},
-        index::{Mark, SparseIndex},
-        partition::{Partition, SegmentState},
-        run::{Covered, Identified, Run, RunError},
-        segment::{FRONT_LEN, Walk},
+        disk::Outcome,
+        run::{Covered, Identified, Run},
         shared::Runs,
     },
 };
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 /// Runs below this share of a full one are merged into the next, so that restarts do not leave many small ones.
 const SMALL_RUN_SHARE: u64 = 4;
@@ -42,29 +36,32 @@ impl Flusher {
         }
         let small = self.shared.settings.run_identities as u64 / SMALL_RUN_SHARE;
         let mut kept = runs.runs.clone();
-        let merged = kept.pop_if(|last| last.count < small).and_then(|last| {
-            let all = last.read_all(&self.disk).ok();
-            // What an unreadable one held is written anew below.
-            all.map(|all| (last, all))
-        });
+        // A repair may be about to replace the last one.
+        let last = kept.last().filter(|last| last.count < small && !self.is_repairing());
+        let read = last.map(|last| (last.clone(), last.read_all(&self.disk)));
         let mut replaced = None;
-        if let Some((last, all)) = merged {
-            replaced = Some(self.shared.layout.run(last.number));
-            identities.extend(all);
-            covered.extend(&last.covered);
+        match read {
+            Some((last, Ok(all))) => {
+                kept.pop();
+                replaced = Some(self.shared.layout.run(last.number));
+                identities.extend(all);
+                covered.extend(&last.covered);
+            }
+            // Until it is repaired it says so to whoever asks it.
+            Some((_, Err(_))) => drop(self.shared.inbox.repair_runs()),
+            None => {}
         }
         let run = self.create_run(identities, join(covered))?;
         kept.push(Arc::new(run));
-        let unreadable = replaced.is_none() && kept.len() <= runs.runs.len();
         self.obsolete.extend(replaced);
         self.set_runs(kept, through);
         self.shared.recent.drop_through(through);
-        if unreadable { self.repair_runs() } else { Ok(()) }
+        Ok(())
     }
 
     fn create_run(&mut self, identities: Vec<Identified>, covered: Vec<Covered>) -> Outcome<Run> {
-        let run = Run::write(&self.disk, &self.shared.layout, self.next_run, identities, covered)?;
-        self.next_run += 1;
+        let number = self.next_run.fetch_add(1, Ordering::Relaxed);
+        let run = Run::write(&self.disk, &self.shared.layout, number, identities, covered)?;
         self.directories.insert(self.shared.layout.identities());
         for range in &run.covered {
             let to = self.covered.entry(range.partition).or_default();
@@ -115,142 +112,6 @@ impl Flusher {
             self.set_runs(kept, runs.through);
         }
     }
-
-    /// Writes the identities of records that no good run covers into new runs, from their segments.
-    pub fn repair_runs(&mut self) -> Outcome<()> {
-        let runs = self.shared.runs();
-        let (good, bad): (Vec<_>, Vec<_>) = runs.runs.iter().cloned().partition(|run| self.is_good(run));
-        self.obsolete
-            .extend(bad.iter().map(|run| self.shared.layout.run(run.number)));
-        let mut rewriting = Rewriting {
-            kept: good,
-            identities: Vec::new(),
-            covered: Vec::new(),
-        };
-        for missing in self.uncovered(&rewriting.kept) {
-            self.identify(missing, &mut rewriting)?;
-        }
-        if !rewriting.covered.is_empty() {
-            self.write_rewritten(&mut rewriting)?;
-        }
-        self.set_runs(rewriting.kept, runs.through);
-        Ok(())
-    }
-
-    fn write_rewritten(&mut self, rewriting: &mut Rewriting) -> Outcome<()> {
-        let covered = join(std::mem::take(&mut rewriting.covered));
-        let run = self.create_run(std::mem::take(&mut rewriting.identities), covered)?;
-        rewriting.kept.push(Arc::new(run));
-        Ok(())
-    }
-
-    fn is_good(&self, run: &Run) -> bool {
-        let read = Run::open(&self.disk, &self.shared.layout, run.number).and_then(|run| run.verify(&self.disk));
-        !matches!(read, Err(RunError::Damaged))
-    }
-
-    /// What runs should cover and these do not.
-    fn uncovered(&self, runs: &[Arc<Run>]) -> Vec<Covered> {
-        let mut by_partition: BTreeMap<PartitionId, Vec<Covered>> = BTreeMap::new();
-        for range in runs.iter().flat_map(|run| &run.covered) {
-            by_partition.entry(range.partition).or_default().push(*range);
-        }
-        let mut missing = Vec::new();
-        for partition in self.shared.registry.all() {
-            let state = partition.state();
-            let to = self.covered.get(&partition.id).copied().unwrap_or(0).min(state.flushed);
-            let mut from = state.segments.front().map_or(to, |segment| segment.base);
-            let mut ranges = by_partition.remove(&partition.id).unwrap_or_default();
-            ranges.sort_unstable();
-            ranges.push(Covered {
-                partition: partition.id,
-                from: to,
-                to,
-            });
-            for range in ranges {
-                if range.from > from {
-                    missing.push(Covered {
-                        partition: partition.id,
-                        from,
-                        to: range.from,
-                    });
-                }
-                from = from.max(range.to);
-            }
-        }
-        missing
-    }
-
-    /// Gathers the identities of a range from its segments, and writes a run whenever there are enough for one.
-    fn identify(&mut self, range: Covered, rewriting: &mut Rewriting) -> Outcome<()> {
-        let Ok(partition) = self.shared.registry.get(range.partition) else {
-            return Ok(());
-        };
-        let mut from = range.from;
-        let segments: VecDeque<SegmentState> = partition.state().segments.clone();
-        for segment in segments
-            .iter()
-            .filter(|segment| segment.base < range.to && segment.next > range.from)
-        {
-            let Some(file) = self.open_to_identify(&partition, segment)? else {
-                continue;
-            };
-            let begin = self.mark_before(&partition, segment, from);
-            let (position, expected) = begin.map_or((FRONT_LEN, segment.base), |mark| (mark.position, mark.offset));
-            let mut walk = Walk::new(&file, position, expected, segment.bytes);
-            // Damage is noted by whoever reads it.
-            while let Some(entry) = walk.next_good()?.filter(|entry| entry.header.base_offset < range.to) {
-                let found = identified(self.shared.settings.identify, partition.id, &entry.batch, &[]);
-                let found = found
-                    .into_iter()
-                    .filter(|found| (from..range.to).contains(&found.offset));
-                rewriting.identities.extend(found);
-                if rewriting.identities.len() >= self.shared.settings.run_identities {
-                    let to = entry.header.next_offset().min(range.to);
-                    rewriting.covered.push(Covered { from, to, ..range });
-                    from = to;
-                    self.write_rewritten(rewriting)?;
-                }
-            }
-        }
-        if from < range.to {
-            rewriting.covered.push(Covered { from, ..range });
-        }
-        Ok(())
-    }
-
-    /// A segment's file; `None` if it is lost: then its range is damaged, and there is nothing to find.
-    fn open_to_identify(&self, partition: &Partition, segment: &SegmentState) -> Outcome<Option<File>> {
-        let path = self.shared.layout.segment(partition.id, segment.base);
-        match self.disk.open_to_read(&path) {
-            Err(failure) if failure.is_not_found() || failure.is_unreadable() => {
-                tracing::warn!(%failure, "the identities of a lost segment are lost as well");
-                Ok(None)
-            }
-            opened => opened.map(Some),
-        }
-    }
-
-    fn mark_before(&self, partition: &Partition, segment: &SegmentState, offset: Offset) -> Option<Mark> {
-        if !segment.sealed {
-            return segment.sparse.before_offset(offset);
-        }
-        let index = self
-            .disk
-            .read(&self.shared.layout.index(partition.id, segment.base))
-            .ok()?;
-        SparseIndex::decode(&index, partition.id, segment.base)?.before_offset(offset)
-    }
-}
-
-/// Runs that are being written anew.
-struct Rewriting {
-    /// Good ones, and new ones.
-    kept: Vec<Arc<Run>>,
-    /// For the next one.
-    identities: Vec<Identified>,
-    /// What the next one covers.
-    covered: Vec<Covered>,
 }
 
 /// The identities of a batch's records. A frame says which of them are copies; a segment does not, the records do.

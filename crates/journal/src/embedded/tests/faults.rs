@@ -143,6 +143,47 @@ async fn a_panic_of_the_flusher_tells_all_who_wait_and_ends_serving() {
     assert!(journal.shutdown().await.is_err());
 }
 
+/// Nothing can be found in a run that is damaged: it is written anew beside the flusher, which goes on, and then all is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_repaired_while_events_come_and_who_searches_waits_for_it() {
+    let disk = SimulatedDisk::new(1);
+    let settings = Settings {
+        drive: Drive::Threads,
+        ..settings(&disk)
+    };
+    let journal = Arc::new(Embedded::open(settings.clone(), &[(TOPIC, PARTITIONS)]).unwrap());
+    let lookup = |number| request(1, number).entries[0].identity.unwrap().lookup;
+    for round in 0..20 {
+        for number in 0..100 {
+            let durable = journal.append(request(1, round * 100 + number)).unwrap();
+            durable.await.unwrap();
+        }
+        journal.checkpoint().await.unwrap();
+        let is_run = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "run");
+        let runs: Vec<_> = disk.files().into_iter().filter(is_run).collect();
+        disk.overwrite(&runs[round as usize % runs.len()], vec![7; 5_000]);
+        let searches = (0..4).map(|place| {
+            let (journal, lookup) = (journal.clone(), lookup(round * 100 + place * 7));
+            tokio::spawn(async move { journal.find(TOPIC.bus, lookup, 10).await.unwrap().len() })
+        });
+        for search in searches.collect::<Vec<_>>() {
+            assert_eq!(search.await.unwrap(), 1, "round {round}");
+        }
+    }
+    let found = journal.find(TOPIC.bus, lookup(3), 10).await.unwrap();
+    assert_eq!(found.len(), 1, "what an earlier run held is not lost");
+    journal.shutdown().await.unwrap();
+    drop(journal);
+    let settings = Settings {
+        disk: Disk::Simulated(disk.kill_process()),
+        ..settings
+    };
+    let journal = Embedded::open(settings, &[(TOPIC, PARTITIONS)]).unwrap();
+    for number in (0..2_000).step_by(61) {
+        assert_eq!(journal.find(TOPIC.bus, lookup(number), 10).await.unwrap().len(), 1);
+    }
+}
+
 #[test]
 fn a_deleted_topic_leaves_nothing_in_memory() {
     let disk = SimulatedDisk::new(1);
