@@ -111,6 +111,8 @@ pub enum Command {
     Doctor(commands::doctor::Doctor),
     /// Print completions for a shell.
     Completions(commands::completions::Completions),
+    /// Watch a bus at work: failing endpoints, retries, a breaker, dead letters, a redrive.
+    Demo(commands::demo::Demo),
     /// Publish and receive, and print rates and percentiles.
     Bench(commands::bench::Bench),
 }

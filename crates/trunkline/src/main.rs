@@ -62,6 +62,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Clock(arguments) => arguments.run(&client()?, output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
         Command::Completions(arguments) => arguments.run(),
+        Command::Demo(arguments) => arguments.run(output).await,
         Command::Bench(arguments) => arguments.run(&client()?, output).await,
     }
 }

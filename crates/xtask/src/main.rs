@@ -14,10 +14,11 @@ const HELP: &str = "\
 cargo xtask <chore>
 
   test [--quick]      everything CI runs; --quick: no network, no services, minutes
-  services            installs what the tests need into the cache (Debian packages, PyPI), says what is there
+  services [peers]    installs what the tests need into the cache (Debian packages, PyPI), says what is there; peers: the
+                      servers that `bench peers` compares with
   tidy                imports against the table, headers, formatting, clippy, words that do not belong
   prove [name…]       the long harnesses and ratios, printing figures for docs/guarantees.md; no name: all
-  bench [name…]       throughput and latency as ratios in one run, for docs/benchmarks.md; no name: all
+  bench [name…]       throughput and latency as ratios in one run, for docs/benchmarks.md; no name: all but peers
   conformance DIR     the pattern and CESQL cases in DIR: passes per source; fails below all, less the listed differences
   fuzz [target] [N]   seeded mutation of every parser's corpus, N runs each
 ";
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let rest = arguments.get(1..).unwrap_or_default();
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => test::test(rest),
+        Some("services") if rest.iter().any(|name| name == "peers") => services::peers(),
         Some("services") => services::install(),
         Some("tidy") => tidy::tidy(),
         Some("prove") => prove::prove(rest),

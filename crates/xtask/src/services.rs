@@ -15,6 +15,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
 ];
 
+/// Servers that `bench peers` compares with.
+const PEERS: &[(&str, &str)] = &[
+    ("redis-server", "redis-server"),
+    ("rabbitmq-server", "rabbitmq-server"),
+    ("psql", "postgresql"),
+    ("setpriv", "util-linux"),
+];
+
 /// Python packages, with the versions the tests were written against.
 const PYTHON: &[&str] = &[
     "cloudevents==2.2.0",
@@ -52,8 +60,17 @@ pub fn install() -> Outcome {
     cargo_deny()
 }
 
+/// Installs the servers that `bench peers` compares with.
+pub fn peers() -> Outcome {
+    install_programs(PEERS)
+}
+
 fn debian() -> Outcome {
-    let missing: Vec<&str> = PROGRAMS
+    install_programs(PROGRAMS)
+}
+
+fn install_programs(programs: &[(&str, &str)]) -> Outcome {
+    let missing: Vec<&str> = programs
         .iter()
         .filter(|(program, _)| !there_is(program))
         .map(|(_, package)| *package)

@@ -44,6 +44,7 @@ pub async fn run(inner: Arc<Inner>, mut reports: mpsc::Receiver<Report>) {
         inner,
         gathering: Gathering::default(),
         wake: None,
+        not_before: Instant::now(),
         sequence: 0,
     };
     publisher.recall_poisoning().await;
@@ -62,6 +63,7 @@ struct Publisher {
     inner: Arc<Inner>,
     gathering: Gathering,
     wake: Option<Instant>,
+    not_before: Instant,
     /// Makes ids unlike those of the same millisecond.
     sequence: u64,
 }
@@ -78,7 +80,9 @@ impl Publisher {
         let now = self.inner.journal.now();
         let is_taken = self.gathering.add(report, now);
         self.count_dropped(!is_taken);
-        self.wake.get_or_insert(Instant::now() + GATHER);
+        // Sooner than what waits for its turn again, but not before the next publication may be.
+        let soon = (Instant::now() + GATHER).max(self.not_before);
+        self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
     }
 
     async fn publish(&mut self) {
@@ -102,11 +106,10 @@ impl Publisher {
                 }
             }
         }
-        let left = self
-            .gathering
-            .next()
-            .map(|due| due.saturating_sub(now).max(0).unsigned_abs());
-        self.wake = left.map(|left| Instant::now() + Duration::from_millis(left).max(wait));
+        self.not_before = Instant::now() + wait;
+        let left = self.gathering.next().map(|due| due.saturating_sub(now).max(0));
+        let next = left.map(|left| Instant::now() + Duration::from_millis(left.unsigned_abs()));
+        self.wake = next.map(|next| next.max(self.not_before));
     }
 
     /// `false`: not now.

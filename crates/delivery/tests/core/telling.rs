@@ -100,6 +100,34 @@ async fn a_flood_of_dead_letters_is_a_few_events_that_count_them_all() {
     );
 }
 
+/// What has been told and waits for its turn again keeps nothing new waiting.
+#[tokio::test(start_paused = true)]
+async fn something_new_is_told_at_once_while_something_old_waits_for_its_turn() {
+    let world = World::new().await;
+    world.subscribe("refuses", json!({"types": ["order"]})).await;
+    world.subscribe("fails", json!({"types": ["parcel"]})).await;
+    world.endpoint.script(|received| match received.subscription.as_str() {
+        "fails" => fails(),
+        _ => Reply {
+            verdict: Verdict::Refused,
+            ..ok()
+        },
+    });
+    for id in 0..30 {
+        world.publish(&id.to_string()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for id in 30..40 {
+        world.publish_event(event(&id.to_string(), "parcel", json!({}))).await;
+    }
+    world
+        .until("the breaker", |world| world.status("fails").state == "backing-off")
+        .await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let told = told(&world, "default").await;
+    assert_eq!(kinds(&told), ["delivery.dead-lettered", "breaker.opened"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operational_event_that_becomes_a_dead_letter_raises_no_further_one() {
     let world = World::new().await;

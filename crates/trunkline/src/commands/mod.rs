@@ -8,6 +8,7 @@ pub mod clock;
 pub mod completions;
 pub mod connection;
 pub mod dead_letter;
+pub mod demo;
 pub mod doctor;
 pub mod event;
 pub mod export;

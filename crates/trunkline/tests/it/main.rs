@@ -10,6 +10,7 @@ mod conformance;
 mod crash_loop;
 mod dedup;
 mod delivery;
+mod demo;
 mod disk_full;
 mod documentation;
 mod failed_sync;
