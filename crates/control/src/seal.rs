@@ -129,6 +129,11 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
+    /// The id of the key that seals: enough to tell keys apart, nothing of the key itself.
+    pub fn key_id(&self) -> String {
+        self.keys[0].id_text()
+    }
+
     /// Seals and opens under one key.
     pub fn from_key(key: MasterKey) -> Self {
         Self {

@@ -107,6 +107,14 @@ pub enum Command {
     /// Look at the server's clocks, confirm the wall clock after an alarm.
     #[command(subcommand)]
     Clock(commands::clock::Clock),
+    /// Check a configuration, or have the server read its own again.
+    #[command(subcommand)]
+    Config(commands::config::Config),
+    /// Back up a running server or a stopped one; list and verify backups.
+    #[command(subcommand)]
+    Backup(commands::backup::Backup),
+    /// Put a backup back, to a directory that is empty or does not exist.
+    Restore(commands::restore::Restore),
     /// Examine a data directory that no server is using.
     Doctor(commands::doctor::Doctor),
     /// Print completions for a shell.

@@ -11,6 +11,8 @@ mod exit;
 mod otlp;
 mod output;
 mod parts;
+mod progress;
+mod reload;
 mod resource_files;
 mod serve;
 mod wiring;
@@ -60,6 +62,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Key(arguments) => arguments.run(client, output).await,
         Command::Audit(arguments) => arguments.run(&client()?, output).await,
         Command::Clock(arguments) => arguments.run(&client()?, output).await,
+        Command::Config(arguments) => arguments.run(client, output).await,
+        Command::Backup(arguments) => arguments.run(client, output).await,
+        Command::Restore(arguments) => arguments.run(output).await,
         Command::Doctor(arguments) => arguments.run(output).await,
         Command::Completions(arguments) => arguments.run(),
         Command::Demo(arguments) => arguments.run(output).await,

@@ -4,15 +4,20 @@ use crate::{
     config::{AllowNetworks, Config},
     directory::Directory,
     exit::{Code, Failure},
+    reload::{Reloader, backup_settings},
     wiring::{JOURNAL, MASTER_KEY, STORE},
 };
+use backup::{Service, Sources};
 use connector::{Guard, Networks};
 use control::{Action, Change, Model, Precondition, Token, resources::ResourceKind, seal::Sealer};
-use delivery::trace::Tracer;
-use doors::server::{ServerSettings, TlsFiles};
+use delivery::{Core, trace::Tracer};
+use doors::{
+    http::Operations,
+    server::{ServerSettings, TlsFiles},
+};
 use journal::TopicId;
 use serde_json::json;
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, path::Path, sync::Arc};
 use store::{Millis, Store};
 
 /// Any part's error as the failure of a start.
@@ -37,6 +42,17 @@ pub fn server_settings(config: &Config) -> ServerSettings {
 /// The master key: from the configuration, a file of its, or the data directory.
 pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure> {
     let keys = &config.keys;
+    let file = match keys.master_file.as_str() {
+        "" => directory.path().join(MASTER_KEY),
+        file => file.into(),
+    };
+    if keys.master.is_empty() && directory.path().join(STORE).exists() && !file.exists() {
+        let message = format!("cannot start: the master key {} is missing", file.display());
+        return Err(Failure::new(Code::Failed, message).hint(
+            "the secrets in this directory were sealed under it, and it is in no backup: put it back, or name it \
+             (keys.master, keys.master_file)",
+        ));
+    }
     let sealer = match (keys.master.as_str(), keys.master_file.as_str()) {
         ("", "") => Sealer::open_or_create(&directory.path().join(MASTER_KEY)),
         ("", file) => Sealer::open_or_create(Path::new(file)),
@@ -254,6 +270,48 @@ pub fn delivery_settings(config: &Config, tracer: Tracer) -> delivery::Settings 
         audit_keep: config.audit.keep,
         operational_events: config.operational_events,
         ..delivery::Settings::default()
+    }
+}
+
+/// What a backup is made of.
+pub fn sources(
+    directory: &Directory,
+    journal: &Arc<journal::Embedded>,
+    store: &Arc<store::Embedded>,
+    core: &Core,
+    sealer: &Sealer,
+) -> Sources {
+    let (core, sealer) = (core.clone(), sealer.clone());
+    Sources {
+        data: directory.path().to_path_buf(),
+        journal: journal.clone(),
+        store: store.clone(),
+        save_positions: Box::new(move || {
+            let core = core.clone();
+            Box::pin(async move { core.save_positions().await })
+        }),
+        master_key: Box::new(move || sealer.key_id()),
+    }
+}
+
+/// Backups as the configuration says.
+pub fn backups(config: &Config, sources: Sources) -> Result<Service, Failure> {
+    let settings = backup_settings(config).map_err(|message| Failure::new(Code::Usage, message))?;
+    Ok(Service::new(sources, settings))
+}
+
+/// What doors may do to the whole server.
+pub fn operations(backups: &Service, reloader: &Arc<Reloader>) -> Operations {
+    let reloader = reloader.clone();
+    Operations {
+        backups: Some(backups.clone()),
+        reload: Arc::new(move || {
+            let reloader = reloader.clone();
+            Box::pin(async move {
+                let read = tokio::task::spawn_blocking(move || reloader.reload());
+                read.await.unwrap_or_else(|error| Err(error.to_string()))
+            })
+        }),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::{
     cli::Serve,
-    config::{self, AllowNetworks, Config},
+    config::{self, AllowNetworks, Config, Current},
     diagnostics,
     exit::{Code, Failure},
+    reload::Reloader,
     wiring::{self, Running},
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -21,15 +22,16 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
         return Ok(());
     }
     let usage = |message| Failure::new(Code::Usage, message);
-    let config = config::load(&arguments.overrides, std::env::vars()).map_err(usage)?;
-    diagnostics::start(&config.log)?;
+    let current = Current::load(&arguments.overrides).map_err(usage)?;
+    let config = current.get();
+    let level = diagnostics::start(&config.log)?;
     raise_file_limit();
     let mut signals = Signals::new()?;
-    let running = wiring::start(&config).await?;
+    let running = wiring::start(&config, Reloader::new(current, level)).await?;
     announce(&config, &running);
     let reason = signals.wait(&running).await;
     let drain = match &reason {
-        End::Asked => config.drain,
+        End::Asked => running.drain(),
         End::Poisoned(_) => POISONED_DRAIN,
     };
     running.stop(drain).await;
@@ -133,7 +135,7 @@ impl Signals {
         })
     }
 
-    /// Waits for a reason to end; SIGHUP reads the certificate again meanwhile.
+    /// Waits for a reason to end; SIGHUP reads the configuration again meanwhile.
     async fn wait(&mut self, running: &Running) -> End {
         loop {
             tokio::select! {

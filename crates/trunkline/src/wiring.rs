@@ -5,27 +5,25 @@ use crate::{
     directory::Directory,
     exit::Failure,
     parts::{
-        Exporter, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store, sealer,
-        server_settings, tracing_parts, warn_of_last_key,
+        Exporter, backups, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store,
+        operations, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
     },
+    reload::Reloader,
     serve::refuse_exposure,
 };
+use backup::Service;
 use delivery::{Core, Parts};
 use doors::{
     http::{Door, DoorParts},
-    server::{CertificateReloader, Server, Serving},
+    server::{Server, Serving},
 };
 use journal::Journal;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use store::{AttemptHistory, AttemptSettings, Store};
 use tokio::time::Instant;
 
-/// The journal's directory within the data directory.
-pub const JOURNAL: &str = "journal";
-/// The store's file within the data directory.
-pub const STORE: &str = "store.db";
-/// The attempts' directory within the data directory.
-pub const ATTEMPTS: &str = "attempts";
+pub use backup::{ATTEMPTS, JOURNAL, STORE};
+
 /// The master key's file within the data directory, when the configuration names no other.
 pub const MASTER_KEY: &str = "master.key";
 
@@ -35,7 +33,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// The running parts.
 pub struct Running {
     serving: Serving,
-    certificates: Option<CertificateReloader>,
+    reloader: Arc<Reloader>,
+    backups: Service,
     core: Core,
     journal: Arc<dyn Journal>,
     store: Arc<dyn Store>,
@@ -44,15 +43,15 @@ pub struct Running {
 }
 
 /// Starts everything: what keeps events before what takes them.
-pub async fn start(config: &Config) -> Result<Running, Failure> {
+pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, Failure> {
     let directory = Directory::open(&config.data_dir)?;
     let server = Server::bind(server_settings(config)).await.map_err(failed)?;
     let sealer = sealer(config, &directory)?;
-    let store: Arc<dyn Store> = Arc::new(open_store(&directory)?);
+    let store = Arc::new(open_store(&directory)?);
     let model = load_model(store.as_ref(), &sealer, config).await?;
     refuse_exposure(config, !model.keys.is_empty())?;
     warn_of_last_key(&model);
-    let journal: Arc<dyn Journal> = Arc::new(open_journal(config, &directory, &model)?);
+    let journal = Arc::new(open_journal(config, &directory, &model)?);
     let attempts =
         AttemptHistory::open(&directory.path().join(ATTEMPTS), AttemptSettings::default()).map_err(failed)?;
 
@@ -71,17 +70,20 @@ pub async fn start(config: &Config) -> Result<Running, Failure> {
         settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
-    let certificates = server.certificate_reloader();
+    let backups = backups(config, sources(&directory, &journal, &store, &core, &sealer))?;
+    reloader.attach(server.certificate_reloader(), backups.clone(), core.clone());
     let door = DoorParts {
         core: core.clone(),
         journal: journal.clone(),
         sealer,
         rules,
+        operations: operations(&backups, &reloader),
     };
     let serving = server.start(Door::new(door));
     Ok(Running {
         serving,
-        certificates,
+        reloader,
+        backups,
         core,
         journal,
         store,
@@ -96,6 +98,7 @@ impl Running {
         let deadline = Instant::now() + drain;
         let left = || deadline.saturating_duration_since(Instant::now());
         self.serving.drain();
+        self.backups.stop().await;
         self.serving.settled(left()).await;
         self.core.shutdown(left()).await;
         self.serving.close(CLOSE_LIMIT).await;
@@ -126,12 +129,13 @@ impl Running {
         self.core.poisoned().await
     }
 
-    /// Reads the certificate again; the old one stays when the new one does not load.
+    /// Reads the configuration again; the old one stays when the new one cannot be used. The log says so.
     pub fn reload(&self) {
-        let Some(certificates) = &self.certificates else { return };
-        match certificates.reload() {
-            Ok(()) => tracing::info!("the TLS certificate was read again"),
-            Err(error) => tracing::error!(%error, "the TLS certificate stays as it was"),
-        }
+        drop(self.reloader.reload());
+    }
+
+    /// How long a stop may take.
+    pub fn drain(&self) -> Duration {
+        self.reloader.config().drain
     }
 }

@@ -19,7 +19,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("destinations", &["event", "connector", "delivery", "control"]),
     (
         "doors",
-        &["event", "connector", "control", "journal", "delivery", "store"],
+        &[
+            "event",
+            "connector",
+            "control",
+            "journal",
+            "delivery",
+            "store",
+            "backup",
+        ],
     ),
     (
         "trunkline",
@@ -29,6 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "connector",
             "journal",
             "store",
+            "backup",
             "control",
             "delivery",
             "destinations",

@@ -55,6 +55,36 @@ pub static ERRORS: &[ErrorCode] = &[
         "An entry was altered or removed by something else than the server, or the noted one is not in the trail; `detail` names it. Keep the data directory as it is, and compare with a backup.",
     ),
     entry(
+        "backup_failed",
+        500,
+        "The backup failed",
+        "The directory of backups, or a file in it, refused. `detail` names it and what the system said. Nothing half done counts as a backup.",
+    ),
+    entry(
+        "backup_invalid",
+        422,
+        "The request for a backup cannot be carried out",
+        "`detail` says which field is wrong: the body takes `incremental` (true or false) and `recipients` (a list of `age1…`), nothing else.",
+    ),
+    entry(
+        "backup_not_found",
+        404,
+        "The backup does not exist",
+        "List the backups with `GET /v1/backups`.",
+    ),
+    entry(
+        "backup_running",
+        409,
+        "A backup is being made",
+        "One is made at a time. `detail` names it; `GET /v1/backups/{name}` shows how far it is.",
+    ),
+    entry(
+        "backups_off",
+        409,
+        "The configuration names no directory for backups",
+        "Set `backup.directory` in the configuration of the server and reload it: `trunkline config reload`.",
+    ),
+    entry(
         "batch_refused",
         400,
         "Entries of the batch were refused",
@@ -89,6 +119,12 @@ pub static ERRORS: &[ErrorCode] = &[
         409,
         "There is no alarm of the clock",
         "Nothing is to be confirmed: the wall clock is believed. `GET /v1/clock` shows both clocks.",
+    ),
+    entry(
+        "config_invalid",
+        422,
+        "The configuration cannot be used",
+        "Nothing changed: the server goes on with the configuration it has. `detail` names the file, the line and the key. Correct it and reload again.",
     ),
     entry(
         "content_encoding_invalid",

@@ -6,16 +6,19 @@
 mod answer;
 mod audit;
 mod auth;
+mod backups;
 mod body;
 mod budget;
 mod call;
 mod clock;
 mod cloudevents;
+pub mod config;
 mod dead_letters;
 pub mod errors;
 mod json;
 mod looks;
 pub mod metrics;
+mod operations;
 mod page;
 mod patterns;
 mod probes;
@@ -30,6 +33,7 @@ mod time;
 
 pub use answer::{Answer, AnswerBody};
 pub use auth::Peer;
+pub use operations::Operations;
 
 use crate::server::{Drain, HEADERS_MAX};
 use axum::Router;
@@ -56,6 +60,8 @@ pub struct DoorParts {
     pub sealer: Sealer,
     /// The rules of this installation, for dry runs.
     pub rules: Rules,
+    /// What an operator does to the whole server.
+    pub operations: Operations,
 }
 
 /// The HTTP door: turns a request into an answer. Cheap to clone.
@@ -73,6 +79,7 @@ struct State {
     journal: Arc<dyn Journal>,
     sealer: Sealer,
     rules: Rules,
+    operations: Operations,
     bodies: Budget,
     tails: tail::Slots,
     looks: looks::Looks,
@@ -97,12 +104,14 @@ impl Door {
             journal,
             sealer,
             rules,
+            operations,
         } = parts;
         let state = Arc::new(State {
             core,
             journal,
             sealer,
             rules,
+            operations,
             bodies: Budget::new(BODIES_BYTES_MAX),
             tails: tail::Slots::default(),
             looks: looks::Looks::default(),

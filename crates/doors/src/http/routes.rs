@@ -19,8 +19,8 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, clock, cloudevents, dead_letters, errors, metrics, patterns, probes, problem::Problem, resources,
-    story, tail,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, patterns, probes,
+    problem::Problem, resources, story, tail,
 };
 use axum::{
     Extension, Router,
@@ -291,6 +291,8 @@ pub static GROUPS: &[Group] = &[
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
     group("audit", "Who did what.", audit::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),
+    group("backups", "Copies of everything durable.", backups::ROUTES),
+    group("configuration", "What the operator says.", config::ROUTES),
     group("watching", "Probes and metrics.", probes::ROUTES),
     group("metrics", "Numbers for a collector.", metrics::ROUTES),
     group("documentation", "What the answers mean.", errors::ROUTES),

@@ -7,7 +7,7 @@ use control::{
 };
 use delivery::{Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Verdict};
 use doors::{
-    http::{Door, DoorParts},
+    http::{Door, DoorParts, Operations},
     server::{Server, ServerSettings, Serving},
 };
 use journal::Journal;
@@ -129,6 +129,7 @@ pub async fn start_with(settings: ServerSettings) -> Node {
         journal,
         sealer,
         rules,
+        operations: Operations::none(),
     });
     let serving = server.start(door);
     Node {

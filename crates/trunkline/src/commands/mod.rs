@@ -2,11 +2,13 @@
 
 pub mod apply;
 pub mod audit;
+pub mod backup;
 pub mod bench;
 pub mod cesql;
 pub mod clock;
 pub mod completions;
 pub mod connection;
+pub mod config;
 pub mod dead_letter;
 pub mod demo;
 pub mod doctor;
@@ -17,5 +19,6 @@ pub mod listen;
 pub mod pattern;
 pub mod publish;
 pub mod resource;
+pub mod restore;
 pub mod subscription;
 pub mod tail;

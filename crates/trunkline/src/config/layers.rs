@@ -38,6 +38,14 @@ pub struct Overrides {
 
 /// Loads the configuration: defaults, the file of `overrides`, `environment`, flags.
 pub fn load(overrides: &Overrides, environment: impl Iterator<Item = (String, String)>) -> Result<Config, String> {
+    read(layers(overrides, environment)?)
+}
+
+/// The layers, one over the other: every key of the defaults has a value.
+pub(super) fn layers(
+    overrides: &Overrides,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Table, String> {
     let mut table: Table = DEFAULTS
         .parse()
         .expect("the compiled-in defaults parse: a test holds it");
@@ -49,6 +57,11 @@ pub fn load(overrides: &Overrides, environment: impl Iterator<Item = (String, St
     }
     lay_environment(&mut table, environment)?;
     lay_flags(&mut table, overrides);
+    Ok(table)
+}
+
+/// What the layers say, if they can be used.
+pub(super) fn read(table: Table) -> Result<Config, String> {
     let config: Config = table.try_into().map_err(|error| format!("configuration: {error}"))?;
     check(&config)?;
     Ok(config)
@@ -188,8 +201,13 @@ fn leaves() -> Vec<String> {
     let table: Table = DEFAULTS
         .parse()
         .expect("the compiled-in defaults parse: a test holds it");
+    leaves_of(&table)
+}
+
+/// The paths of all keys.
+pub(super) fn leaves_of(table: &Table) -> Vec<String> {
     let mut paths = Vec::new();
-    for (key, value) in &table {
+    for (key, value) in table {
         match value {
             Value::Table(section) => paths.extend(section.keys().map(|inner| format!("{key}.{inner}"))),
             _ => paths.push(key.clone()),
@@ -273,7 +291,7 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./trunkline-data"));
         assert_eq!(config.journal.publish_mark.whole(), 5);
         // Deserialization denies unknown keys and needs all of them: the file has exactly the keys of `Config`.
-        assert_eq!(leaves().len(), 24);
+        assert_eq!(leaves().len(), 26);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //! value. What the values mean to a running server is decided in `serve`.
 
 mod layers;
+mod reload;
 
 use control::units;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use layers::{Overrides, load};
+pub use reload::{Current, Fresh};
 
 /// The defaults and the reference manual.
 pub const DEFAULTS: &str = include_str!("trunkline.toml");
@@ -47,6 +49,8 @@ pub struct Config {
     pub otlp: Otlp,
     /// The audit trail.
     pub audit: Audit,
+    /// Backups of the running server.
+    pub backup: Backup,
 }
 
 /// `"automatic"`, or a list of CIDR blocks.
@@ -205,6 +209,16 @@ pub struct Audit {
     /// How long its entries are kept.
     #[serde(with = "units::duration")]
     pub keep: Duration,
+}
+
+/// Backups of the running server.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Where they lie; empty: none are made.
+    pub directory: String,
+    /// To whom they are encrypted.
+    pub recipients: Vec<String>,
 }
 
 /// A size, written as `1GiB`; kept in bytes.

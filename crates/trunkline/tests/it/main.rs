@@ -6,6 +6,7 @@
 mod support;
 
 mod alerts;
+mod backup;
 mod conformance;
 mod crash_loop;
 mod dedup;
@@ -21,6 +22,7 @@ mod lifecycle;
 mod neighbours;
 mod observability;
 mod recovery;
+mod reload;
 mod sdk;
 mod strace;
 mod traces;

@@ -1,0 +1,96 @@
+//! Reading the configuration again: check 69, and what a reload changes.
+
+use crate::support::{eventually, server::Server};
+use serde_json::{Value, json};
+use std::{fs, path::Path, time::Duration};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn serve(directory: &Path) -> Server {
+    let config = directory.join("trunkline.toml").display().to_string();
+    Server::start_with(
+        &directory.join("data"),
+        &["--listen", "127.0.0.1:0", "--config", &config],
+        &[],
+    )
+}
+
+/// Check 69.
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_refused_and_the_old_one_stays_check_69() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    let backups = directory.path().join("backups").display().to_string();
+    fs::write(&file, format!("[backup]\ndirectory = {backups:?}\n")).expect("written");
+    let server = serve(directory.path());
+    for (text, said) in [
+        ("[http]\nconections = 5\n", "did you mean http.connections?"),
+        ("[log]\nlevel = \"a=b=c\"\n", "log.level"),
+        ("[backup]\nrecipients = [\"age1x\"]\n", "backup.recipients"),
+        ("allow_networks = [\"10.0.0.0/99\"]\n", "allow_networks"),
+        ("listen = [\"0.0.0.0:1\"]\n", ""),
+        ("[", "trunkline.toml"),
+    ] {
+        fs::write(&file, text).expect("written");
+        let refused = server.command(&["config", "reload"]);
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        if said.is_empty() {
+            // A flag wins over the file: nothing differs.
+            assert!(refused.status.success(), "{error}");
+            continue;
+        }
+        assert_eq!(refused.status.code(), Some(4), "{text}: {error}");
+        assert!(
+            error.contains("everything stays as it was") && error.contains(said),
+            "{text}: {error}"
+        );
+        // The old one is in force: backups still have their directory, unless a good one took it away meanwhile.
+        let list = server.send("GET", "/v1/backups", &[], "").await;
+        assert_eq!(list.status, if text == "[" { 409 } else { 200 }, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_says_what_is_in_force_and_what_waits_for_a_start_and_a_signal_does_the_same() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    fs::write(&file, "").expect("written");
+    let server = serve(directory.path());
+    let backups = directory.path().join("backups").display().to_string();
+    fs::write(
+        &file,
+        format!(
+            "drain = \"3s\"\n[log]\nlevel = \"debug\"\n[backup]\ndirectory = {backups:?}\n[http]\nconnections = 9\n"
+        ),
+    )
+    .expect("written");
+    let reloaded: Value = serde_json::from_str(&server.run(&["--output", "json", "config", "reload"])).expect("JSON");
+    assert_eq!(
+        reloaded["applied"],
+        json!(["backup.directory", "drain", "log.level"]),
+        "{reloaded}"
+    );
+    assert_eq!(reloaded["restart_needed"], json!(["http.connections"]), "{reloaded}");
+    server.get("/v1/backups").await;
+    let again: Value = serde_json::from_str(&server.run(&["--output", "json", "config", "reload"])).expect("JSON");
+    assert_eq!(again["applied"], json!([]), "{again}");
+    assert_eq!(again["restart_needed"], json!(["http.connections"]), "{again}");
+
+    fs::write(&file, "drain = \"4s\"\n").expect("written");
+    server.signal("HUP");
+    eventually("the log says so", LIMIT, async || {
+        server.log().contains("the configuration was read again").then_some(())
+    })
+    .await;
+    eventually("backups are off again", LIMIT, async || {
+        (server.send("GET", "/v1/backups", &[], "").await.status == 409).then_some(())
+    })
+    .await;
+    fs::write(&file, "drain = 4\n").expect("written");
+    server.signal("HUP");
+    eventually("the log says that it stays", LIMIT, async || {
+        server.log().contains("the configuration stays as it was").then_some(())
+    })
+    .await;
+    assert_eq!(server.stop(), Some(0));
+}
