@@ -107,7 +107,16 @@ impl Service {
     pub async fn start(&self, request: Request) -> Result<Job, Error> {
         let settings = lock(&self.0.settings).clone();
         let root = settings.directory.ok_or(Error::Off)?;
-        let recipients = request.recipients.unwrap_or(settings.recipients);
+        let recipients = match request.recipients {
+            // What the operator wants encrypted is not had in the clear by asking.
+            Some(none) if none.is_empty() && !settings.recipients.is_empty() => {
+                return Err(Error::Key(
+                    "the configuration has every backup encrypted: leave recipients out, or name some".into(),
+                ));
+            }
+            Some(recipients) => recipients,
+            None => settings.recipients,
+        };
         let data = self.0.sources.data.clone();
         let (options, timeline) = tokio::task::spawn_blocking(move || {
             let timeline = Timeline::open(&data)?;

@@ -21,6 +21,7 @@ mod partition;
 mod queue;
 mod reader;
 mod recovery;
+pub mod repair;
 mod replay;
 mod run;
 mod segment;

@@ -12,5 +12,5 @@ mod memory;
 
 pub use attempts::{Attempt, AttemptHistory, AttemptOutcome, AttemptSettings};
 pub use contract::*;
-pub use embedded::{Copied, Embedded, FORMAT, Missing, Settings, format_of};
+pub use embedded::{Copied, Embedded, FORMAT, Missing, Settings, format_of, reindex};
 pub use memory::Memory;

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod diagnostics;
 mod directory;
+mod doctor;
 mod exit;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -1,5 +1,5 @@
 //! Looking at a data directory offline: every file is read, every checksum verified, and what is found is explained. It
-//! changes nothing; repairing is not its business.
+//! changes nothing; repairing is `repair`'s.
 
 use super::{
     checkpoint::{Checkpoint, CheckpointPartition},
@@ -11,8 +11,8 @@ use super::{
     segment::{self, FRONT_LEN, Front, Walk, WalkError},
     write_ahead::{self, Found},
 };
-use crate::{Error, Offset, PartitionId};
-use std::path::Path;
+use crate::{Error, Offset, PartitionId, batch::BatchHeader};
+use std::{collections::BTreeMap, path::Path};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,8 @@ pub struct Report {
     pub frames: u64,
     /// The newest sequence; 0 when there is none.
     pub sequence: u64,
+    /// The offset after the last record of each partition that has any.
+    pub ends: BTreeMap<PartitionId, Offset>,
 }
 
 impl Report {
@@ -168,12 +170,22 @@ fn examine_frames(found: &Found, checkpoint: Option<&Checkpoint>, report: &mut R
         None => replay::begin_without_checkpoint(found)?,
     };
     let needed_from = checkpoint.map_or(0, |checkpoint| checkpoint.needed_from);
-    let mut frames = 0;
-    let newest = replay::frames(found, sequence, needed_from, |_| {
+    let (mut frames, mut ends) = (0, BTreeMap::new());
+    for partition in checkpoint.into_iter().flat_map(|checkpoint| &checkpoint.partitions) {
+        ends.insert(partition.id, partition.next);
+    }
+    let newest = replay::frames(found, sequence, needed_from, |frame| {
         frames += 1;
+        for batch in &frame.batches {
+            if let Ok(header) = BatchHeader::verify(&frame.bytes.slice(batch.bytes.clone())) {
+                let end: &mut Offset = ends.entry(batch.partition).or_default();
+                *end = header.next_offset().max(*end);
+            }
+        }
         Ok(())
     });
     report.frames = frames;
+    report.ends = ends;
     match newest {
         Ok(newest) => report.sequence = newest,
         Err(Error::Corrupt { file, position, reason }) => {
@@ -248,6 +260,10 @@ fn examine_segment(
     loop {
         match walk.next() {
             Ok(Some(entry)) => {
+                if listed.is_none() {
+                    let end = report.ends.entry(id).or_default();
+                    *end = entry.header.next_offset().max(*end);
+                }
                 report.batches += 1;
                 report.bytes += entry.batch.bytes.len() as u64;
             }

@@ -1,5 +1,5 @@
-//! What a copy of the history consists of: the days' files, up to their last whole block. The index of trouble is made from
-//! them and is not copied.
+//! What a copy of the history consists of: the days' files, up to their last whole block; and whether their blocks are whole.
+//! The index of trouble is made from them and is not copied.
 
 use super::days::{self, DayFile};
 use crate::Error;
@@ -40,4 +40,37 @@ pub fn history_files(directory: &Path) -> Result<Vec<HistoryFile>, Error> {
         });
     }
     Ok(files)
+}
+
+/// Reads every block of a history; how many there are, and where those begin that cannot be read. They are passed over by
+/// whoever asks the history: nothing is decided from it.
+///
+/// # Errors
+/// What the file system says.
+pub fn verify_history(directory: &Path) -> Result<(u64, Vec<(OsString, u64)>), Error> {
+    let (mut blocks, mut damaged) = (0, Vec::new());
+    for file in history_files(directory)? {
+        let day = Path::new(&file.name).file_stem().and_then(|stem| stem.to_str());
+        let Some(open) = day
+            .and_then(|day| day.parse().ok())
+            .map(|day| DayFile::open(directory, day))
+            .transpose()?
+            .flatten()
+        else {
+            continue;
+        };
+        let (mut heads, mut expected) = (open.blocks(0), 0);
+        while let Some((position, head)) = heads.next()? {
+            blocks += 1;
+            // What lies between two blocks is one whose head is damaged.
+            if position != expected {
+                damaged.push((file.name.clone(), expected));
+            }
+            if open.attempts(position, &head).is_err() {
+                damaged.push((file.name.clone(), position));
+            }
+            expected = position + head.block_bytes() as u64;
+        }
+    }
+    Ok((blocks, damaged))
 }

@@ -21,7 +21,7 @@ mod tests;
 mod writer;
 
 pub use attempt::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, REASON_BYTES_MAX};
-pub use copy::{HistoryFile, history_files};
+pub use copy::{HistoryFile, history_files, verify_history};
 pub use days::Day;
 
 use crate::{Error, Millis, SubscriptionId};

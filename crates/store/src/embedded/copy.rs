@@ -56,6 +56,17 @@ impl Embedded {
     }
 }
 
+/// Makes every index anew from its table, in the file of a store that nobody uses, and verifies it: what a damaged index needs.
+///
+/// # Errors
+/// [`Error::Corrupt`] if more than indexes are damaged.
+pub fn reindex(path: &Path) -> Result<(), Error> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch("REINDEX")?;
+    open::verify(&connection)?;
+    connection.close().map_err(|(_, error)| error.into())
+}
+
 fn copy(path: &Path, target: &Path, progress: impl FnMut(u64, u64) -> bool) -> Result<Copied, Error> {
     let source = open::reader(path)?;
     // One transaction that reads: its moment is the copy's, whatever is written meanwhile.
@@ -182,6 +193,30 @@ mod tests {
         assert!(matches!(stopped, Err(Error::Closed)), "{stopped:?}");
         let taken = store.copy_to(&directory.path().join("a.db"), |_, _| true).await;
         assert!(matches!(taken, Err(Error::Engine(_))), "{taken:?}");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_index_is_found_and_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let store = Embedded::open(&path, Settings::default()).unwrap();
+        store.apply(1, put(1)).await.unwrap();
+        store.shutdown().await.unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let query = "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'document'";
+        let root: i64 = connection.query_row(query, [], |row| row.get(0)).unwrap();
+        let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+        drop(connection);
+        // The index's one entry lies at the end of its page: a letter of the name in it.
+        let mut bytes = fs::read(&path).unwrap();
+        let at = (root * page) as usize - 6;
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let opened = Embedded::open(&path, Settings::default()).err();
+        assert!(matches!(opened, Some(Error::Corrupt(_))), "{opened:?}");
+        reindex(&path).unwrap();
+        let store = Embedded::open(&path, Settings::default()).unwrap();
+        assert_eq!(store.documents().await.unwrap().len(), 1);
     }
 
     #[test]

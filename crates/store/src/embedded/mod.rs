@@ -23,7 +23,7 @@ use crate::{
     AuditEnd, AuditEntry, AuditQuery, BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind,
     LaneRow, Mark, Millis, Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
 };
-pub use copy::{Copied, FORMAT, format_of};
+pub use copy::{Copied, FORMAT, format_of, reindex};
 use queue::Queue;
 use readers::Readers;
 use rusqlite::Connection;

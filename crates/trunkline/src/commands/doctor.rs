@@ -1,15 +1,25 @@
-//! `trunkline doctor`: reads a data directory that no server is using, verifies what is in it, and explains. It changes
-//! nothing.
+//! `trunkline doctor`: reads a data directory that no server is using, verifies what is in it, explains, and repairs what a
+//! person agrees to.
 
 use crate::{
+    config::{self, Overrides},
     directory::Directory,
+    doctor::{Examined, examine_all, repair::Repair},
     exit::{Code, Failure},
     output::{Output, printable},
-    wiring::{JOURNAL, STORE},
 };
-use journal::embedded::doctor::{Report, Severity, examine};
+use indicatif::ProgressBar;
+use journal::embedded::doctor::Severity;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, IsTerminal},
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// How often the sign of life turns.
+const TICK: Duration = Duration::from_millis(120);
 
 /// Examine a data directory.
 #[derive(Debug, clap::Args)]
@@ -17,103 +27,158 @@ pub struct Doctor {
     /// The data directory.
     #[arg(value_name = "PATH", default_value = "./trunkline-data")]
     pub directory: PathBuf,
-}
-
-/// One thing that is not as it was written.
-struct Finding {
-    severity: Severity,
-    place: String,
-    what: String,
+    /// Repair what can be repaired; asks before each repair.
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: do not ask.
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
+    /// The server's configuration, if its master key is not where the defaults say.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 impl Doctor {
-    /// Prints what it finds; exits with `corrupt` when something durable is damaged.
+    /// Prints what it finds; exits with `corrupt` when something durable is damaged, and stays so.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
         if !self.directory.is_dir() {
             let message = format!("{} is not a directory", self.directory.display());
             return Err(Failure::new(Code::Usage, message));
         }
+        let overrides = Overrides {
+            config: self.config.clone(),
+            data_dir: Some(self.directory.clone()),
+            ..Overrides::default()
+        };
+        let config =
+            config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
         // Nobody may write meanwhile.
         let directory = Directory::open(&self.directory)?;
-        let journal = examine(&directory.path().join(JOURNAL));
-        let journal = journal.map_err(|error| Failure::new(Code::Corrupt, format!("failed to {error}")))?;
-        let findings: Vec<Finding> = store(&directory)
-            .await
-            .into_iter()
-            .chain(of_journal(&journal))
-            .collect();
-        print(output, &journal, &findings);
-        let damaged = findings
-            .iter()
-            .filter(|finding| finding.severity != Severity::Harmless)
-            .count();
-        match damaged {
-            0 => Ok(()),
-            _ => Err(Failure::new(Code::Corrupt, format!("{damaged} findings of damage"))
-                .hint("the server quarantines damaged segments and serves the rest; restore a backup if you have one")),
+        let mut examined = watched(&directory, &config).await;
+        let repairs: BTreeSet<Repair> = examined.findings.iter().filter_map(|finding| finding.repair).collect();
+        if !repairs.is_empty() && self.repair {
+            print(output, &examined);
+            if self.repair_all(&directory, repairs, output)? {
+                examined = watched(&directory, &config).await;
+            }
         }
+        print(output, &examined);
+        verdict(&examined)
+    }
+
+    /// Whether anything was done.
+    fn repair_all(&self, directory: &Directory, repairs: BTreeSet<Repair>, output: Output) -> Result<bool, Failure> {
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let aside = directory.path().join(format!("doctor-{seconds}"));
+        let mut is_done = false;
+        for repair in repairs {
+            if !self.agreed(repair)? {
+                continue;
+            }
+            let done = repair
+                .carry_out(directory, &aside)
+                .map_err(|message| Failure::new(Code::Corrupt, message))?;
+            if !output.is_json() {
+                output.line(&format!(
+                    "repaired: {done}; as it was before, it lies in {}",
+                    aside.display()
+                ));
+            }
+            is_done = true;
+        }
+        Ok(is_done)
+    }
+
+    fn agreed(&self, repair: Repair) -> Result<bool, Failure> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(Code::Usage, "there is nobody to ask")
+                .hint("add --yes to agree to every repair that it offers"));
+        }
+        eprint!("{}\nDo it? [y/N] ", repair.words());
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }
 
-fn of_journal(report: &Report) -> impl Iterator<Item = Finding> {
-    report.findings.iter().map(|finding| Finding {
-        severity: finding.severity,
-        place: format!("{} at byte {}", finding.file, finding.position),
-        what: finding.what.clone(),
-    })
+/// Examines with a sign of life: a spinner at a terminal, a line for each part otherwise.
+async fn watched(directory: &Directory, config: &config::Config) -> Examined {
+    let spinner = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+    if let Some(spinner) = &spinner {
+        spinner.enable_steady_tick(TICK);
+    }
+    let said = |part: &str| match &spinner {
+        Some(spinner) => spinner.set_message(format!("examining the {part}")),
+        None => eprintln!("examining the {part}"),
+    };
+    let examined = examine_all(directory, config, said).await;
+    if let Some(spinner) = spinner {
+        spinner.finish_and_clear();
+    }
+    examined
 }
 
-/// Every row and every index of the store.
-async fn store(directory: &Directory) -> Option<Finding> {
-    let path = directory.path().join(STORE);
-    let settings = store::Settings {
-        missing: store::Missing::Refuse,
-        ..store::Settings::default()
+fn verdict(examined: &Examined) -> Result<(), Failure> {
+    let damaged = examined.damaged();
+    if damaged == 0 {
+        return Ok(());
+    }
+    let can_repair = examined.findings.iter().any(|finding| finding.repair.is_some());
+    let is_fatal = examined
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Fatal);
+    let hint = match (is_fatal, can_repair) {
+        (_, true) => {
+            "`trunkline doctor PATH --repair` explains and asks; a backup may be the better way (docs/backup.md)"
+        }
+        (true, false) => "the server does not start on it: restore a backup (docs/backup.md)",
+        (false, false) => {
+            "the server starts, serves the rest and records what it cannot; restore a backup if you need it back"
+        }
     };
-    let verified = match store::Embedded::open(&path, settings) {
-        Ok(store) => store.verify().await,
-        Err(error) => Err(error),
-    };
-    let what = format!("failed to {}", verified.err()?);
-    Some(Finding {
-        severity: Severity::Fatal,
-        place: path.display().to_string(),
-        what,
-    })
+    Err(Failure::new(Code::Corrupt, format!("{damaged} findings of damage")).hint(hint))
 }
 
-fn print(output: Output, report: &Report, findings: &[Finding]) {
+fn print(output: Output, examined: &Examined) {
     let word = |severity| match severity {
         Severity::Harmless => "harmless",
         Severity::Damage => "damage",
         Severity::Fatal => "fatal",
     };
+    let journal = &examined.journal;
     if output.is_json() {
-        let list: Vec<Value> = findings
-            .iter()
-            .map(|finding| json!({"severity": word(finding.severity), "place": finding.place, "what": finding.what}))
-            .collect();
-        let seen = json!({"partitions": report.partitions, "segments": report.segments, "batches": report.batches,
-            "bytes": report.bytes, "frames": report.frames, "findings": list});
+        let of = |finding: &crate::doctor::Finding| {
+            json!({"severity": word(finding.severity), "place": finding.place, "what": finding.what,
+                "repair": finding.repair.map(Repair::words)})
+        };
+        let list: Vec<Value> = examined.findings.iter().map(of).collect();
+        let seen = json!({"partitions": journal.partitions, "segments": journal.segments, "batches": journal.batches,
+            "bytes": journal.bytes, "frames": journal.frames, "attempt_blocks": examined.attempt_blocks, "findings": list});
         return output.line(&format!("{seen:#}"));
     }
     output.line(&format!(
-        "journal: {} partitions, {} segments, {} batches, {} MiB, {} frames to replay",
-        report.partitions,
-        report.segments,
-        report.batches,
-        report.bytes >> 20,
-        report.frames
+        "journal: {} partitions, {} segments, {} batches, {} MiB, {} frames to replay; attempts: {} blocks",
+        journal.partitions,
+        journal.segments,
+        journal.batches,
+        journal.bytes >> 20,
+        journal.frames,
+        examined.attempt_blocks
     ));
-    for finding in findings {
-        output.line(&printable(&format!(
-            "{}: {}: {}",
-            word(finding.severity),
-            finding.place,
-            finding.what
-        )));
+    for finding in &examined.findings {
+        let (severity, place, what) = (word(finding.severity), &finding.place, &finding.what);
+        output.line(&printable(&format!("{severity}: {place}: {what}")));
+        if let Some(repair) = finding.repair {
+            output.line(&format!("  can be repaired: {}", repair.words()));
+        }
     }
-    if findings.is_empty() {
+    if examined.findings.is_empty() {
         output.line("everything is as it was written");
     }
 }

@@ -13,6 +13,7 @@ mod dedup;
 mod delivery;
 mod demo;
 mod disk_full;
+mod doctor;
 mod documentation;
 mod failed_sync;
 mod filters;
