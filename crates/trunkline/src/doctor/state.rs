@@ -151,28 +151,48 @@ async fn look_at_positions(store: &Embedded, model: &Model, examined: &mut Exami
             row.position,
         );
     }
-    for subscription in &subscriptions {
-        for parked in store.parked(*subscription, i64::MAX, usize::MAX >> 1).await? {
-            check(
-                format!("a parked delivery of subscription {subscription}"),
-                parked.key.partition,
-                parked.key.offset + 1,
-            );
-        }
-        for mark in store.marks(*subscription).await? {
-            check(
-                format!("a mark of subscription {subscription}"),
-                mark.key.partition,
-                mark.key.offset + 1,
-            );
-        }
-    }
     for (subscription, held) in store.holdings().await? {
         if !subscriptions.contains(&subscription) && held.parked + held.dead > 0 {
             let what = "parked deliveries or dead letters are of a subscription that does not exist";
             examined.add(Severity::Harmless, format!("subscription {subscription}"), what, None);
         }
     }
+    for bus in model.buses.values() {
+        for topic in bus.topics.values() {
+            let id = TopicId {
+                bus: bus.id,
+                topic: topic.id,
+            };
+            look_at_rows(store, id, (&topic.name, topic.spec.partitions), &ends, examined).await?;
+        }
+    }
     examined.journal.ends = ends;
+    Ok(())
+}
+
+/// Whether the rows of deliveries of a topic lie in the journal.
+async fn look_at_rows(
+    store: &Embedded,
+    topic: TopicId,
+    (name, partitions): (&str, u32),
+    ends: &BTreeMap<PartitionId, u64>,
+    examined: &mut Examined,
+) -> Result<(), store::Error> {
+    for index in 0..partitions {
+        let end = ends.get(&PartitionId { topic, index }).copied().unwrap_or(0);
+        let partition = Partition {
+            topic: topic.topic,
+            index,
+        };
+        let beyond = store.held_from(partition, end).await?;
+        if !beyond.is_empty() {
+            let what = format!(
+                "{} parked deliveries or dead letters lie behind the journal's end at {end}: it is shorter than it was. The next \
+                 start takes them away, with a recorded range",
+                beyond.len()
+            );
+            examined.add(Severity::Damage, format!("topic {name}, partition {index}"), what, None);
+        }
+    }
     Ok(())
 }

@@ -42,7 +42,13 @@ async fn a_broken_frame_is_explained_and_let_go_only_with_consent_and_the_rest_i
     let data = directory.path().join("data");
     let server = Server::start(&data);
     for number in 0..6 {
-        server.publish("com.example.order.placed", &format!("new-{number}"), json!({"customer": "c1"})).await;
+        server
+            .publish(
+                "com.example.order.placed",
+                &format!("new-{number}"),
+                json!({"customer": "c1"}),
+            )
+            .await;
     }
     server.kill();
     // The frames behind the checkpoint, one for each event: a byte of the second of them is flipped.
@@ -79,7 +85,13 @@ async fn a_broken_frame_is_explained_and_let_go_only_with_consent_and_the_rest_i
         server.get(&format!("/v1/buses/default/events/event-{number}")).await;
     }
     server.get("/v1/buses/default/events/new-0").await;
-    assert_eq!(server.send("GET", "/v1/buses/default/events/new-1", &[], "").await.status, 404);
+    assert_eq!(
+        server
+            .send("GET", "/v1/buses/default/events/new-1", &[], "")
+            .await
+            .status,
+        404
+    );
     server
         .publish("com.example.order.placed", "after", json!({"customer": "c1"}))
         .await;
