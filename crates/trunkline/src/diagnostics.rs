@@ -18,6 +18,11 @@ impl std::fmt::Debug for Level {
 }
 
 impl Level {
+    /// Of diagnostics that are not this server's to change.
+    pub fn fixed() -> Level {
+        Level(Box::new(|_| Ok(())))
+    }
+
     /// From now on, lines of this level or filter.
     pub fn set(&self, level: &str) -> Result<(), String> {
         self.0(filter(level).map_err(|failure| failure.message)?)

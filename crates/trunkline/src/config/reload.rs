@@ -11,7 +11,8 @@ use toml::{Table, Value};
 /// The configuration of a server that runs, and the way it was given.
 #[derive(Debug)]
 pub struct Current {
-    overrides: Overrides,
+    /// Absent: it was not given as files and flags, and is not read again.
+    overrides: Option<Overrides>,
     in_force: Mutex<(Table, Config)>,
 }
 
@@ -31,9 +32,17 @@ impl Current {
         let table = layers(overrides, std::env::vars())?;
         let config = read(table.clone())?;
         Ok(Current {
-            overrides: overrides.clone(),
+            overrides: Some(overrides.clone()),
             in_force: Mutex::new((table, config)),
         })
+    }
+
+    /// This, for as long as the server runs.
+    pub fn fixed(config: Config) -> Current {
+        Current {
+            overrides: None,
+            in_force: Mutex::new((Table::new(), config)),
+        }
     }
 
     /// What is in force.
@@ -43,7 +52,9 @@ impl Current {
 
     /// Reads the file again, and compares.
     pub fn read_again(&self) -> Result<Fresh, String> {
-        let table = layers(&self.overrides, std::env::vars())?;
+        let overrides = self.overrides.as_ref();
+        let overrides = overrides.ok_or("this server was not started from a configuration")?;
+        let table = layers(overrides, std::env::vars())?;
         let config = read(table.clone())?;
         let in_force = self.lock();
         let differs = leaves_of(&table).into_iter();

@@ -8,9 +8,11 @@ mod shop;
 use crate::{
     cli::ServerOptions,
     client::Client,
-    config::{self, Overrides},
+    config::{self, Current, Overrides},
+    diagnostics::Level,
     exit::{Code, Failure},
     output::{Format, Output},
+    reload::Reloader,
     wiring::{self, Running},
 };
 use endpoints::{Endpoints, Told};
@@ -102,7 +104,7 @@ impl Demo {
         // The environment is about servers that stay.
         let config = config::load(&overrides, std::iter::empty());
         let config = config.map_err(|message| Failure::new(Code::Failed, message))?;
-        let running = wiring::start(&config).await?;
+        let running = wiring::start(&config, Reloader::new(Current::fixed(config.clone()), Level::fixed())).await?;
         let told = tokio::select! {
             told = self.tell(output, &running) => told,
             () = interrupts.wait() => Ok(()),
