@@ -262,7 +262,7 @@ fn position(value: usize) -> u32 {
 pub struct Scratch {
     pub(crate) fields: Fields,
     pub(crate) work: crate::check::Work,
-    pub(crate) hits: crate::index::Hits,
+    pub(crate) hits: crate::hits::Hits,
     /// The buffer in which escaped keys are resolved.
     pub(crate) key: Vec<u8>,
 }

@@ -7,7 +7,6 @@
 //! A set is never changed: a change makes another set that shares with it what they have in common, at a cost that follows the
 //! filter that comes or goes.
 
-use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -17,23 +16,19 @@ use crate::chunks::Chunks;
 use crate::document::Document;
 use crate::fields::Scratch;
 use crate::filter::Filter;
-use crate::index::{Code, Index};
+use crate::hits::Code;
+use crate::index::Index;
+use crate::numbers::Numbers;
 use crate::paths::{Paths, Place};
 use crate::rules::{Found, Rules};
 use crate::scan::scan;
-use crate::table::Table;
+use crate::shared_tests::{NO_TEST, SharedTests, TestId};
 
 /// Tests of a filter that is asked test by test, without being looked into.
 const PLAIN_TESTS_MAX: usize = 3;
 
-/// Bytes of a test that is kept once for all the filters that have it.
-const SHARED_TEST_BYTES_MAX: usize = 256;
-
 /// Places that a filter has without another allocation: what fits into the size of a list.
 const PLACES_INLINE: usize = 4;
-
-/// Ids of a chunk of the list of ids: what a change copies.
-const ID_CHUNK: usize = 256;
 
 /// An immutable set of filters, each with an id. A copy shares everything.
 #[derive(Debug, Clone)]
@@ -87,13 +82,6 @@ struct Entry {
     /// What its parts ask for, one after the other.
     places: SmallVec<[Place; PLACES_INLINE]>,
 }
-
-/// A test that is kept once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct TestId(u32);
-
-/// No test.
-const NO_TEST: TestId = TestId(u32::MAX);
 
 /// Collects filters for a [`Matcher`].
 #[derive(Debug, Clone)]
@@ -468,183 +456,6 @@ impl Own {
             test: test.try_into().ok()?,
             place: place.try_into().ok()?,
         })
-    }
-}
-
-/// Tests that several filters have, each kept once: so that asking them stays in a processor's cache.
-#[derive(Debug, Clone, Default)]
-struct SharedTests {
-    tests: Chunks<Option<SharedTest>>,
-    /// By place and what the test is.
-    known: Table<TestId>,
-    free: Arc<Vec<TestId>>,
-}
-
-#[derive(Clone)]
-struct SharedTest {
-    /// Where the test is.
-    filter: Arc<Filter>,
-    part: u32,
-    test: u32,
-    place: Place,
-    /// How many filters have it.
-    uses: u32,
-}
-
-impl fmt::Debug for SharedTest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} by {}",
-            self.filter.parts()[self.part as usize].guard.tests[self.test as usize],
-            self.uses
-        )
-    }
-}
-
-impl SharedTests {
-    /// The test of a part of a filter, to be released once; none if it is too large to be shared.
-    fn keep(&mut self, filter: &Arc<Filter>, part: usize, test: usize, place: Place) -> Option<TestId> {
-        let mut name = SmallVec::<[u8; SHARED_TEST_BYTES_MAX]>::new();
-        let written = filter.parts()[part].guard.tests[test].name(SHARED_TEST_BYTES_MAX, &mut name);
-        if !written || place == Place::NOWHERE {
-            return None;
-        }
-        if let Some(known) = self.known.get(place.0, &name).copied()
-            && let Some(test) = self.tests.get_mut(known.0 as usize)
-        {
-            test.uses += 1;
-            return Some(known);
-        }
-        let [part, test] = [part, test].map(|at| u32::try_from(at).expect("the size of a filter is bounded"));
-        let filter = Arc::clone(filter);
-        let kept = Some(SharedTest {
-            filter,
-            part,
-            test,
-            place,
-            uses: 1,
-        });
-        let id = if self.free.is_empty() {
-            let id = TestId(u32::try_from(self.tests.len()).expect("a matcher has fewer than 2^32 tests"));
-            self.tests.push(kept);
-            id
-        } else {
-            let id = Arc::make_mut(&mut self.free).pop().expect("there is a free number");
-            *self.tests.get_mut(id.0 as usize) = kept;
-            id
-        };
-        *self.known.entry(place.0, &name) = id;
-        Some(id)
-    }
-
-    fn release(&mut self, id: TestId) {
-        if id == NO_TEST {
-            return;
-        }
-        let slot = self.tests.get_mut(id.0 as usize);
-        let Some(test) = slot else { return };
-        test.uses -= 1;
-        if test.uses > 0 {
-            return;
-        }
-        if let Some(test) = slot.take() {
-            let mut name = SmallVec::<[u8; SHARED_TEST_BYTES_MAX]>::new();
-            test.filter.parts()[test.part as usize].guard.tests[test.test as usize]
-                .name(SHARED_TEST_BYTES_MAX, &mut name);
-            self.known.remove(test.place.0, &name);
-            Arc::make_mut(&mut self.free).push(id);
-        }
-    }
-
-    /// Whether a test passes in a document whose values lie in no elements.
-    #[inline]
-    fn pass(&self, id: TestId, found: &Found<'_, '_>) -> bool {
-        let Some(shared) = &self.tests[id.0 as usize] else {
-            return false;
-        };
-        let test = &shared.filter.parts()[shared.part as usize].guard.tests[shared.test as usize];
-        found.passes(test, shared.place)
-    }
-
-    fn memory(&self) -> usize {
-        self.tests.memory() + self.known.memory(&|_| 0) + self.free.capacity() * size_of::<TestId>()
-    }
-}
-
-/// Numbers by id: a sorted list in chunks, so that a change copies one of them.
-#[derive(Debug, Clone)]
-struct Numbers<Id> {
-    chunks: Arc<Vec<Arc<NumberChunk<Id>>>>,
-    length: usize,
-}
-
-/// Sorted by id.
-type NumberChunk<Id> = Vec<(Id, u32)>;
-
-impl<Id> Default for Numbers<Id> {
-    fn default() -> Self {
-        Self {
-            chunks: Arc::default(),
-            length: 0,
-        }
-    }
-}
-
-impl<Id: Copy + Ord> Numbers<Id> {
-    fn get(&self, id: Id) -> Option<u32> {
-        let chunk = self.chunks.get(self.chunk_of(id))?;
-        let at = chunk.binary_search_by_key(&id, |(known, _)| *known).ok()?;
-        Some(chunk[at].1)
-    }
-
-    /// Adds an id that is not there.
-    fn insert(&mut self, id: Id, number: u32) {
-        let at = self.chunk_of(id);
-        let chunks = Arc::make_mut(&mut self.chunks);
-        if chunks.is_empty() {
-            chunks.push(Arc::default());
-        }
-        let is_last = at + 1 == chunks.len();
-        let chunk = Arc::make_mut(&mut chunks[at]);
-        let place = chunk.partition_point(|(known, _)| *known < id);
-        chunk.insert(place, (id, number));
-        if chunk.len() > ID_CHUNK {
-            // What comes in order fills its chunks.
-            let half = if is_last && place + 1 == chunk.len() {
-                ID_CHUNK
-            } else {
-                ID_CHUNK / 2
-            };
-            let upper = Arc::new(chunk.split_off(half));
-            chunks.insert(at + 1, upper);
-        }
-        self.length += 1;
-    }
-
-    fn remove(&mut self, id: Id) -> Option<u32> {
-        self.get(id)?;
-        let at = self.chunk_of(id);
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let chunk = Arc::make_mut(&mut chunks[at]);
-        let place = chunk.binary_search_by_key(&id, |(known, _)| *known).ok()?;
-        let (_, number) = chunk.remove(place);
-        if chunk.is_empty() {
-            chunks.remove(at);
-        }
-        self.length -= 1;
-        Some(number)
-    }
-
-    fn chunk_of(&self, id: Id) -> usize {
-        let begins_before = |chunk: &Arc<Vec<(Id, u32)>>| chunk.first().is_some_and(|(first, _)| *first <= id);
-        self.chunks.partition_point(begins_before).saturating_sub(1)
-    }
-
-    fn memory(&self) -> usize {
-        let of_chunk =
-            |chunk: &Arc<Vec<(Id, u32)>>| chunk.capacity() * size_of::<(Id, u32)>() + size_of::<Vec<(Id, u32)>>();
-        self.chunks.iter().map(of_chunk).sum::<usize>() + self.chunks.capacity() * size_of::<usize>()
     }
 }
 

@@ -22,7 +22,7 @@ const PUSH: Event<'static> = &[
 fn document<'a>(event: &[(&'a str, &'a str)]) -> Document<'a> {
     event
         .iter()
-        .fold(Document::new(), |document, (path, value)| document.text(*path, value))
+        .fold(Document::new(), |document, (path, value)| document.text(path, value))
 }
 
 fn compiled(filters: &str) -> Filter {

@@ -174,7 +174,7 @@ struct AnyEvent {
 impl AnyEvent {
     fn document(&self) -> Document<'_> {
         let texts = self.texts.iter().filter_map(|(path, value)| Some((path, (*value)?)));
-        let mut document = texts.fold(Document::new(), |document, (path, value)| document.text(*path, value));
+        let mut document = texts.fold(Document::new(), |document, (path, value)| document.text(path, value));
         if let Some(integer) = self.integer {
             document = document.integer("/attr/hop", integer);
         }
