@@ -8,8 +8,10 @@ mod buffers;
 mod checkpoint;
 mod clock;
 mod commit;
+mod counters;
 mod disk;
 pub mod doctor;
+mod drive;
 mod flush;
 mod format;
 mod frame;
@@ -27,6 +29,7 @@ mod run;
 mod segment;
 mod settings;
 mod shared;
+mod status;
 mod write_ahead;
 
 #[cfg(test)]
@@ -42,19 +45,15 @@ use crate::{
     Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Clocks, Damage, DiskSpace, Durable, Error, Health,
     Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
 };
-use commit::{Assembled, Commit, Step};
-use flush::Flusher;
+use commit::{Commit, Step};
+use drive::{Drivers, Machines};
 use partition::Partition;
 use queue::{Answer, Request};
 use reader::Lookup;
 use settings::RECORD_OVERHEAD;
 use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
-};
+use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// The journal of one directory.
@@ -64,28 +63,6 @@ pub struct Embedded {
     drivers: Arc<Mutex<Drivers>>,
     /// Held while the directory is in use.
     lock: Arc<Mutex<Option<File>>>,
-}
-
-/// Who moves the state machines.
-#[derive(Debug)]
-enum Drivers {
-    Threads(Option<Threads>),
-    Steps(Box<Machines>),
-}
-
-/// The state machines, moved one step after the other.
-#[derive(Debug)]
-struct Machines {
-    commit: Commit,
-    /// Groups between the commit's halves.
-    assembled: VecDeque<Assembled>,
-    flusher: Flusher,
-}
-
-#[derive(Debug)]
-struct Threads {
-    commit: Vec<JoinHandle<()>>,
-    flush: JoinHandle<Result<(), Error>>,
 }
 
 impl Embedded {
@@ -98,15 +75,7 @@ impl Embedded {
         let recovered = recovery::recover(settings, topics)?;
         let shared = recovered.shared;
         let commit = Commit::new(shared.clone(), recovered.sequence, recovered.identities);
-        let flusher = recovered.flusher;
-        let drivers = match drive {
-            Drive::Threads => Drivers::Threads(Some(Threads::start(commit, flusher)?)),
-            Drive::Steps => Drivers::Steps(Box::new(Machines {
-                commit,
-                assembled: VecDeque::new(),
-                flusher,
-            })),
-        };
+        let drivers = Drivers::start(drive, commit, recovered.flusher)?;
         Ok(Self {
             shared,
             drivers: Arc::new(Mutex::new(drivers)),
@@ -260,10 +229,7 @@ impl Embedded {
             shared.status.close();
             shared.queue.close();
             shared.inbox.wake();
-            let ended = match &mut *lock(&drivers) {
-                Drivers::Threads(threads) => threads.take().map_or(Ok(()), |threads| threads.end(&shared)),
-                Drivers::Steps(machines) => end_steps(&shared, machines),
-            };
+            let ended = lock(&drivers).end(&shared);
             shared.hub.close();
             lock(&directory_lock).take();
             ended
@@ -275,68 +241,6 @@ impl Embedded {
 fn unanswered() -> Error {
     let reason = "the commit ended without an answer".into();
     Error::Poisoned { reason }
-}
-
-fn end_steps(shared: &Shared, machines: &mut Machines) -> Result<(), Error> {
-    if shared.inbox.state().ended {
-        return Ok(());
-    }
-    loop {
-        match machines.commit.step(&mut machines.assembled) {
-            Step::Idle => break,
-            Step::Done => {}
-            Step::Blocked => {
-                shared.inbox.state().checkpoint = true;
-                // If that fails, the next step gives the group up.
-                drop(machines.flusher.step());
-            }
-        }
-    }
-    shared.inbox.state().closing = true;
-    let ended = match shared.status.poisoned() {
-        Some(poisoned) => Err(poisoned),
-        None => machines.flusher.step(),
-    };
-    shared.inbox.state().ended = true;
-    ended
-}
-
-impl Threads {
-    fn start(commit: Commit, flusher: Flusher) -> Result<Self, Error> {
-        let commit = Arc::new(commit);
-        let flush = spawn("journal-flush", move || flush::run(flusher))?;
-        let threads = (0..commit::THREADS).map(|_| {
-            let commit = commit.clone();
-            spawn("journal-commit", move || commit::run(&commit))
-        });
-        let commit = threads.collect::<Result<_, _>>()?;
-        Ok(Self { commit, flush })
-    }
-
-    /// The commit first, so that the flusher gets all of it.
-    fn end(self, shared: &Shared) -> Result<(), Error> {
-        let panicked = |name: &str| Error::Io {
-            action: format!("end {name}"),
-            reason: "it panicked".into(),
-        };
-        let commit: Vec<_> = self.commit.into_iter().map(JoinHandle::join).collect();
-        let commit = commit.into_iter().collect::<Result<Vec<()>, _>>();
-        let commit = commit.map(drop).map_err(|_| panicked("a commit thread"));
-        shared.inbox.state().closing = true;
-        shared.inbox.wake();
-        let flush = self.flush.join().map_err(|_| panicked("the flusher")).flatten();
-        commit.and(flush)
-    }
-}
-
-fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map_err(|error| Error::Io {
-            action: format!("start thread {name}"),
-            reason: error.to_string(),
-        })
 }
 
 impl Drop for Embedded {

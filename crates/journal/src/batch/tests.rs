@@ -1,6 +1,7 @@
 //! Golden bytes, the `kafka-protocol` crate as oracle in both directions, and hostile bytes.
 
 use super::*;
+use crate::{RecordView, StoredBatch};
 use bytes::Bytes;
 use kafka_protocol::{
     indexmap::IndexMap,

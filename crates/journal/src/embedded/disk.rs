@@ -1,13 +1,13 @@
 //! The one way to files: a real disk, or a simulated one that loses, tears and refuses on purpose. It knows names and
 //! bytes, nothing of journals.
 
+mod failure;
 mod real;
 mod simulated;
 
 use super::format::PAGE;
-use crate::{DiskSpace, Error};
+use crate::DiskSpace;
 use real::RealFile;
-use rustix::io::Errno;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+pub use failure::Failure;
 pub use simulated::{Fault, Operation, SimulatedDisk, SimulatedFile, SyncFault};
 
 /// Only the server's user reads its data.
@@ -45,75 +46,6 @@ pub struct File {
 enum Inner {
     Real(Arc<RealFile>),
     Simulated(SimulatedFile),
-}
-
-/// What the system refused, with the action and the file.
-#[derive(Debug)]
-pub struct Failure {
-    action: String,
-    error: io::Error,
-    /// It was a sync: whatever the reason, what the disk holds is unknown.
-    sync: bool,
-}
-
-impl Failure {
-    fn new(verb: &str, path: &Path, error: io::Error) -> Self {
-        Self {
-            action: format!("{verb} {}", path.display()),
-            error,
-            sync: verb.starts_with("sync"),
-        }
-    }
-
-    /// Whether the system is short of something now (room on the volume or in the quota, open files, memory), and trying
-    /// again is safe.
-    pub fn is_shortage(&self) -> bool {
-        let short = matches!(
-            self.error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
-        );
-        let descriptors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
-        let few_descriptors = self
-            .error
-            .raw_os_error()
-            .is_some_and(|code| descriptors.contains(&code));
-        (short || few_descriptors) && !self.sync
-    }
-
-    /// The same failure of a file that holds nothing that was acknowledged: then a sync may be tried again like a write.
-    pub fn of_nothing_acknowledged(self) -> Self {
-        Self { sync: false, ..self }
-    }
-
-    /// Whether the medium, or the file system's own checksums, refuse what is to be read: trying again does not help.
-    pub fn is_unreadable(&self) -> bool {
-        is_unreadable(&self.error)
-    }
-
-    /// Whether the file or directory does not exist.
-    pub fn is_not_found(&self) -> bool {
-        self.error.kind() == io::ErrorKind::NotFound
-    }
-
-    /// Whether the file ended before what was to be read.
-    pub fn is_short(&self) -> bool {
-        self.error.kind() == io::ErrorKind::UnexpectedEof
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.action, self.error)
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        Self::Io {
-            action: failure.action,
-            reason: failure.error.to_string(),
-        }
-    }
 }
 
 /// What a file operation gives.
@@ -448,11 +380,6 @@ impl File {
         }
         Ok(())
     }
-}
-
-fn is_unreadable(error: &io::Error) -> bool {
-    let codes = [Errno::IO, Errno::BADMSG].map(Errno::raw_os_error);
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 fn ignore_not_found(removed: io::Result<()>) -> io::Result<()> {

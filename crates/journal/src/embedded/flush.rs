@@ -6,6 +6,7 @@ mod repair;
 mod runs;
 mod segments;
 mod staging;
+mod trim;
 
 #[cfg(test)]
 pub(super) use merge::{MERGED_MAX, NOT_FULL_MAX};
@@ -14,10 +15,10 @@ pub use runs::identified;
 use super::{
     checkpoint::{Checkpoint, CheckpointPartition},
     disk::{Disk, Failure, File, Outcome},
-    partition::{Partition, Slot},
+    partition::Slot,
     shared::{Command, Ending, Group, InboxState, Shared},
 };
-use crate::{AppendTime, Error, Offset, PartitionId, TopicId};
+use crate::{AppendTime, Error, Offset, PartitionId};
 use merge::Merge;
 use repair::Repairing;
 use std::{
@@ -261,55 +262,6 @@ impl Flusher {
             }
             Command::RepairRuns(reply) | Command::Checkpoint(reply) => Ok(reply),
         }
-    }
-
-    fn trim(&mut self, partition: &Partition, start: Offset) -> Outcome<()> {
-        let mut state = partition.state();
-        state.start = state.start.max(start.min(state.high_water));
-        self.changed = true;
-        let start = state.start;
-        // What the volume had no room for yet has to reach a segment first.
-        let emptied = start == state.flushed && state.tail.is_empty();
-        let count = state.segments.partition_point(|segment| segment.next <= start);
-        let gone: Vec<_> = state.segments.drain(..count).collect();
-        state.damage.retain(|damage| damage.to > start);
-        let none_left = state.segments.is_empty();
-        let within = state.segments.back().filter(|last| !last.sealed && last.base < start);
-        let rolled = within.cloned();
-        drop(state);
-        if let Some(segment) = rolled {
-            // What comes goes into another, so that this one can go.
-            match self.close_segment(partition, segment) {
-                Err(failure) if failure.is_shortage() => {}
-                closed => closed?,
-            }
-        }
-        for segment in &gone {
-            self.obsolete
-                .push(self.shared.layout.segment(partition.id, segment.base));
-            self.obsolete.push(self.shared.layout.index(partition.id, segment.base));
-        }
-        if none_left {
-            self.active.remove(&partition.slot);
-        }
-        if none_left && emptied && start > 0 {
-            // An empty segment keeps the next offset even if the checkpoint is lost.
-            match self.create_segment(partition, start) {
-                Err(failure) if failure.is_shortage() => {}
-                created => drop(created?),
-            }
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, topic: TopicId, slots: &[Slot]) {
-        slots.iter().for_each(|slot| drop(self.active.remove(slot)));
-        self.covered.retain(|partition, _| partition.topic != topic);
-        let directory = self.shared.layout.topic(topic);
-        self.directories.retain(|path| !path.starts_with(&directory));
-        self.obsolete.retain(|path| !path.starts_with(&directory));
-        self.obsolete_topics.push(directory);
-        self.changed = true;
     }
 
     /// A checkpoint is what frees space after a trim: on a full volume a spare write-ahead file is given up for it.

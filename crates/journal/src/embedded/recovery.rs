@@ -8,6 +8,7 @@ mod restore;
 use super::{
     checkpoint::Checkpoint,
     clock::AppendClock,
+    counters::Counters,
     disk::{Disk, Outcome},
     flush::{Flusher, Inherited},
     format::{self, Layout},
@@ -17,7 +18,8 @@ use super::{
     replay,
     run::{Run, RunError},
     settings::{PARTITIONS_MAX, Settings},
-    shared::{Counters, Inbox, Runs, Shared, Status},
+    shared::{Inbox, Runs, Shared},
+    status::Status,
     write_ahead::{self, Found, WriteAheadSet},
 };
 use crate::{AppendTime, Damage, Error, Offset, PartitionId, TailHub, TopicId};

@@ -3,6 +3,7 @@
 use super::{
     buffers::Buffers,
     clock::AppendClock,
+    counters::Counters,
     disk::Failure,
     format::Layout,
     identities::Recent,
@@ -10,17 +11,14 @@ use super::{
     queue::Queue,
     run::Run,
     settings::Settings,
+    status::Status,
     write_ahead::WriteAheadSet,
 };
-use crate::{AppendTime, Clocks, DiskSpace, Error, Health, Offset, Stats, TailHub, TopicId};
+use crate::{AppendTime, Clocks, DiskSpace, Error, Offset, TailHub, TopicId};
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicUsize},
 };
 use tokio::sync::oneshot;
 
@@ -324,157 +322,5 @@ impl Inbox {
         drop(state);
         self.changed.notify_all();
         Ok(())
-    }
-}
-
-/// Whether appends are taken, and why not.
-#[derive(Debug, Default)]
-pub struct Status {
-    /// Anything but serving: then the reason is looked up.
-    troubled: AtomicBool,
-    reason: Mutex<Reason>,
-}
-
-#[derive(Debug, Default)]
-struct Reason {
-    poisoned: Option<String>,
-    closed: bool,
-    behind: bool,
-    /// Free and needed when it was last seen full.
-    out_of_space: Option<(u64, u64)>,
-    /// The flusher met a limit of the system at its last step: free and needed then.
-    flusher_stuck: Option<(u64, u64)>,
-}
-
-impl Status {
-    fn change(&self, change: impl FnOnce(&mut Reason)) {
-        let mut reason = lock(&self.reason);
-        change(&mut reason);
-        let short = reason.out_of_space.is_some() || reason.flusher_stuck.is_some();
-        let troubled = reason.poisoned.is_some() || reason.closed || reason.behind || short;
-        self.troubled.store(troubled, Ordering::Release);
-    }
-
-    /// Whether there is anything to look up.
-    pub fn is_troubled(&self) -> bool {
-        self.troubled.load(Ordering::Acquire)
-    }
-
-    /// True if it was not poisoned before.
-    pub fn poison(&self, why: String) -> bool {
-        let mut first = false;
-        self.change(|reason| {
-            first = reason.poisoned.is_none();
-            reason.poisoned.get_or_insert(why);
-        });
-        first
-    }
-
-    /// Shut down.
-    pub fn close(&self) {
-        self.change(|reason| reason.closed = true);
-    }
-
-    /// The write-ahead set is at its cap, or no more.
-    pub fn set_behind(&self, behind: bool) {
-        self.change(|reason| reason.behind = behind);
-    }
-
-    /// Free and needed bytes, while there is too little.
-    pub fn set_out_of_space(&self, space: Option<(u64, u64)>) {
-        self.change(|reason| reason.out_of_space = space);
-    }
-
-    /// Free and needed bytes when the flusher's last step met a limit of the system; `None` once a step succeeds.
-    pub fn set_flusher_stuck(&self, space: Option<(u64, u64)>) {
-        self.change(|reason| reason.flusher_stuck = space);
-    }
-
-    /// Whether the flusher's last step met a limit of the system.
-    pub fn is_flusher_stuck(&self) -> bool {
-        self.is_troubled() && lock(&self.reason).flusher_stuck.is_some()
-    }
-
-    /// Why it is poisoned, if it is.
-    pub fn poisoned(&self) -> Option<Error> {
-        if !self.is_troubled() {
-            return None;
-        }
-        let reason = lock(&self.reason).poisoned.clone()?;
-        Some(Error::Poisoned { reason })
-    }
-
-    /// As the contract says it.
-    pub fn health(&self) -> Health {
-        let reason = lock(&self.reason);
-        match &*reason {
-            Reason {
-                poisoned: Some(why), ..
-            } => Health::Poisoned { reason: why.clone() },
-            Reason { closed: true, .. } => Health::Closed,
-            Reason {
-                out_of_space: Some((free, needed)),
-                ..
-            }
-            | Reason {
-                flusher_stuck: Some((free, needed)),
-                ..
-            } => Health::OutOfSpace {
-                free: *free,
-                needed: *needed,
-            },
-            Reason { behind: true, .. } => Health::Behind,
-            _ => Health::Serving,
-        }
-    }
-}
-
-/// Upper bounds of the sync histogram, in microseconds.
-const SYNC_BOUNDS: [u64; 12] = [
-    100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 204_800, 1_000_000,
-];
-
-/// Counters since start.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Records made durable.
-    pub records: AtomicU64,
-    /// Bytes of records made durable.
-    pub bytes: AtomicU64,
-    /// Duplicates dropped.
-    pub duplicates: AtomicU64,
-    /// Identities in the map.
-    pub identities: AtomicU64,
-    syncs: AtomicU64,
-    sync_nanoseconds: AtomicU64,
-    histogram: [AtomicU64; SYNC_BOUNDS.len()],
-}
-
-impl Counters {
-    /// Notes a sync.
-    pub fn synced(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.sync_nanoseconds
-            .fetch_add(micros.saturating_mul(1_000), Ordering::Relaxed);
-        if let Some(place) = SYNC_BOUNDS.iter().position(|bound| micros <= *bound) {
-            self.histogram[place].fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// As the contract's [`Stats`]; what is not counted here stays 0.
-    pub fn stats(&self) -> Stats {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let bounds = SYNC_BOUNDS.iter().map(|micros| *micros as f64 / 1e6);
-        Stats {
-            records: load(&self.records),
-            bytes: load(&self.bytes),
-            syncs: load(&self.syncs),
-            sync_seconds: load(&self.sync_nanoseconds) as f64 / 1e9,
-            sync_histogram: bounds.zip(self.histogram.iter().map(load)).collect(),
-            duplicates: load(&self.duplicates),
-            identities: load(&self.identities),
-            ..Stats::default()
-        }
     }
 }
