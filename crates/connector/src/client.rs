@@ -2,7 +2,7 @@
 //! offers it. It retries nothing but a request that a reused connection never took.
 
 use crate::{
-    Guard, Phase, Resolver, Roots, SendError,
+    ClientTls, Guard, Phase, Resolver, Roots, SendError,
     dial::{Connector, Dial, Proxy},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -70,7 +70,7 @@ impl Default for Settings {
 /// Why a client cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The certificate authorities.
+    /// The certificate authorities, or what the client shows of itself.
     #[error("failed to {0}")]
     Roots(String),
     /// The proxy.
@@ -104,6 +104,7 @@ struct Inner {
     http: legacy::Client<Connector, Full<Bytes>>,
     dial: Arc<Dial>,
     drains: Arc<Semaphore>,
+    settings: Settings,
 }
 
 /// The head of an answer, its body still to come.
@@ -146,11 +147,31 @@ pub enum BodyEnd {
 impl Client {
     /// A client without any connection yet. Must be called, like everything else here, within a tokio runtime.
     pub fn new(settings: Settings) -> Result<Client, SettingsError> {
+        Client::build(settings, &ClientTls::default(), Arc::new(Semaphore::new(DRAINS_MAX)))
+    }
+
+    /// The same way out with another TLS: whom it trusts, and what it shows of itself. It has connections of its own.
+    pub fn with_tls(&self, tls: &ClientTls) -> Result<Client, SettingsError> {
+        let mut settings = self.0.settings.clone();
+        if let Some(ca) = &tls.ca_pem {
+            settings.roots = Roots {
+                public: false,
+                extra_pem: ca.clone().into_bytes(),
+            };
+        }
+        Client::build(settings, tls, self.0.drains.clone())
+    }
+
+    fn build(settings: Settings, tls: &ClientTls, drains: Arc<Semaphore>) -> Result<Client, SettingsError> {
         let proxy = settings.egress_proxy.as_ref().map(parse_proxy).transpose()?;
         let dial = Arc::new(Dial {
-            guard: settings.guard,
-            resolver: settings.resolver,
-            tls: settings.roots.client_config().map_err(SettingsError::Roots)?,
+            guard: settings.guard.clone(),
+            resolver: settings.resolver.clone(),
+            server_name: tls.server_name().map_err(SettingsError::Roots)?,
+            tls: settings
+                .roots
+                .client_config(tls.identity().map_err(SettingsError::Roots)?)
+                .map_err(SettingsError::Roots)?,
             timeout: settings.connect_timeout,
             proxy,
         });
@@ -167,7 +188,8 @@ impl Client {
         Ok(Client(Arc::new(Inner {
             http,
             dial,
-            drains: Arc::new(Semaphore::new(DRAINS_MAX)),
+            drains,
+            settings,
         })))
     }
 

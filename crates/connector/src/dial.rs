@@ -39,6 +39,8 @@ pub(crate) struct Dial {
     pub guard: Guard,
     pub resolver: Resolver,
     pub tls: Arc<ClientConfig>,
+    /// The name that the certificate must be for, instead of the host.
+    pub server_name: Option<ServerName<'static>>,
     pub timeout: Duration,
     pub proxy: Option<Proxy>,
 }
@@ -161,7 +163,10 @@ impl Dial {
             reason,
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-        let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(error.to_string()))?;
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(bare.to_owned()).map_err(|error| failed(error.to_string()))?,
+        };
         match TlsConnector::from(self.tls.clone()).connect(name, stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => Err(failed(error.to_string())),

@@ -21,6 +21,7 @@ mod client;
 mod dial;
 mod error;
 mod guard;
+mod identity;
 mod resolver;
 mod stream;
 mod tls;
@@ -29,5 +30,6 @@ pub use client::{Answer, BodyEnd, Client, Head, Settings, SettingsError, Timeout
 pub use error::{Phase, SendError};
 pub use guard::{Guard, NetworkError, Networks, Refused, Target};
 pub use http_body_util::Full;
+pub use identity::{ClientTls, certificate_ends};
 pub use resolver::Resolver;
 pub use tls::Roots;

@@ -1,5 +1,6 @@
 //! Whom the other side's certificate must come from. The cryptography is rustls' and ring's.
 
+use crate::identity::Identity;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -27,12 +28,17 @@ impl Default for Roots {
 
 impl Roots {
     /// The configuration of every encrypted connection: TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1. The error is a fragment.
-    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, String> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    pub(crate) fn client_config(&self, identity: Option<Identity>) -> Result<Arc<ClientConfig>, String> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
-            .with_root_certificates(self.store()?)
-            .with_no_client_auth();
+            .with_root_certificates(self.store()?);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(Identity { chain, key }) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("use the client certificate with its key: {error}"))?,
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

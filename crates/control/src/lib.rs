@@ -28,6 +28,7 @@
 
 pub mod resources;
 mod secret;
+pub mod signing_key;
 
 pub mod limits;
 pub mod names;

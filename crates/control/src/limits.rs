@@ -84,6 +84,10 @@ pub const SECRET_BYTES_MAX: usize = 4_096;
 pub const SIGNING_SECRETS_MAX: usize = 10;
 /// Bytes of a signing secret, decoded; Standard Webhooks 1.0.0 says 24 to 64.
 pub const SIGNING_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+/// Bytes of a PEM text: a chain, a key, authorities.
+pub const PEM_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a DNS name.
+pub const ORIGIN_BYTES_MAX: usize = 253;
 
 /// Topics a subscription names.
 pub const SUBSCRIPTION_TOPICS_MAX: usize = 200;

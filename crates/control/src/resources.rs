@@ -7,6 +7,7 @@ mod quotas;
 mod replay;
 mod start;
 mod subscription;
+mod webhook;
 mod wire;
 
 pub use crate::secret::Secret;
@@ -15,10 +16,11 @@ pub use quotas::*;
 pub use replay::*;
 pub use start::*;
 pub use subscription::*;
+pub use webhook::*;
 
 use crate::limits;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// Everything a resource file may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -222,66 +224,4 @@ fn is_yes(value: &bool) -> bool {
 pub enum ConnectionSpec {
     /// An HTTP endpoint.
     Webhook(WebhookConfig),
-}
-
-/// A webhook connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookConfig {
-    /// Where to POST; http or https, no user information.
-    pub url: String,
-    /// Sent with every request; reserved names (`host`, `content-length`, `webhook-*`, `ce-*`, …) are refused.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-    /// How to authenticate there.
-    #[serde(default, skip_serializing_if = "Auth::is_none")]
-    pub auth: Auth,
-    /// How deliveries are signed; absent: with Standard Webhooks if a secret is given, else not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing: Option<Signing>,
-}
-
-/// How Trunkline authenticates to a destination.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", try_from = "wire::Auth")]
-pub enum Auth {
-    /// Not at all.
-    #[default]
-    None,
-    /// HTTP basic.
-    Basic {
-        /// The user name.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
-    /// `Authorization: Bearer`.
-    Bearer {
-        /// The token.
-        token: Secret,
-    },
-    /// A header of its own.
-    ApiKey {
-        /// The header's name.
-        header: String,
-        /// Its value.
-        value: Secret,
-    },
-}
-
-impl Auth {
-    fn is_none(&self) -> bool {
-        *self == Auth::None
-    }
-}
-
-/// How deliveries are signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "style", rename_all = "kebab-case", from = "wire::Signing")]
-pub enum Signing {
-    /// Standard Webhooks 1.0.0, HMAC-SHA256; one signature for each secret, the first is the newest.
-    StandardWebhooks {
-        /// `whsec_` and base64 of 24 to 64 bytes; at most 10.
-        secrets: Vec<Secret>,
-    },
 }

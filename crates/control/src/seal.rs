@@ -12,7 +12,7 @@ use crate::{
     limits::DEFAULT_BUS,
     model::{Connection, Model},
     refusal::{Class, Refusal},
-    resources::{Auth, ConnectionSpec, ResourceKind, Secret, Signing, WebhookConfig},
+    resources::{Auth, ClientCredentials, ConnectionSpec, ResourceKind, Secret, Signing, WebhookConfig},
 };
 use base64::{
     Engine as _,
@@ -293,26 +293,37 @@ pub(crate) fn map_secrets<E>(
             header: header.clone(),
             value: replace(value, "/config/auth/value")?,
         },
+        Auth::ClientCredentials(client) => Auth::ClientCredentials(ClientCredentials {
+            client_secret: replace(&client.client_secret, "/config/auth/client_secret")?,
+            ..client.clone()
+        }),
+    };
+    let mut list = |secrets: &[Secret]| {
+        let place = |index| format!("/config/signing/secrets/{index}");
+        let pairs = secrets.iter().enumerate();
+        pairs
+            .map(|(index, secret)| replace(secret, &place(index)))
+            .collect::<Result<Vec<_>, E>>()
     };
     let signing = match &config.signing {
         None => None,
-        Some(Signing::StandardWebhooks { secrets }) => {
-            let place = |index| format!("/config/signing/secrets/{index}");
-            let replaced = secrets
-                .iter()
-                .enumerate()
-                .map(|(index, secret)| replace(secret, &place(index)));
-            Some(Signing::StandardWebhooks {
-                secrets: replaced.collect::<Result<_, _>>()?,
-            })
-        }
+        Some(Signing::StandardWebhooks { secrets, public_keys }) => Some(Signing::StandardWebhooks {
+            secrets: list(secrets)?,
+            public_keys: public_keys.clone(),
+        }),
+        Some(Signing::XMagentoSignature { secrets }) => Some(Signing::XMagentoSignature {
+            secrets: list(secrets)?,
+        }),
     };
-    let (url, headers) = (config.url.clone(), config.headers.clone());
+    let mut tls = config.tls.clone();
+    if let Some(key) = tls.as_mut().and_then(|tls| tls.key.as_mut()) {
+        *key = replace(key, "/config/tls/key")?;
+    }
     Ok(ConnectionSpec::Webhook(WebhookConfig {
-        url,
-        headers,
         auth,
         signing,
+        tls,
+        ..config.clone()
     }))
 }
 

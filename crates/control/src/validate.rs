@@ -105,6 +105,13 @@ pub(crate) fn connection(spec: &ConnectionSpec, rules: &Rules) -> Result<(), Ref
     }
 }
 
+/// With what a reader of it wants to know and the secrets do not show: public keys, and when a certificate ends.
+pub(crate) fn derived(spec: ConnectionSpec) -> ConnectionSpec {
+    match spec {
+        ConnectionSpec::Webhook(config) => ConnectionSpec::Webhook(webhook::derived(config)),
+    }
+}
+
 pub(crate) fn subscription(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
     selection(spec.topics.as_deref(), spec.types.as_deref())?;

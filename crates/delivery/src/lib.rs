@@ -10,6 +10,7 @@
 //! looks for what nobody else notices; `changes` is the one task that changes what is declared; a `start` puts right what a
 //! `shortened` journal left.
 
+mod connection_test;
 pub mod core;
 pub mod destination;
 mod inner;
@@ -54,6 +55,7 @@ mod story;
 pub mod trace;
 
 pub use clock::Clock;
+pub use connection_test::{ConnectionTest, ConnectionTester, TestReport, TestStep};
 pub use core::*;
 pub use destination::*;
 pub use inquiry::{Inquiry, RECENT_MAX, Subject};

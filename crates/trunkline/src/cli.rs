@@ -83,7 +83,7 @@ pub enum Command {
     /// Look at event types, set and delete them.
     #[command(subcommand)]
     Type(commands::resource::Resource),
-    /// Look at connections, set and delete them.
+    /// Look at connections, set, delete and try them.
     #[command(subcommand)]
     Connection(commands::connection::Connection),
     /// Look at buses, set and delete them.

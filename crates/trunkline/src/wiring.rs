@@ -66,7 +66,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         model,
         sealer: sealer.clone(),
         rules: rules.clone(),
-        destinations: destinations::factory(client),
+        destinations: destinations::factory(client.clone()),
         settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
@@ -78,6 +78,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         sealer,
         rules,
         operations: operations(&backups, &reloader),
+        tester: destinations::tester(client),
     };
     let serving = server.start(Door::new(door));
     Ok(Running {

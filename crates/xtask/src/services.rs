@@ -26,13 +26,14 @@ const PEERS: &[(&str, &str)] = &[
 /// Python packages, with the versions the tests were written against.
 const PYTHON: &[&str] = &[
     "cloudevents==2.2.0",
+    "cryptography==50.0.2",
     "opentelemetry-proto==1.45.2",
     "requests==2.34.2",
     "standardwebhooks==1.1.0",
 ];
 
 /// Node.js packages, likewise.
-const NODE: &[&str] = &["cloudevents@10.0.0"];
+const NODE: &[&str] = &["cloudevents@10.0.0", "standardwebhooks@1.1.1"];
 
 /// The virtual environment's interpreter.
 fn python() -> PathBuf {

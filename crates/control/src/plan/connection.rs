@@ -6,7 +6,7 @@ use crate::{
     model::Connection,
     parse::parse,
     refusal::{Class, Refusal},
-    resources::{ConnectionSpec, Secret, WebhookConfig},
+    resources::{Auth, ConnectionSpec, Secret, WebhookConfig},
     seal::{Fingerprints, map_secrets},
     validate,
 };
@@ -26,6 +26,7 @@ pub(super) fn put(planning: &Planning<'_>, body: Map<String, Value>) -> Result<P
     let asked = read(body)?;
     let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
     validate::connection(&spec, planning.rules)?;
+    let spec = validate::derived(spec);
     let same = |stored: &ConnectionSpec| {
         let shown = |spec| Fingerprints::of_spec(&fingerprints, &bus.name, name, spec);
         shown(stored) == shown(&spec)
@@ -113,7 +114,11 @@ fn secrets_by_fingerprint(stored: &ConnectionSpec, fingerprint: impl Fn(&str) ->
 /// Where the secrets are sent; texts that mean the same place are equal.
 fn endpoint(spec: &ConnectionSpec) -> String {
     let ConnectionSpec::Webhook(config) = spec;
-    Url::parse(&config.url).map_or_else(|_| config.url.clone(), String::from)
+    let normal = |url: &str| Url::parse(url).map_or_else(|_| url.to_owned(), String::from);
+    match &config.auth {
+        Auth::ClientCredentials(client) => format!("{} {}", normal(&config.url), normal(&client.token_url)),
+        _ => normal(&config.url),
+    }
 }
 
 fn unknown(pointer: &str) -> Refusal {

@@ -1,7 +1,7 @@
 //! The shapes that tagged and exclusive objects are read through, so that a fault keeps its place: serde buffers what it
 //! reads for a tagged enum and loses the path. Only the way in, but for filters; the way out is derived on the types themselves.
 
-use super::{Dialect, Exponential, FilterSpec, Secret};
+use super::{ClientCredentials, ClientStyle, Dialect, Exponential, FilterSpec, Secret};
 use crate::filters::FilterText;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -16,6 +16,13 @@ pub(super) struct Auth {
     token: Option<Secret>,
     header: Option<String>,
     value: Option<Secret>,
+    token_url: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    scope: Option<String>,
+    audience: Option<String>,
+    #[serde(rename = "style")]
+    client_style: Option<ClientStyle>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -25,29 +32,63 @@ enum AuthKind {
     Basic,
     Bearer,
     ApiKey,
+    #[serde(rename = "oauth2-client-credentials")]
+    ClientCredentials,
 }
 
 impl TryFrom<Auth> for super::Auth {
     type Error = String;
 
-    fn try_from(auth: Auth) -> Result<Self, String> {
-        let Auth {
-            kind,
-            username,
-            password,
-            token,
-            header,
-            value,
-        } = auth;
-        match (kind, username, password, token, header, value) {
-            (AuthKind::None, None, None, None, None, None) => Ok(Self::None),
-            (AuthKind::Basic, Some(username), Some(password), None, None, None) => {
-                Ok(Self::Basic { username, password })
-            }
-            (AuthKind::Bearer, None, None, Some(token), None, None) => Ok(Self::Bearer { token }),
-            (AuthKind::ApiKey, None, None, None, Some(header), Some(value)) => Ok(Self::ApiKey { header, value }),
-            _ => Err(auth_fields(kind).to_owned()),
-        }
+    fn try_from(mut auth: Auth) -> Result<Self, String> {
+        let kind = auth.kind;
+        let taken = auth.take(kind);
+        taken
+            .filter(|_| auth.is_empty())
+            .ok_or_else(|| auth_fields(kind).to_owned())
+    }
+}
+
+impl Auth {
+    /// Takes out the fields of a kind; `None` where one is missing.
+    fn take(&mut self, kind: AuthKind) -> Option<super::Auth> {
+        Some(match kind {
+            AuthKind::None => super::Auth::None,
+            AuthKind::Basic => super::Auth::Basic {
+                username: self.username.take()?,
+                password: self.password.take()?,
+            },
+            AuthKind::Bearer => super::Auth::Bearer {
+                token: self.token.take()?,
+            },
+            AuthKind::ApiKey => super::Auth::ApiKey {
+                header: self.header.take()?,
+                value: self.value.take()?,
+            },
+            AuthKind::ClientCredentials => super::Auth::ClientCredentials(ClientCredentials {
+                token_url: self.token_url.take()?,
+                client_id: self.client_id.take()?,
+                client_secret: self.client_secret.take()?,
+                scope: self.scope.take(),
+                audience: self.audience.take(),
+                style: self.client_style.take().unwrap_or_default(),
+            }),
+        })
+    }
+
+    /// Whether every field was taken.
+    fn is_empty(&self) -> bool {
+        let texts = [
+            &self.username,
+            &self.header,
+            &self.token_url,
+            &self.client_id,
+            &self.scope,
+            &self.audience,
+        ];
+        let secrets = [&self.password, &self.token, &self.value, &self.client_secret];
+        texts.iter().all(|text| text.is_none())
+            && secrets.iter().all(|secret| secret.is_none())
+            && self.client_style.is_none()
     }
 }
 
@@ -57,6 +98,9 @@ fn auth_fields(kind: AuthKind) -> &'static str {
         AuthKind::Basic => "auth of type basic takes exactly username and password",
         AuthKind::Bearer => "auth of type bearer takes exactly token",
         AuthKind::ApiKey => "auth of type api-key takes exactly header and value",
+        AuthKind::ClientCredentials => {
+            "auth of type oauth2-client-credentials takes token_url, client_id and client_secret, and scope, audience and style"
+        }
     }
 }
 
@@ -65,18 +109,26 @@ fn auth_fields(kind: AuthKind) -> &'static str {
 pub(super) struct Signing {
     style: SigningStyle,
     secrets: Vec<Secret>,
+    /// As an export has them.
+    #[serde(default)]
+    public_keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum SigningStyle {
     StandardWebhooks,
+    XMagentoSignature,
 }
 
 impl From<Signing> for super::Signing {
     fn from(signing: Signing) -> Self {
         match signing.style {
             SigningStyle::StandardWebhooks => Self::StandardWebhooks {
+                secrets: signing.secrets,
+                public_keys: signing.public_keys,
+            },
+            SigningStyle::XMagentoSignature => Self::XMagentoSignature {
                 secrets: signing.secrets,
             },
         }

@@ -718,3 +718,104 @@ fn an_allowed_network_may_be_led_to() {
     let told = told(installation.put(Connection, "local", webhook("http://127.0.0.1:9000/hook")));
     assert_eq!(told, "ConnectionPut");
 }
+
+#[test]
+fn batches_oauth_tls_and_handshakes_out_of_their_bounds_are_refused() {
+    let batch =
+        |mode: &str, batch: Value| json!({"connection": "crm", "target": {"mode": mode}, "delivery": {"batch": batch}});
+    check(
+        Subscription,
+        &[
+            (
+                batch("binary", json!({"events": 2})),
+                "resource_invalid /delivery/batch/events: several events go into a request only with target.mode batched or data",
+            ),
+            (
+                batch("batched", json!({"events": 1_001})),
+                "resource_invalid /delivery/batch/events: events is from 1 to 1000",
+            ),
+            (
+                batch("batched", json!({"events": 2, "window": "6m"})),
+                "resource_invalid /delivery/batch/window: window is from 0s to 5m",
+            ),
+            (
+                batch("batched", json!({"window": "1s"})),
+                "resource_invalid /delivery/batch/window: one event waits for no others: a window needs events of more than 1",
+            ),
+            (
+                batch("data", json!({"events": 2, "bytes": 10})),
+                "resource_invalid /delivery/batch/bytes: bytes is from 1KiB to 16MiB",
+            ),
+        ],
+    );
+    let with = |field: &str, value: Value| json!({"provider": "webhook", "config": {"url": "https://a.example", field: value}});
+    let oauth = |url: &str, more: Value| {
+        let mut auth =
+            json!({"type": "oauth2-client-credentials", "token_url": url, "client_id": "i", "client_secret": "s"});
+        auth.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        with("auth", auth)
+    };
+    check(
+        Connection,
+        &[
+            (
+                oauth("https://a.example/#x", json!({})),
+                "resource_invalid /config/auth/token_url: the URL has no fragment: it is never sent",
+            ),
+            (
+                oauth("https://a.example/", json!({"scope": "a\nb"})),
+                "resource_invalid /config/auth/scope: scope is 1 to 4096 bytes without control characters",
+            ),
+            (
+                oauth("https://a.example/", json!({"token": "t"})),
+                "resource_invalid /config/auth: auth of type oauth2-client-credentials takes token_url, client_id and \
+                 client_secret, and scope, audience and style",
+            ),
+            (
+                with("tls", json!({"certificate": "x"})),
+                "resource_invalid /config/tls: certificate and key go together",
+            ),
+            (
+                with("tls", json!({"certificate": "x", "key": "k"})),
+                "resource_invalid /config/tls/certificate: failed to read the certificates: there must be 1 to 10 as PEM",
+            ),
+            (
+                with("tls", json!({"server_name": "no name"})),
+                "resource_invalid /config/tls/server_name: failed to use the server name: it is no name of a host",
+            ),
+            (
+                with("handshake", json!({"origin": "a b"})),
+                "resource_invalid /config/handshake/origin: origin is a DNS name, such as bus.example.com",
+            ),
+            (
+                with(
+                    "handshake",
+                    json!({"origin": "a.example", "callback": "http://a.example/"}),
+                ),
+                "resource_invalid /config/handshake/callback: callback is an https URL",
+            ),
+            (
+                with(
+                    "signing",
+                    json!({"style": "x-magento-signature", "secrets": ["a", "b"]}),
+                ),
+                "resource_invalid /config/signing/secrets: x-magento-signature has exactly one secret",
+            ),
+        ],
+    );
+    // Checks 46 and 50: a token URL is held to what a webhook's is.
+    let mut installation = Installation::furnished();
+    for url in [
+        "http://169.254.169.254/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[fd00::1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://10.0.0.1/",
+        "ftp://a.example/",
+    ] {
+        let told = told(installation.put(Connection, "new", oauth(url, json!({}))));
+        assert!(told.contains("/config/auth/token_url"), "{url}: {told}");
+    }
+}

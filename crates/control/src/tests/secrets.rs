@@ -29,7 +29,7 @@ fn installation() -> (Installation, String) {
 fn opened(installation: &Installation, name: &str) -> Vec<String> {
     let connection = &installation.model.buses[BUS].connections[name];
     let ConnectionSpec::Webhook(config) = installation.sealer.open_connection(connection).unwrap();
-    let Some(Signing::StandardWebhooks { secrets }) = config.signing else {
+    let Some(Signing::StandardWebhooks { secrets, .. }) = config.signing else {
         panic!("signed")
     };
     secrets
@@ -184,7 +184,8 @@ fn secrets_in_other_forms_are_refused_with_what_to_do() {
 #[test]
 fn signing_secrets_have_the_form_of_standard_webhooks() {
     let (mut installation, _) = installation();
-    let rule = "resource_invalid /config/signing/secrets/0: a signing secret is whsec_ and base64 of 24 to 64 bytes";
+    let rule = "resource_invalid /config/signing/secrets/0: a signing secret is whsec_ and base64 of 24 to 64 bytes, or \
+                whsk_ and base64 of an ed25519 key: its seed of 32 bytes, or seed and public key";
     let short = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
     let long = format!("whsec_{}", "AAAA".repeat(22));
     for wrong in ["", "whsec_", "hush", &SECRET[6..], short, &long, "whsec_!!!!"] {

@@ -5,17 +5,16 @@ use crate::{
     limits,
     parse::{echo, token},
     refusal::Refusal,
-    resources::{Auth, Secret, Signing, WebhookConfig},
+    resources::{Auth, ClientCredentials, Handshake, Secret, Signing, TlsConfig, WebhookConfig},
     rules::Rules,
+    signing_key::SigningKey,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::collections::BTreeMap;
 
-const SIGNING_SECRET_PREFIX: &str = "whsec_";
-const SIGNING_SECRET_RULE: &str = "a signing secret is whsec_ and base64 of 24 to 64 bytes";
+const SIGNING_SECRET_RULE: &str = "a signing secret is whsec_ and base64 of 24 to 64 bytes, or whsk_ and base64 of an ed25519 key: its seed of 32 bytes, or seed and public key";
 
 /// Names that Trunkline or HTTP itself writes.
-const RESERVED_HEADERS: [&str; 17] = [
+const RESERVED_HEADERS: [&str; 18] = [
     "authorization",
     "connection",
     "content-encoding",
@@ -33,21 +32,103 @@ const RESERVED_HEADERS: [&str; 17] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-magento-signature",
 ];
 const RESERVED_PREFIXES: [&str; 2] = ["ce-", "webhook-"];
 
 pub(super) fn check(config: &WebhookConfig, rules: &Rules) -> Result<(), Refusal> {
-    url(&config.url, rules)?;
+    url("/config/url", &config.url, rules)?;
     headers(&config.headers)?;
-    auth(config)?;
+    auth(config, rules)?;
     match &config.signing {
+        None => {}
+        Some(Signing::StandardWebhooks { secrets, .. }) => signing_secrets(secrets)?,
+        Some(Signing::XMagentoSignature { secrets }) => magento_secret(secrets)?,
+    }
+    if let Some(tls) = &config.tls {
+        self::tls(tls, &config.url)?;
+    }
+    match &config.handshake {
         None => Ok(()),
-        Some(Signing::StandardWebhooks { secrets }) => signing_secrets(secrets),
+        Some(handshake) => self::handshake(handshake),
     }
 }
 
-fn url(text: &str, rules: &Rules) -> Result<(), Refusal> {
-    let refused = |detail: &str| Refusal::invalid("/config/url", detail);
+/// The public keys of its signing keys, and when its certificate ends.
+pub(super) fn derived(mut config: WebhookConfig) -> WebhookConfig {
+    if let Some(Signing::StandardWebhooks { secrets, public_keys }) = &mut config.signing {
+        let plain = secrets.iter().filter_map(Secret::plain);
+        *public_keys = plain.filter_map(|text| SigningKey::parse(text)?.public_key()).collect();
+    }
+    if let Some(tls) = &mut config.tls {
+        let ends = tls.certificate.as_deref().and_then(connector::certificate_ends);
+        let ends = ends.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        tls.certificate_ends = ends.map(|ends| ends.to_string());
+    }
+    config
+}
+
+fn tls(tls: &TlsConfig, url: &str) -> Result<(), Refusal> {
+    const AT: &str = "/config/tls";
+    if !url.starts_with("https:") {
+        return Err(Refusal::invalid(AT, "tls is for https URLs"));
+    }
+    for (name, pem) in [("certificate", &tls.certificate), ("ca", &tls.ca)] {
+        if pem.as_ref().is_some_and(|pem| pem.len() > limits::PEM_BYTES_MAX) {
+            return Err(Refusal::invalid(
+                format!("{AT}/{name}"),
+                "a PEM text has at most 64 KiB",
+            ));
+        }
+    }
+    let identity_pem = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), plain(&format!("{AT}/key"), key)?.to_owned())),
+        (None, None) => None,
+        _ => return Err(Refusal::invalid(AT, "certificate and key go together")),
+    };
+    if let Some((_, key)) = &identity_pem
+        && key.len() > limits::PEM_BYTES_MAX
+    {
+        return Err(Refusal::invalid(format!("{AT}/key"), "a PEM text has at most 64 KiB"));
+    }
+    let made = connector::ClientTls {
+        identity_pem,
+        ca_pem: tls.ca.clone(),
+        server_name: tls.server_name.clone(),
+    };
+    made.check()
+        .map_err(|(field, reason)| Refusal::invalid(format!("{AT}/{field}"), format!("failed to {reason}")))
+}
+
+fn handshake(handshake: &Handshake) -> Result<(), Refusal> {
+    const AT: &str = "/config/handshake";
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let origin = &handshake.origin;
+    if !(1..=limits::ORIGIN_BYTES_MAX).contains(&origin.len()) || !origin.bytes().all(legal) {
+        return Err(Refusal::invalid(
+            format!("{AT}/origin"),
+            "origin is a DNS name, such as bus.example.com",
+        ));
+    }
+    if handshake
+        .rate
+        .is_some_and(|rate| !(1..=limits::RATE_COUNT_MAX).contains(&rate))
+    {
+        return Err(Refusal::invalid(
+            format!("{AT}/rate"),
+            "rate is requests per minute, from 1 to 1000000",
+        ));
+    }
+    match &handshake.callback {
+        Some(callback) if !callback.starts_with("https://") || header_value("", callback).is_err() => {
+            Err(Refusal::invalid(format!("{AT}/callback"), "callback is an https URL"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn url(pointer: &str, text: &str, rules: &Rules) -> Result<(), Refusal> {
+    let refused = |detail: &str| Refusal::invalid(pointer, detail);
     if text.len() > limits::URL_CHARACTERS_MAX {
         return Err(refused("the URL has at most 2048 characters"));
     }
@@ -115,7 +196,7 @@ fn header_value(pointer: &str, value: &str) -> Result<(), Refusal> {
     }
 }
 
-fn auth(config: &WebhookConfig) -> Result<(), Refusal> {
+fn auth(config: &WebhookConfig, rules: &Rules) -> Result<(), Refusal> {
     const AT: &str = "/config/auth";
     match &config.auth {
         Auth::None => Ok(()),
@@ -145,7 +226,45 @@ fn auth(config: &WebhookConfig) -> Result<(), Refusal> {
             )
         }
         Auth::ApiKey { header, value } => api_key(config, header, value),
+        Auth::ClientCredentials(client) => client_credentials(client, rules),
     }
+}
+
+fn client_credentials(client: &ClientCredentials, rules: &Rules) -> Result<(), Refusal> {
+    const AT: &str = "/config/auth";
+    url(&format!("{AT}/token_url"), &client.token_url, rules)?;
+    let texts = [
+        ("client_id", Some(&client.client_id)),
+        ("scope", client.scope.as_ref()),
+        ("audience", client.audience.as_ref()),
+    ];
+    for (name, text) in texts {
+        let legal = |text: &&String| {
+            (1..=limits::SECRET_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+        };
+        if text.is_some_and(|text| !legal(&text)) {
+            let detail = format!("{name} is 1 to 4096 bytes without control characters");
+            return Err(Refusal::invalid(format!("{AT}/{name}"), detail));
+        }
+    }
+    let legal = |text: &str| !text.chars().any(char::is_control);
+    let rule = "client_secret has no control characters";
+    sent_secret(&format!("{AT}/client_secret"), &client.client_secret, legal, rule)
+}
+
+/// One, because its header holds one signature; its bytes are the text's, as Magento has them.
+fn magento_secret(secrets: &[Secret]) -> Result<(), Refusal> {
+    const AT: &str = "/config/signing/secrets";
+    let [secret] = secrets else {
+        return Err(Refusal::invalid(AT, "x-magento-signature has exactly one secret"));
+    };
+    let legal = |text: &str| !text.chars().any(char::is_control);
+    sent_secret(
+        &format!("{AT}/0"),
+        secret,
+        legal,
+        "the secret has no control characters",
+    )
 }
 
 /// `authorization` is legal here: schemes of their own (`Token …`) have no type.
@@ -185,22 +304,17 @@ fn sent_secret(pointer: &str, secret: &Secret, legal: impl Fn(&str) -> bool, rul
 fn signing_secrets(secrets: &[Secret]) -> Result<(), Refusal> {
     const AT: &str = "/config/signing/secrets";
     count(AT, "secrets", secrets.len(), 1..=limits::SIGNING_SECRETS_MAX)?;
-    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let mut seen = Vec::new();
     for (index, secret) in secrets.iter().enumerate() {
         let pointer = format!("{AT}/{index}");
-        let bytes = signing_secret(plain(&pointer, secret)?);
-        let bytes = bytes.ok_or_else(|| Refusal::invalid(&pointer, SIGNING_SECRET_RULE))?;
-        if seen.contains(&bytes) {
+        let key = SigningKey::parse(plain(&pointer, secret)?);
+        let key = key.ok_or_else(|| Refusal::invalid(&pointer, SIGNING_SECRET_RULE))?;
+        if seen.contains(&key) {
             return Err(Refusal::invalid(pointer, "this secret stands in the list twice"));
         }
-        seen.push(bytes);
+        seen.push(key);
     }
     Ok(())
-}
-
-fn signing_secret(text: &str) -> Option<Vec<u8>> {
-    let bytes = STANDARD.decode(text.strip_prefix(SIGNING_SECRET_PREFIX)?).ok()?;
-    limits::SIGNING_SECRET_BYTES.contains(&bytes.len()).then_some(bytes)
 }
 
 fn plain<'a>(pointer: &str, secret: &'a Secret) -> Result<&'a str, Refusal> {

@@ -1,18 +1,20 @@
 //! One request: send, and say what the answer means.
 
 use super::{
-    config::Prepared,
+    config::{Prepared, Shared},
     outcome,
     results::{self, RESULTS_BYTES_MAX, Said},
     wire::{self, Written},
 };
 use bytes::Bytes;
-use connector::{BodyEnd, Client, Head, SendError, Timeouts};
-use control::resources::{SubscriptionSpec, WebhookConfig};
+use connector::{BodyEnd, Head, SendError, Timeouts};
+use control::resources::SubscriptionSpec;
 use delivery::{Attempt, BoxFuture, Destination, Limits, Member, Outcome, Outcomes, Verdict};
 use event::media_type;
-use http::{HeaderMap, StatusCode, header};
-use std::time::Duration;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::Full;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Kept of a failed answer, for whoever looks for the reason.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
@@ -21,33 +23,52 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// An HTTP endpoint of a subscription.
 pub struct Webhook {
-    client: Client,
     prepared: Prepared,
 }
 
 impl Webhook {
-    /// Checks the configuration, its secrets plain. The error is a sentence without secrets.
-    pub fn new(client: Client, config: &WebhookConfig, subscription: &SubscriptionSpec) -> Result<Webhook, String> {
-        let prepared = Prepared::new(client.guard(), config, subscription)?;
-        Ok(Webhook { client, prepared })
+    /// What its connection's subscriptions share is made before.
+    pub fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Webhook {
+        Webhook {
+            prepared: Prepared::new(shared, subscription),
+        }
     }
 
     async fn try_once(&self, attempt: Attempt<'_>) -> Outcomes {
+        let end = Instant::now() + attempt.timeout;
+        if let Err(refused) = self.permitted(end).await {
+            return match refused {
+                NotYet::Wait(after) => Outcomes::NotNow { after },
+                NotYet::Failed(outcome) => Outcomes::all(&attempt, outcome),
+            };
+        }
         let Written { request, sent } = match wire::request(&self.prepared, &attempt) {
             Ok(written) => written,
             Err(refused) => return Outcomes::all(&attempt, unanswered(&refused)),
         };
-        let timeouts = Timeouts {
-            first_byte: attempt.timeout,
-            total: attempt.timeout + ANSWER_WAIT_MAX,
-        };
-        match self.client.send_head(request, timeouts).await {
+        match self.prepared.shared.send(request, end).await {
             Ok(head) => self.answered(head, &attempt.members[..sent], attempt.now).await,
-            Err(error) => Outcomes::Whole {
-                sent,
-                outcome: unanswered(&error),
-            },
+            Err(outcome) => Outcomes::Whole { sent, outcome },
         }
+    }
+
+    /// Whether the endpoint wants a request now, where it is to be asked.
+    async fn permitted(&self, end: Instant) -> Result<(), NotYet> {
+        let shared = &self.prepared.shared;
+        let (Some(consent), Ok(uri)) = (&shared.consent, &shared.uri) else {
+            return Ok(());
+        };
+        let allowed = consent.ensure(&shared.client, uri, left(end)).await;
+        let allowed = allowed.map_err(|refused| {
+            NotYet::Failed(Outcome {
+                verdict: Verdict::Retry { after: None },
+                status: None,
+                reason: refused.code(),
+                detail: refused.to_string(),
+                answer: Bytes::new(),
+            })
+        })?;
+        consent.take(allowed).map_err(NotYet::Wait)
     }
 
     async fn answered(&self, head: Head, members: &[Member<'_>], now: i64) -> Outcomes {
@@ -145,8 +166,49 @@ fn is_json(headers: &HeaderMap) -> bool {
     value.is_some_and(media_type::is_json)
 }
 
+/// Why no request is made.
+enum NotYet {
+    Wait(Duration),
+    Failed(Outcome),
+}
+
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
+
+impl Shared {
+    /// Sends a request with a token, where the connection has such. A token that is not taken is renewed once.
+    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, end: Instant) -> Result<Head, Outcome> {
+        let Some(tokens) = &self.tokens else {
+            return self.send_once(request, end).await;
+        };
+        let token = tokens.get(left(end)).await.map_err(|refused| refused.outcome())?;
+        let mut again = request.clone();
+        request.headers_mut().insert(header::AUTHORIZATION, token.value.clone());
+        let head = self.send_once(request, end).await?;
+        if head.status != StatusCode::UNAUTHORIZED {
+            return Ok(head);
+        }
+        head.discard();
+        tokens.refused(&token);
+        let token = tokens.get(left(end)).await.map_err(|refused| refused.outcome())?;
+        again.headers_mut().insert(header::AUTHORIZATION, token.value.clone());
+        self.send_once(again, end).await
+    }
+
+    async fn send_once(&self, request: Request<Full<Bytes>>, end: Instant) -> Result<Head, Outcome> {
+        let left = left(end);
+        let timeouts = Timeouts {
+            first_byte: left,
+            total: left + ANSWER_WAIT_MAX,
+        };
+        let sent = self.client.send_head(request, timeouts).await;
+        sent.map_err(|error| unanswered(&error))
+    }
+}
+
 /// No answer is about the endpoint, or about the way there: never about the event.
-fn unanswered(error: &SendError) -> Outcome {
+pub(super) fn unanswered(error: &SendError) -> Outcome {
     Outcome {
         verdict: Verdict::Retry { after: None },
         status: None,

@@ -1,26 +1,86 @@
 //! What a connection and a subscription say, checked once and made ready, so that an attempt adds only what is the event's.
 
-use super::signature::Signer;
+use super::{
+    handshake::{Consent, REQUEST_ORIGIN},
+    signature::Signer,
+    tokens::Tokens,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector::{Guard, SendError};
-use control::resources::{Auth, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, WebhookConfig};
+use connector::{Client, ClientTls, SendError};
+use control::resources::{
+    Auth, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, TlsConfig, WebhookConfig,
+};
 use delivery::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// A webhook made ready.
-#[derive(Debug)]
-pub(super) struct Prepared {
+/// What all subscriptions of a connection share.
+pub struct Shared {
+    /// Its way out: the common one, or one with a TLS of its own.
+    pub(super) client: Client,
     /// Where to POST; or why not, since the operator may have closed a network after the connection was saved.
-    pub uri: Result<Uri, SendError>,
+    pub(super) uri: Result<Uri, SendError>,
     /// The headers that every request has: the user's own, authentication, the user agent.
-    pub headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Signs, if there is a secret.
-    pub signer: Option<Signer>,
+    pub(super) signer: Option<Signer>,
+    /// Where its bearer tokens come from, if it has such.
+    pub(super) tokens: Option<Tokens>,
+    /// What its endpoint allows, if it is to be asked.
+    pub(super) consent: Option<Consent>,
+}
+
+impl Shared {
+    /// Secrets must be plain. The error is a sentence without secrets.
+    pub fn new(client: &Client, config: &WebhookConfig) -> Result<Shared, String> {
+        let consent = config.handshake.clone().map(Consent::new);
+        let mut headers = headers(config)?;
+        headers.extend(
+            consent
+                .as_ref()
+                .and_then(Consent::origin)
+                .map(|origin| (REQUEST_ORIGIN, origin)),
+        );
+        let tokens = match &config.auth {
+            Auth::ClientCredentials(credentials) => {
+                let secret = plain(&credentials.client_secret)?;
+                Some(Tokens::new(client.clone(), credentials, secret)?)
+            }
+            _ => None,
+        };
+        Ok(Shared {
+            uri: client
+                .guard()
+                .check_url(&config.url)
+                .map(|target| target.uri().clone())
+                .map_err(SendError::from),
+            client: own_client(client, config.tls.as_ref())?,
+            headers,
+            signer: signer(config.signing.as_ref())?,
+            tokens,
+            consent,
+        })
+    }
+}
+
+/// A webhook made ready for one subscription.
+pub(super) struct Prepared {
+    /// What its connection's subscriptions share.
+    pub shared: Arc<Shared>,
     /// How events are put into the request.
     pub form: Form,
     /// What statuses mean instead of the default.
     pub outcomes: BTreeMap<u16, OutcomeOverride>,
+}
+
+impl Prepared {
+    pub(super) fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Prepared {
+        Prepared {
+            shared,
+            form: Form::of(subscription),
+            outcomes: subscription.delivery.outcomes.clone(),
+        }
+    }
 }
 
 /// How events are put into a request.
@@ -68,29 +128,24 @@ impl Form {
     }
 }
 
-impl Prepared {
-    /// Secrets must be plain. The error is a sentence without secrets.
-    pub(super) fn new(
-        guard: &Guard,
-        config: &WebhookConfig,
-        subscription: &SubscriptionSpec,
-    ) -> Result<Prepared, String> {
-        Ok(Prepared {
-            uri: guard
-                .check_url(&config.url)
-                .map(|target| target.uri().clone())
-                .map_err(SendError::from),
-            headers: headers(config)?,
-            signer: signer(config.signing.as_ref())?,
-            form: Form::of(subscription),
-            outcomes: subscription.delivery.outcomes.clone(),
-        })
-    }
+/// With a TLS of its own where the connection has one.
+fn own_client(client: &Client, tls: Option<&TlsConfig>) -> Result<Client, String> {
+    let Some(tls) = tls else { return Ok(client.clone()) };
+    let identity_pem = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), plain(key)?.to_owned())),
+        _ => None,
+    };
+    let tls = ClientTls {
+        identity_pem,
+        ca_pem: tls.ca.clone(),
+        server_name: tls.server_name.clone(),
+    };
+    client.with_tls(&tls).map_err(|error| error.to_string())
 }
 
 fn headers(config: &WebhookConfig) -> Result<HeaderMap, String> {
-    // No more room than it takes: there is one for each subscription, and every request begins with a copy.
-    let mut headers = HeaderMap::with_capacity(config.headers.len() + 2);
+    // No more room than it takes: every request begins with a copy.
+    let mut headers = HeaderMap::with_capacity(config.headers.len() + 3);
     headers.insert(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("Trunkline/", env!("CARGO_PKG_VERSION"))),
@@ -109,7 +164,7 @@ fn headers(config: &WebhookConfig) -> Result<HeaderMap, String> {
 
 fn authentication(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, String> {
     let (name, value) = match auth {
-        Auth::None => return Ok(None),
+        Auth::None | Auth::ClientCredentials(_) => return Ok(None),
         Auth::Basic { username, password } => {
             let credentials = STANDARD.encode(format!("{username}:{}", plain(password)?));
             (header::AUTHORIZATION, format!("Basic {credentials}"))
@@ -130,15 +185,13 @@ fn authentication(auth: &Auth) -> Result<Option<(HeaderName, HeaderValue)>, Stri
 }
 
 fn signer(signing: Option<&Signing>) -> Result<Option<Signer>, String> {
-    let Some(Signing::StandardWebhooks { secrets }) = signing else {
-        return Ok(None);
-    };
-    let plain: Vec<&str> = secrets.iter().map(plain).collect::<Result<_, _>>()?;
-    Ok(if plain.is_empty() {
-        None
-    } else {
-        Some(Signer::new(&plain)?)
-    })
+    let Some(signing) = signing else { return Ok(None) };
+    let plain: Vec<&str> = signing.secrets().iter().map(plain).collect::<Result<_, _>>()?;
+    match (signing, plain.as_slice()) {
+        (_, []) => Ok(None),
+        (Signing::StandardWebhooks { .. }, secrets) => Signer::standard_webhooks(secrets).map(Some),
+        (Signing::XMagentoSignature { .. }, [secret, ..]) => Ok(Some(Signer::magento(secret))),
+    }
 }
 
 fn plain(secret: &Secret) -> Result<&str, String> {

@@ -3,11 +3,16 @@
 
 mod act;
 mod config;
+mod handshake;
 mod outcome;
 pub mod results;
 mod signature;
+mod test;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod wire;
 
 pub use act::Webhook;
+pub use config::Shared;
+pub use test::test;

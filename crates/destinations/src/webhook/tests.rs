@@ -1,8 +1,9 @@
 //! Webhooks against real local servers: what arrives, and what each answer and each failure means.
 
 mod batches;
+mod connections;
 
-use super::Webhook;
+use super::{Shared, Webhook};
 use bytes::Bytes;
 use connector::{Client, Guard, Networks, Settings};
 use control::resources::{SubscriptionSpec, WebhookConfig};
@@ -113,7 +114,8 @@ fn webhook_with(client: Client, config: serde_json::Value, subscription: serde_j
         document[name] = value.clone();
     }
     let subscription: SubscriptionSpec = serde_json::from_value(document).expect("a good subscription");
-    Webhook::new(client, &config, &subscription).expect("it can be made ready")
+    let shared = Shared::new(&client, &config).expect("it can be made ready");
+    Webhook::new(Arc::new(shared), &subscription)
 }
 
 fn webhook(address: SocketAddr) -> Webhook {
@@ -237,7 +239,8 @@ async fn structured_mode_carries_the_whole_event_and_signs_it() {
     let seen = only(&log);
     assert_eq!(seen.headers["content-type"], "application/cloudevents+json");
     assert_eq!(event::json::decode_structured(&seen.body).expect("an event"), event);
-    let key = super::signature::Signer::new(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).expect("a good secret");
+    let key = super::signature::Signer::standard_webhooks(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+        .expect("a good secret");
     let expected = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", &seen.body);
     assert_eq!(seen.headers["webhook-signature"], expected.1.as_str());
 }
@@ -364,8 +367,7 @@ async fn nothing_in_an_event_becomes_a_header_of_its_own() {
     let config: WebhookConfig =
         serde_json::from_value(json!({"url": "http://127.0.0.1/", "headers": {"X-A": "b\r\nX-C: d"}}))
             .expect("plain data");
-    let subscription: SubscriptionSpec = serde_json::from_value(json!({"connection": "c"})).expect("plain data");
-    assert!(Webhook::new(client(), &config, &subscription).is_err());
+    assert!(Shared::new(&client(), &config).is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Events as a POST: headers and body. Pure; what never changes stands in `config`.
 
-use super::config::{Form, Prepared};
+use super::config::{Form, Prepared, Shared};
 use bytes::Bytes;
 use connector::SendError;
 use delivery::{Attempt, Limits, Member};
@@ -30,12 +30,15 @@ pub(super) struct Written {
 
 /// The request of an attempt, unless it may not go where it should.
 pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Written, SendError> {
-    let uri = prepared.uri.clone()?;
-    let mut headers = prepared.headers.clone();
+    let uri = prepared.shared.uri.clone()?;
+    let mut headers = prepared.shared.headers.clone();
     let (body, sent) = content(prepared.form, attempt.members, &mut headers);
     let sent_members = &attempt.members[..sent];
     let id = message_id(prepared.form, sent_members);
-    sign(prepared, &id, attempt, &body, &mut headers);
+    sign(&prepared.shared, &id, attempt.now, &body, &mut headers);
+    if let Some(replay) = attempt.replay {
+        headers.insert(WEBHOOK_REPLAY, http_binding::encode_value(replay));
+    }
     if let [only] = sent_members {
         trace(only.event, &mut headers);
     }
@@ -116,17 +119,14 @@ fn array(limits: Limits, members: &[Member<'_>], encode: impl Fn(&Member<'_>, &m
 }
 
 /// Standard Webhooks' headers. Id and timestamp are there unsigned as well: a receiver deduplicates by the id.
-fn sign(prepared: &Prepared, id: &str, attempt: &Attempt<'_>, body: &[u8], headers: &mut HeaderMap) {
-    let timestamp = attempt.now.to_string();
-    if let Some(signer) = &prepared.signer {
+pub(super) fn sign(shared: &Shared, id: &str, now: i64, body: &[u8], headers: &mut HeaderMap) {
+    let timestamp = now.to_string();
+    if let Some(signer) = &shared.signer {
         let (name, value) = signer.sign(id, &timestamp, body);
         headers.insert(name, ascii(&value));
     }
     headers.insert(WEBHOOK_ID, ascii(id));
     headers.insert(WEBHOOK_TIMESTAMP, ascii(&timestamp));
-    if let Some(replay) = attempt.replay {
-        headers.insert(WEBHOOK_REPLAY, http_binding::encode_value(replay));
-    }
 }
 
 /// The trace goes on in the headers that tracers read, besides the event's own attributes.

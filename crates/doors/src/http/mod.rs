@@ -39,7 +39,7 @@ use crate::server::{Drain, HEADERS_MAX};
 use axum::Router;
 use budget::{BODIES_BYTES_MAX, Budget};
 use control::{Rules, seal::Sealer};
-use delivery::Core;
+use delivery::{ConnectionTester, Core};
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -62,6 +62,8 @@ pub struct DoorParts {
     pub rules: Rules,
     /// What an operator does to the whole server.
     pub operations: Operations,
+    /// Tries connections.
+    pub tester: ConnectionTester,
 }
 
 /// The HTTP door: turns a request into an answer. Cheap to clone.
@@ -80,6 +82,7 @@ struct State {
     sealer: Sealer,
     rules: Rules,
     operations: Operations,
+    tester: ConnectionTester,
     bodies: Budget,
     tails: tail::Slots,
     looks: looks::Looks,
@@ -105,6 +108,7 @@ impl Door {
             sealer,
             rules,
             operations,
+            tester,
         } = parts;
         let state = Arc::new(State {
             core,
@@ -112,6 +116,7 @@ impl Door {
             sealer,
             rules,
             operations,
+            tester,
             bodies: Budget::new(BODIES_BYTES_MAX),
             tails: tail::Slots::default(),
             looks: looks::Looks::default(),

@@ -275,6 +275,7 @@ pub static GROUPS: &[Group] = &[
         "How providers are reached.",
         resources::CONNECTION_ROUTES,
     ),
+    group("connections", "Trying them.", resources::CONNECTION_VERB_ROUTES),
     group(
         "subscriptions",
         "Which events go where.",

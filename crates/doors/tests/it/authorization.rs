@@ -38,6 +38,7 @@ use Right::*;
 
 const RIGHTS: &[(&str, Right)] = &[
     ("publish", Publish),
+    ("allowPublishing", Publish),
     ("listBuses", AnyKey),
     ("getBus", Read),
     ("putBus", Administer),
@@ -59,6 +60,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("getConnection", Read),
     ("putConnection", Manage),
     ("deleteConnection", Manage),
+    ("testConnection", Manage),
     ("listSubscriptions", Read),
     ("getSubscription", Read),
     ("putSubscription", Subscribe),

@@ -130,6 +130,13 @@ pub async fn start_with(settings: ServerSettings) -> Node {
         sealer,
         rules,
         operations: Operations::none(),
+        tester: Arc::new(|connection, how, _| {
+            let detail = format!("{how} to {}", connection.name);
+            Box::pin(std::future::ready(delivery::TestReport {
+                steps: vec![delivery::TestStep::good("answer", detail)],
+                status: Some(204),
+            }))
+        }),
     });
     let serving = server.start(door);
     Node {

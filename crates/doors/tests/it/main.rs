@@ -4,6 +4,7 @@ mod abuse;
 mod audit;
 mod authorization;
 mod clock;
+mod connections;
 mod dead_letters;
 mod harness;
 mod keys;

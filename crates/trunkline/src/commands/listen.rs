@@ -1,5 +1,7 @@
-//! `trunkline listen`: a receiver on this machine for trying things out. It verifies Standard Webhooks signatures when it
-//! is given the secret, prints what arrives, and fails or dawdles on purpose when asked to.
+//! `trunkline listen`: a receiver on this machine for trying things out. It verifies signatures when it is given the secret,
+//! prints what arrives, allows whoever asks (`OPTIONS`), and fails or dawdles on purpose when asked to.
+
+mod verify;
 
 use crate::{
     exit::{Code, Failure},
@@ -9,10 +11,9 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
+    response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::hmac;
 use serde_json::json;
 use std::{
     net::SocketAddr,
@@ -22,11 +23,10 @@ use std::{
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use verify::{Signature, Verifier};
 
 /// Bytes of a delivery that are read: the largest event, its attributes, and some room for structured mode.
 const BODY_BYTES_MAX: usize = 4 << 20;
-/// How far a signature's timestamp may be from now, both ways, as the reference libraries have it.
-const TIMESTAMP_TOLERANCE_SECONDS: i64 = 300;
 
 /// Receive deliveries here.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,9 +34,19 @@ pub struct Listen {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     pub address: SocketAddr,
-    /// The signing secret (`whsec_…`); repeat it during a rotation. Without one, signatures are not looked at.
+    /// The signing secret (`whsec_…`) or public key (`whpk_…`); repeat it during a rotation. Without one, signatures are not
+    /// looked at.
     #[arg(long, env = "TRUNKLINE_LISTEN_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub secret: Vec<String>,
+    /// The secret of `x-magento-signature`, instead.
+    #[arg(
+        long,
+        env = "TRUNKLINE_LISTEN_MAGENTO_SECRET",
+        hide_env_values = true,
+        value_name = "TEXT",
+        conflicts_with = "secret"
+    )]
+    pub magento_secret: Option<String>,
     /// Answer with this status for a share of the deliveries, as `500:0.3`; the status alone fails all.
     #[arg(long, value_name = "STATUS[:SHARE]", value_parser = parse_fail)]
     pub fail: Option<(u16, f64)>,
@@ -53,7 +63,7 @@ pub struct Listen {
 
 struct Receiver {
     arguments: Listen,
-    keys: Vec<hmac::Key>,
+    verifier: Verifier,
     output: Output,
     received: AtomicU64,
     done: tokio::sync::Notify,
@@ -62,11 +72,7 @@ struct Receiver {
 impl Listen {
     /// Receives until interrupted, or until `--count` deliveries came.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
-        let keys = self
-            .secret
-            .iter()
-            .map(|secret| key(secret))
-            .collect::<Result<Vec<_>, _>>()?;
+        let verifier = Verifier::new(&self.secret, self.magento_secret.as_deref())?;
         let address = self.address;
         let listener = tokio::net::TcpListener::bind(address)
             .await
@@ -78,7 +84,7 @@ impl Listen {
         let received = AtomicU64::new(0);
         let receiver = Arc::new(Receiver {
             arguments: self,
-            keys,
+            verifier,
             output,
             received,
             done: tokio::sync::Notify::new(),
@@ -97,13 +103,16 @@ impl Listen {
     }
 }
 
-async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> StatusCode {
+async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if parts.method == Method::OPTIONS {
+        return allow(&parts.headers).into_response();
+    }
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE;
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let number = receiver.received.fetch_add(1, Ordering::Relaxed) + 1;
-    let signature = receiver.verify(&parts.headers, &body, unix_seconds());
+    let signature = receiver.verifier.verify(&parts.headers, &body, unix_seconds());
     let status = if signature == Signature::Wrong {
         StatusCode::UNAUTHORIZED
     } else {
@@ -116,48 +125,20 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Sta
     if receiver.arguments.count.is_some_and(|count| number >= count) {
         receiver.done.notify_one();
     }
-    status
+    status.into_response()
 }
 
-/// What a signature turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signature {
-    NotLookedAt,
-    Good,
-    Wrong,
+/// The yes of the CloudEvents webhook handshake.
+fn allow(asked: &HeaderMap) -> (StatusCode, HeaderMap) {
+    let mut answer = HeaderMap::new();
+    if let Some(origin) = asked.get("webhook-request-origin") {
+        answer.insert("webhook-allowed-origin", origin.clone());
+        answer.insert("webhook-allowed-rate", HeaderValue::from_static("*"));
+    }
+    (StatusCode::NO_CONTENT, answer)
 }
 
 impl Receiver {
-    /// Standard Webhooks 1.0.0: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; any of several may be ours.
-    fn verify(&self, headers: &HeaderMap, body: &Bytes, now: i64) -> Signature {
-        if self.keys.is_empty() {
-            return Signature::NotLookedAt;
-        }
-        let header = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-        };
-        let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp"));
-        let fresh = timestamp
-            .parse()
-            .is_ok_and(|sent: i64| (now - sent).abs() <= TIMESTAMP_TOLERANCE_SECONDS);
-        let mut signed = format!("{id}.{timestamp}.").into_bytes();
-        signed.extend_from_slice(body);
-        let matches = |token: &str| {
-            let signature = token
-                .strip_prefix("v1,")
-                .and_then(|text| STANDARD.decode(text).ok())
-                .unwrap_or_default();
-            self.keys
-                .iter()
-                .any(|key| hmac::verify(key, &signed, &signature).is_ok())
-        };
-        let good = fresh && header("webhook-signature").split(' ').any(matches);
-        if good { Signature::Good } else { Signature::Wrong }
-    }
-
     /// The status to answer with: the share of failures is spread evenly and is the same at every run.
     fn status(&self, number: u64) -> StatusCode {
         let Some((status, share)) = self.arguments.fail else {
@@ -207,15 +188,6 @@ impl Receiver {
     }
 }
 
-/// The key inside `whsec_…`.
-fn key(secret: &str) -> Result<hmac::Key, Failure> {
-    let bytes = secret
-        .strip_prefix("whsec_")
-        .and_then(|text| STANDARD.decode(text).ok());
-    let bytes = bytes.ok_or_else(|| Failure::new(Code::Usage, "--secret is not `whsec_` and base64"))?;
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
-}
-
 fn parse_fail(text: &str) -> Result<(u16, f64), String> {
     let (status, share) = text.split_once(':').unwrap_or((text, "1"));
     let status = status.parse().ok().filter(|status| (200..600).contains(status));
@@ -237,46 +209,29 @@ mod tests {
     use super::*;
     use crate::output::Format;
 
-    fn receiver(secret: &[&str], fail: Option<(u16, f64)>) -> Receiver {
+    fn receiver(fail: Option<(u16, f64)>) -> Receiver {
         let arguments = Listen {
             address: "127.0.0.1:0".parse().expect("an address"),
-            secret: secret.iter().map(ToString::to_string).collect(),
+            secret: Vec::new(),
+            magento_secret: None,
             fail,
             delay: None,
             quiet: true,
             count: None,
         };
-        let keys = secret.iter().map(|secret| key(secret).expect("a key")).collect();
-        let output = Output::new(Format::Table);
+        let verifier = Verifier::new(&[], None).expect("no secrets");
         Receiver {
             arguments,
-            keys,
-            output,
+            verifier,
+            output: Output::new(Format::Table),
             received: AtomicU64::new(0),
             done: tokio::sync::Notify::new(),
         }
     }
 
     #[test]
-    fn the_published_vector_of_standard_webhooks_verifies_and_an_old_or_altered_one_does_not() {
-        let receiver = receiver(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], None);
-        let mut headers = HeaderMap::new();
-        headers.insert("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".parse().expect("a value"));
-        headers.insert("webhook-timestamp", "1614265330".parse().expect("a value"));
-        let signatures = "v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        headers.insert("webhook-signature", signatures.parse().expect("a value"));
-        let body = Bytes::from_static(b"{\"test\": 2432232314}");
-        assert_eq!(receiver.verify(&headers, &body, 1614265330 + 299), Signature::Good);
-        assert_eq!(receiver.verify(&headers, &body, 1614265330 + 301), Signature::Wrong);
-        assert_eq!(
-            receiver.verify(&headers, &Bytes::from_static(b"{}"), 1614265330),
-            Signature::Wrong
-        );
-    }
-
-    #[test]
     fn the_share_of_failures_is_exact_over_ten_deliveries() {
-        let receiver = receiver(&[], Some((503, 0.3)));
+        let receiver = receiver(Some((503, 0.3)));
         let failures = (1..=10).filter(|number| receiver.status(*number) == 503).count();
         assert_eq!(failures, 3);
     }

@@ -27,3 +27,4 @@ mod reload;
 mod sdk;
 mod strace;
 mod traces;
+mod webhooks;

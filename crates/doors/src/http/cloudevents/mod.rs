@@ -3,6 +3,7 @@
 //! This is the hot path: no middleware, no boxed handler, one copy of the data at most (into its record, by the intake).
 
 mod batch;
+mod handshake;
 mod receipt;
 mod trace;
 
@@ -13,7 +14,7 @@ use super::{
     body,
     budget::Share,
     problem::Problem,
-    routes::{Permission, Route, Takes, Verb, content, in_json, parameter, route},
+    routes::{Parameter, Permission, Route, Takes, Verb, content, in_json, parameter, route},
 };
 use axum::routing;
 use bytes::Bytes;
@@ -28,7 +29,12 @@ pub(super) const BEFORE_BUS: &str = "/v1/buses/";
 /// Behind the bus.
 pub(super) const BEHIND_BUS: &str = "/events";
 
-pub(super) const ROUTES: &[Route] = &[route(
+/// For senders that cannot set a header.
+const ACCESS_TOKEN: Parameter = parameter("access_token", Takes::Text, "The key, where no header can carry it.");
+
+pub(super) const ROUTES: &[Route] = &[PUBLISH, handshake::ROUTE];
+
+const PUBLISH: Route = route(
     Verb::Post,
     "/v1/buses/{bus}/events",
     "publish",
@@ -42,7 +48,7 @@ pub(super) const ROUTES: &[Route] = &[route(
         Takes::Flag,
         "Keep the entries of a batch that can be kept, although others are refused.",
     ),
-    parameter("access_token", Takes::Text, "The key, where no header can carry it."),
+    ACCESS_TOKEN,
 ])
 .takes(&[
     content("application/cloudevents+json", "Event"),
@@ -66,7 +72,7 @@ pub(super) const ROUTES: &[Route] = &[route(
     "out_of_space",
     "type_disabled",
     "type_unknown",
-])];
+]);
 
 /// What the router gets of this path is no publishing: the name of the bus is no UTF-8.
 async fn not_by_hand() -> Problem {

@@ -1,6 +1,7 @@
 //! `/v1/buses`, `/v1/keys` and what a bus owns: list, read, create or replace, delete, and dry runs of the latter two.
 
 mod change;
+mod connections;
 mod keys;
 mod read;
 mod subscriptions;
@@ -202,6 +203,9 @@ pub(super) const SUBSCRIPTION_ROUTES: &[Route] = &rows!(
 
 /// What else is done to keys.
 pub(super) const KEY_VERB_ROUTES: &[Route] = keys::ROUTES;
+
+/// What else is done to connections.
+pub(super) const CONNECTION_VERB_ROUTES: &[Route] = connections::ROUTES;
 
 /// What else is done to subscriptions.
 pub(super) const SUBSCRIPTION_VERB_ROUTES: &[Route] = subscriptions::ROUTES;

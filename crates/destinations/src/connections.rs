@@ -1,0 +1,38 @@
+//! What the subscriptions of one connection share (connections of the network, tokens, the endpoint's consent), for as long as
+//! one of them lives. It makes nothing itself.
+
+use crate::webhook::Shared;
+use control::Connection;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+/// A bus and a connection of it.
+type Place = (String, String);
+
+/// The connections in use, with the version that they were made of.
+#[derive(Default)]
+pub(crate) struct Connections(Mutex<HashMap<Place, (u64, Weak<Shared>)>>);
+
+impl Connections {
+    /// What is shared by the subscriptions of this version of a connection; made if there is none.
+    pub(crate) fn shared(
+        &self,
+        connection: &Connection,
+        make: impl FnOnce() -> Result<Shared, String>,
+    ) -> Result<Arc<Shared>, String> {
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (connection.bus.clone(), connection.name.clone());
+        let known = connections
+            .get(&place)
+            .filter(|(version, _)| *version == connection.version);
+        if let Some(shared) = known.and_then(|(_, shared)| shared.upgrade()) {
+            return Ok(shared);
+        }
+        let shared = Arc::new(make()?);
+        connections.retain(|_, (_, shared)| shared.strong_count() > 0);
+        connections.insert(place, (connection.version, Arc::downgrade(&shared)));
+        Ok(shared)
+    }
+}
