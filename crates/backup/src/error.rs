@@ -66,7 +66,7 @@ pub enum Error {
     #[error("begin a backup: {0} is being made")]
     Running(String),
     /// The operator allowed no place for backups.
-    #[error("begin a backup: the configuration names no directory for backups (backup.directory)")]
+    #[error("use backups: the configuration names no directory for them (backup.directory)")]
     Off,
     /// It was told to stop.
     #[error("finish: it was told to stop")]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod package;
 mod prove;
 mod run;
 mod services;
@@ -20,6 +21,7 @@ cargo xtask <chore>
   prove [name…]       the long harnesses and ratios, printing figures for docs/guarantees.md; no name: all
   bench [name…]       throughput and latency as ratios in one run, for docs/benchmarks.md; no name: all but peers
   conformance DIR     the pattern and CESQL cases in DIR: passes per source; fails below all, less the listed differences
+  package [--binary P] the Debian package, in target/package
   fuzz [target] [N]   seeded mutation of every parser's corpus, N runs each
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("prove") => prove::prove(rest),
         Some("bench") => bench::bench(rest),
         Some("conformance") => conformance::conformance(rest),
+        Some("package") => package::package(rest),
         Some("fuzz") => prove::fuzz(rest),
         _ => {
             eprint!("{HELP}");

@@ -22,6 +22,7 @@ mod idle;
 mod lifecycle;
 mod neighbours;
 mod observability;
+mod packages;
 mod recovery;
 mod reload;
 mod sdk;
