@@ -139,6 +139,9 @@ fn read<'a>(target: &Target, due: &'a Due, record: &'a EncodedRecord) -> Option<
 
 /// A span for each event, where somebody takes them.
 fn traced(tracing: &Tracing, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Option<Traced>> {
+    if !tracing.tracer.is_on() {
+        return Vec::new();
+    }
     let pairs = dues.iter().zip(read);
     pairs
         .map(|(due, read)| Traced::new(tracing, due, &read.as_ref()?.event))

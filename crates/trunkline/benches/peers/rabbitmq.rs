@@ -73,8 +73,12 @@ impl Connection {
         self.expect((10, 10)).await;
         let login = [&[0; 4][..], &short("PLAIN"), &long(b"\0guest\0guest"), &short("en_US")].concat();
         self.ask(method(0, (10, 11), &[&login]), (10, 30)).await;
-        // No bound of channels, frames of 128 KiB, no heartbeat.
-        let tuned = method(0, (10, 31), &[&[0, 0], &131_072_u32.to_be_bytes(), &[0, 0]]);
+        // As many channels as it offers, frames of 128 KiB, no heartbeat.
+        let tuned = method(
+            0,
+            (10, 31),
+            &[&2_047_u16.to_be_bytes(), &131_072_u32.to_be_bytes(), &[0, 0]],
+        );
         let open = method(0, (10, 40), &[&short("/"), &short(""), &[0]]);
         self.ask([tuned, open].concat(), (10, 41)).await;
         self.ask(method(1, (20, 10), &[&short("")]), (20, 11)).await;

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long a server may take to end before it is killed.
+const END_WAIT_MAX: Duration = Duration::from_secs(15);
 /// How long a server may take to start.
 const START_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -76,12 +78,17 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // In good order: RabbitMQ and PostgreSQL have children of their own.
-            let ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-            let _ = ended.and_then(|_| child.wait());
+            // In good order where that is quick: RabbitMQ and PostgreSQL have children of their own.
+            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            let until = Instant::now() + END_WAIT_MAX;
+            while child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = child.kill().and_then(|()| child.wait());
         }
+        let port = self.epmd_port.to_string();
         let _ = Command::new("epmd")
-            .args(["-port", &self.epmd_port.to_string(), "-kill"])
+            .args(["-port", &port, "-kill"])
             .stdout(Stdio::null())
             .status();
     }
