@@ -317,6 +317,7 @@ impl Bus {
             event_types: BTreeMap::new(),
             connections: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            usage: Arc::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub mod limits;
 pub mod names;
 mod parse;
 pub mod units;
+pub mod usage;
 mod validate;
 
 pub mod filters;

@@ -5,6 +5,7 @@ use crate::{
     parse::echo,
     refusal::Refusal,
     resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, ResourceKind, SubscriptionSpec, TopicSpec},
+    usage::Usage,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use store::{BusId, Millis, Revision, SubscriptionId};
@@ -70,6 +71,8 @@ pub struct Bus {
     pub connections: BTreeMap<String, Arc<Connection>>,
     /// Subscriptions by name.
     pub subscriptions: BTreeMap<String, Arc<Subscription>>,
+    /// What it uses of its quotas.
+    pub usage: Arc<Usage>,
 }
 
 /// A topic.
@@ -145,6 +148,8 @@ pub struct Key {
     pub grant: Option<Grant>,
     /// When it was last used.
     pub used: Arc<LastUse>,
+    /// What it uses of its quotas.
+    pub usage: Arc<Usage>,
 }
 
 impl Key {
@@ -159,6 +164,7 @@ impl Key {
             secrets,
             created,
             used,
+            usage: Arc::default(),
         }
     }
 }

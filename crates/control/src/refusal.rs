@@ -19,6 +19,8 @@ pub struct Refusal {
     pub pointer: Option<String>,
     /// The place in a filter's text, where one is to blame.
     pub in_text: Option<Box<InText>>,
+    /// The quota that is used up, where one is.
+    pub limit: Option<&'static str>,
 }
 
 /// Where a text inside a request is to blame.
@@ -45,6 +47,8 @@ pub enum Class {
     InUse,
     /// A bound of the node or the bus.
     Limit,
+    /// A quota of the bus (HTTP 429); `limit` names it.
+    Quota,
     /// No key, or a wrong one.
     Unauthenticated,
     /// The key lacks the scope.
@@ -70,12 +74,21 @@ impl Refusal {
             detail: detail.into(),
             pointer: None,
             in_text: None,
+            limit: None,
         }
     }
 
     /// A bound is reached.
     pub fn limit(detail: impl Into<String>) -> Self {
         Self::new("limit_exceeded", Class::Limit, detail)
+    }
+
+    /// A quota is used up.
+    pub fn quota(limit: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            limit: Some(limit),
+            ..Self::new("quota_exceeded", Class::Quota, detail)
+        }
     }
 
     /// Another resource needs it.

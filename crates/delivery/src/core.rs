@@ -10,6 +10,7 @@ use crate::{
     lane_handle::LaneHandle,
     metrics::Metrics,
     operational,
+    restore::partitions_of,
     router::{Channels, Message, Router},
     start,
     told::not_found,
@@ -137,12 +138,13 @@ impl Core {
             gauge.counters.rejected.fetch_add(rejected.len() as u64, Relaxed);
         }
         let append = planned?;
-        drop(model);
         if append.entries.is_empty() {
             return Ok(Vec::new());
         }
         let settings = &self.inner.settings;
         let bytes = intake::bytes_of(&append);
+        self.within_quotas(bus, append.entries.len(), bytes)?;
+        drop(model);
         let ticket = gauge
             .enter(bytes, settings.intake_requests, settings.intake_bytes)
             .ok_or(PublishError::Busy)?;
@@ -159,6 +161,25 @@ impl Core {
             trace_published(tracer, (bus, &name), &events, &published, start);
         }
         Ok(published)
+    }
+
+    /// Takes a request's events and bytes from the quotas of its bus.
+    fn within_quotas(&self, bus: &control::Bus, events: usize, bytes: usize) -> Result<(), PublishError> {
+        let quotas = &bus.spec.quotas;
+        if quotas.is_empty() {
+            return Ok(());
+        }
+        let (now, bytes) = (std::time::Instant::now(), bytes as u64);
+        let stored = || {
+            let partitions = bus.topics.values().flat_map(|topic| partitions_of(bus, topic));
+            let segments = partitions.filter_map(|partition| self.inner.journal.segments(partition).ok());
+            segments.flatten().map(|segment| segment.bytes).sum()
+        };
+        let usage = &bus.usage;
+        let admitted = usage
+            .admit_stored(quotas, now, bytes, stored)
+            .and_then(|()| usage.admit_to_bus(quotas, now, events as u64, bytes));
+        admitted.map_err(PublishError::Quota)
     }
 
     /// The model now; a swapped snapshot.

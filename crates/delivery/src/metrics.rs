@@ -111,6 +111,8 @@ pub struct BusMetrics {
     pub rejected: u64,
     /// Requests refused because too much was in flight.
     pub busy: u64,
+    /// Requests refused because a quota was used up.
+    pub quota_refused: u64,
     /// Requests waiting for their sync.
     pub intake_requests: u64,
     /// Bytes waiting for their sync.

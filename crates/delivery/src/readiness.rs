@@ -125,6 +125,7 @@ fn bus_metrics(inner: &Inner, bus: &Bus) -> BusMetrics {
         duplicates: gauge.counters.duplicates.load(Relaxed),
         rejected: gauge.counters.rejected.load(Relaxed),
         busy: gauge.counters.busy.load(Relaxed),
+        quota_refused: bus.usage.refused(),
         intake_requests: gauge.requests.load(Relaxed) as u64,
         intake_bytes: gauge.bytes.load(Relaxed) as u64,
     }

@@ -32,6 +32,9 @@ pub enum PublishError {
     /// The bus has too much in flight, or the core is shutting down: try again.
     #[error("too busy to take the events now")]
     Busy,
+    /// A quota of the bus is used up.
+    #[error("the quota {} of the bus is used up", .0.limit)]
+    Quota(control::usage::Exceeded),
     /// Shutting down.
     #[error("shutting down")]
     Closing,

@@ -30,9 +30,14 @@ pub(super) fn put(planning: &Planning<'_>, body: Map<String, Value>) -> Result<P
         secrets,
         created,
         used,
+        usage,
         ..
     } = Key::clone(existing);
-    write(planning, Key::new(id, spec, secrets, created, used), Vec::new())
+    let key = Key {
+        usage,
+        ..Key::new(id, spec, secrets, created, used)
+    };
+    write(planning, key, Vec::new())
 }
 
 pub(super) fn create(planning: &Planning<'_>, body: Map<String, Value>, token: &Token) -> Result<Plan, Refusal> {

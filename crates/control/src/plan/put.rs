@@ -172,6 +172,7 @@ fn topic(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, 
         return Ok(planning.unchanged());
     }
     partitions_fit(planning, before, spec.partitions)?;
+    partitions_within_quota(bus, before, spec.partitions)?;
     holds_long_enough(bus, planning.name(), &spec)?;
     let mut counters = planning.model.counters;
     let id = existing.map_or(counters.topic, |existing| existing.id);
@@ -208,6 +209,22 @@ fn partitions_fit(planning: &Planning<'_>, before: u32, after: u32) -> Result<()
             "the node would have {total} partitions in all; it has at most {}",
             limits::PARTITIONS_MAX
         ))),
+    }
+}
+
+/// More partitions than the bus may have; what it has already stays when its quota is lowered.
+fn partitions_within_quota(bus: &Bus, before: u32, after: u32) -> Result<(), Refusal> {
+    let Some(max) = bus.spec.quotas.partitions.filter(|_| after > before) else {
+        return Ok(());
+    };
+    let has: u64 = bus.topics.values().map(|topic| u64::from(topic.spec.partitions)).sum();
+    let total = has - u64::from(before) + u64::from(after);
+    match total <= u64::from(max) {
+        true => Ok(()),
+        false => Err(Refusal::quota(
+            "bus.partitions",
+            format!("bus {:?} would have {total} partitions; its quota is {max}", bus.name),
+        )),
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
         }
         None => {
             put::room("subscriptions", bus.subscriptions.len(), limits::SUBSCRIPTIONS_MAX)?;
+            within_quota(bus)?;
             let (id, name) = (planning.model.counters.subscription, planning.name().to_owned());
             create(
                 planning,
@@ -138,4 +139,16 @@ fn replace(planning: &Planning<'_>, bus: &Bus, old: &Arc<Subscription>, new: Sub
         })(model, version);
     });
     Ok(planning.carry_out(operations, Effect::SubscriptionChanged, planning.model.counters, edit))
+}
+
+/// One more than the bus may have is refused; those it has stay when its quota is lowered.
+fn within_quota(bus: &Bus) -> Result<(), Refusal> {
+    let (has, quota) = (bus.subscriptions.len(), bus.spec.quotas.subscriptions);
+    match quota.filter(|max| has >= *max as usize) {
+        None => Ok(()),
+        Some(max) => Err(Refusal::quota(
+            "bus.subscriptions",
+            format!("bus {:?} has {has} subscriptions; its quota is {max}", bus.name),
+        )),
+    }
 }

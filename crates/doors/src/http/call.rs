@@ -66,6 +66,9 @@ impl FromRequestParts<Arc<State>> for Call {
             head: head.clone(),
         };
         call.permits(&call.principal)?;
+        if let Some(holder) = call.head.extensions.get::<Arc<control::usage::Holder>>() {
+            super::hold(holder, &call.principal, call.model.buses.get(call.parameter("bus")))?;
+        }
         call.query()?;
         Ok(call)
     }

@@ -338,6 +338,18 @@ pub static ERRORS: &[ErrorCode] = &[
         "`detail` names the parameter and what it takes.",
     ),
     entry(
+        "quota_exceeded",
+        429,
+        "A quota is used up",
+        "`limit` names it: a rate has room again after `Retry-After`; of connections, subscriptions and partitions something must be closed or deleted first, or the quota raised by an administrator.",
+    ),
+    entry(
+        "quota_stored",
+        507,
+        "The bus stores as much as it may",
+        "Publishing resumes when retention has made room. Shorten the retention of topics, or have an administrator raise the quota `stored` of the bus.",
+    ),
+    entry(
         "request_timeout",
         408,
         "The request took too long to arrive",

@@ -156,6 +156,12 @@ fn buses(text: &mut Exposition, buses: &[BusMetrics]) {
             |bus| float(bus.busy),
         ),
         (
+            "quota_refused_requests_total",
+            Kind::Counter,
+            "Requests refused because a quota of the bus was used up.",
+            |bus| float(bus.quota_refused),
+        ),
+        (
             "intake_requests",
             Kind::Gauge,
             "Requests waiting for their sync.",

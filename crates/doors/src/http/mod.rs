@@ -38,7 +38,7 @@ pub use operations::Operations;
 use crate::server::{Drain, HEADERS_MAX};
 use axum::Router;
 use budget::{BODIES_BYTES_MAX, Budget};
-use control::{Rules, seal::Sealer};
+use control::{Rules, seal::Sealer, usage::Holder};
 use delivery::{ConnectionTester, Core};
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body_util::Either;
@@ -99,6 +99,17 @@ impl State {
     }
 }
 
+/// Counts the connection of a request for its key and its bus.
+fn hold(holder: &Holder, principal: &control::Principal, bus: Option<&Arc<control::Bus>>) -> Result<(), Problem> {
+    if let Some(key) = principal.key() {
+        holder.hold_key(&key.usage, &key.spec.quotas)?;
+    }
+    if let Some(bus) = bus {
+        holder.hold_bus(&bus.usage, &bus.spec.quotas)?;
+    }
+    Ok(())
+}
+
 impl Door {
     /// A door to the core.
     pub fn new(parts: DoorParts) -> Door {
@@ -133,6 +144,7 @@ impl Door {
         request: Request<Incoming>,
         peer: SocketAddr,
         drain: Drain,
+        holder: Arc<Holder>,
     ) -> Result<Answer, Infallible> {
         let _in_flight = drain.enter();
         let version = request.version();
@@ -142,12 +154,13 @@ impl Door {
             Ok(()) => match publishing(&head) {
                 Some(bus) => {
                     let bus = bus.into_owned();
-                    let published = cloudevents::publish(&self.0.state, &bus, head, body, Peer(peer)).await;
+                    let published = cloudevents::publish(&self.0.state, &bus, head, body, Peer(peer), &holder).await;
                     published.unwrap_or_else(Problem::into_answer)
                 }
                 None => {
                     head.extensions.insert(Peer(peer));
                     head.extensions.insert(drain.clone());
+                    head.extensions.insert(holder);
                     self.routed(Request::from_parts(head, body)).await
                 }
             },

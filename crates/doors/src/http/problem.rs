@@ -34,6 +34,8 @@ struct Body {
     suggestion: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<EntryProblem>,
 }
@@ -77,6 +79,7 @@ impl Problem {
             position: None,
             suggestion: None,
             sources: None,
+            limit: None,
             errors: Vec::new(),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -112,6 +115,15 @@ impl Problem {
     pub fn sources(mut self, sources: Vec<String>) -> Self {
         self.body.sources = Some(sources);
         self
+    }
+
+    /// Names the quota that is used up, and says when to try again.
+    fn limit(mut self, limit: Option<&'static str>) -> Self {
+        if limit.is_none() {
+            return self;
+        }
+        self.body.limit = limit;
+        self.retry_after(RETRY_QUOTA)
     }
 
     /// Lists what is wrong with the entries of a batch.
@@ -169,6 +181,20 @@ impl From<event::Invalid> for Problem {
     }
 }
 
+impl From<control::usage::Exceeded> for Problem {
+    fn from(exceeded: control::usage::Exceeded) -> Self {
+        let control::usage::Exceeded { limit, retry_after } = exceeded;
+        let code = if limit == "bus.stored" {
+            "quota_stored"
+        } else {
+            "quota_exceeded"
+        };
+        Problem::new(code, format!("the quota {limit} is used up"))
+            .limit(Some(limit))
+            .retry_after(retry_after)
+    }
+}
+
 impl From<control::Refusal> for Problem {
     fn from(refusal: control::Refusal) -> Self {
         use control::Class;
@@ -180,11 +206,13 @@ impl From<control::Refusal> for Problem {
             Class::InUse => 409,
             Class::Precondition => 412,
             Class::Invalid | Class::Limit => 422,
+            Class::Quota => 429,
             Class::Internal => 500,
         };
         let problem = Problem::with_status(refusal.code, status, refusal.detail)
             .pointer(refusal.pointer)
-            .place(refusal.in_text);
+            .place(refusal.in_text)
+            .limit(refusal.limit);
         if status == 401 {
             return problem.header(
                 header::WWW_AUTHENTICATE,
@@ -235,6 +263,8 @@ impl From<journal::Error> for Problem {
 
 /// Space does not come back sooner.
 const RETRY_SPACE: Duration = Duration::from_secs(30);
+/// What somebody has to make room for is not there sooner.
+const RETRY_QUOTA: Duration = Duration::from_secs(60);
 /// About what a restart takes.
 const RETRY_RESTART: Duration = Duration::from_secs(15);
 /// A store that failed once may work the next time.

@@ -3,6 +3,7 @@
 
 use super::{ServerSettings, limits::*, phase::Phases, stream::Stream, tls::Tls};
 use crate::http::Door;
+use control::usage::Holder;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -68,11 +69,12 @@ impl Connections {
             return;
         };
         let began = Arc::new(AtomicBool::new(false));
+        let holder = Arc::new(Holder::default());
         let service = service_fn({
             let (began, door, drain) = (began.clone(), self.door.clone(), self.phases.drain.clone());
             move |request| {
                 began.store(true, Ordering::Relaxed);
-                door.clone().answer(request, peer, drain.clone())
+                door.clone().answer(request, peer, drain.clone(), holder.clone())
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));

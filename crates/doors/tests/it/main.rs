@@ -10,6 +10,7 @@ mod harness;
 mod keys;
 mod patterns;
 mod publish;
+mod quotas;
 mod resources;
 mod server;
 mod story;

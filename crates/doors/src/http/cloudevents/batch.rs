@@ -1,6 +1,6 @@
 //! Batches: all entries or none; with `?partial=true` every entry that can be kept.
 
-use super::{not_published, permitted, read_document, receipt, rejected_status, trace};
+use super::{not_published, permitted, read_document, receipt, rejected_status, trace, within_quotas};
 use crate::http::{
     State,
     answer::Answer,
@@ -40,6 +40,7 @@ pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
         event::json::decode_batch(&body)?,
         trace::Trace::of(&head.headers),
     );
+    within_quotas(publisher, sorted.kept.len(), body.len())?;
     drop(body);
     if !sorted.refused.is_empty() && !partial {
         return Err(refused(sorted.refused));

@@ -18,7 +18,7 @@ use super::{
 };
 use axum::routing;
 use bytes::Bytes;
-use control::{Denied, Principal, resources::Scope};
+use control::{Denied, Principal, resources::Scope, usage::Holder};
 use delivery::{Core, PublishError, Rejected};
 use event::{Event, Invalid, codes, http_binding, limits};
 use http::request::Parts;
@@ -86,16 +86,22 @@ const RETRY_BUSY: Duration = Duration::from_secs(1);
 const NOT_PERMITTED: &str = "event_not_permitted";
 
 /// Takes the events of one request, or none of them (but see `?partial=true` of batches).
-pub(super) async fn publish<B>(state: &State, bus: &str, head: Parts, body: B, peer: Peer) -> Result<Answer, Problem>
+pub(super) async fn publish<B>(
+    state: &State,
+    bus: &str,
+    head: Parts,
+    body: B,
+    peer: Peer,
+    holder: &Holder,
+) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let model = state.core.model();
     let publisher = peer.permit(&model, &head, Scope::Publish, bus)?;
     state.note_use(&publisher);
-    if !model.buses.contains_key(bus) {
-        return Err(unknown_bus(bus));
-    }
+    let owner = model.buses.get(bus).ok_or_else(|| unknown_bus(bus))?;
+    super::hold(holder, &publisher, Some(owner))?;
     match http_binding::mode(&head.headers)? {
         http_binding::Mode::Binary => binary(state, &publisher, bus, head, body).await,
         http_binding::Mode::Structured => structured(state, &publisher, bus, head, body).await,
@@ -116,6 +122,7 @@ async fn binary<B: http_body::Body<Data = Bytes>>(
     };
     let read = body::read(&state.bodies, &head.headers, body, limits::EVENT_DATA_BYTES_MAX).await;
     let (body, _share) = read.map_err(|error| error.or_too_large(too_large))?;
+    within_quotas(publisher, 1, body.len())?;
     trace::adopt_in_headers(&mut head.headers);
     let event = http_binding::decode_binary(&head.headers, body)?;
     publish_one(&state.core, publisher, bus, event).await
@@ -129,6 +136,7 @@ async fn structured<B: http_body::Body<Data = Bytes>>(
     body: B,
 ) -> Result<Answer, Problem> {
     let (body, _share) = read_document(state, &head, body).await?;
+    within_quotas(publisher, 1, body.len())?;
     let mut event = event::json::decode_structured(&body)?;
     if let Some(trace) = trace::Trace::of(&head.headers) {
         trace.adopt(&mut event)?;
@@ -161,6 +169,17 @@ async fn publish_one(core: &Core, publisher: &Principal, bus: &str, event: Event
         .first()
         .ok_or_else(|| Problem::new("internal", "the intake gave no answer"))?;
     Ok(receipt::one(&core.model(), bus, &id, published))
+}
+
+/// Takes a request's events and bytes from the quotas of the publisher's key.
+fn within_quotas(publisher: &Principal, events: usize, bytes: usize) -> Result<(), Problem> {
+    let Some(key) = publisher.key().filter(|key| !key.spec.quotas.is_empty()) else {
+        return Ok(());
+    };
+    let now = std::time::Instant::now();
+    key.usage
+        .admit_of_key(&key.spec.quotas, now, events as u64, bytes as u64)?;
+    Ok(())
 }
 
 /// Whether the publisher's key is for events of this type and source.
@@ -203,6 +222,7 @@ fn not_published(error: PublishError) -> Problem {
         PublishError::Busy => {
             Problem::new("bus_busy", "the bus has too much in flight to take the events now").retry_after(RETRY_BUSY)
         }
+        PublishError::Quota(exceeded) => exceeded.into(),
         PublishError::Closing => super::problem::closing(),
         PublishError::Rejected(rejected) => rejected_one(rejected),
     }
