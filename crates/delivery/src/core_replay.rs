@@ -3,9 +3,10 @@
 use crate::{
     Core, Error, Replay, ReplayPreview,
     changes::Request,
+    inner::Inner,
     replay::{Asked, Command, Handle},
 };
-use control::{Bus, Model, Refusal, resources::ReplaySpec};
+use control::{Bus, Change, Model, Refusal, refusal::Class, resources::ReplaySpec};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -15,6 +16,44 @@ impl Core {
         let asked = Box::new(Asked::new(&self.inner, bus, name, spec).await?);
         let handle = self.ask(|reply| Request::Replay(asked, reply)).await?;
         Ok(self.told(&handle))
+    }
+
+    /// Begins a replay into a subscription that is made for it, if what is asked for can be.
+    pub async fn replay_into_new(
+        &self,
+        bus: &str,
+        name: Option<String>,
+        creation: Change,
+        spec: ReplaySpec,
+    ) -> Result<Replay, Error> {
+        let after = self.after(&creation)?;
+        Asked::into_new(&self.inner, bus, name.clone(), &after, spec.clone()).await?;
+        self.change(creation).await?;
+        self.replay(bus, name, spec).await
+    }
+
+    /// What such a replay would do, without making the subscription.
+    pub async fn preview_replay_into_new(
+        &self,
+        bus: &str,
+        creation: Change,
+        spec: ReplaySpec,
+    ) -> Result<ReplayPreview, Error> {
+        let asked = Asked::into_new(&self.inner, bus, None, &self.after(&creation)?, spec).await?;
+        asked.preview(&self.inner).await
+    }
+
+    /// The model as it would be after a change.
+    fn after(&self, change: &Change) -> Result<Model, Error> {
+        let Inner {
+            model,
+            rules,
+            sealer,
+            journal,
+            ..
+        } = &*self.inner;
+        let plan = control::plan(&model.load(), rules, sealer, change, journal.now())?;
+        Ok(plan.finish.at(u64::MAX))
     }
 
     /// What a replay would do, without doing it.
@@ -57,7 +96,7 @@ impl Core {
         let handle = self.find_replay(bus, name)?;
         if !handle.is_over() {
             let detail = format!("replay {name:?} is not over: cancel it first");
-            return Err(Refusal::in_use(detail).into());
+            return Err(Refusal::new("replay_running", Class::InUse, detail).into());
         }
         let delete = handle.document().delete();
         self.inner.store.apply(handle.bus, vec![delete]).await?;
@@ -74,7 +113,7 @@ impl Core {
         let handle = self.find_replay(bus, name)?;
         let is_over = || {
             let detail = format!("replay {name:?} is over; start another one");
-            Error::Refused(Refusal::in_use(detail))
+            Error::Refused(Refusal::new("replay_over", Class::InUse, detail))
         };
         if handle.is_over() {
             return Err(is_over());

@@ -89,6 +89,9 @@ pub enum Command {
     /// Look at buses, set and delete them.
     #[command(subcommand)]
     Bus(commands::resource::Resource),
+    /// Deliver past events once more: to a subscription, or into a topic.
+    #[command(subcommand)]
+    Replay(commands::replay::Replay),
     /// Look at subscriptions, set, delete, pause and resume them.
     #[command(subcommand)]
     Subscription(commands::subscription::Subscription),

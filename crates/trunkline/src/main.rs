@@ -57,6 +57,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Type(arguments) => arguments.run(Kind::Type, &client()?, output).await,
         Command::Connection(arguments) => arguments.run(&client()?, output).await,
         Command::Bus(arguments) => arguments.run(Kind::Bus, &client()?, output).await,
+        Command::Replay(arguments) => arguments.run(&client()?, output).await,
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
         Command::Pattern(arguments) => arguments.run(client, output).await,
         Command::Cesql(arguments) => arguments.run(),

@@ -135,3 +135,14 @@ impl End {
         }
     }
 }
+
+impl ReplaySpec {
+    /// As it was asked for, its filter as the JSON that it was where that loses nothing.
+    pub fn shown(&self) -> Value {
+        let mut shown = serde_json::to_value(self).expect("plain data with string keys becomes JSON");
+        if let Some(filter) = shown.get_mut("filter") {
+            filters::show(filter);
+        }
+        shown
+    }
+}

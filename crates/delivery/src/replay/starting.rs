@@ -26,8 +26,32 @@ impl Asked {
     /// Checks what somebody asks for against what there is, and finds the offsets.
     pub async fn new(inner: &Inner, bus: &str, name: Option<String>, spec: ReplaySpec) -> Result<Self, Error> {
         let model = inner.model.load_full();
+        Self::within(inner, &model, bus, name, spec).await
+    }
+
+    /// The same for one into a subscription that is there only in this model.
+    pub async fn into_new(
+        inner: &Inner,
+        bus: &str,
+        name: Option<String>,
+        model: &Model,
+        spec: ReplaySpec,
+    ) -> Result<Self, Error> {
+        Self::within(inner, model, bus, name, spec).await
+    }
+
+    async fn within(
+        inner: &Inner,
+        model: &Model,
+        bus: &str,
+        name: Option<String>,
+        spec: ReplaySpec,
+    ) -> Result<Self, Error> {
         let bus = model.bus(bus)?;
-        let (into, subscription) = destination(&model, bus, &spec)?;
+        if let Some(name) = &name {
+            inner.replays.check_room(bus.id, name)?;
+        }
+        let (into, subscription) = destination(model, bus, &spec)?;
         let topics = topics(bus, &spec, subscription.as_deref())?;
         let (number, created) = (0, inner.settings.clock.now());
         let mut document = Document::new(number, bus.id, String::new(), spec, into, created);

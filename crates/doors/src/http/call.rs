@@ -185,6 +185,11 @@ impl Call {
         Ok(())
     }
 
+    /// Asks for a right beyond that of the row.
+    pub(super) fn require(&self, bus: &str, scope: Scope) -> Result<(), Problem> {
+        Ok(control::authorize(&self.principal, bus, scope)?)
+    }
+
     /// The query: it has no other parameters than the row.
     pub(super) fn query(&self) -> Result<Query<'_>, Problem> {
         Query::strict(&self.head.uri, self.route.query)

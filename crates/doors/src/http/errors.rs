@@ -350,6 +350,18 @@ pub static ERRORS: &[ErrorCode] = &[
         "Publishing resumes when retention has made room. Shorten the retention of topics, or have an administrator raise the quota `stored` of the bus.",
     ),
     entry(
+        "replay_over",
+        409,
+        "The replay is over",
+        "It can be looked at and deleted; start another one to go on.",
+    ),
+    entry(
+        "replay_running",
+        409,
+        "The replay is not over",
+        "Cancel it with `POST …/replays/{name}:cancel`, or wait until it is completed.",
+    ),
+    entry(
         "request_timeout",
         408,
         "The request took too long to arrive",

@@ -24,6 +24,7 @@ mod patterns;
 mod probes;
 pub mod problem;
 mod query;
+mod replays;
 mod resources;
 pub mod routes;
 mod show;

@@ -20,7 +20,7 @@
 
 use super::{
     State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, patterns, probes,
-    problem::Problem, resources, story, tail,
+    problem::Problem, replays, resources, story, tail,
 };
 use axum::{
     Extension, Router,
@@ -291,6 +291,7 @@ pub static GROUPS: &[Group] = &[
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
     group("audit", "Who did what.", audit::ROUTES),
+    group("replays", "Past events, delivered once more.", replays::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),
     group("backups", "Copies of everything durable.", backups::ROUTES),
     group("configuration", "What the operator says.", config::ROUTES),

@@ -11,6 +11,7 @@ mod keys;
 mod patterns;
 mod publish;
 mod quotas;
+mod replays;
 mod resources;
 mod server;
 mod story;

@@ -49,7 +49,11 @@ fn lines(story: &Value) -> Vec<String> {
     ];
     for place in story["stored"].as_array().into_iter().flatten() {
         let (topic, partition, offset) = (text(&place["topic"]), &place["partition"], &place["offset"]);
-        lines.push(format!("stored   {topic}, partition {partition}, offset {offset}"));
+        let replay = place["replay"].as_str();
+        let replay = replay.map_or_else(String::new, |name| format!(", by replay {name}"));
+        lines.push(format!(
+            "stored   {topic}, partition {partition}, offset {offset}{replay}"
+        ));
     }
     for subscription in story["subscriptions"].as_array().into_iter().flatten() {
         lines.push(String::new());
@@ -63,6 +67,12 @@ fn lines(story: &Value) -> Vec<String> {
             lines.push(format!("  did not match: {reason}"));
         }
         lines.extend(subscription["attempts"].as_array().into_iter().flatten().map(attempt));
+    }
+    for replay in story["replays"].as_array().into_iter().flatten() {
+        lines.push(String::new());
+        let (name, subscription) = (text(&replay["replay"]), text(&replay["subscription"]));
+        lines.push(format!("replay {name} into {subscription}: {}", text(&replay["state"])));
+        lines.extend(replay["attempts"].as_array().into_iter().flatten().map(attempt));
     }
     lines
 }

@@ -18,6 +18,7 @@ pub mod key;
 pub mod listen;
 pub mod pattern;
 pub mod publish;
+pub mod replay;
 pub mod resource;
 pub mod restore;
 pub mod subscription;

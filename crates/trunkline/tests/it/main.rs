@@ -25,6 +25,7 @@ mod observability;
 mod packages;
 mod recovery;
 mod reload;
+mod replay;
 mod sdk;
 mod strace;
 mod traces;
