@@ -122,13 +122,14 @@ impl Asked {
     }
 
     /// The change that makes the subscription.
-    fn creation(&self, bus: &Bus) -> Option<Change> {
+    fn creation(&self, call: &Call, bus: &Bus) -> Option<Change> {
         Some(Change {
             bus: self.spec.into.bus.clone().unwrap_or_else(|| bus.name.clone()),
             kind: ResourceKind::Subscription,
             name: self.spec.into.subscription.clone()?,
             action: Action::Put(self.create.clone()?),
             precondition: Precondition::Absent,
+            by: call.actor(),
         })
     }
 
@@ -149,7 +150,7 @@ async fn start(call: Call, body: Body) -> json::Result {
     let asked = Asked::read(call.document(body).await?)?;
     asked.permitted(&call, bus)?;
     let core = &call.state.core;
-    let creation = asked.creation(bus);
+    let creation = asked.creation(&call, bus);
     if asked.create.is_some() && creation.is_none() {
         let problem = Problem::new(
             "resource_invalid",
@@ -159,12 +160,16 @@ async fn start(call: Call, body: Body) -> json::Result {
     }
     let Asked { name, spec, .. } = asked;
     if is_dry {
+        call.look("replay", name.as_deref().unwrap_or_default(), spec.shown())
+            .await?;
         let preview = match creation {
             Some(creation) => core.preview_replay_into_new(&bus.name, creation, spec).await?,
             None => core.preview_replay(&bus.name, spec).await?,
         };
         return json::ok(&Shown::new(bus, &preview));
     }
+    call.record("started", "replay", name.as_deref().unwrap_or_default(), spec.shown())
+        .await?;
     let replay = match creation {
         Some(creation) => core.replay_into_new(&bus.name, name, creation, spec).await?,
         None => core.replay(&bus.name, name, spec).await?,
@@ -201,26 +206,37 @@ async fn one(call: Call) -> json::Result {
 
 async fn forget(call: Call) -> json::Result {
     let bus = call.bus()?;
+    record(&call, "deleted").await?;
     call.state.core.forget_replay(&bus.name, call.parameter("name")).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn pause(call: Call) -> json::Result {
     let bus = call.bus()?;
+    record(&call, "paused").await?;
     let paused = call.state.core.pause_replay(&bus.name, call.parameter("name")).await?;
     json::ok(&described(&paused))
 }
 
 async fn resume(call: Call) -> json::Result {
     let bus = call.bus()?;
+    record(&call, "resumed").await?;
     let resumed = call.state.core.resume_replay(&bus.name, call.parameter("name")).await?;
     json::ok(&described(&resumed))
 }
 
 async fn cancel(call: Call) -> json::Result {
     let bus = call.bus()?;
+    record(&call, "cancelled").await?;
     let cancelled = call.state.core.cancel_replay(&bus.name, call.parameter("name")).await?;
     json::ok(&described(&cancelled))
+}
+
+/// In the audit trail, once it is known that there is such a replay.
+async fn record(call: &Call, action: &'static str) -> Result<(), Problem> {
+    let name = call.parameter("name");
+    call.state.core.replay_of(&call.bus()?.name, name)?;
+    call.record(action, "replay", name, Value::Null).await
 }
 
 /// A replay as it leaves: what was asked for, and how it stands beside it.
