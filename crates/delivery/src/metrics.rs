@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Counters {
     /// Events that matched.
     pub matched: AtomicU64,
-    /// Attempts begun.
+    /// Attempts that ended.
     pub attempts: AtomicU64,
     /// Deliveries that ended delivered.
     pub delivered: AtomicU64,
