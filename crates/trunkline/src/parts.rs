@@ -320,3 +320,9 @@ fn now() -> Millis {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
+
+/// Origins whose pages are answered.
+pub fn origins(config: &Config) -> Result<doors::http::Origins, Failure> {
+    let origins = doors::http::Origins::parse(config.cors_origins.iter().map(String::as_str));
+    origins.map_err(|error| Failure::new(Code::Usage, format!("cors_origins: {error}")))
+}

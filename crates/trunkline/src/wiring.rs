@@ -6,7 +6,7 @@ use crate::{
     exit::Failure,
     parts::{
         Exporter, backups, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store,
-        operations, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
+        operations, origins, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
     },
     reload::Reloader,
     serve::refuse_exposure,
@@ -44,6 +44,7 @@ pub struct Running {
 
 /// Starts everything: what keeps events before what takes them.
 pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, Failure> {
+    let origins = origins(config)?;
     let directory = Directory::open(&config.data_dir)?;
     let server = Server::bind(server_settings(config)).await.map_err(failed)?;
     let sealer = sealer(config, &directory)?;
@@ -80,7 +81,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         operations: operations(&backups, &reloader),
         tester: destinations::tester(client),
     };
-    let serving = server.start(Door::new(door));
+    let serving = server.start(Door::new(door).allowing(origins));
     Ok(Running {
         serving,
         reloader,

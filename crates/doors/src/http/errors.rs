@@ -1,8 +1,14 @@
 //! Every code that a problem can carry, with its status and what to do about it: the one table behind the answers, behind
 //! `GET /docs/errors/{code}` and behind the error pages of the documentation. Codes are stable.
 
-use super::routes::{Gives, Permission, Route, Verb, content, route};
-use axum::routing;
+use super::{
+    openapi,
+    problem::Problem,
+    routes::{Gives, Permission, Route, Verb, content, route},
+};
+use axum::{response::IntoResponse, routing};
+use http::header;
+use serde_json::json;
 
 pub(super) const ROUTES: &[Route] = &[route(
     Verb::Get,
@@ -14,7 +20,7 @@ pub(super) const ROUTES: &[Route] = &[route(
 .summary("What a code means and what to do about it")
 .gives(&[Gives {
     status: 200,
-    content: Some(content("text/plain", "Text")),
+    content: Some(content("text/markdown", "Text")),
 }])
 .problems(&["not_found"])];
 
@@ -486,17 +492,44 @@ pub fn find(code: &str) -> Option<&'static ErrorCode> {
 }
 
 /// `GET /docs/errors/{code}`: what a problem's `type` points to. Needs no key; it holds nothing of the installation.
-async fn page(axum::extract::Path(code): axum::extract::Path<String>) -> Result<String, super::problem::Problem> {
+async fn page(axum::extract::Path(code): axum::extract::Path<String>) -> Result<impl IntoResponse, Problem> {
     let Some(entry) = find(&code) else {
-        return Err(super::problem::Problem::new("not_found", "there is no such error code"));
+        return Err(Problem::new("not_found", "there is no such error code"));
     };
-    let ErrorCode {
-        code,
-        status,
-        title,
-        help,
-    } = entry;
-    Ok(format!("{code}\n\n{title} (HTTP {status}).\n\n{help}\n"))
+    Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], entry.page()))
+}
+
+/// Rows that a page lists one by one; beyond, the code is of (nearly) every request.
+const PLACES_MAX: usize = 24;
+
+impl ErrorCode {
+    /// Its page in Markdown: what it means, what it looks like, what to do, where it occurs.
+    pub fn page(&self) -> String {
+        let ErrorCode {
+            code,
+            status,
+            title,
+            help,
+        } = self;
+        let example = json!({
+            "type": format!("/docs/errors/{code}"), "title": title, "status": status, "detail": "what is wrong this time, in words", "code": code,
+        });
+        format!(
+            "# {code}\n\n{title} (HTTP {status}).\n\n## What to do\n\n{help}\n\n## What it looks like\n\n\
+             ```json\n{example:#}\n```\n\n## Where it occurs\n\n{}",
+            self.places()
+        )
+    }
+
+    fn places(&self) -> String {
+        let occurs = |row: &&Route| openapi::problems(row).values().any(|codes| codes.contains(self.code));
+        let rows: Vec<&Route> = super::routes::all().filter(occurs).collect();
+        if rows.is_empty() || rows.len() > PLACES_MAX {
+            return "Wherever a request meets it; it is not of one operation.\n".to_owned();
+        }
+        let line = |row: &&Route| format!("- `{} {}`: {}\n", row.verb.method(), row.path, row.summary);
+        rows.iter().map(line).collect()
+    }
 }
 
 #[cfg(test)]

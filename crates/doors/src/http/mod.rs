@@ -13,11 +13,13 @@ mod call;
 mod clock;
 mod cloudevents;
 pub mod config;
+mod cors;
 mod dead_letters;
 pub mod errors;
 mod json;
 mod looks;
 pub mod metrics;
+pub mod openapi;
 mod operations;
 mod page;
 mod patterns;
@@ -34,6 +36,7 @@ mod time;
 
 pub use answer::{Answer, AnswerBody};
 pub use auth::Peer;
+pub use cors::{OriginInvalid, Origins};
 pub use operations::Operations;
 
 use crate::server::{Drain, HEADERS_MAX};
@@ -74,6 +77,7 @@ pub struct Door(Arc<Routes>);
 struct Routes {
     state: Arc<State>,
     router: Router,
+    origins: Origins,
 }
 
 /// What handlers share.
@@ -136,6 +140,17 @@ impl Door {
         Door(Arc::new(Routes {
             router: routes::router(state.clone()),
             state,
+            origins: Origins::default(),
+        }))
+    }
+
+    /// The same door, answering pages of these origins as well, once there are keys.
+    pub fn allowing(self, origins: Origins) -> Door {
+        let Routes { state, router, .. } = &*self.0;
+        Door(Arc::new(Routes {
+            state: state.clone(),
+            router: router.clone(),
+            origins,
         }))
     }
 
@@ -150,8 +165,10 @@ impl Door {
         let _in_flight = drain.enter();
         let version = request.version();
         let (mut head, body) = request.into_parts();
+        let origin = self.page_of(&head).cloned();
         let mut answer = match admit(&head, &drain) {
             Err(problem) => problem.into_answer(),
+            Ok(()) if origin.is_some() && cors::is_preflight(&head) => cors::preflight(&head),
             Ok(()) => match publishing(&head) {
                 Some(bus) => {
                     let bus = bus.into_owned();
@@ -166,11 +183,20 @@ impl Door {
                 }
             },
         };
+        if let Some(origin) = origin {
+            cors::allow(&mut answer, origin);
+        }
         if version == Version::HTTP_2 {
             // HTTP/2 says the same by GOAWAY and forbids the header.
             answer.headers_mut().remove(header::CONNECTION);
         }
         Ok(answer)
+    }
+
+    /// The origin of the page that asks, if it is answered: without keys, none is.
+    fn page_of<'h>(&self, head: &'h Parts) -> Option<&'h http::HeaderValue> {
+        let origin = self.0.origins.allowed(&head.headers)?;
+        (!self.0.state.core.model().keys.is_empty()).then_some(origin)
     }
 
     async fn routed(&self, mut request: Request<Incoming>) -> Answer {

@@ -19,7 +19,7 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, patterns, probes,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, openapi, patterns, probes,
     problem::Problem, replays, resources, story, tail,
 };
 use axum::{
@@ -297,6 +297,7 @@ pub static GROUPS: &[Group] = &[
     group("configuration", "What the operator says.", config::ROUTES),
     group("watching", "Probes and metrics.", probes::ROUTES),
     group("metrics", "Numbers for a collector.", metrics::ROUTES),
+    group("documentation", "This document.", openapi::ROUTES),
     group("documentation", "What the answers mean.", errors::ROUTES),
 ];
 

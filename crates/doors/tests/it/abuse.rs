@@ -195,7 +195,7 @@ async fn hostile_heads_are_refused_and_harm_nothing() {
     }
 }
 
-/// What is no HTTP, or too much of it, is refused below the doors: the status is all that is said. docs/errors.md tells so.
+/// What is no HTTP, or too much of it, is refused below the doors: the status is all that is said. docs/errors/README.md tells so.
 #[tokio::test]
 async fn what_cannot_be_read_as_a_request_gets_a_bare_status_and_the_connection_closes() {
     let node = start().await;

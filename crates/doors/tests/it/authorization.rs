@@ -96,6 +96,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("health", Open),
     ("readiness", Open),
     ("explainError", Open),
+    ("describeApi", AnyKey),
 ];
 
 /// The keys, each with the scopes and buses of its specification, and the rights that follow from them on bus `default`.

@@ -7,7 +7,7 @@ use control::{
 };
 use delivery::{Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Verdict};
 use doors::{
-    http::{Door, DoorParts, Operations},
+    http::{Door, DoorParts, Operations, Origins},
     server::{Server, ServerSettings, Serving},
 };
 use journal::Journal;
@@ -77,6 +77,9 @@ impl Destination for Endpoint {
     }
 }
 
+/// The origin whose pages the node answers.
+pub const PAGE: &str = "https://app.example.com";
+
 /// A running node.
 pub struct Node {
     pub address: SocketAddr,
@@ -124,6 +127,7 @@ pub async fn start_with(settings: ServerSettings) -> Node {
     .await
     .expect("the core starts");
     let server = Server::bind(settings).await.expect("the address is free");
+    let origins = Origins::parse([PAGE]).expect("an origin");
     let door = Door::new(DoorParts {
         core,
         journal,
@@ -137,7 +141,8 @@ pub async fn start_with(settings: ServerSettings) -> Node {
                 status: Some(204),
             }))
         }),
-    });
+    })
+    .allowing(origins);
     let serving = server.start(door);
     Node {
         address: serving.addresses()[0],

@@ -28,6 +28,8 @@ pub struct Config {
     pub allow_networks: AllowNetworks,
     /// A proxy for outbound connections; empty: none.
     pub egress_proxy: String,
+    /// Origins whose pages are answered.
+    pub cors_origins: Vec<String>,
     /// How long a stop may take.
     #[serde(with = "units::duration")]
     pub drain: Duration,
