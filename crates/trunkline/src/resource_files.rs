@@ -1,7 +1,10 @@
 //! Resource files: JSON or YAML, several documents in a file, secrets resolved from the environment or from files before
 //! anything is sent. What a resource may hold is the server's business.
 
-use crate::exit::{Code, Failure};
+use crate::{
+    exit::{Code, Failure},
+    output::Output,
+};
 use control::filters::read_document;
 use serde_json::{Map, Value, value::RawValue};
 use std::{io::Read, path::Path};
@@ -79,11 +82,33 @@ fn text(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
+/// Prints documents as a file that [`read`] takes: YAML for people, JSON for scripts.
+pub fn print(output: Output, documents: &[Value]) -> Result<(), Failure> {
+    if output.is_json() {
+        output.line(&format!("{:#}", Value::from(documents.to_vec())));
+        return Ok(());
+    }
+    for (index, document) in documents.iter().enumerate() {
+        let text = serde_saphyr::to_string(document);
+        let text = text.map_err(|error| Failure::new(Code::Failed, format!("write YAML: {error}")))?;
+        if index > 0 {
+            output.line("---");
+        }
+        output.line(text.trim_end());
+    }
+    Ok(())
+}
+
 /// JSON (one document, or an array of them) or YAML (several documents).
 fn parse(text: &str) -> Result<Vec<Value>, String> {
     if text.trim_start().starts_with(['{', '[']) {
         return parse_json(text).map_err(|error| error.to_string());
     }
+    parse_yaml(text)
+}
+
+/// The documents of YAML, as many as a file may hold.
+pub fn parse_yaml(text: &str) -> Result<Vec<Value>, String> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: DOCUMENTS_MAX,

@@ -4,6 +4,7 @@ use crate::{
     client::{Client, segment},
     exit::{Code, Failure},
     output::Output,
+    resource_files::print,
 };
 use serde_json::Value;
 
@@ -63,20 +64,4 @@ fn strip(document: &mut Value) {
             object.shift_remove(told);
         }
     }
-}
-
-fn print(output: Output, documents: &[Value]) -> Result<(), Failure> {
-    if output.is_json() {
-        output.line(&format!("{:#}", Value::from(documents.to_vec())));
-        return Ok(());
-    }
-    for (index, document) in documents.iter().enumerate() {
-        let text = serde_saphyr::to_string(document);
-        let text = text.map_err(|error| Failure::new(Code::Failed, format!("write YAML: {error}")))?;
-        if index > 0 {
-            output.line("---");
-        }
-        output.line(text.trim_end());
-    }
-    Ok(())
 }

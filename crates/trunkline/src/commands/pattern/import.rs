@@ -5,6 +5,7 @@ use super::filter_files::read_text;
 use crate::{
     exit::{Code, Failure},
     output::Output,
+    resource_files::{parse_yaml, print},
 };
 use pattern::{
     CompileError,
@@ -106,10 +107,11 @@ fn legal(name: &str) -> String {
 
 /// The resources of a file, with the names that a list gives them.
 fn sources(text: &str) -> Result<Vec<(Option<String>, Value)>, String> {
-    let documents: Vec<Value> = if text.trim_start().starts_with(['{', '[']) {
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    let documents: Vec<Value> = if is_json {
         vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
     } else {
-        serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?
+        parse_yaml(text)?
     };
     let documents = documents.into_iter().filter(|document| !document.is_null());
     Ok(documents.flat_map(opened).collect())
@@ -138,22 +140,6 @@ fn rules(resources: Map<String, Value>) -> Vec<(Option<String>, Value)> {
     let is_rule = |resource: &Value| resource["Type"].as_str() == Some("AWS::Events::Rule");
     let rules = resources.into_iter().filter(|(_, resource)| is_rule(resource));
     rules.map(|(name, resource)| (Some(name), resource)).collect()
-}
-
-fn print(output: Output, documents: &[Value]) -> Result<(), Failure> {
-    if output.is_json() {
-        output.line(&format!("{:#}", Value::from(documents.to_vec())));
-        return Ok(());
-    }
-    for (index, document) in documents.iter().enumerate() {
-        let text = serde_saphyr::to_string(document);
-        let text = text.map_err(|error| Failure::new(Code::Failed, format!("write YAML: {error}")))?;
-        if index > 0 {
-            output.line("---");
-        }
-        output.line(text.trim_end());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
