@@ -182,6 +182,14 @@ impl Manifest {
         if !timeline::is_id(&self.timeline) {
             return Err("names no timeline".into());
         }
+        // Whoever adds up lengths later need not fear an overflow.
+        let parts = self.files.iter().flat_map(|entry| &entry.parts);
+        let both = parts.map(|part| (part.bytes, part.stored));
+        if added_up(both.clone().map(|(bytes, _)| bytes)).is_none()
+            || added_up(both.map(|(_, stored)| stored)).is_none()
+        {
+            return Err("lists more bytes than there can be".into());
+        }
         let mut last: Option<&str> = None;
         for entry in &self.files {
             if !is_below(&entry.path) {
@@ -193,8 +201,7 @@ impl Manifest {
             if last.is_some_and(|last| last >= entry.path.as_str()) {
                 return Err(format!("lists {:?} out of order", entry.path));
             }
-            let parts = entry.parts.iter().map(|part| part.bytes);
-            if parts.fold(0_u64, u64::saturating_add) != entry.bytes {
+            if added_up(entry.parts.iter().map(|part| part.bytes)) != Some(entry.bytes) {
                 return Err(format!("lists {:?} with parts of another length", entry.path));
             }
             last = Some(&entry.path);
@@ -221,6 +228,11 @@ impl Manifest {
             .map(|part| part.stored)
             .sum()
     }
+}
+
+/// The sum, if it is a length.
+fn added_up(mut lengths: impl Iterator<Item = u64>) -> Option<u64> {
+    lengths.try_fold(0, u64::checked_add)
 }
 
 /// Whether a path leads to a place below the directory, and to nothing of it that a backup never holds.
@@ -312,6 +324,18 @@ mod tests {
             assert!(Manifest::decode(&bad, Path::new("m")).is_err(), "byte {at}");
             assert!(Manifest::decode(&good[..at], Path::new("m")).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_added_up_are_refused() {
+        let mut huge = manifest();
+        huge.files[0].parts[0].stored = u64::MAX;
+        assert!(Manifest::decode(&huge.encode(), Path::new("m")).is_ok());
+        let mut second = huge.files[0].clone();
+        second.path = "journal/next".into();
+        huge.files.push(second);
+        let refused = Manifest::decode(&huge.encode(), Path::new("m"));
+        assert!(matches!(refused, Err(Error::Damaged { .. })), "{refused:?}");
     }
 
     #[test]
