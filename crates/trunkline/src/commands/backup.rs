@@ -166,13 +166,12 @@ impl Create {
         };
         let made = self.make(sources, to, recipients).await;
         let closed = (journal.shutdown().await, store.shutdown().await);
-        for error in [
+        let failed = [
             closed.0.err().map(|error| error.to_string()),
             closed.1.err().map(|error| error.to_string()),
-        ] {
-            if let Some(error) = error {
-                eprintln!("trunkline: closing again failed: {error}; the next start recovers");
-            }
+        ];
+        for error in failed.into_iter().flatten() {
+            eprintln!("trunkline: closing again failed: {error}; the next start recovers");
         }
         made
     }

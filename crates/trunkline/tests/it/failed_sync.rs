@@ -9,8 +9,10 @@ use std::{path::Path, process::Command, time::Duration};
 const LIMIT: Duration = Duration::from_secs(60);
 /// The documented code of a poisoned journal.
 const POISONED: i32 = 70;
-/// Syncs of the first write-ahead file before the one that fails.
+/// Syncs of the first write-ahead file by one thread before the one that fails.
 const GOOD: usize = 20;
+/// The journal's commit has so many threads that sync in turns, and strace counts for each by itself.
+const SYNCING_THREADS: usize = 3;
 
 #[tokio::test]
 async fn a_sync_that_fails_from_then_on_ends_the_process_and_loses_nothing() {
@@ -33,7 +35,8 @@ async fn fail_syncs(when: &str) {
     let server = start(&data_dir, when);
     server.subscribe("sink", &receiver, json!({})).await;
     let acknowledged = publish_until_refused(&server).await;
-    assert!((1..=GOOD).contains(&acknowledged), "{acknowledged} were acknowledged");
+    let expected = 1..=GOOD * SYNCING_THREADS;
+    assert!(expected.contains(&acknowledged), "{acknowledged} were acknowledged");
 
     // It may have ended by now: with nothing in flight it has no reason to stay.
     if let Ok(ready) = server.try_send("GET", "/readyz", &[], "").await {
