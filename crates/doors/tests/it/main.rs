@@ -8,6 +8,7 @@ mod connections;
 mod cors;
 mod dead_letters;
 mod harness;
+mod held;
 mod keys;
 mod openapi;
 mod patterns;
