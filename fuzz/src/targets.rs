@@ -1,5 +1,7 @@
 //! The targets: one file per parser with the same inside, and a line here.
 
+mod backup_manifest;
+mod batch_results;
 mod checkpoint;
 mod config;
 mod event_binary;
@@ -19,6 +21,7 @@ mod pattern_types;
 mod record_batch;
 mod resource;
 mod segment;
+mod token_answer;
 mod units;
 mod url;
 
@@ -36,7 +39,7 @@ pub struct Target {
     pub samples: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them, in the order that bytes come in: from producers, from operators, from the disk.
+/// All of them, in the order that bytes come in: from producers, from operators, from receivers, from the disk.
 pub const TARGETS: &[Target] = &[
     event_binary::TARGET,
     event_json::TARGET,
@@ -54,10 +57,13 @@ pub const TARGETS: &[Target] = &[
     units::TARGET,
     url::TARGET,
     config::TARGET,
+    batch_results::TARGET,
+    token_answer::TARGET,
     frames::TARGET,
     segment::TARGET,
     checkpoint::TARGET,
     identity_run::TARGET,
+    backup_manifest::TARGET,
 ];
 
 /// The ending that stands for this.

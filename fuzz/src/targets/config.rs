@@ -5,7 +5,11 @@
 use super::{Target, ending, halves, outline, texts};
 use std::io::Write;
 
-#[expect(dead_code, reason = "what the server asks of a configuration is not asked here")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "what the server asks of a configuration is not asked here"
+)]
 #[path = "../../../crates/trunkline/src/config/mod.rs"]
 mod read;
 
