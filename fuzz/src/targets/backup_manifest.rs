@@ -19,11 +19,11 @@ fn run(input: &[u8]) -> u64 {
 }
 
 fn decode(bytes: &[u8]) -> Result<usize, String> {
-    let manifest = Manifest::decode(bytes, Path::new("manifest.json")).map_err(|error| match error {
+    let manifest = Manifest::decode(bytes, Path::new("m")).map_err(|error| match error {
         Error::Damaged { .. } | Error::UnknownFormat { .. } => outline(&error.to_string()),
         other => panic!("bytes alone cannot fail like this: {other}"),
     })?;
-    let again = Manifest::decode(&manifest.encode(), Path::new("manifest.json"));
+    let again = Manifest::decode(&manifest.encode(), Path::new("m"));
     assert_eq!(again.expect("it was written just now"), manifest);
     assert!(manifest.files.iter().all(|entry| entry.bytes <= manifest.bytes()));
     let own = manifest.files.iter().flat_map(|entry| &entry.parts);
