@@ -1,5 +1,7 @@
 //! What only this engine has: its file.
 
+mod migration;
+
 use super::*;
 use crate::{Expect, Parked};
 use bytes::Bytes;

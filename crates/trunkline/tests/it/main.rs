@@ -18,6 +18,7 @@ mod documentation;
 mod failed_sync;
 mod filters;
 mod fixtures;
+mod hostile_machine;
 mod idle;
 mod lifecycle;
 mod neighbours;

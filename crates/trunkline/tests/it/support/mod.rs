@@ -1,6 +1,7 @@
 //! What the tests share: the real binary on a free port, a receiver with faults on request, the
 //! command line, small volumes, and what the system says about a process.
 
+pub mod block_volume;
 pub mod process;
 pub mod receiver;
 pub mod server;
