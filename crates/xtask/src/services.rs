@@ -13,6 +13,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("promtool", "prometheus"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("faketime", "faketime"),
 ];
 
 /// Servers that `bench peers` compares with.

@@ -101,6 +101,7 @@ pub struct AppendClock {
     base: i64,
     last: AppendTime,
     alarm: bool,
+    is_behind: bool,
 }
 
 impl AppendClock {
@@ -114,6 +115,7 @@ impl AppendClock {
             last: floor,
             // The first look raises it.
             alarm: false,
+            is_behind: false,
         }
     }
 
@@ -122,6 +124,7 @@ impl AppendClock {
         let expected = self.base + reading.monotonic;
         let ahead = reading.wall - expected;
         self.alarm = ahead > WALL_AHEAD_MAX;
+        self.is_behind = ahead < -WALL_AHEAD_MAX;
         let time = if (-WALL_BEHIND_MAX..=WALL_AHEAD_MAX).contains(&ahead) {
             reading.wall
         } else {
@@ -139,6 +142,12 @@ impl AppendClock {
     /// Whether the wall clock was far ahead at the last reading.
     pub fn alarm(&self) -> bool {
         self.alarm
+    }
+
+    /// Whether the wall clock was as far behind at the last reading: append time needs nobody for that, but signatures carry
+    /// the wall clock's time.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// An operator says that the wall clock is right.
@@ -190,6 +199,10 @@ mod tests {
         manual.jump(-2 * HOUR);
         manual.pass(10);
         assert_eq!(append.at(clock.read()), 1_000_010);
+        assert!(append.is_behind() && !append.alarm());
+        manual.jump(2 * HOUR);
+        assert_eq!(append.at(clock.read()), 1_000_010);
+        assert!(!append.is_behind());
     }
 
     #[test]

@@ -133,13 +133,17 @@ impl Flusher {
         let answer = match done {
             Ok(()) => {
                 if self.shared.status.is_flusher_stuck() {
+                    tracing::info!("flushing works again");
                     self.shared.status.set_flusher_stuck(None);
                 }
                 Ok(())
             }
             Err(failure) if failure.is_shortage() => {
                 let free = self.shared.space().free;
-                tracing::warn!(%failure, "the volume or the process is at a limit; flushing is tried again");
+                // Said once: every publish that is refused meanwhile tries again.
+                if !self.shared.status.is_flusher_stuck() {
+                    tracing::warn!(%failure, "the volume or the process is at a limit; flushing is tried again");
+                }
                 self.shared
                     .status
                     .set_flusher_stuck(Some((free, free.saturating_add(1))));

@@ -72,19 +72,27 @@ impl Shared {
         self.clocks().append_time
     }
 
-    /// Both clocks now. The beginning and the end of an alarm are told.
+    /// Both clocks now. The beginning and the end of an alarm, and the beginning of a wall clock far behind, are told.
     pub fn clocks(&self) -> Clocks {
         let reading = self.settings.clock.read();
         let mut clock = lock(&self.clock);
-        let before = clock.alarm();
+        let (before, was_behind) = (clock.alarm(), clock.is_behind());
         let clocks = Clocks {
             append_time: clock.at(reading),
             wall_time: reading.wall,
             alarm: clock.alarm(),
         };
+        let is_behind = clock.is_behind();
         drop(clock);
         if clocks.alarm != before {
             tell_alarm(clocks);
+        }
+        if is_behind && !was_behind {
+            let behind_ms = clocks.append_time.saturating_sub(clocks.wall_time);
+            tracing::error!(
+                behind_ms,
+                "the wall clock is far behind and is not followed, but signatures carry its time: set it right"
+            );
         }
         clocks
     }

@@ -7,6 +7,7 @@ mod support;
 
 mod alerts;
 mod backup;
+mod clocks;
 mod conformance;
 mod crash_loop;
 mod dedup;
