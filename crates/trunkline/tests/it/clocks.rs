@@ -14,8 +14,8 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// A wait that stays in memory, and one that is parked.
-const BACKOFFS: [(&str, u64); 2] = [("memory", 3), ("parked", 11)];
+/// A wait that stays in memory, and one that is parked, however it is jittered.
+const BACKOFFS: [(&str, u64); 2] = [("memory", 3), ("parked", 15)];
 /// What receivers of signed webhooks tolerate.
 const TOLERANCE: u64 = 300;
 
