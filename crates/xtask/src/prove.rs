@@ -48,6 +48,12 @@ const HARNESSES: &[Harness] = &[
         how: How::Longer("TRUNKLINE_SEEDS", "2000"),
     },
     Harness {
+        name: "openapi",
+        package: "trunkline",
+        tests: "openapi",
+        how: How::LongerReleased("TRUNKLINE_EXAMPLES", "200"),
+    },
+    Harness {
         name: "strace",
         package: "trunkline",
         tests: "strace",

@@ -30,6 +30,7 @@ const PYTHON: &[&str] = &[
     "cryptography==50.0.2",
     "opentelemetry-proto==1.45.2",
     "requests==2.34.2",
+    "schemathesis==4.32.5",
     "standardwebhooks==1.1.0",
 ];
 

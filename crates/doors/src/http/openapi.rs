@@ -206,6 +206,9 @@ pub(super) fn problems(row: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
         codes.extend(["unauthenticated", "key_invalid", "key_expired", "scope_missing"]);
         codes.extend(["cross_origin_refused", "forwarded_refused", "host_refused"]);
     }
+    if row.problems.contains(&"precondition_invalid") {
+        codes.extend(["already_exists", "version_conflict"]);
+    }
     if row.path.contains("{bus}") {
         codes.insert("bus_not_found");
     }

@@ -28,7 +28,9 @@ const LINT_EVENTS_DEFAULT: usize = 50;
 
 /// What is wrong with a question.
 const PROBLEMS: &[&str] = &[
+    "event_ambiguous",
     "event_not_found",
+    "field_unknown",
     "filter_invalid",
     "filter_not_json",
     "filter_too_complex",

@@ -70,6 +70,7 @@ const PUBLISH: Route = route(
     "journal_behind",
     "journal_poisoned",
     "out_of_space",
+    "quota_exceeded",
     "type_disabled",
     "type_unknown",
 ]);
