@@ -60,6 +60,12 @@ const HARNESSES: &[Harness] = &[
         how: How::Alone,
     },
     Harness {
+        name: "read-only",
+        package: "trunkline",
+        tests: "turns_read_only",
+        how: How::Alone,
+    },
+    Harness {
         name: "neighbours",
         package: "trunkline",
         tests: "neighbours",
