@@ -14,8 +14,8 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// A wait that stays in memory, and one that is parked, however it is jittered.
-const BACKOFFS: [(&str, u64); 2] = [("memory", 3), ("parked", 15)];
+/// A wait that stays in memory, and one whose half is above the ten seconds from which waits are parked.
+const BACKOFFS: [(&str, u64); 2] = [("memory", 3), ("parked", 21)];
 /// What receivers of signed webhooks tolerate.
 const TOLERANCE: u64 = 300;
 
