@@ -138,8 +138,10 @@ async fn a_volume_that_turns_read_only_under_load_ends_publishing_and_loses_noth
         }
     }
     assert_eq!(acknowledged.len(), 100, "no acknowledgement without a sync");
-    let log = server.log();
-    assert!(log.contains("Read-only file system"), "{log}");
+    eventually("the diagnostics name the reason", LIMIT, async || {
+        server.log().contains("Read-only file system").then_some(())
+    })
+    .await;
     assert_eq!(server.wait(), Some(POISONED));
 
     let said = Server::try_start(&volume.data_dir(), LISTEN, &write_ahead).err();
