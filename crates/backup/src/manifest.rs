@@ -215,6 +215,22 @@ impl Manifest {
         at.ok().map(|at| &self.files[at])
     }
 
+    /// What the API and the command line show of a complete backup.
+    pub fn shown(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name,
+            "state": "complete",
+            "parent": self.parent,
+            "encrypted": self.encryption.is_some(),
+            "size": self.bytes(),
+            "stored": self.stored_bytes(),
+            "files": self.files.len(),
+            "timeline": self.timeline,
+            "master_key": self.master_key,
+            "notes": self.notes,
+        })
+    }
+
     /// Bytes of the data directory.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|entry| entry.bytes).sum()

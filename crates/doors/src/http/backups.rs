@@ -141,19 +141,9 @@ fn of_listed(listed: &Listed, job: Option<&Job>) -> Value {
 }
 
 fn of_manifest(manifest: &Manifest) -> Value {
-    json!({
-        "name": manifest.name,
-        "state": "complete",
-        "created": time::text(manifest.created),
-        "parent": manifest.parent,
-        "encrypted": manifest.encryption.is_some(),
-        "size": manifest.bytes(),
-        "stored": manifest.stored_bytes(),
-        "files": manifest.files.len(),
-        "timeline": manifest.timeline,
-        "master_key": manifest.master_key,
-        "notes": manifest.notes,
-    })
+    let mut shown = manifest.shown();
+    add(&mut shown, json!({"created": time::text(manifest.created)}));
+    shown
 }
 
 fn add(shown: &mut Value, more: Value) {

@@ -81,7 +81,7 @@ impl Backup {
             Backup::Create(create) => match (&create.data_dir, &create.to) {
                 (Some(data), Some(to)) => {
                     let manifest = create.offline(data, to).await?;
-                    print(output, &[of_manifest(&manifest)]);
+                    print(output, &[manifest.shown()]);
                     Ok(())
                 }
                 _ => create.online(&client()?, output).await,
@@ -223,7 +223,7 @@ async fn verify(backup: &Path, identity: Option<&Path>, output: Output) -> Resul
     let manifest = verified
         .map_err(|error| Failure::new(Code::Failed, error.to_string()))?
         .map_err(failure)?;
-    print(output, &[of_manifest(&manifest)]);
+    print(output, &[manifest.shown()]);
     Ok(())
 }
 
@@ -300,24 +300,9 @@ pub fn failure(error: Error) -> Failure {
     }
 }
 
-fn of_manifest(manifest: &Manifest) -> Value {
-    json!({
-        "name": manifest.name,
-        "state": "complete",
-        "parent": manifest.parent,
-        "encrypted": manifest.encryption.is_some(),
-        "size": manifest.bytes(),
-        "stored": manifest.stored_bytes(),
-        "files": manifest.files.len(),
-        "timeline": manifest.timeline,
-        "master_key": manifest.master_key,
-        "notes": manifest.notes,
-    })
-}
-
 fn of_listed(listed: &Listed) -> Value {
     match listed {
-        Listed::Complete(manifest) => of_manifest(manifest),
+        Listed::Complete(manifest) => manifest.shown(),
         Listed::Unfinished(name) => json!({"name": name, "state": "unfinished"}),
         Listed::Unusable(name, error) => {
             json!({"name": name, "state": "unusable", "reason": format!("failed to {error}")})
