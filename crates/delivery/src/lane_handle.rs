@@ -84,7 +84,7 @@ pub struct Target {
 
 impl LaneHandle {
     /// Starts a lane's task.
-    pub fn spawn(spawn: Spawn) -> Self {
+    pub fn spawn(spawn: Spawn<'_>) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         let inbox = Arc::clone(&spawn.inbox);
         let task = tokio::spawn(run(spawn, receiver)).abort_handle();

@@ -9,6 +9,7 @@ use crate::{
     Outcomes,
     clock::{Clock, Random, sleep_until},
     inbox::Inbox,
+    inner::Inner,
     lane::{Action, Config, Input, Lane, Start},
     lane_handle::{Command, Known, LaneHandle, Target},
     operational::{Burials, Reporter},
@@ -45,7 +46,9 @@ pub enum Role {
 }
 
 /// What a lane's task is made with.
-pub struct Spawn {
+pub struct Spawn<'a> {
+    /// What all lanes share.
+    pub inner: &'a Inner,
     /// Its bus.
     pub bus: BusId,
     /// Which lane it is.
@@ -58,18 +61,8 @@ pub struct Spawn {
     pub config: Box<Config>,
     /// Where it delivers to, or why nowhere.
     pub target: Result<Arc<Target>, String>,
-    /// Where rows are kept.
-    pub store: Arc<dyn Store>,
-    /// Where attempts are recorded.
-    pub history: Arc<AttemptHistory>,
-    /// Where trouble is told.
-    pub reporter: Reporter,
-    /// Where spans go.
-    pub tracer: Tracer,
-    /// Wall time.
-    pub clock: Clock,
-    /// Jitter.
-    pub random: Random,
+    /// The stream of its jitter.
+    pub stream: u64,
 }
 
 /// An answer of the store.
@@ -83,7 +76,10 @@ enum Answer {
 }
 
 /// Runs a lane until it is told to end. What it owns is boxed: a future keeps an argument twice.
-pub fn run(spawn: Spawn, commands: mpsc::UnboundedReceiver<Box<Command>>) -> impl Future<Output = ()> + Send + 'static {
+pub fn run(
+    spawn: Spawn<'_>,
+    commands: mpsc::UnboundedReceiver<Box<Command>>,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
     Box::new(LaneTask::new(spawn)).run(commands)
 }
 
@@ -114,7 +110,8 @@ struct LaneTask {
 }
 
 impl LaneTask {
-    fn new(spawn: Spawn) -> Self {
+    fn new(spawn: Spawn<'_>) -> Self {
+        let inner = spawn.inner;
         let made = spawn.target.as_ref().map(drop).map_err(Clone::clone);
         let mut task = Self {
             bus: spawn.bus,
@@ -123,17 +120,17 @@ impl LaneTask {
             lane: spawn.lane,
             inbox: spawn.inbox,
             target: spawn.target.ok(),
-            store: spawn.store,
-            history: spawn.history,
-            clock: spawn.clock,
-            random: spawn.random,
+            store: Arc::clone(&inner.store),
+            history: Arc::clone(&inner.attempts),
+            clock: inner.settings.clock,
+            random: Random::seeded(inner.settings.seed, spawn.stream),
             attempts: JoinSet::new(),
             answers: JoinSet::new(),
             actions: Vec::new(),
             known: Vec::new(),
             told: "running",
-            reporter: spawn.reporter,
-            tracer: spawn.tracer,
+            reporter: inner.reporter.clone(),
+            tracer: inner.settings.tracer.clone(),
             burials: Burials::default(),
             failure: String::new(),
             stopping: None,

@@ -2,7 +2,6 @@
 
 use crate::{
     Limits,
-    clock::Random,
     inbox::Inbox,
     inner::Inner,
     lane::{Config, Lane, Restored},
@@ -202,18 +201,14 @@ pub async fn lane(
     );
     inbox.restore(&lane, cursors.keys().map(|partition| stored(*partition)));
     let handle = LaneHandle::spawn(Spawn {
+        inner,
         bus: bus.id,
         role: Role::Live(Arc::clone(&inner.replaying)),
         lane,
         inbox,
         config,
         target,
-        store: Arc::clone(&inner.store),
-        history: Arc::clone(&inner.attempts),
-        reporter: inner.reporter.clone(),
-        tracer: inner.settings.tracer.clone(),
-        clock: inner.settings.clock,
-        random: Random::seeded(inner.settings.seed, subscription.id),
+        stream: subscription.id,
     });
     inner.insert_lane(subscription.id, handle.clone());
     Ok(Reader::new(handle, Arc::new(rules), cursors))

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     Error,
-    clock::Random,
     inbox::{Inbox, Unsaved},
     inner::Inner,
     lane::{Config, Fed, Lane, Restored},
@@ -81,6 +80,7 @@ impl Feeder {
         );
         let stream = into.id ^ (u64::from(document.number) << 32);
         let lane = LaneHandle::spawn(Spawn {
+            inner,
             bus: bus.id,
             role: Role::Replay {
                 number: document.number,
@@ -90,12 +90,7 @@ impl Feeder {
             inbox,
             config,
             target,
-            store: Arc::clone(&inner.store),
-            history: Arc::clone(&inner.attempts),
-            reporter: inner.reporter.clone(),
-            tracer: inner.settings.tracer.clone(),
-            clock: inner.settings.clock,
-            random: Random::seeded(inner.settings.seed, stream),
+            stream,
         });
         Ok(Self {
             lane,
