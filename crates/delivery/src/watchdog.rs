@@ -10,7 +10,7 @@ use crate::{
 };
 use control::{Bus, Model};
 use journal::{DiskSpace, Health};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use store::{BusId, Millis};
 
 /// How long before its end a key's expiry is told of, the first time and the last.
@@ -105,9 +105,8 @@ fn keys(model: &Model, now: Millis) -> BTreeMap<String, SeenKey> {
 
 /// Keys that are good now and will not be for long.
 pub fn keys_expiring(model: &Model, now: Millis) -> u64 {
-    let ends = model.keys.values().filter_map(|key| key.not_after);
-    let soon = ends.filter(|ends| matches!(stage(ends.saturating_sub(now)), Stage::Near | Stage::Last));
-    soon.count() as u64
+    let within = Duration::from_millis(EXPIRY_TOLD[0].unsigned_abs());
+    control::keys::expiry::expiring(model, now, within).len() as u64
 }
 
 fn only_bus<'a>(model: &'a Model, buses: Option<&[String]>) -> Option<&'a Arc<Bus>> {

@@ -1,5 +1,7 @@
 //! What filters see of events, which rule speaks for an offset, and what asking costs.
 
+// One allocator that counts, and one piece of unsafe code, for the tests of both crates.
+#[path = "../../../pattern/tests/it/counting.rs"]
 mod counting;
 
 use super::*;
