@@ -17,7 +17,7 @@ use doors::{
 };
 use journal::TopicId;
 use serde_json::json;
-use std::{fmt::Display, path::Path, sync::Arc};
+use std::{fmt::Display, sync::Arc};
 use store::{Millis, Store};
 
 /// Any part's error as the failure of a start.
@@ -53,10 +53,9 @@ pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure>
              (keys.master, keys.master_file)",
         ));
     }
-    let sealer = match (keys.master.as_str(), keys.master_file.as_str()) {
-        ("", "") => Sealer::open_or_create(&directory.path().join(MASTER_KEY)),
-        ("", file) => Sealer::open_or_create(Path::new(file)),
-        (text, _) => Sealer::from_text(text),
+    let sealer = match keys.master.as_str() {
+        "" => Sealer::open_or_create(&file),
+        text => Sealer::from_text(text),
     };
     sealer.map_err(failed)
 }

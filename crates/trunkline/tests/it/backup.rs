@@ -32,6 +32,12 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// Restores a backup with its master key.
+    fn restore(&self, backup: &str, target: &str, key: &str) {
+        let path = self.backup(backup);
+        succeeded(&["restore", &path, "--data-dir", target, "--master-key", key]);
+    }
+
     fn serve(&self, data: &str) -> Server {
         let backups = self.at("backups").display().to_string();
         let environment = [("TRUNKLINE_BACKUP_DIRECTORY", backups.as_str())];
@@ -110,14 +116,7 @@ async fn a_backup_under_load_restores_elsewhere_with_all_that_was_acknowledged_a
     let target = place.at("elsewhere");
     let shown = target.display().to_string();
     let key = place.at("data/master.key").display().to_string();
-    succeeded(&[
-        "restore",
-        &place.backup(name(&backup)),
-        "--data-dir",
-        &shown,
-        "--master-key",
-        &key,
-    ]);
+    place.restore(name(&backup), &shown, &key);
     let before: BTreeSet<String> = ids(&receiver);
     let count = receiver.deliveries().len();
     let restored = place.serve("elsewhere");
@@ -265,14 +264,7 @@ async fn a_stopped_or_killed_directory_is_backed_up_offline_and_a_running_one_re
     let backup: Value = serde_json::from_str(&succeeded(&arguments)).expect("JSON");
     let target = place.at("elsewhere").display().to_string();
     let key = place.at("data/master.key").display().to_string();
-    succeeded(&[
-        "restore",
-        &place.backup(name(&backup)),
-        "--data-dir",
-        &target,
-        "--master-key",
-        &key,
-    ]);
+    place.restore(name(&backup), &target, &key);
     let restored = place.serve("elsewhere");
     for number in 0..20 {
         restored.get(&format!("/v1/buses/default/events/{number}")).await;
@@ -347,14 +339,7 @@ async fn a_restore_drill_takes_less_than_a_minute_for_a_gibibyte_check_74() {
     let target = place.at("elsewhere").display().to_string();
     let key = place.at("data/master.key").display().to_string();
     let began = Instant::now();
-    succeeded(&[
-        "restore",
-        &place.backup(name(&backup)),
-        "--data-dir",
-        &target,
-        "--master-key",
-        &key,
-    ]);
+    place.restore(name(&backup), &target, &key);
     let restored = began.elapsed();
     let began = Instant::now();
     let server = place.serve("elsewhere");
