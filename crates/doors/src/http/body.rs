@@ -9,7 +9,11 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use std::{pin::pin, time::Duration};
+use std::{
+    collections::VecDeque,
+    pin::{Pin, pin},
+    time::Duration,
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Until a body is there: 10 MiB over a slow line, and below the 60 s in which a trickling client must be cut.
@@ -190,7 +194,8 @@ impl Encoding {
 /// Of a name in a message.
 const NAME_SHOWN_MAX: usize = 40;
 
-/// Reads a decoder to its end, giving way between steps; `compressed` sizes the first allocation.
+/// Reads a decoder to its end, giving way between steps; `compressed` sizes the first piece. What comes out is kept in pieces until
+/// its length is known: room that doubles is there twice while it moves, and a bomb would have three times the limit.
 async fn drain(
     decoder: impl AsyncRead,
     compressed: usize,
@@ -198,20 +203,46 @@ async fn drain(
     share: &mut Share<'_>,
 ) -> Result<Bytes, BodyError> {
     let mut decoder = pin!(decoder);
-    let mut whole = BytesMut::with_capacity((compressed * 3).min(bytes_max).min(DECOMPRESSION_STEP));
+    let (mut pieces, mut bytes) = (VecDeque::new(), 0);
+    let mut room = (compressed * 3).clamp(1, DECOMPRESSION_STEP);
     loop {
-        let mut step = (&mut decoder).take(DECOMPRESSION_STEP as u64);
-        let before = whole.len();
-        while step.read_buf(&mut whole).await.map_err(undecodable)? > 0 {}
-        if whole.len() == before {
-            return Ok(whole.freeze());
+        let piece = fill(decoder.as_mut(), room).await.map_err(undecodable)?;
+        if piece.is_empty() {
+            return Ok(joined(pieces, bytes));
         }
-        if whole.len() > bytes_max {
+        bytes += piece.len();
+        if bytes > bytes_max {
             return Err(BodyError::TooLarge);
         }
-        share.grow_to(whole.len())?;
+        share.grow_to(bytes)?;
+        pieces.push_back(piece);
+        room = DECOMPRESSION_STEP;
         tokio::task::yield_now().await;
     }
+}
+
+/// The next `room` bytes, fewer at the end.
+async fn fill(mut decoder: Pin<&mut impl AsyncRead>, room: usize) -> std::io::Result<BytesMut> {
+    let mut piece = BytesMut::with_capacity(room);
+    while piece.len() < room {
+        let mut step = (&mut decoder).take((room - piece.len()) as u64);
+        if step.read_buf(&mut piece).await? == 0 {
+            break;
+        }
+    }
+    Ok(piece)
+}
+
+/// The pieces as one, each given back as soon as it is copied.
+fn joined(mut pieces: VecDeque<BytesMut>, bytes: usize) -> Bytes {
+    if pieces.len() < 2 {
+        return pieces.pop_front().unwrap_or_default().freeze();
+    }
+    let mut whole = BytesMut::with_capacity(bytes);
+    while let Some(piece) = pieces.pop_front() {
+        whole.extend_from_slice(&piece);
+    }
+    whole.freeze()
 }
 
 fn undecodable(error: std::io::Error) -> BodyError {

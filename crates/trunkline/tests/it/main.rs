@@ -7,6 +7,7 @@ mod support;
 
 mod alerts;
 mod backup;
+mod bombs;
 mod clocks;
 mod conformance;
 mod crash_loop;
