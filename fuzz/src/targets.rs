@@ -22,6 +22,7 @@ mod record_batch;
 mod resource;
 mod segment;
 mod token_answer;
+mod transform;
 mod units;
 mod url;
 
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     pattern_cesql::TARGET,
     pattern_cloudevents::TARGET,
     pattern_import::TARGET,
+    transform::TARGET,
     resource::TARGET,
     units::TARGET,
     url::TARGET,

@@ -12,6 +12,7 @@ use crate::{
     model::{Bus, Connection, Counters, EventType, Model, Subscription, Topic},
     resources::{BusSpec, ConnectionSpec, EventTypeSpec, SubscriptionSpec, TopicSpec},
     seal::FINGERPRINT_KEY_SETTING,
+    transforms,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -325,6 +326,7 @@ impl Bus {
 fn compiled(document: &Document, name: &str, version: Revision) -> Result<Subscription, String> {
     let StoredSubscription { id, created, spec, .. } = read(document)?;
     let filter = filters::compile(&spec).map_err(|refusal| refusal.detail)?;
+    let transform = transforms::compile(&spec.transform).map_err(|refusal| refusal.detail)?;
     Ok(Subscription {
         id,
         name: name.to_owned(),
@@ -332,6 +334,7 @@ fn compiled(document: &Document, name: &str, version: Revision) -> Result<Subscr
         created,
         spec,
         filter,
+        transform,
     })
 }
 

@@ -25,6 +25,7 @@ pub fn export(model: &Model, sealer: &Sealer, kind: ResourceKind, bus: &str, nam
         ResourceKind::Subscription => {
             let mut object = to_object(&owner()?.subscriptions.get(name).ok_or_else(missing)?.spec);
             object.get_mut("filter").into_iter().for_each(crate::filters::show);
+            object.get_mut("transform").into_iter().for_each(crate::filters::show);
             object
         }
         ResourceKind::Connection => {

@@ -41,6 +41,7 @@ pub mod filters;
 pub mod model;
 mod places;
 pub mod rules;
+pub mod transforms;
 
 pub mod audit;
 pub mod documents;

@@ -127,6 +127,8 @@ pub struct Subscription {
     pub spec: SubscriptionSpec,
     /// Types and filter, compiled together.
     pub filter: Arc<pattern::Filter>,
+    /// The transform, compiled; `None`: events stay as they are.
+    pub transform: Option<Arc<transform::Transform>>,
 }
 
 /// A key.

@@ -7,7 +7,7 @@ use crate::filters::TextPosition;
 #[error("{detail}")]
 pub struct Refusal {
     /// Stable code: `resource_invalid`, `field_unknown`, `name_invalid`, `filter_invalid`, `filter_not_json`,
-    /// `filter_too_complex`, `types_invalid`, `url_refused`,
+    /// `filter_too_complex`, `types_invalid`, `transform_invalid`, `url_refused`,
     /// `fingerprint_unknown`, `resource_not_found`, `version_conflict`, `already_exists`, `in_use`, `limit_exceeded`,
     /// `key_invalid`, `key_expired`, `scope_missing`, `secrets_unreadable`.
     pub code: &'static str,

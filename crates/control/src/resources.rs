@@ -7,6 +7,7 @@ mod quotas;
 mod replay;
 mod start;
 mod subscription;
+mod transform;
 mod webhook;
 mod wire;
 
@@ -16,6 +17,7 @@ pub use quotas::*;
 pub use replay::*;
 pub use start::*;
 pub use subscription::*;
+pub use transform::*;
 pub use webhook::*;
 
 use crate::limits;

@@ -5,6 +5,7 @@ use crate::{
     inbox::Inbox,
     lane::{Config, Input},
     lane_task::{Spawn, run},
+    shaping::Shaping,
 };
 use std::{
     collections::BTreeSet,
@@ -80,6 +81,8 @@ pub struct Target {
     pub timeout: Duration,
     /// The replay that delivers there, if it is one.
     pub replay: Option<String>,
+    /// What becomes of an event first; `None`: nothing.
+    pub shaping: Option<Arc<Shaping>>,
 }
 
 impl LaneHandle {

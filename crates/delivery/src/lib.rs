@@ -29,6 +29,7 @@ mod inbox;
 mod lane;
 mod lane_handle;
 mod lane_task;
+mod shaping;
 
 mod intake;
 mod matching;
@@ -69,6 +70,7 @@ pub use replay::{
     Sample as ReplaySample,
 };
 pub use settings::{LaneBounds, Settings};
+pub use shaping::Shaping;
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{

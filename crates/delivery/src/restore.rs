@@ -10,6 +10,7 @@ use crate::{
     matching::{Earlier, Rule, Rules, stored},
     positions::{Cursor, Mode, Saved},
     router::Reader,
+    shaping::Shaping,
     window::Window,
 };
 use control::{Bus, Model, Subscription, Topic};
@@ -160,6 +161,7 @@ fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<T
         subscription: subscription.name.clone(),
         timeout: subscription.spec.delivery.timeout,
         replay: None,
+        shaping: Shaping::of(bus, subscription).map(Arc::new),
     }))
 }
 

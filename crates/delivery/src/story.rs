@@ -315,5 +315,6 @@ async fn state(
 /// Whether the last thing that is known of a delivery is that its endpoint did not want the event.
 fn was_refused(attempts: &[store::Attempt]) -> bool {
     let last = attempts.iter().max_by_key(|attempt| attempt.started);
-    last.is_some_and(|attempt| attempt.outcome == store::AttemptOutcome::Refused)
+    let given_up = |outcome| matches!(outcome, store::AttemptOutcome::Refused | store::AttemptOutcome::Failed);
+    last.is_some_and(|attempt| given_up(attempt.outcome))
 }

@@ -128,6 +128,17 @@ impl<'a> EventView<'a> {
         self.data_form == Some(DataForm::Json)
     }
 
+    /// The same event with other data, JSON or text as it is said to be. `dataschema` spoke of the data that it had, and goes.
+    pub fn with_data(&self, data: &'a [u8], form: DataForm, content_type: &'a str) -> EventView<'a> {
+        EventView {
+            data_content_type: Some(content_type),
+            data_schema: None,
+            data: Some(data),
+            data_form: Some(form),
+            ..self.clone()
+        }
+    }
+
     /// The same event, owned, with every rule checked.
     pub fn to_event(&self) -> Result<Event, Invalid> {
         let mut builder = Event::builder(self.id, self.source, self.event_type);

@@ -7,14 +7,23 @@ use std::path::{Path, PathBuf};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("pattern", &[]),
+    ("transform", &["event"]),
     ("connector", &[]),
     ("journal", &[]),
     ("store", &[]),
     ("backup", &["journal", "store"]),
-    ("control", &["event", "pattern", "connector", "store"]),
+    ("control", &["event", "pattern", "transform", "connector", "store"]),
     (
         "delivery",
-        &["event", "pattern", "connector", "store", "control", "journal"],
+        &[
+            "event",
+            "pattern",
+            "transform",
+            "connector",
+            "store",
+            "control",
+            "journal",
+        ],
     ),
     ("destinations", &["event", "connector", "delivery", "control"]),
     (

@@ -11,6 +11,8 @@ pub struct FilterText(Box<str>);
 
 /// Names of a resource's filter whose JSON is kept as it is written.
 const KEPT: [&str; 3] = ["eventbridge", "cloudevents", "eventgrid"];
+/// Names of texts that go out as JSON: those of filters, and a transform's constant.
+const SHOWN: [&str; 4] = [KEPT[0], KEPT[1], KEPT[2], "input"];
 
 impl FilterText {
     /// A text; whether it is a filter is found when it is compiled.
@@ -109,12 +111,14 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Turns the texts of a resource's filter into JSON where that loses nothing.
+/// Turns the texts of a resource's filter or transform into JSON where that loses nothing.
 pub(crate) fn show(filter: &mut Value) {
-    for name in KEPT {
+    for name in SHOWN {
         if let Some(shown) = filter.get_mut(name)
             && let Some(text) = shown.as_str()
             && let Some(value) = FilterText::new(text).to_value()
+            // A string would be read as the text that it holds.
+            && !value.is_string()
         {
             *shown = value;
         }

@@ -8,6 +8,7 @@ use crate::{
     places,
     refusal::Refusal,
     resources::{Start, SubscriptionSpec},
+    transforms,
     units::format_duration,
     validate,
 };
@@ -27,12 +28,14 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
         check_start(planning, bus, &spec)?;
     }
     let filter = filters::compile(&spec)?;
+    let transform = transforms::compile(&spec.transform)?;
     match existing {
         Some(existing) if existing.spec == spec => Ok(planning.unchanged()),
         Some(existing) => {
             let new = Subscription {
                 spec,
                 filter,
+                transform,
                 ..Subscription::clone(existing)
             };
             replace(planning, bus, existing, new)
@@ -51,6 +54,7 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
                     created: planning.now,
                     spec,
                     filter,
+                    transform,
                 },
             )
         }

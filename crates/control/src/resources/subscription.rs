@@ -1,6 +1,6 @@
 //! Subscriptions and their delivery policy.
 
-use super::{Start, is_yes, yes};
+use super::{Start, TransformSpec, is_yes, yes};
 use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -21,6 +21,9 @@ pub struct SubscriptionSpec {
     /// What else must hold; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<FilterSpec>,
+    /// What becomes of an event before it is delivered; absent: nothing.
+    #[serde(default, skip_serializing_if = "TransformSpec::is_raw")]
+    pub transform: TransformSpec,
     /// The connection's name.
     pub connection: String,
     /// What the provider needs beyond the connection.

@@ -19,6 +19,7 @@ use std::{
 };
 use store::{AttemptHistory, AttemptOutcome, BusId, Millis};
 use tokio::time::{Instant, timeout};
+use transform::Output;
 
 /// What a destination may take beyond the attempt's timeout before the lane calls it a timeout.
 const TIMEOUT_SLACK: Duration = Duration::from_secs(5);
@@ -99,16 +100,13 @@ pub async fn attempt(
         .map(|(due, record)| read(&target, due, record.as_ref()?))
         .collect();
     let mut traced = traced(&tracing, &start.dues, &read);
-    let readable = read.iter().take_while(|read| read.is_some()).count();
-    let outcomes = match readable {
-        // Only what the router took for an event gets here; a row that is none any more cannot become one.
-        0 => Outcomes::Each(vec![failure(
-            Verdict::Refused,
-            "not_an_event",
-            "the record is no event",
-        )]),
-        _ => ask(&target, &read[..readable], clock).await,
+    let shaped = shaped(&target, &start.dues, &read);
+    let readable = shaped.iter().take_while(|shaped| shaped.is_ok()).count();
+    let outcomes = match shaped.first() {
+        Some(Err(outcome)) => Outcomes::Each(vec![outcome.clone()]),
+        _ => ask(&target, &read[..readable], &shaped, clock).await,
     };
+    let nothing_sent = readable == 0;
     let micros = u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX);
     for (index, due) in start.dues.iter().enumerate() {
         if let Some(outcome) = outcomes.of(index) {
@@ -116,7 +114,11 @@ pub async fn attempt(
             if let (Some(event), Some(Some(traced))) = (event, traced.get_mut(index).map(Option::take)) {
                 traced.end(&tracing, &target, due, event, outcome);
             }
-            history.record(recorded(due, event, outcome, started, micros));
+            let mut line = recorded(due, event, outcome, started, micros);
+            if nothing_sent {
+                line.outcome = AttemptOutcome::Failed;
+            }
+            history.record(line);
         }
     }
     Finished {
@@ -137,6 +139,34 @@ fn read<'a>(target: &Target, due: &'a Due, record: &'a EncodedRecord) -> Option<
     })
 }
 
+/// What becomes of each event before it is sent; `None`: it goes as it is. About an event that cannot be read, or that the
+/// transform cannot take, nothing else is to be done, and another try would end alike.
+fn shaped(target: &Target, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Result<Option<Output>, Outcome>> {
+    let shape = |(due, read): (&Due, &Option<Read<'_>>)| {
+        // Only what the router took for an event gets here; a row that is none any more cannot become one.
+        let unreadable = || failure(Verdict::Refused, "not_an_event", "the record is no event");
+        let read = read.as_ref().ok_or_else(unreadable)?;
+        let Some(shaping) = &target.shaping else {
+            return Ok(None);
+        };
+        let output = shaping.apply(&read.event, due.appended).map(Some);
+        output.map_err(|failed| failure(Verdict::Refused, failed.code, &failed.message))
+    };
+    dues.iter().zip(read).map(shape).collect()
+}
+
+/// The events as they go out.
+fn changed<'a>(
+    read: &'a [Option<Read<'_>>],
+    shaped: &'a [Result<Option<Output>, Outcome>],
+) -> Vec<Option<EventView<'a>>> {
+    let outputs = shaped.iter().map(|shaped| shaped.as_ref().ok()?.as_ref());
+    let pairs = read.iter().flatten().zip(outputs);
+    pairs
+        .map(|(read, output)| output.map(|output| output.event(&read.event)))
+        .collect()
+}
+
 /// A span for each event, where somebody takes them.
 fn traced(tracing: &Tracing, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Option<Traced>> {
     if !tracing.tracer.is_on() {
@@ -150,12 +180,22 @@ fn traced(tracing: &Tracing, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Opt
 
 /// Asks the destination, and holds it to its contract: something is said of at least the first event, and of no more than there
 /// are.
-async fn ask(target: &Target, read: &[Option<Read<'_>>], clock: Clock) -> Outcomes {
+async fn ask(
+    target: &Target,
+    read: &[Option<Read<'_>>],
+    shaped: &[Result<Option<Output>, Outcome>],
+    clock: Clock,
+) -> Outcomes {
+    let changed = match target.shaping {
+        Some(_) => changed(read, shaped),
+        None => Vec::new(),
+    };
     let members: Vec<Member<'_>> = read
         .iter()
         .flatten()
-        .map(|read| Member {
-            event: &read.event,
+        .enumerate()
+        .map(|(index, read)| Member {
+            event: changed.get(index).and_then(Option::as_ref).unwrap_or(&read.event),
             message_id: &read.message_id,
             number: read.number,
         })

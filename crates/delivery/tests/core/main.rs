@@ -15,3 +15,4 @@ mod replays;
 mod simulation;
 mod speed;
 mod telling;
+mod transforming;

@@ -32,6 +32,8 @@ pub struct Received {
     pub id: String,
     pub message_id: String,
     pub number: u32,
+    /// Its data as the endpoint got it, and what that is.
+    pub data: (Bytes, Option<String>),
     /// Which request it was in, and how many there were in that.
     pub request: usize,
     pub together: usize,
@@ -143,6 +145,10 @@ impl Destination for Endpoint {
                 id: member.event.id().to_owned(),
                 message_id: member.message_id.to_owned(),
                 number: member.number,
+                data: (
+                    Bytes::copy_from_slice(member.event.data().unwrap_or_default()),
+                    member.event.data_content_type().map(str::to_owned),
+                ),
                 replay: attempt.replay.map(str::to_owned),
                 request,
                 together: sent,

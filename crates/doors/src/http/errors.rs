@@ -440,6 +440,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "`detail` says whether it is the node, the bus or the key that has too many. Close one, or come again after `Retry-After`.",
     ),
     entry(
+        "transform_invalid",
+        422,
+        "The transform does not compile",
+        "`pointer` names the part and `detail` the reason: a path, a placeholder that nothing defines, or a template that is neither JSON nor strings.",
+    ),
+    entry(
         "type_disabled",
         422,
         "The event type is disabled",

@@ -33,6 +33,7 @@ mod show;
 mod story;
 mod tail;
 mod time;
+mod transforms;
 
 pub use answer::{Answer, AnswerBody};
 pub use auth::Peer;

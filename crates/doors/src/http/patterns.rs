@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Events in one question: enough for a table, and bounded work for one request.
 const EVENTS_MAX: usize = 200;
 /// Bytes of a question: some events of the largest size.
-const QUESTION_BYTES_MAX: usize = 10 << 20;
+pub(super) const QUESTION_BYTES_MAX: usize = 10 << 20;
 /// The last events that a lint looks at unless it is told otherwise.
 const LINT_EVENTS_DEFAULT: usize = 50;
 
@@ -178,39 +178,13 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
         Some(subscription) => Inquiry::of_subscription(subscription)?,
         None => Inquiry::of(question.types.as_deref(), filter.as_ref())?,
     };
-    if question.events.len() > EVENTS_MAX {
-        return Err(invalid(
-            "/events",
-            format!("a question is about at most {EVENTS_MAX} events"),
-        ));
-    }
-    let mut subjects = Vec::new();
-    for (index, event) in question.events.iter().enumerate() {
-        subjects.push(subject(call, bus, index, event.get()).await?);
-    }
-    let last = question
-        .last
-        .unwrap_or(if subjects.is_empty() { last_default } else { 0 });
-    if last > RECENT_MAX {
-        return Err(invalid(
-            "/last",
-            format!("at most the last {RECENT_MAX} events can be asked about"),
-        ));
-    }
-    let topics = subscription.and_then(|subscription| subscription.spec.topics.as_deref());
-    let stored = question
-        .events
-        .iter()
-        .filter(|event| event.get().contains(r#""stored""#));
-    let stored = stored.count();
-    if last > 0 || stored > 0 {
-        let name = question.subscription.as_deref().unwrap_or_default();
-        call.look("events", name, json!({"last": last, "stored": stored}))
-            .await?;
-    }
-    if last > 0 {
-        subjects.extend(call.state.core.recent(&bus.name, topics, last).await?);
-    }
+    let unasked = if question.events.is_empty() { last_default } else { 0 };
+    let about = About {
+        subscription: question.subscription.as_deref(),
+        events: &question.events,
+        last: question.last.unwrap_or(unasked),
+    };
+    let subjects = about.subjects(call, bus).await?;
     Ok(Asked {
         bus,
         inquiry,
@@ -219,6 +193,47 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
         subjects,
         schema: question.schema,
     })
+}
+
+/// The events of a question.
+pub(super) struct About<'q> {
+    /// The subscription whose topics the last events are taken from; absent: the whole bus.
+    pub subscription: Option<&'q str>,
+    /// Given ones, and references to stored ones.
+    pub events: &'q [&'q RawValue],
+    /// The last so many besides.
+    pub last: usize,
+}
+
+impl About<'_> {
+    /// Reads and finds them. A look at stored ones is recorded first.
+    pub(super) async fn subjects(&self, call: &Call, bus: &Bus) -> Result<Vec<Subject>, Problem> {
+        if self.events.len() > EVENTS_MAX {
+            let detail = format!("a question is about at most {EVENTS_MAX} events");
+            return Err(invalid("/events", detail));
+        }
+        let mut subjects = Vec::new();
+        for (index, event) in self.events.iter().enumerate() {
+            subjects.push(subject(call, bus, index, event.get()).await?);
+        }
+        if self.last > RECENT_MAX {
+            let detail = format!("at most the last {RECENT_MAX} events can be asked about");
+            return Err(invalid("/last", detail));
+        }
+        let is_stored = |event: &&&RawValue| event.get().contains(r#""stored""#);
+        let stored = self.events.iter().filter(is_stored).count();
+        if self.last > 0 || stored > 0 {
+            let name = self.subscription.unwrap_or_default();
+            call.look("events", name, json!({"last": self.last, "stored": stored}))
+                .await?;
+        }
+        if self.last > 0 {
+            let subscription = self.subscription.and_then(|name| bus.subscriptions.get(name));
+            let topics = subscription.and_then(|subscription| subscription.spec.topics.as_deref());
+            subjects.extend(call.state.core.recent(&bus.name, topics, self.last).await?);
+        }
+        Ok(subjects)
+    }
 }
 
 fn invalid(pointer: &str, detail: String) -> Problem {

@@ -20,7 +20,7 @@
 
 use super::{
     State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, openapi, patterns, probes,
-    problem::Problem, replays, resources, story, tail,
+    problem::Problem, replays, resources, story, tail, transforms,
 };
 use axum::{
     Extension, Router,
@@ -289,6 +289,11 @@ pub static GROUPS: &[Group] = &[
     group("events", "Where an event is and what became of it.", story::ROUTES),
     group("events", "Events as they come.", tail::ROUTES),
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),
+    group(
+        "transforms",
+        "Transforms, asked without delivering.",
+        transforms::ROUTES,
+    ),
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
     group("audit", "Who did what.", audit::ROUTES),
     group("replays", "Past events, delivered once more.", replays::ROUTES),

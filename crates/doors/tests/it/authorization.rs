@@ -72,6 +72,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("testFilter", Subscribe),
     ("explainFilter", Subscribe),
     ("lintFilter", Subscribe),
+    ("testTransform", Subscribe),
     ("listDeadLetters", Read),
     ("showDeadLetter", Subscribe),
     ("redriveDeadLetters", Subscribe),

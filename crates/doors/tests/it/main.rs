@@ -19,3 +19,4 @@ mod resources;
 mod server;
 mod story;
 mod tail;
+mod transforms;

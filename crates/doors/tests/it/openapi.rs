@@ -15,7 +15,7 @@ fn address(path: &str, parameters: &Value) -> String {
 }
 
 /// In the order in which they need each other.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "putBus",
     "putTopic",
     "putEventType",
@@ -25,6 +25,7 @@ const ORDER: [&str; 12] = [
     "testFilter",
     "explainFilter",
     "lintFilter",
+    "testTransform",
     "redriveDeadLetters",
     "discardDeadLetters",
     "putKey",

@@ -116,6 +116,7 @@ const PUT_PROBLEMS: &[&str] = &[
     "resource_not_found",
     "secrets_unreadable",
     "store_failed",
+    "transform_invalid",
     "types_invalid",
     "url_refused",
     "version_conflict",

@@ -1,0 +1,52 @@
+//! A subscription's transform and what it needs besides the event. Pure.
+
+use control::{
+    Bus, Subscription,
+    filters::{AWS_ACCOUNT_DEFAULT, AWS_REGION_DEFAULT},
+    limits::DEFAULT_BUS,
+};
+use event::EventView;
+use std::sync::Arc;
+use store::Millis;
+use transform::{Context, Failure, Output, Transform};
+
+/// What becomes of a subscription's events before they are delivered.
+#[derive(Clone, Debug)]
+pub struct Shaping {
+    transform: Arc<Transform>,
+    rule_name: String,
+    rule_arn: String,
+}
+
+impl Shaping {
+    /// A subscription's own; `None` if its events stay as they are.
+    pub fn of(bus: &Bus, subscription: &Subscription) -> Option<Self> {
+        let transform = Arc::clone(subscription.transform.as_ref()?);
+        Some(Self::new(transform, &bus.name, &subscription.name))
+    }
+
+    /// A transform as if a rule of this name had it.
+    pub fn new(transform: Arc<Transform>, bus: &str, rule: &str) -> Self {
+        let place = match bus {
+            DEFAULT_BUS => rule.to_owned(),
+            bus => format!("{bus}/{rule}"),
+        };
+        Self {
+            transform,
+            rule_name: rule.to_owned(),
+            rule_arn: format!("arn:aws:events:{AWS_REGION_DEFAULT}:{AWS_ACCOUNT_DEFAULT}:rule/{place}"),
+        }
+    }
+
+    /// What becomes of an event.
+    pub fn apply(&self, event: &EventView<'_>, appended: Millis) -> Result<Output, Failure> {
+        let context = Context {
+            account: AWS_ACCOUNT_DEFAULT,
+            region: AWS_REGION_DEFAULT,
+            accepted: appended,
+            rule_name: &self.rule_name,
+            rule_arn: &self.rule_arn,
+        };
+        self.transform.apply(event, &context)
+    }
+}
