@@ -33,5 +33,6 @@ mod replay;
 mod sdk;
 mod strace;
 mod tail;
+mod tenants;
 mod traces;
 mod webhooks;
