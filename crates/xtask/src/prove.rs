@@ -66,6 +66,18 @@ const HARNESSES: &[Harness] = &[
         how: How::Alone,
     },
     Harness {
+        name: "memory",
+        package: "trunkline",
+        tests: "without_memory",
+        how: How::Alone,
+    },
+    Harness {
+        name: "restore",
+        package: "trunkline",
+        tests: "restore_drill",
+        how: How::LongerReleased("TRUNKLINE_RESTORE_MIB", "1024"),
+    },
+    Harness {
         name: "neighbours",
         package: "trunkline",
         tests: "neighbours",

@@ -1,10 +1,12 @@
-//! Check 12: a machine that refuses: no file may be opened any more, or the volume turns read-only. Whatever
+//! Check 12: a machine that refuses: no file may be opened any more, the volume turns read-only, there is no memory. Whatever
 //! the server then answers or dies of, what it acknowledged is there afterwards, and it serves again when the machine does.
 
-use crate::support::{block_volume::BlockVolume, eventually, receiver::Receiver, server::Server};
+use crate::support::{
+    block_volume::BlockVolume, eventually, memory_group::MemoryGroup, receiver::Receiver, server::Server,
+};
 use serde_json::json;
-use std::{path::Path, time::Duration};
-use tokio::net::TcpStream;
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, task::JoinSet};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LISTEN: &[&str] = &["--listen", "127.0.0.1:0"];
@@ -16,6 +18,10 @@ const FILES: &str = "--nofile=64:64";
 const CONNECTIONS: usize = 100;
 /// Large events, so that few of them make the journal write its segments.
 const EVENT_BYTES: usize = 512 << 10;
+/// What the server may have besides what it had: less than the events of the last round.
+const MEMORY: u64 = 32 << 20;
+/// Twice as many events are offered at once in every round.
+const ROUNDS: u32 = 9;
 
 #[derive(Debug, PartialEq)]
 enum Offered {
@@ -150,4 +156,57 @@ async fn a_volume_that_turns_read_only_under_load_ends_publishing_and_loses_noth
 
     volume.repair();
     serves_again(&volume.data_dir(), &acknowledged, &receiver).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the right to limit the memory of a process, which not every machine with tests gives: cargo xtask prove memory"]
+async fn without_memory_the_kernel_may_end_it_and_nothing_acknowledged_is_lost_check_12() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data_dir = directory.path().join("data");
+    let receiver = Receiver::healthy().await;
+    let server = Arc::new(Server::start(&data_dir));
+    server.subscribe("sink", &receiver, json!({})).await;
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        let id = format!("before-{number}");
+        assert_eq!(offer(&server, &id, 1_000).await, Offered::Acknowledged);
+        acknowledged.push(id);
+    }
+    let _group = MemoryGroup::around(server.pid(), MEMORY).expect("this needs the right to make a control group");
+    let mut unanswered = 0;
+    for round in 0..ROUNDS {
+        let (more, without) = offer_many(&server, round).await;
+        acknowledged.extend(more);
+        unanswered += without;
+        if unanswered > 0 {
+            break;
+        }
+    }
+    println!("{} acknowledged, {unanswered} without an answer", acknowledged.len());
+    assert!(unanswered > 0, "the limit was never met");
+    let server = Arc::into_inner(server).expect("every offer has ended");
+    assert_eq!(server.wait(), None, "the kernel ended it");
+    serves_again(&data_dir, &acknowledged, &receiver).await;
+}
+
+/// What was acknowledged of many large events offered at once, and how many had no answer.
+async fn offer_many(server: &Arc<Server>, round: u32) -> (Vec<String>, usize) {
+    let mut offers = JoinSet::new();
+    for number in 0..1 << round {
+        let server = Arc::clone(server);
+        offers.spawn(async move {
+            let id = format!("without-{round}-{number}");
+            let offered = offer(&server, &id, EVENT_BYTES).await;
+            (id, offered)
+        });
+    }
+    let (mut acknowledged, mut unanswered) = (Vec::new(), 0);
+    for (id, offered) in offers.join_all().await {
+        match offered {
+            Offered::Acknowledged => acknowledged.push(id),
+            Offered::Refused(..) => {}
+            Offered::Unknown => unanswered += 1,
+        }
+    }
+    (acknowledged, unanswered)
 }

@@ -1,4 +1,4 @@
-//! Check 31: what a stuck neighbour costs the others, in times. Rounds alone and rounds beside the stuck ones take turns
+//! Checks 31 and 65: what a stuck or greedy neighbour costs the others, in times. Rounds alone and rounds beside the stuck ones take turns
 //! in one run, so that the machine's moods hit both. Run by `cargo xtask prove`.
 
 use crate::support::{
@@ -19,6 +19,8 @@ use std::{
 const ROUNDS: usize = 4;
 /// What the others' 99th percentile may grow to.
 const RATIO_MAX: f64 = 2.0;
+/// Events a second that the greedy bus may publish.
+const GREEDY_QUOTA: u32 = 50;
 const RESIDENT_MAX: u64 = 400 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,6 +71,54 @@ async fn neighbours_of_a_slow_one_among_a_hundred_keep_their_pace() {
     }
     judge("99 beside one of 30 s", &mut alone, &mut beside);
     judge_memory(&server);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of a release build: cargo xtask prove neighbours"]
+async fn neighbours_of_a_bus_over_its_quota_keep_their_pace_check_65() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Arc::new(Server::start(directory.path()));
+    let quotas = json!({"quotas": {"events": format!("{GREEDY_QUOTA}/s")}});
+    server.put("/v1/buses/greedy", quotas).await;
+    let clock = Clock::default();
+    let healthy = clock.receiver().await;
+    server.subscribe("healthy", &healthy, json!({})).await;
+    let rate = setting("TRUNKLINE_RATE", 200);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..ROUNDS {
+        alone.extend(clock.round(&server, &format!("alone-{round}"), rate, 1).await);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let greedy = tokio::spawn(greed(Arc::clone(&server), round, stopped));
+        beside.extend(clock.round(&server, &format!("beside-{round}"), rate, 1).await);
+        stop.send(()).expect("it is still at it");
+        let (more, fewer) = greedy.await.expect("it ends when it is told");
+        (taken, refused) = (taken + more, refused + fewer);
+    }
+    println!("neighbours: the greedy bus: {taken} taken, {refused} refused");
+    assert!(taken > 0 && refused > taken, "its quota was never met");
+    judge("a bus at its quota", &mut alone, &mut beside);
+}
+
+/// Ten times what its bus may publish, until it is told to stop: how many were taken and refused.
+async fn greed(server: Arc<Server>, round: usize, mut stop: tokio::sync::oneshot::Receiver<()>) -> (u64, u64) {
+    let mut turns = tokio::time::interval(Duration::from_secs(1) / (10 * GREEDY_QUOTA));
+    let (mut taken, mut refused) = (0, 0);
+    while stop.try_recv().is_err() {
+        turns.tick().await;
+        let id = format!("{round}-{taken}-{refused}");
+        let event = json!({"specversion": "1.0", "id": id, "source": "/greedy", "type": "t", "data": {}});
+        let headers = [("content-type", "application/cloudevents+json")];
+        let answer = server
+            .send("POST", "/v1/buses/greedy/events", &headers, event.to_string())
+            .await;
+        match answer.status {
+            200 => taken += 1,
+            429 => refused += 1,
+            status => panic!("{status}: {}", answer.json()),
+        }
+    }
+    (taken, refused)
 }
 
 async fn unsubscribe(server: &Server, names: &[&str]) {

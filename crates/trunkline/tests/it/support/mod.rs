@@ -2,6 +2,7 @@
 //! command line, small volumes, and what the system says about a process.
 
 pub mod block_volume;
+pub mod memory_group;
 pub mod process;
 pub mod receiver;
 pub mod server;
