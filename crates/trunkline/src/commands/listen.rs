@@ -108,6 +108,10 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
     if parts.method == Method::OPTIONS {
         return allow(&parts.headers).into_response();
     }
+    // A look whether somebody is there (`trunkline connection test`) is no delivery, and nobody signs it.
+    if parts.method == Method::HEAD {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
@@ -234,5 +238,23 @@ mod tests {
         let receiver = receiver(Some((503, 0.3)));
         let failures = (1..=10).filter(|number| receiver.status(*number) == 503).count();
         assert_eq!(failures, 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_looks_whether_it_is_there_needs_no_signature_and_counts_for_nothing() {
+        let mut receiver = receiver(None);
+        let secret = format!("whsec_{}", "A".repeat(32));
+        receiver.verifier = Verifier::new(&[secret], None).expect("a secret");
+        let receiver = Arc::new(receiver);
+        let ask = |method: Method| {
+            let request = axum::http::Request::builder()
+                .method(method)
+                .body(axum::body::Body::empty());
+            receive(State(Arc::clone(&receiver)), request.expect("a request"))
+        };
+        assert_eq!(ask(Method::HEAD).await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(receiver.received.load(Ordering::Relaxed), 0);
+        assert_eq!(ask(Method::POST).await.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(receiver.received.load(Ordering::Relaxed), 1);
     }
 }
