@@ -31,6 +31,8 @@ pub mod paths {
     pub const ATTRIBUTES: &str = "/attr/";
     /// The JSON data.
     pub const DATA: &str = "/data";
+    /// EventBridge's `source`: the event's, as it was before it was made a URI-reference.
+    pub const AWS_SOURCE: &str = "/aws/source";
     /// EventBridge's `time`: the event's, cut to the second; absent there: the append time.
     pub const AWS_TIME: &str = "/aws/time";
     /// EventBridge's `version`: always `"0"`.
@@ -43,19 +45,12 @@ pub mod paths {
     pub const AWS_REGION: &str = "/aws/region";
 }
 
-/// `account` of events without the extension.
-pub const AWS_ACCOUNT_DEFAULT: &str = "000000000000";
-/// `region` of events without the extension.
-pub const AWS_REGION_DEFAULT: &str = "us-east-1";
-/// `version` of every event.
-pub const AWS_VERSION: &str = "0";
-
 /// Where an EventBridge pattern's top names lie; any other top name is absent.
 static EVENTBRIDGE: LazyLock<Mounts> = LazyLock::new(|| {
     let names = [
         ("detail", paths::DATA),
         ("detail-type", paths::TYPE),
-        ("source", paths::SOURCE),
+        ("source", paths::AWS_SOURCE),
         ("id", paths::ID),
         ("time", paths::AWS_TIME),
         ("version", paths::AWS_VERSION),
@@ -88,7 +83,9 @@ impl From<Dialect> for pattern::Dialect {
 pub fn mount_kind(mount: &str) -> MountKind {
     match mount {
         paths::TYPE | paths::SOURCE | paths::ID | paths::SPECVERSION => MountKind::RequiredText,
-        paths::AWS_TIME | paths::AWS_VERSION | paths::AWS_ACCOUNT | paths::AWS_REGION => MountKind::RequiredText,
+        paths::AWS_SOURCE | paths::AWS_TIME | paths::AWS_VERSION | paths::AWS_ACCOUNT | paths::AWS_REGION => {
+            MountKind::RequiredText
+        }
         mount if mount.starts_with(paths::ATTRIBUTES) => MountKind::Text,
         _ => MountKind::Json,
     }

@@ -139,6 +139,18 @@ pub fn authenticate(model: &Model, token: &str, now: Millis) -> Result<Principal
     let digest = secrets::sha256(&secret);
     let key = model.keys.get(id).filter(|key| key.spec.signing == KeySigning::Bearer);
     let key = key.filter(|key| key.has_secret(&digest, now)).ok_or_else(unknown)?;
+    admit(key, now)
+}
+
+/// The key that signs requests in this way under this id. Nothing is proved yet: the door verifies the signature with
+/// [`Key::secrets_in_force`], then [`admit`]s it.
+pub fn signer<'m>(model: &'m Model, id: &str, signing: KeySigning) -> Result<&'m Arc<Key>, Refusal> {
+    let key = model.keys.get(id).filter(|key| key.spec.signing == signing);
+    key.ok_or_else(unknown)
+}
+
+/// The principal of a key whose holder has proved to know its secret, unless it has expired.
+pub fn admit(key: &Arc<Key>, now: Millis) -> Result<Principal, Refusal> {
     if !key.is_in_force(now) {
         let detail = format!("key {:?} has expired", key.id);
         return Err(Refusal::new("key_expired", Class::Unauthenticated, detail));

@@ -1,8 +1,12 @@
 //! From a stored record to the subscriptions that want it: the document that filters see, and which version of a
 //! subscription speaks for an offset. It reads nothing and hands nothing over.
 
-use control::filters::{AWS_ACCOUNT_DEFAULT, AWS_REGION_DEFAULT, AWS_VERSION, paths};
-use event::{AttributeKind, EventView, record_binding::COPY_HEADER};
+use control::filters::paths;
+use event::{
+    AttributeKind, EventView,
+    eventbridge::{self, cut_to_the_second},
+    record_binding::COPY_HEADER,
+};
 use journal::{PartitionId, RecordView};
 use pattern::{Data, Document, Filter, Matcher, Scratch};
 use std::{
@@ -156,17 +160,12 @@ pub fn with_document<T>(
         .text(paths::SOURCE, event.source())
         .text(paths::ID, event.id())
         .text(paths::SPECVERSION, event::SPECVERSION)
+        .text(paths::AWS_SOURCE, eventbridge::source(event))
         .text(paths::AWS_TIME, time)
-        .text(paths::AWS_VERSION, AWS_VERSION)
-        .text(
-            paths::AWS_ACCOUNT,
-            event.extension("awsaccount").unwrap_or(AWS_ACCOUNT_DEFAULT),
-        )
-        .text(
-            paths::AWS_REGION,
-            event.extension("awsregion").unwrap_or(AWS_REGION_DEFAULT),
-        )
-        .json_list(paths::AWS_RESOURCES, event.extension("awsresources").unwrap_or("[]"));
+        .text(paths::AWS_VERSION, eventbridge::VERSION)
+        .text(paths::AWS_ACCOUNT, eventbridge::account(event))
+        .text(paths::AWS_REGION, eventbridge::region(event))
+        .json_list(paths::AWS_RESOURCES, eventbridge::resources_json(event));
     let optional = [
         ("/attr/subject", event.subject()),
         ("/attr/time", event.time()),
@@ -196,17 +195,6 @@ fn data<'a>(event: &EventView<'a>) -> Data<'a> {
         Some(json) => Data::Json(json),
         None => Data::Absent,
     }
-}
-
-/// RFC 3339 without the fraction of a second.
-fn cut_to_the_second<'t>(time: &'t str, cut: &'t mut String) -> &'t str {
-    let Some((whole, rest)) = time.split_once('.') else {
-        return time;
-    };
-    let zone = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    cut.clear();
-    cut.extend([whole, zone]);
-    cut
 }
 
 /// RFC 3339 of an append time; events come in order, so the last one is often right.

@@ -1,11 +1,10 @@
 //! A subscription's transform and what it needs besides the event. Pure.
 
-use control::{
-    Bus, Subscription,
-    filters::{AWS_ACCOUNT_DEFAULT, AWS_REGION_DEFAULT},
-    limits::DEFAULT_BUS,
+use control::{Bus, Subscription, limits::DEFAULT_BUS};
+use event::{
+    EventView,
+    eventbridge::{ACCOUNT_DEFAULT, REGION_DEFAULT},
 };
-use event::EventView;
 use std::sync::Arc;
 use store::Millis;
 use transform::{Context, Failure, Output, Transform};
@@ -34,15 +33,15 @@ impl Shaping {
         Self {
             transform,
             rule_name: rule.to_owned(),
-            rule_arn: format!("arn:aws:events:{AWS_REGION_DEFAULT}:{AWS_ACCOUNT_DEFAULT}:rule/{place}"),
+            rule_arn: format!("arn:aws:events:{REGION_DEFAULT}:{ACCOUNT_DEFAULT}:rule/{place}"),
         }
     }
 
     /// What becomes of an event.
     pub fn apply(&self, event: &EventView<'_>, appended: Millis) -> Result<Output, Failure> {
         let context = Context {
-            account: AWS_ACCOUNT_DEFAULT,
-            region: AWS_REGION_DEFAULT,
+            account: ACCOUNT_DEFAULT,
+            region: REGION_DEFAULT,
             accepted: appended,
             rule_name: &self.rule_name,
             rule_arn: &self.rule_arn,

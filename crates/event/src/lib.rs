@@ -1,5 +1,5 @@
 //! The event: a CloudEvents 1.0 event, its limits, and its codecs (HTTP binary, structured and batched; JSON; the Kafka
-//! record binding). Pure: bytes in, bytes out. It knows no topic, no bus and no network.
+//! record binding; EventBridge's entries and envelopes). Pure: bytes in, bytes out. It knows no topic, no bus and no network.
 //!
 //! An [`Event`] owns its parts and is valid because it exists. An [`EventView`] borrows them, from an [`Event`] or from a
 //! stored record, and is what every encoder takes.
@@ -20,6 +20,7 @@ mod rules;
 mod scan;
 mod view;
 
+pub mod eventbridge;
 pub mod http_binding;
 pub mod identity;
 pub mod json;

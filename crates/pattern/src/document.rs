@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 pub(crate) const DATA: &str = "/data";
 
 /// Entries that a document holds without allocating: the attributes of a usual event, what a bus adds to them, and its data.
-const INLINE_ENTRIES: usize = 20;
+const INLINE_ENTRIES: usize = 21;
 
 /// Before the name of an attribute.
 const ATTRIBUTES: &str = "/attr/";

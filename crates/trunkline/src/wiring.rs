@@ -80,6 +80,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         rules,
         operations: operations(&backups, &reloader),
         tester: destinations::tester(client),
+        eventbridge: doors::http::eventbridge::EventBridge::default(),
     };
     let serving = server.start(Door::new(door).allowing(origins));
     Ok(Running {

@@ -8,6 +8,7 @@ use crate::{
     resources::{KeySigning, ResourceKind},
     seal::{self, Place, Sealer},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest;
 use std::time::Duration;
 use store::Millis;
@@ -62,11 +63,21 @@ impl Key {
         })
     }
 
+    /// Its secrets in force, the newest first.
+    pub fn secrets_in_force(&self, now: Millis) -> impl Iterator<Item = &KeySecret> {
+        self.secrets.iter().filter(move |secret| secret.is_in_force(now))
+    }
+
+    /// A secret of a key that signs, as clients have it ([`Token::expose_for`]); `None` of a bearer key's.
+    pub fn signing_secret(&self, secret: &KeySecret, sealer: &Sealer) -> Result<Option<String>, seal::Error> {
+        let Some(sealed) = &secret.sealed else { return Ok(None) };
+        Ok(Some(STANDARD.encode(sealer.open(place(&self.id), sealed)?)))
+    }
+
     /// The secrets in force of a key that signs, plain, the newest first: what a door verifies signatures with. None of a
     /// bearer key.
     pub fn signing_secrets(&self, sealer: &Sealer, now: Millis) -> Result<Vec<Vec<u8>>, seal::Error> {
-        let in_force = self.secrets.iter().filter(|secret| secret.is_in_force(now));
-        in_force
+        self.secrets_in_force(now)
             .filter_map(|secret| secret.sealed.as_ref())
             .map(|sealed| sealer.open(place(&self.id), sealed))
             .collect()

@@ -49,6 +49,23 @@ fn eventbridge_patterns_see_an_event_from_any_door() {
 }
 
 #[test]
+fn eventbridge_patterns_see_the_source_that_was_no_uri_reference_as_it_was() {
+    let entry = event::eventbridge::Entry {
+        source: "my shop".into(),
+        detail_type: "Order Placed".into(),
+        detail: "{}".into(),
+        ..Default::default()
+    };
+    let event = entry.into_event("1").unwrap();
+    let filter = |pattern: &str| compiled(&format!(r#"{{"eventbridge": {pattern}}}"#));
+    let sees = |pattern: &str| Sieve::default().matches_one(&filter(pattern), &event.view(), 0);
+    assert!(sees(r#"{"source": ["my shop"], "detail-type": ["Order Placed"]}"#));
+    assert!(!sees(r#"{"source": ["my%20shop"]}"#));
+    let of_uri = compiled(r#"{"cesql": "source = 'my%20shop'"}"#);
+    assert!(Sieve::default().matches_one(&of_uri, &event.view(), 0));
+}
+
+#[test]
 fn time_is_cut_to_the_second_and_the_append_time_where_there_is_none() {
     check(
         r#"{"time": ["2026-01-02T03:04:05Z"]}"#,

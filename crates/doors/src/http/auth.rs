@@ -44,7 +44,8 @@ impl Peer {
         Ok(principal)
     }
 
-    fn keyless(self, head: &Parts) -> Result<(), Problem> {
+    /// Whether somebody without a key may ask, while there is none.
+    pub(super) fn keyless(self, head: &Parts) -> Result<(), Problem> {
         if !self.0.ip().to_canonical().is_loopback() {
             return Err(Problem::new(
                 "unauthenticated",
@@ -80,8 +81,8 @@ pub(super) fn unauthenticated() -> Problem {
     )
 }
 
-/// Wall time, for keys that expire.
-fn now() -> i64 {
+/// Wall time in milliseconds, for keys that expire.
+pub(super) fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -97,27 +98,27 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     token.map(Some).ok_or_else(unauthenticated)
 }
 
-/// The host that was asked for: of the address (HTTP/2, absolute form) and of the header, which must agree.
+/// The host of a request that a server without keys gets.
 fn host(head: &Parts) -> Result<&str, Problem> {
-    let refused = || {
-        Problem::new(
-            "host_refused",
-            "there is no key yet, so one Host header with a loopback name is needed",
-        )
-    };
+    let detail = "there is no key yet, so one Host header with a loopback name is needed";
+    named_host(head).ok_or_else(|| Problem::new("host_refused", detail))
+}
+
+/// The host that was asked for: of the address (HTTP/2, absolute form) and of the header, which must agree.
+pub(super) fn named_host(head: &Parts) -> Option<&str> {
     let mut values = head.headers.get_all(header::HOST).iter();
-    let in_header = values
-        .next()
-        .map(|value| value.to_str().map_err(|_| refused()))
-        .transpose()?;
+    let in_header = match values.next() {
+        None => None,
+        Some(value) => Some(value.to_str().ok()?),
+    };
     if values.next().is_some() {
-        return Err(refused());
+        return None;
     }
     let in_address = head.uri.authority().map(|authority| authority.as_str());
     match (in_address, in_header) {
-        (Some(address), Some(header)) if !address.eq_ignore_ascii_case(header) => Err(refused()),
-        (Some(host), _) | (None, Some(host)) => Ok(host),
-        (None, None) => Err(refused()),
+        (Some(address), Some(header)) if !address.eq_ignore_ascii_case(header) => None,
+        (Some(host), _) | (None, Some(host)) => Some(host),
+        (None, None) => None,
     }
 }
 

@@ -84,7 +84,7 @@ impl Call {
     /// Before anything is said about what exists, so that a key of another bus learns nothing.
     fn permits(&self, principal: &Principal) -> Result<(), Problem> {
         match self.route.permission {
-            Permission::Open | Permission::AnyKey => Ok(()),
+            Permission::Open | Permission::AnyKey | Permission::Signed => Ok(()),
             Permission::Bus(scope) => Ok(control::authorize(principal, self.parameter("bus"), scope)?),
             Permission::Installation(scope) => Ok(control::authorize_installation(principal, scope)?),
         }

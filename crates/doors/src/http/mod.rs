@@ -16,6 +16,7 @@ pub mod config;
 mod cors;
 mod dead_letters;
 pub mod errors;
+pub mod eventbridge;
 mod json;
 mod looks;
 pub mod metrics;
@@ -69,6 +70,8 @@ pub struct DoorParts {
     pub operations: Operations,
     /// Tries connections.
     pub tester: ConnectionTester,
+    /// How the EventBridge door is set up.
+    pub eventbridge: eventbridge::EventBridge,
 }
 
 /// The HTTP door: turns a request into an answer. Cheap to clone.
@@ -90,6 +93,7 @@ struct State {
     operations: Operations,
     tester: ConnectionTester,
     bodies: Budget,
+    eventbridge: eventbridge::Kept,
     tails: tail::Slots,
     looks: looks::Looks,
 }
@@ -126,6 +130,7 @@ impl Door {
             rules,
             operations,
             tester,
+            eventbridge,
         } = parts;
         let state = Arc::new(State {
             core,
@@ -135,6 +140,7 @@ impl Door {
             operations,
             tester,
             bodies: Budget::new(BODIES_BYTES_MAX),
+            eventbridge: eventbridge::Kept::new(eventbridge),
             tails: tail::Slots::default(),
             looks: looks::Looks::default(),
         });
@@ -170,6 +176,9 @@ impl Door {
         let mut answer = match admit(&head, &drain) {
             Err(problem) => problem.into_answer(),
             Ok(()) if origin.is_some() && cors::is_preflight(&head) => cors::preflight(&head),
+            Ok(()) if eventbridge::is_for(&head) => {
+                eventbridge::answer(&self.0.state, head, body, Peer(peer), &holder).await
+            }
             Ok(()) => match publishing(&head) {
                 Some(bus) => {
                     let bus = bus.into_owned();

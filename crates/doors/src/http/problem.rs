@@ -149,6 +149,16 @@ impl Problem {
         self.status
     }
 
+    /// What went wrong, as a sentence.
+    pub fn detail(&self) -> &str {
+        &self.body.detail
+    }
+
+    /// Headers of its own.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The stable code.
     pub fn code(&self) -> &'static str {
         self.body.code

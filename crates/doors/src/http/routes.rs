@@ -19,8 +19,8 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, backups, clock, cloudevents, config, dead_letters, errors, metrics, openapi, patterns, probes,
-    problem::Problem, replays, resources, story, tail, transforms,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, metrics, openapi, patterns,
+    probes, problem::Problem, replays, resources, story, tail, transforms,
 };
 use axum::{
     Extension, Router,
@@ -79,6 +79,9 @@ pub enum Permission {
     Bus(Scope),
     /// A scope in all buses.
     Installation(Scope),
+    /// A signature of AWS's kind, and what the operation in the request asks for (`eventbridge::OPERATIONS`). Such a row is no part of
+    /// the OpenAPI document: AWS's own model describes it.
+    Signed,
 }
 
 /// What a query parameter takes.
@@ -261,6 +264,7 @@ const fn group(name: &'static str, about: &'static str, routes: &'static [Route]
 /// Every module with routes, in the order of the document.
 pub static GROUPS: &[Group] = &[
     group("publish", "Events on their way in.", cloudevents::ROUTES),
+    group("EventBridge", "Amazon EventBridge's own protocol.", eventbridge::ROUTES),
     group("buses", "Tenants.", resources::BUS_ROUTES),
     group("keys", "Who may do what.", resources::KEY_ROUTES),
     group("keys", "Rotating.", resources::KEY_VERB_ROUTES),

@@ -32,6 +32,8 @@ enum Right {
     AuditAll,
     /// To change the installation.
     Administer,
+    /// A signature, and what its operation asks for: `eventbridge` has the matrix.
+    Signed,
 }
 
 use Right::*;
@@ -39,6 +41,8 @@ use Right::*;
 const RIGHTS: &[(&str, Right)] = &[
     ("publish", Publish),
     ("allowPublishing", Publish),
+    ("eventBridge", Signed),
+    ("refuseEventBridgeV2", Open),
     ("listBuses", AnyKey),
     ("getBus", Read),
     ("putBus", Administer),
@@ -204,6 +208,9 @@ async fn check_37_every_route_asks_for_its_right() {
 }
 
 async fn check(node: &Node, row: &Route, right: Right, tokens: &[(&str, &[Right], String)]) {
+    if right == Signed {
+        return;
+    }
     let (method, path) = (row.verb.method().to_string(), address(row));
     let ask = async |token: Option<&str>| with(node, &method, &path, token, "{}").await;
     if right == Open {

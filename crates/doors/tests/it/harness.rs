@@ -7,7 +7,7 @@ use control::{
 };
 use delivery::{Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Verdict};
 use doors::{
-    http::{Door, DoorParts, Operations, Origins},
+    http::{Door, DoorParts, Operations, Origins, eventbridge::EventBridge},
     server::{Server, ServerSettings, Serving},
 };
 use journal::Journal;
@@ -134,6 +134,7 @@ pub async fn start_with(settings: ServerSettings) -> Node {
         sealer,
         rules,
         operations: Operations::none(),
+        eventbridge: EventBridge::default(),
         tester: Arc::new(|connection, how, _| {
             let detail = format!("{how} to {}", connection.name);
             Box::pin(std::future::ready(delivery::TestReport {

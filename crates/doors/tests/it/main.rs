@@ -7,6 +7,7 @@ mod clock;
 mod connections;
 mod cors;
 mod dead_letters;
+mod eventbridge;
 mod harness;
 mod held;
 mod keys;

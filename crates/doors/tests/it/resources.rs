@@ -235,7 +235,8 @@ async fn a_subscription_shows_its_status_and_can_be_paused_and_resumed() {
 #[tokio::test]
 async fn unknown_places_and_methods_are_problems_too() {
     let node = start().await;
-    node.get("/").await.problem(404, "not_found");
+    node.get("/").await.problem(405, "method_not_allowed");
+    node.get("/v2").await.problem(404, "not_found");
     node.get("/v2/buses").await.problem(404, "not_found");
     node.get("/v1/buses/default/topics/%ff").await.problem(404, "not_found");
     let answer = node.ask("PATCH", &format!("{TOPICS}/events"), &[], "").await;

@@ -5,7 +5,7 @@
 mod batch;
 mod handshake;
 mod receipt;
-mod trace;
+pub(super) mod trace;
 
 use super::{
     State,
@@ -173,7 +173,7 @@ async fn publish_one(core: &Core, publisher: &Principal, bus: &str, event: Event
 }
 
 /// Takes a request's events and bytes from the quotas of the publisher's key.
-fn within_quotas(publisher: &Principal, events: usize, bytes: usize) -> Result<(), Problem> {
+pub(super) fn within_quotas(publisher: &Principal, events: usize, bytes: usize) -> Result<(), Problem> {
     let Some(key) = publisher.key().filter(|key| !key.spec.quotas.is_empty()) else {
         return Ok(());
     };
@@ -216,7 +216,7 @@ fn rejected_status(code: &str) -> u16 {
 }
 
 /// Every refusal but that of entries.
-fn not_published(error: PublishError) -> Problem {
+pub(super) fn not_published(error: PublishError) -> Problem {
     match error {
         PublishError::UnknownBus(bus) => unknown_bus(&bus),
         PublishError::Journal(error) => error.into(),

@@ -12,13 +12,13 @@ const CE_TRACESTATE: HeaderName = HeaderName::from_static("ce-tracestate");
 const TRACESTATE_BYTES_MAX: usize = 512;
 
 /// A request's trace.
-pub(super) struct Trace {
+pub(in crate::http) struct Trace {
     parent: HeaderValue,
     state: Option<HeaderValue>,
 }
 
 impl Trace {
-    pub(super) fn of(headers: &HeaderMap) -> Option<Trace> {
+    pub(in crate::http) fn of(headers: &HeaderMap) -> Option<Trace> {
         let parent = headers
             .get(TRACEPARENT)
             .filter(|value| is_traceparent(value.as_bytes()))?;
@@ -33,7 +33,7 @@ impl Trace {
     }
 
     /// Puts the trace on an event that has none.
-    pub(super) fn adopt(&self, event: &mut Event) -> Result<(), Invalid> {
+    pub(in crate::http) fn adopt(&self, event: &mut Event) -> Result<(), Invalid> {
         if event.extension("traceparent").is_some() {
             return Ok(());
         }

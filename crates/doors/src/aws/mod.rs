@@ -1,0 +1,3 @@
+//! What the doors of AWS's protocols share. It knows no operation and no service.
+
+pub mod sigv4;

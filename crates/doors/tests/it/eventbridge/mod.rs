@@ -1,0 +1,200 @@
+//! The EventBridge door: signatures, publishing, patterns, and what it answers in AWS's shapes.
+
+mod authorization;
+mod hostile;
+mod put_events;
+mod signer;
+
+use crate::harness::{Answer, Node, start};
+use serde_json::{Value, json};
+pub use signer::Signer;
+
+/// The key that ends the keyless time, a bearer one, and its token.
+pub async fn administrator(node: &Node) -> String {
+    crate::keys::create(node, "admin", json!({"scopes": ["administer"]}), None).await
+}
+
+/// Makes a key that signs, and its signer.
+pub async fn signing_key(node: &Node, admin: &str, id: &str, mut spec: Value) -> Signer {
+    spec["signing"] = "aws".into();
+    let made = crate::keys::with(node, "PUT", &format!("/v1/keys/{id}"), Some(admin), &spec.to_string()).await;
+    assert_eq!(made.status, 201, "{made}");
+    Signer::new(id, made.json()["secret"].as_str().expect("it is shown once"))
+}
+
+/// A node with a key that may publish anywhere.
+pub async fn signed_node() -> (Node, Signer) {
+    let node = start().await;
+    let admin = administrator(&node).await;
+    let signer = signing_key(&node, &admin, "checkout", json!({"scopes": ["publish"]})).await;
+    (node, signer)
+}
+
+/// Sends a request as it was signed.
+pub async fn ask(node: &Node, signer: &Signer, operation: &str, input: &Value) -> Answer {
+    let body = input.to_string();
+    let headers = signer.headers(operation, &body);
+    node.ask(
+        "POST",
+        "/",
+        &headers.iter().map(String::as_str).collect::<Vec<_>>(),
+        body,
+    )
+    .await
+}
+
+/// Asserts an error in AWS's shape.
+pub fn fault(answer: &Answer, status: u16, code: &str) -> Value {
+    assert_eq!(answer.status, status, "{answer}");
+    assert_eq!(answer.header("x-amzn-errortype"), Some(code), "{answer}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/x-amz-json-1.1"),
+        "{answer}"
+    );
+    assert!(
+        answer.header("x-amzn-requestid").is_some_and(|id| id.len() == 36),
+        "{answer}"
+    );
+    let body = answer.json();
+    assert_eq!(body["__type"], code, "{answer}");
+    assert!(
+        body["message"].as_str().is_some_and(|message| !message.is_empty()),
+        "{answer}"
+    );
+    body
+}
+
+/// An entry with all that is required.
+pub fn entry() -> Value {
+    json!({"Source": "com.example.shop", "DetailType": "Order Placed", "Detail": "{\"total\": 5}"})
+}
+
+#[tokio::test]
+async fn a_pattern_is_tested_against_an_event() {
+    let (node, signer) = signed_node().await;
+    let event = json!({
+        "id": "1", "account": "1", "source": "s", "time": "2026-01-01T00:00:00Z", "region": "r", "resources": ["a"],
+        "detail-type": "t", "detail": {"n": 5},
+    });
+    for (pattern, expected) in [
+        (r#"{"detail": {"n": [{"numeric": [">", 4]}]}, "source": ["s"]}"#, true),
+        (r#"{"detail": {"n": [6]}}"#, false),
+    ] {
+        let input = json!({"EventPattern": pattern, "Event": event.to_string()});
+        let answer = ask(&node, &signer, "TestEventPattern", &input).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({"Result": expected})),
+            "{answer}"
+        );
+    }
+    let mut partial = event.clone();
+    partial.as_object_mut().expect("an object").remove("region");
+    for (pattern, event, code, says) in [
+        (
+            r#"{"a": []}"#,
+            event.to_string(),
+            "InvalidEventPatternException",
+            "Event pattern is not valid. Reason: ",
+        ),
+        (
+            "{",
+            event.to_string(),
+            "InvalidEventPatternException",
+            "Event pattern is not valid. Reason: ",
+        ),
+        (
+            r#"{"a": [1]}"#,
+            partial.to_string(),
+            "ValidationException",
+            "Parameter Event is not valid.",
+        ),
+        (
+            r#"{"a": [1]}"#,
+            "[]".to_owned(),
+            "ValidationException",
+            "Parameter Event is not valid.",
+        ),
+        (
+            r#"{"a": [1]}"#,
+            "{".to_owned(),
+            "ValidationException",
+            "Parameter Event is not valid.",
+        ),
+    ] {
+        let input = json!({"EventPattern": pattern, "Event": event});
+        let refused = fault(&ask(&node, &signer, "TestEventPattern", &input).await, 400, code);
+        assert!(
+            refused["message"].as_str().expect("text").starts_with(says),
+            "{refused}"
+        );
+    }
+    let long = json!({"EventPattern": " ".repeat(4_097), "Event": "{}"});
+    fault(
+        &ask(&node, &signer, "TestEventPattern", &long).await,
+        400,
+        "ValidationException",
+    );
+    fault(
+        &ask(&node, &signer, "TestEventPattern", &json!({})).await,
+        400,
+        "ValidationException",
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_built_is_refused_with_its_reason() {
+    let (node, signer) = signed_node().await;
+    for operation in doors::http::eventbridge::OPERATIONS
+        .iter()
+        .filter(|operation| !operation.is_built())
+    {
+        let refused = fault(
+            &ask(&node, &signer, operation.name, &json!({})).await,
+            400,
+            "UnknownOperationException",
+        );
+        assert!(
+            refused["message"].as_str().expect("text").starts_with(operation.name),
+            "{refused}"
+        );
+    }
+    fault(
+        &ask(&node, &signer, "PutEvent", &json!({})).await,
+        400,
+        "UnknownOperationException",
+    );
+}
+
+#[tokio::test]
+async fn the_v2_service_is_refused_in_its_own_protocol() {
+    let node = start().await;
+    let path = "/service/AWSEventsV2/operation/PutEvents";
+    let answer = node.ask("POST", path, &["smithy-protocol: rpc-v2-cbor"], b"\xa0").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (400, Some("application/cbor")),
+        "{answer}"
+    );
+    assert_eq!(answer.header("smithy-protocol"), Some("rpc-v2-cbor"));
+    assert!(answer.to_string().contains("UnknownOperationException"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_without_keys_takes_any_signature_from_its_own_machine_and_none_from_elsewhere() {
+    let node = start().await;
+    let input = json!({"Entries": [entry()]});
+    let anybody = Signer::new("test", "test");
+    assert_eq!(
+        ask(&node, &anybody, "PutEvents", &input).await.json()["FailedEntryCount"],
+        0
+    );
+    let target = "x-amz-target: AWSEvents.PutEvents";
+    let unsigned = node.ask("POST", "/", &[target], input.to_string()).await;
+    assert_eq!(unsigned.json()["FailedEntryCount"], 0, "{unsigned}");
+    for header in ["origin: https://evil.example", "x-forwarded-for: 10.0.0.1"] {
+        let refused = node.ask("POST", "/", &[target, header], input.to_string()).await;
+        fault(&refused, 400, "AccessDeniedException");
+    }
+}
