@@ -1,5 +1,6 @@
 //! Measures the matcher against the `quamina` crate, and against itself as filters grow many, in one run; prints ratios.
-//! `cargo bench -p pattern -- --citylots DIR`: about two minutes, on one thread pinned to one processor.
+//! `cargo bench -p pattern -- --citylots DIR`: about two minutes, on one thread pinned to one processor. `--only-many` and
+//! `--only-citylots` leave out the other part, `--kind=mix` all other kinds of filters.
 //!
 //! DIR (or the variable `PATTERN_CITYLOTS`) holds `citylots2.json` or `citylots2.json.gz`, one event a line, and `cl2_rules.json`,
 //! which names classes of patterns with the matches each must have. Without it that part is left out. What stands before the
@@ -31,7 +32,8 @@ fn main() {
         }
     }
     if only("--only-many") {
-        many::run();
+        let kinds = arguments.iter().filter_map(|argument| argument.strip_prefix("--kind="));
+        many::run(&kinds.map(String::from).collect::<Vec<_>>());
     }
 }
 

@@ -101,7 +101,7 @@ fn is_zero(count: &usize) -> bool {
 /// Explains a filter's answer.
 pub fn explain(filter: &Filter, document: &Document<'_>) -> Explanation {
     let mut scratch = Scratch::new();
-    scan(document, filter.paths(), &mut scratch.fields, &mut scratch.key);
+    scan(document, filter.paths(), None, &mut scratch.fields, &mut scratch.key);
     let Scratch { fields, work, .. } = &mut scratch;
     work.begin();
     let found = Found { document, fields };

@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::error::{CompileCode, CompileError};
 use crate::explain::{Clause, explain_rules};
 use crate::fields::Scratch;
-use crate::jsonpath::Query;
+use crate::jsonpath::{AnyNeed, Query};
 use crate::limits::{TYPE_BYTES_MAX, TYPES_MAX};
 use crate::mounts::Mounts;
 use crate::operator::Operator;
@@ -96,6 +96,14 @@ impl Part {
             check.ask(paths, &mut places);
         }
         places.into()
+    }
+
+    /// What data must have somewhere for the check to hold, all of it.
+    pub(crate) fn needs(&self) -> &[AnyNeed] {
+        match self.check.as_deref() {
+            Some(Check::Query(query)) => query.needs(),
+            _ => &[],
+        }
     }
 
     /// How many places it asks for.
@@ -196,7 +204,7 @@ impl Filter {
     /// Whether the document matches; reuses memory.
     pub fn matches_with(&self, document: &Document<'_>, scratch: &mut Scratch) -> bool {
         let Alone { paths, places } = self.alone();
-        scan(document, paths, &mut scratch.fields, &mut scratch.key);
+        scan(document, paths, None, &mut scratch.fields, &mut scratch.key);
         let Scratch { fields, work, .. } = scratch;
         work.begin();
         let found = Found { document, fields };

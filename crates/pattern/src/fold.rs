@@ -4,6 +4,8 @@
 //! `SS`). There is no normalisation and no other folding. The two forms never begin or end with each other, so that reading
 //! greedily from either end is exact.
 
+use smallvec::SmallVec;
+
 /// A text whose case does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Folded {
@@ -166,6 +168,20 @@ pub(crate) fn canonical(text: &[u8], into: &mut Vec<u8>) -> bool {
         into.extend_from_slice(chunk.invalid());
     }
     false
+}
+
+/// Bytes of a text that [`short`] folds.
+const SHORT_BYTES_MAX: usize = 64;
+
+/// What [`canonical`] writes for a short ASCII text; none for another.
+#[inline]
+pub(crate) fn short(text: &[u8]) -> Option<SmallVec<[u8; SHORT_BYTES_MAX]>> {
+    if text.len() > SHORT_BYTES_MAX || !text.is_ascii() {
+        return None;
+    }
+    let mut folded = SmallVec::from_slice(text);
+    folded.make_ascii_lowercase();
+    Some(folded)
 }
 
 #[cfg(test)]

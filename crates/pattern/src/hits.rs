@@ -1,10 +1,10 @@
-//! Who is registered under one key, and whom the values of a document call for. It asks nobody.
+//! Whom the values of a document call for. It asks nobody.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::postings::{Code, Codes};
 use crate::ranges::Ranges;
 use crate::steps;
 
@@ -12,85 +12,16 @@ use crate::steps;
 /// list long.
 const HITS_UNSORTED_MAX: usize = 4_096;
 
-/// Codes of a posting that is taken as often as a document calls for it; of a longer one it is remembered that it was taken.
+/// Codes of a list that is taken as often as a document calls for it; of a longer one it is remembered that it was taken.
 const REPEATED_MAX: usize = 16;
 
-/// Whom a hit is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Code(pub(crate) u32);
-
-impl Code {
-    pub(crate) fn new(filter: u32, settled: bool) -> Self {
-        Self(filter << 1 | u32::from(!settled))
-    }
-
-    pub(crate) fn filter(self) -> usize {
-        (self.0 >> 1) as usize
-    }
-
-    /// Whether the test that was registered passes for sure.
-    pub(crate) fn is_settled(self) -> bool {
-        self.0 & 1 == 0
-    }
-
-    pub(crate) fn unsettled(self) -> Self {
-        Self(self.0 | 1)
-    }
-}
-
-/// The filters registered under one key, sorted.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum Posting {
-    #[default]
-    Nobody,
-    One(Code),
-    Many(Arc<Vec<Code>>),
-}
-
-impl Posting {
-    pub(crate) fn codes(&self) -> &[Code] {
-        match self {
-            Posting::Nobody => &[],
-            Posting::One(code) => std::slice::from_ref(code),
-            Posting::Many(codes) => codes,
-        }
-    }
-
-    /// Whether it was not there yet.
-    pub(crate) fn insert(&mut self, code: Code) -> bool {
-        match self {
-            Posting::Nobody => *self = Posting::One(code),
-            Posting::One(known) if *known == code => return false,
-            Posting::One(known) => *self = Posting::Many(Arc::new(vec![code.min(*known), code.max(*known)])),
-            Posting::Many(codes) => {
-                let Err(at) = codes.binary_search(&code) else {
-                    return false;
-                };
-                Arc::make_mut(codes).insert(at, code);
-            }
-        }
-        true
-    }
-
-    /// Whether it was there.
-    pub(crate) fn remove(&mut self, code: Code) -> bool {
-        let Ok(at) = self.codes().binary_search(&code) else {
-            return false;
-        };
-        match self {
-            Posting::Many(codes) if codes.len() > 2 => drop(Arc::make_mut(codes).remove(at)),
-            Posting::Many(codes) => *self = Posting::One(codes[1 - at]),
-            _ => *self = Posting::Nobody,
-        }
-        true
-    }
-
-    pub(crate) fn memory(&self) -> usize {
-        match self {
-            Posting::Many(codes) => size_of::<Vec<Code>>() + codes.capacity() * size_of::<Code>(),
-            _ => 0,
-        }
-    }
+/// How a list is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Taken {
+    AsItIs,
+    AsUnsettled,
+    /// It is a list of those who know no path.
+    Apart,
 }
 
 /// Memory of look-ups, reused.
@@ -101,8 +32,8 @@ pub(crate) struct Hits {
     sorted: usize,
     /// The value as fold writes it.
     pub(crate) folded: Vec<u8>,
-    /// Long postings that were taken: a document may call for one at each of its bytes.
-    taken: HashSet<usize, RandomState>,
+    /// Long lists that were taken, and how: a document may call for one at each of its bytes.
+    taken: HashSet<(u32, Taken), RandomState>,
     /// Ranges that numbers of one place were found in, as often as they were.
     pub(crate) ranged: usize,
     /// Numbers of that place that are still to be looked up, all together.
@@ -130,30 +61,38 @@ impl Hits {
     }
 
     #[inline]
-    pub(crate) fn extend(&mut self, posting: Option<&Posting>) {
-        steps::take(1);
-        if let Some(posting) = posting
-            && (posting.codes().len() <= REPEATED_MAX || self.taken.insert(std::ptr::from_ref(posting).addr()))
-        {
-            self.push(posting);
-        }
+    pub(crate) fn extend(&mut self, found: Option<Codes<'_>>) {
+        self.take(found, Taken::AsItIs);
     }
 
     /// The same of tests that a hit does not settle.
-    pub(crate) fn extend_unsettled(&mut self, posting: &Posting) {
+    pub(crate) fn extend_unsettled(&mut self, found: Codes<'_>) {
+        self.take(Some(found), Taken::AsUnsettled);
+    }
+
+    /// The same of lists that have numbers of their own.
+    pub(crate) fn extend_apart(&mut self, found: Option<Codes<'_>>) {
+        self.take(found, Taken::Apart);
+    }
+
+    #[inline]
+    fn take(&mut self, found: Option<Codes<'_>>, how: Taken) {
         steps::take(1);
-        // A posting is no text: the next address is nobody's.
-        if posting.codes().len() <= REPEATED_MAX || self.taken.insert(std::ptr::from_ref(posting).addr() + 1) {
-            let from = self.codes.len();
-            self.push(posting);
-            self.codes[from..].iter_mut().for_each(|code| *code = code.unsettled());
+        if let Some(Codes { codes, list }) = found
+            && (codes.len() <= REPEATED_MAX || self.taken.insert((list, how)))
+        {
+            steps::take(codes.len());
+            match how {
+                Taken::AsUnsettled => self.codes.extend(codes.iter().map(|code| code.unsettled())),
+                Taken::AsItIs | Taken::Apart => self.codes.extend_from_slice(codes),
+            }
         }
     }
 
-    pub(crate) fn push_range(&mut self, code: u32) {
+    pub(crate) fn push_range(&mut self, code: Code) {
         steps::take(1);
         self.ranged += 1;
-        self.codes.push(Code(code));
+        self.codes.push(code);
     }
 
     /// Looks up the numbers that were put off, because those before were in more ranges than there are: each range once.
@@ -168,12 +107,6 @@ impl Hits {
         self.numbers = numbers;
         self.numbers.clear();
         self.bound();
-    }
-
-    #[inline]
-    fn push(&mut self, posting: &Posting) {
-        steps::take(posting.codes().len());
-        self.codes.extend_from_slice(posting.codes());
     }
 
     pub(crate) fn bound(&mut self) {

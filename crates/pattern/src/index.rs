@@ -13,15 +13,15 @@ use crate::address;
 use crate::chunks::Chunks;
 use crate::fields::{Field, OUTSIDE, Value};
 use crate::fold;
-use crate::hits::{Code, Hits, Posting};
-use crate::keys::{AFFIX_BYTES_MAX, Kind, RANGE_FREQUENCY, address_key, bits, keys_of, range_of};
-use crate::operator::Operator;
+use crate::hits::Hits;
+use crate::keys::{AFFIX_BYTES_MAX, Kind, OPEN_RANGE_COST, RANGE_COST, address_key, bits, keys_of, range_of};
+use crate::operator::{Bounds, Operator};
 use crate::paths::Place;
 use crate::pieces::Pieces;
+use crate::postings::{Code, Postings};
 use crate::ranges::{Range, Ranges};
 use crate::rules::{FieldTest, Found};
 use crate::steps;
-use crate::table::Table;
 
 /// One kind of look-up at a place, for keys of one length (bytes, or bits of a network) where lengths matter.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,9 @@ struct Route {
     /// How many are registered.
     count: u32,
 }
+
+/// Costs are small numbers and parts of them.
+pub(crate) const COST_UNIT: u64 = 1 << 20;
 
 /// A key of its own.
 type KeyBytes = SmallVec<[u8; AFFIX_BYTES_MAX]>;
@@ -49,7 +52,7 @@ struct Profile {
 /// The index.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
-    postings: Table<Posting>,
+    postings: Postings,
     profiles: Chunks<Option<Arc<Profile>>>,
     /// The places under whose absence somebody is registered, sorted.
     absent: Arc<Vec<Place>>,
@@ -62,7 +65,7 @@ impl Index {
         for operator in test.operators() {
             if let Some(bounds) = range_of(operator) {
                 let profile = self.profile_mut(place);
-                profile.ranges.insert(Range::new(bounds, Code::new(filter, true).0));
+                profile.ranges.insert(Range::new(bounds, Code::new(filter, true)));
                 profile.range_count += 1;
                 continue;
             }
@@ -98,7 +101,7 @@ impl Index {
     pub(crate) fn unregister(&mut self, place: Place, test: &FieldTest, filter: u32) {
         for operator in test.operators() {
             if let Some(bounds) = range_of(operator) {
-                self.remove_range(place, Range::new(bounds, Code::new(filter, true).0));
+                self.remove_range(place, Range::new(bounds, Code::new(filter, true)));
                 continue;
             }
             let mut keys = Vec::new();
@@ -111,20 +114,52 @@ impl Index {
         }
     }
 
-    /// How many filters will be asked in vain, roughly, if one more is registered under this test. Among tests that cost the same,
-    /// more of a key is better.
-    pub(crate) fn cost(&self, place: Place, test: &FieldTest) -> usize {
+    /// How often a filter will be asked in vain, roughly, if it is registered under this test.
+    pub(crate) fn cost(&self, place: Place, test: &FieldTest) -> u64 {
         let of_operator = |operator: &Operator| {
-            if range_of(operator).is_some() {
-                return RANGE_FREQUENCY;
+            if let Some(bounds) = range_of(operator) {
+                return self.cost_of_range(place, bounds);
             }
-            let mut least = usize::MAX;
+            let mut least = u64::MAX;
             keys_of(operator, &mut |key| {
                 least = least.min(self.cost_of(place, key.kind, key.bytes))
             });
             least
         };
         test.operators().iter().map(of_operator).max().unwrap_or(0)
+    }
+
+    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on.
+    #[inline]
+    pub(crate) fn fetch_text(&self, place: Place, text: &[u8]) {
+        let Some(Some(profile)) = self.profiles.get(place.index()) else {
+            return;
+        };
+        let mut folded = None;
+        for route in &profile.routes {
+            let key = match route.kind {
+                Kind::Text | Kind::Head | Kind::Tail => route.key_in(text),
+                Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => folded
+                    .get_or_insert_with(|| fold::short(text))
+                    .as_deref()
+                    .and_then(|text| route.key_in(text)),
+                _ => None,
+            };
+            if let Some(key) = key {
+                self.postings.fetch(route.kind.space(place), key);
+            }
+        }
+    }
+
+    /// The same for a number.
+    #[inline]
+    pub(crate) fn fetch_number(&self, place: Place, number: f64) {
+        if let Some(Some(profile)) = self.profiles.get(place.index()) {
+            profile.ranges.fetch(number);
+            if profile.has(Kind::Number) {
+                self.postings.fetch(Kind::Number.space(place), &bits(number));
+            }
+        }
     }
 
     /// Looks up everything that a scan found.
@@ -157,7 +192,7 @@ impl Index {
             })
         };
         let profiles = self.profiles.memory() + self.profiles.iter().map(of_profile).sum::<usize>();
-        self.postings.memory(&Posting::memory) + profiles + self.absent.capacity() * size_of::<Place>()
+        self.postings.memory() + profiles + self.absent.capacity() * size_of::<Place>()
     }
 
     fn look_up_place(&self, profile: &Profile, place: Place, found: &Found<'_, '_>, hits: &mut Hits) {
@@ -206,16 +241,10 @@ impl Index {
             let length = usize::from(route.length);
             let space = route.kind.space(place);
             match route.kind {
-                Kind::Text => hits.extend(self.postings.get(space, text)),
                 Kind::AnyText => hits.extend(self.postings.get(space, &[])),
-                Kind::Head => {
-                    if let Some(head) = text.get(..length) {
-                        hits.extend(self.postings.get(space, head));
-                    }
-                }
-                Kind::Tail => {
-                    if let Some(tail) = text.len().checked_sub(length).and_then(|from| text.get(from..)) {
-                        hits.extend(self.postings.get(space, tail));
+                Kind::Text | Kind::Head | Kind::Tail => {
+                    if let Some(key) = route.key_in(text) {
+                        hits.extend(self.postings.get(space, key));
                     }
                 }
                 Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
@@ -241,13 +270,7 @@ impl Index {
 
     /// Looks up the folded value. Where it is not ASCII, different texts may fold alike.
     fn look_up_folded(&self, route: Route, space: u32, is_ascii: bool, hits: &mut Hits) {
-        let folded = &hits.folded;
-        let length = usize::from(route.length);
-        let key = match route.kind {
-            Kind::FoldedHead => folded.get(..length),
-            Kind::FoldedTail => folded.len().checked_sub(length).and_then(|from| folded.get(from..)),
-            _ => Some(&folded[..]),
-        };
+        let key = route.key_in(&hits.folded);
         let Some(posting) = key.and_then(|key| self.postings.get(space, key)) else {
             return;
         };
@@ -268,16 +291,34 @@ impl Index {
         hits.extend(self.postings.get(space, key.bytes()));
     }
 
-    fn cost_of(&self, place: Place, kind: Kind, key: &[u8]) -> usize {
-        let length = self
-            .postings
-            .get(kind.space(place), key)
-            .map_or(0, |posting| posting.codes().len());
-        kind.frequency() * (1 + length)
+    /// Values are taken to call for keys as often as filters do; of lists that are called alike the shorter one is better, because
+    /// at the beginning all are.
+    fn cost_of(&self, place: Place, kind: Kind, key: &[u8]) -> u64 {
+        let registered = 1 + self.postings.count(kind.space(place), key) as u64;
+        let profile = self.profiles.get(place.index()).and_then(Option::as_ref);
+        let of_kind = 1 + profile.map_or(0, |profile| profile.count(kind));
+        COST_UNIT * kind.cost() * registered / of_kind * registered
+    }
+
+    /// Numbers are taken to lie anywhere between the ends of the ranges that are there.
+    fn cost_of_range(&self, place: Place, bounds: &Bounds) -> u64 {
+        let Some(width) = bounds.width() else {
+            return COST_UNIT * OPEN_RANGE_COST;
+        };
+        let profile = self.profiles.get(place.index()).and_then(Option::as_ref);
+        let hull = profile.and_then(|profile| profile.ranges.width()).unwrap_or(0.0);
+        let share = if hull > width { width / hull } else { 1.0 };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share is between 0 and 1"
+        )]
+        let units = (COST_UNIT as f64 * share) as u64;
+        units * RANGE_COST
     }
 
     fn insert(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {
-        if !self.postings.entry(kind.space(place), bytes).insert(code) {
+        if !self.postings.insert(kind.space(place), bytes, code) {
             return;
         }
         let profile = self.profile_mut(place);
@@ -300,17 +341,11 @@ impl Index {
 
     fn remove(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {
         let space = kind.space(place);
-        let is_there = |posting: &Posting| posting.codes().binary_search(&code).is_ok();
-        if !self.postings.get(space, bytes).is_some_and(is_there) {
+        if !self.postings.remove(space, bytes, code) {
             return;
         }
-        let posting = self.postings.entry(space, bytes);
-        posting.remove(code);
-        if posting.codes().is_empty() {
-            self.postings.remove(space, bytes);
-            if kind == Kind::Absent {
-                Arc::make_mut(&mut self.absent).retain(|known| *known != place);
-            }
+        if kind == Kind::Absent && self.postings.count(space, bytes) == 0 {
+            Arc::make_mut(&mut self.absent).retain(|known| *known != place);
         }
         let profile = self.profile_mut(place);
         if let Ok(at) = profile
@@ -354,8 +389,27 @@ impl Index {
     }
 }
 
+impl Route {
+    /// What of a text is looked up.
+    #[inline]
+    fn key_in<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
+        let length = usize::from(self.length);
+        match self.kind {
+            Kind::Head | Kind::FoldedHead => text.get(..length),
+            Kind::Tail | Kind::FoldedTail => text.len().checked_sub(length).and_then(|from| text.get(from..)),
+            _ => Some(text),
+        }
+    }
+}
+
 impl Profile {
     fn has(&self, kind: Kind) -> bool {
         self.routes.iter().any(|route| route.kind == kind)
+    }
+
+    /// How many are registered under keys of a kind.
+    fn count(&self, kind: Kind) -> u64 {
+        let routes = self.routes.iter().filter(|route| route.kind == kind);
+        routes.map(|route| u64::from(route.count)).sum()
     }
 }

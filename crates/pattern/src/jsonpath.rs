@@ -13,11 +13,13 @@ use crate::tape::Names;
 mod evaluation;
 mod explanation;
 mod literal;
+mod needs;
 mod parser;
 mod regexp;
 mod syntax;
 
 pub(crate) use evaluation::Memory;
+pub(crate) use needs::{AnyNeed, Need};
 use syntax::{Segment, Selector};
 
 /// A compiled query.
@@ -32,12 +34,19 @@ pub(crate) struct Query {
     absolutes: usize,
     /// Names without which nothing is selected.
     names: Names,
+    /// What the data must have somewhere, all of it.
+    needs: Box<[AnyNeed]>,
 }
 
 impl Query {
     /// Compiles a query.
     pub(crate) fn compile(text: &str) -> Result<Self, CompileError> {
         parser::parse(text)
+    }
+
+    /// What the data must have somewhere for the query to select anything, all of it.
+    pub(crate) fn needs(&self) -> &[AnyNeed] {
+        &self.needs
     }
 
     /// Whether the document's data has a node that the query selects.

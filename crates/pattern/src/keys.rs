@@ -13,10 +13,17 @@ use crate::wildcard::Wildcard;
 /// Bytes of a head or tail that filters are registered under; it bounds the look-ups that a value costs.
 pub(crate) const AFFIX_BYTES_MAX: usize = 32;
 
-/// How often a list is called, roughly, against one for an exact value.
-const AFFIX_FREQUENCY: usize = 4;
-pub(crate) const RANGE_FREQUENCY: usize = 16;
-const PRESENCE_FREQUENCY: usize = 32;
+/// What a list costs that every value calls, roughly, by how seldom others than the right values call it: an exact value first,
+/// then a part of it, a range, one without an end, and presence last.
+const EXACT_COST: u64 = 4;
+const PART_COST: u64 = 6;
+pub(crate) const RANGE_COST: u64 = 8;
+pub(crate) const OPEN_RANGE_COST: u64 = 64;
+const PRESENCE_COST: u64 = 128;
+
+/// The same of a text, and of a name, that data may have anywhere: every part of it is looked up.
+pub(crate) const SOMEWHERE_COST: u64 = 32;
+pub(crate) const NAME_COST: u64 = PRESENCE_COST;
 
 /// What a value is looked up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,14 +60,12 @@ impl Kind {
         place.0 << Self::BITS | self as u32
     }
 
-    /// How often a list of this kind is called, roughly.
-    pub(crate) fn frequency(self) -> usize {
+    /// What a list of this kind costs that every value calls, roughly.
+    pub(crate) fn cost(self) -> u64 {
         match self {
-            Kind::Head | Kind::Tail | Kind::FoldedHead | Kind::FoldedTail | Kind::Piece | Kind::Network => {
-                AFFIX_FREQUENCY
-            }
-            Kind::Any | Kind::AnyText | Kind::Absent => PRESENCE_FREQUENCY,
-            _ => 1,
+            Kind::Head | Kind::Tail | Kind::FoldedHead | Kind::FoldedTail | Kind::Piece | Kind::Network => PART_COST,
+            Kind::Any | Kind::AnyText | Kind::Absent => PRESENCE_COST,
+            _ => EXACT_COST,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod address;
+mod anywhere;
 mod automaton;
 #[cfg(test)]
 mod bombs;
@@ -51,6 +52,7 @@ mod operator;
 mod path;
 mod paths;
 mod pieces;
+mod postings;
 mod ranges;
 mod rules;
 mod scan;

@@ -11,21 +11,26 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::anywhere::Anywhere;
 use crate::check::Work;
 use crate::chunks::Chunks;
 use crate::document::Document;
 use crate::fields::Scratch;
 use crate::filter::Filter;
-use crate::hits::Code;
 use crate::index::Index;
+use crate::jsonpath::AnyNeed;
 use crate::numbers::Numbers;
 use crate::paths::{Paths, Place};
+use crate::postings::Code;
 use crate::rules::{Found, Rules};
 use crate::scan::scan;
 use crate::shared_tests::{NO_TEST, SharedTests, TestId};
 
 /// Tests of a filter that is asked test by test, without being looked into.
 const PLAIN_TESTS_MAX: usize = 3;
+
+/// Callees of a chunk: every event that matches reads one, and a change copies a chunk.
+const CALLEES: usize = 1_024;
 
 /// Places that a filter has without another allocation: what fits into the size of a list.
 const PLACES_INLINE: usize = 4;
@@ -34,7 +39,7 @@ const PLACES_INLINE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Matcher<Id> {
     /// By number, what a call needs to know.
-    callees: Chunks<Callee<Id>>,
+    callees: Chunks<Callee<Id>, CALLEES>,
     /// By number, the rest; none where the number is free.
     entries: Chunks<Option<Entry>>,
     /// Numbers by id.
@@ -43,6 +48,7 @@ pub struct Matcher<Id> {
     free: Arc<Vec<u32>>,
     paths: Paths,
     index: Index,
+    anywhere: Anywhere,
     tests: SharedTests,
     /// Filters that are asked whatever the document holds.
     always: Arc<Vec<u32>>,
@@ -123,6 +129,7 @@ impl<Id: Copy + Ord> Default for Matcher<Id> {
             free: Arc::default(),
             paths: Paths::default(),
             index: Index::default(),
+            anywhere: Anywhere::default(),
             tests: SharedTests::default(),
             always: Arc::default(),
         }
@@ -188,13 +195,14 @@ impl<Id: Copy + Ord> Matcher<Id> {
         };
         let entries = self.entries.memory() + self.entries.iter().map(of_entry).sum::<usize>();
         let numbers = self.numbers.memory() + self.free.capacity() * size_of::<u32>();
-        let shared = self.index.memory() + self.paths.memory() + self.tests.memory();
+        let shared = self.index.memory() + self.anywhere.memory() + self.paths.memory() + self.tests.memory();
         entries + numbers + shared + self.callees.memory() + self.always.capacity() * size_of::<u32>()
     }
 
     /// Appends the ids of the filters that match, in order. Nothing is allocated once the memory has grown to what events need.
     pub fn matches(&self, document: &Document<'_>, scratch: &mut Scratch, out: &mut Vec<Id>) {
-        scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
+        let Scratch { fields, key, .. } = scratch;
+        scan(document, &self.paths, Some(&self.index), fields, key);
         let Scratch { fields, work, hits, .. } = scratch;
         work.begin();
         let found = Found { document, fields };
@@ -202,6 +210,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
         hits.codes
             .extend(self.always.iter().map(|number| Code::new(*number, false)));
         self.index.look_up(&found, hits);
+        if !self.anywhere.is_empty() {
+            work.tape.build(document);
+            work.tape
+                .trees(document)
+                .for_each(|tree| self.anywhere.look_up(&tree, hits));
+        }
         hits.sort();
         let begin = out.len();
         let mut last = None;
@@ -284,7 +298,9 @@ impl<Id: Copy + Ord> Matcher<Id> {
 
     fn take_number(&mut self) -> u32 {
         if self.free.is_empty() {
-            return u32::try_from(self.callees.len()).expect("a matcher holds fewer than 2^31 filters");
+            let number = u32::try_from(self.callees.len()).ok();
+            let number = number.filter(|number| *number < Code::FILTERS_MAX);
+            return number.expect("a matcher holds fewer than 2^30 filters");
         }
         let free = Arc::make_mut(&mut self.free);
         free.pop().expect("there is a free number")
@@ -308,6 +324,9 @@ impl<Id: Copy + Ord> Matcher<Id> {
                 }
             }
         }
+        for part in entry.filter.parts() {
+            self.anywhere.unregister(part.needs(), number);
+        }
         if let Plan::Plain { others, .. } = plan {
             others.iter().for_each(|test| self.tests.release(*test));
         }
@@ -327,7 +346,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
             parts.push((&part.guard, of_part));
             rest = after;
         }
-        let Some(cheapest) = self.cheapest_part(&parts) else {
+        let cheapest = self.cheapest_part(&parts);
+        if let Some(needs) = self.cheaper_needs(filter, &parts, cheapest) {
+            self.anywhere.register(needs, number);
+            return Plan::Whole;
+        }
+        let Some(cheapest) = cheapest else {
             let always = Arc::make_mut(&mut self.always);
             let at = always.partition_point(|known| *known < number);
             always.insert(at, number);
@@ -345,6 +369,20 @@ impl<Id: Copy + Ord> Matcher<Id> {
             }
         }
         self.plan(filter, &parts, caller)
+    }
+
+    /// What data must have somewhere for one of the parts, if it costs less to register the filter under that.
+    fn cheaper_needs<'f>(
+        &self,
+        filter: &'f Filter,
+        parts: &[(&Rules, &[Place])],
+        cheapest: Option<usize>,
+    ) -> Option<&'f [AnyNeed]> {
+        let costs = filter.parts().iter().map(crate::filter::Part::needs);
+        let costs = costs.filter_map(|needs| Some((self.anywhere.cost(needs)?, needs)));
+        let (cost, needs) = costs.min_by_key(|(cost, _)| *cost)?;
+        let of_part = cheapest.and_then(|at| self.part_cost(parts[at].0, parts[at].1));
+        of_part.is_none_or(|of_part| cost < of_part).then_some(needs)
     }
 
     /// A filter of a few tests that must all pass is asked by them.
@@ -416,7 +454,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
     }
 
     /// What it costs to register a filter under one of its parts; none if one of the alternatives can be registered nowhere.
-    fn part_cost(&self, rules: &Rules, places: &[Place]) -> Option<usize> {
+    fn part_cost(&self, rules: &Rules, places: &[Place]) -> Option<u64> {
         let of_alternative = |alternative: &[u32]| {
             let tests = alternative.iter();
             tests
@@ -438,7 +476,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
     }
 
     /// What it costs to register a filter under one of its tests; none if the field is always absent and may be.
-    fn test_cost(&self, rules: &Rules, places: &[Place], test: usize) -> Option<usize> {
+    fn test_cost(&self, rules: &Rules, places: &[Place], test: usize) -> Option<u64> {
         let (test, place) = (&rules.tests[test], places[test]);
         match (place, test.absent) {
             (Place::NOWHERE, true) => None,
@@ -466,11 +504,14 @@ mod tests {
 
     /// Look-ups and hits of one event, for filters `0..count` of a pattern.
     fn steps(count: u32, pattern: impl Fn(u32) -> String, event: &str) -> usize {
-        let filter = |index| Arc::new(Filter::eventbridge(pattern(index).as_bytes(), &Mounts::bare()).unwrap());
-        let matcher = Matcher::build((0..count).map(|index| (index, filter(index))));
+        let filter = |index| Filter::eventbridge(pattern(index).as_bytes(), &Mounts::bare()).unwrap();
+        steps_of(count, filter, &Document::bare(event.as_bytes()))
+    }
+
+    fn steps_of(count: u32, filter: impl Fn(u32) -> Filter, document: &Document<'_>) -> usize {
+        let matcher = Matcher::build((0..count).map(|index| (index, Arc::new(filter(index)))));
         let mut scratch = Scratch::new();
-        let document = Document::bare(event.as_bytes());
-        crate::steps::of(|| matcher.matches(&document, &mut scratch, &mut Vec::new()))
+        crate::steps::of(|| matcher.matches(document, &mut scratch, &mut Vec::new()))
     }
 
     #[test]
@@ -494,6 +535,44 @@ mod tests {
                 pattern(3)
             );
         }
+    }
+
+    #[test]
+    fn of_queries_only_those_are_evaluated_whose_names_and_texts_are_there() {
+        let queries: [fn(u32) -> String; 5] = [
+            |index| format!("$[?@.id == 'v{index:05}']"),
+            |index| format!("$.lines[?@.sku == 'v{index:05}' && @.price > 1]"),
+            |index| format!("$..[?@.sku == 'v{index:05}' || @.id == 'w{index:05}']"),
+            |index| format!("$.field{index:05}[0]"),
+            |index| format!("$[?@.id != 'x' && @.sku == 'v{index:05}']"),
+        ];
+        let json = br#"{"order": {"id": "v00003"}, "field00003": [1], "lines": [{"sku": "v00003", "price": 2}]}"#;
+        let document = Document::new().data(crate::Data::Json(json));
+        for query in queries {
+            let filter = |index| Filter::jsonpath(&query(index)).unwrap();
+            let (few, many) = (steps_of(10, filter, &document), steps_of(2_000, filter, &document));
+            assert!(
+                many <= few + 2,
+                "{}: {few} steps with ten filters, {many} with thousands",
+                query(3)
+            );
+        }
+    }
+
+    #[test]
+    fn a_filter_that_goes_is_not_called_by_what_its_query_needs() {
+        let filter = |query: &str| Arc::new(Filter::jsonpath(query).unwrap());
+        let matcher = Matcher::build([(1, filter("$[?@.a == 'x' || @.b == 'y']")), (2, filter("$.c.a"))]);
+        let matches = |matcher: &Matcher<u32>| {
+            let document = Document::new().data(crate::Data::Json(br#"{"c": {"a": "x", "b": "y"}}"#));
+            let mut found = Vec::new();
+            matcher.matches(&document, &mut Scratch::new(), &mut found);
+            found
+        };
+        let (one, other) = (matcher.without(1), matcher.without(2));
+        assert_eq!(matches(&matcher), [1, 2]);
+        assert_eq!((matches(&one), matches(&other)), (vec![2], vec![1]));
+        assert!(one.without(2).anywhere.is_empty() && other.without(1).anywhere.is_empty());
     }
 
     #[test]

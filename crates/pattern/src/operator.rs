@@ -213,6 +213,12 @@ impl Bounds {
         (low == high && low.inclusive).then_some(low.value)
     }
 
+    /// How far it is from one end to the other, if there are two.
+    pub(crate) fn width(&self) -> Option<f64> {
+        let width = self.high?.value - self.low?.value;
+        width.is_finite().then_some(width)
+    }
+
     pub(crate) fn contain(&self, number: f64) -> bool {
         let above = |low: Bound| number > low.value || (low.inclusive && number == low.value);
         let below = |high: Bound| number < high.value || (high.inclusive && number == high.value);

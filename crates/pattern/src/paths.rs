@@ -183,7 +183,7 @@ impl Paths {
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
         let of_node = |node: &Node| node.key.len() + node.edges.capacity() * size_of::<Edge>();
-        self.nodes.memory() + self.nodes.iter().map(of_node).sum::<usize>() + self.edges.memory(&|_| 0)
+        self.nodes.memory() + self.nodes.iter().map(of_node).sum::<usize>() + self.edges.memory()
     }
 
     #[inline]

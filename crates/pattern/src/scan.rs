@@ -7,21 +7,29 @@ use std::ops::Range;
 
 use crate::document::{Content, Document};
 use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
+use crate::index::Index;
 use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::number::comparable;
 use crate::paths::{Paths, Place};
 use crate::simd;
 
-/// Notes every value of the document at an asked path.
-pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, key: &mut Vec<u8>) {
+/// Notes every value of the document at an asked path. If the texts among them will be looked up in an index, it fetches what they
+/// will be looked up in.
+pub(crate) fn scan(
+    document: &Document<'_>,
+    paths: &Paths,
+    index: Option<&Index>,
+    fields: &mut Fields,
+    key: &mut Vec<u8>,
+) {
     fields.reset(paths.len());
-    for (index, (mount, content)) in document.entries().iter().enumerate() {
+    for (entry, (mount, content)) in document.entries().iter().enumerate() {
         let place = paths.mount(mount);
         if place == Place::NOWHERE {
             continue;
         }
-        let buffer = Buffer::Entry(u32::try_from(index).expect("a document has few entries"));
+        let buffer = Buffer::Entry(u32::try_from(entry).expect("a document has few entries"));
         match content {
             Content::Text(text) | Content::Integer(text) | Content::Boolean(text) => {
                 if paths.is_asked(place) && text.len() <= TEXT_BYTES_MAX {
@@ -35,6 +43,7 @@ pub(crate) fn scan(document: &Document<'_>, paths: &Paths, fields: &mut Fields, 
                     place,
                     Target {
                         paths,
+                        index,
                         fields,
                         key,
                         buffer,
@@ -60,6 +69,7 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
     let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
     let target = Target {
         paths: &paths,
+        index: None,
         fields: &mut fields,
         key: &mut key,
         buffer: Buffer::Arena,
@@ -70,6 +80,7 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
 /// Where a scan notes what it finds.
 struct Target<'s> {
     paths: &'s Paths,
+    index: Option<&'s Index>,
     fields: &'s mut Fields,
     key: &'s mut Vec<u8>,
     buffer: Buffer,
@@ -216,6 +227,9 @@ impl Scan<'_, '_> {
                 true => self.resolve(span.range),
                 false => (self.target.buffer, span.range),
             };
+            if let (Some(index), Buffer::Entry(_)) = (self.target.index, buffer) {
+                index.fetch_text(place, &self.lexer.bytes()[range.clone()]);
+            }
             self.target.fields.push(place, element, Kind::Text, buffer, range);
         }
         Ok(())
@@ -238,6 +252,9 @@ impl Scan<'_, '_> {
             Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
             kind => kind,
         };
+        if let (Some(index), Kind::Number(Some(number))) = (self.target.index, kind) {
+            index.fetch_number(place, number);
+        }
         let (buffer, span) = if escaped {
             self.resolve(span)
         } else {

@@ -119,6 +119,6 @@ impl SharedTests {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.tests.memory() + self.known.memory(&|_| 0) + self.free.capacity() * size_of::<TestId>()
+        self.tests.memory() + self.known.memory() + self.free.capacity() * size_of::<TestId>()
     }
 }

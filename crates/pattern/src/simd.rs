@@ -3,10 +3,10 @@
 //! Everything here is exact for any bytes and says nothing about whether they are JSON. Each function has a portable form; the
 //! tests compare the two, and the fuzz target `pattern` compares what is skipped with what is read.
 //!
-//! **Why the `unsafe` is sound.** It does two things. It loads 16 or 32 bytes through a pointer that was made of a reference to an
+//! **Why the `unsafe` is sound.** It does three things. It loads 16 or 32 bytes through a pointer that was made of a reference to an
 //! array of just so many bytes, with the loads that ask for no alignment: nothing outside of a borrowed slice is ever read, because
 //! slices become such arrays by checked library functions (`first_chunk`, `as_chunks`), and a last block that is too short is
-//! copied first. And it calls functions that need instructions which the processor has: SSE2 belongs to every x86-64, the others
+//! copied first. It hints at an address, which reads nothing. And it calls functions that need instructions which the processor has: SSE2 belongs to every x86-64, the others
 //! are asked for by the only caller in the same call. Nothing is written through a pointer, no value of a type with invalid values
 //! is made, no lifetime is changed. Under Miri the portable forms of the smaller step run. The tests also pass under valgrind's
 //! memcheck, whose processor has AVX2: `valgrind --error-exitcode=1 TESTS simd`.
@@ -31,6 +31,15 @@ pub(crate) fn has_dot(bytes: &[u8], range: &std::ops::Range<usize>) -> bool {
         Some(step) if range.len() <= STEP => lanes::dots(step) & ((1 << range.len()) - 1) != 0,
         _ => memchr::memchr(b'.', &bytes[range.clone()]).is_some(),
     }
+}
+
+/// Bytes that a processor fetches together.
+const LINE: usize = 64;
+
+/// Fetches what a reference leads to into the processor's cache, without waiting for it.
+#[inline(always)]
+pub(crate) fn fetch<T>(value: &T) {
+    lanes::fetch(value);
 }
 
 /// The first byte at or after `at` that is no digit; the length of the text if there is none.
@@ -141,11 +150,11 @@ fn first(bytes: &[u8], at: usize, marked: fn(&[u8; STEP]) -> u32, is_marked: fn(
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod lanes {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-        _mm_sub_epi8,
+        __m128i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_prefetch, _mm_set1_epi8, _mm_sub_epi8,
     };
 
-    use super::STEP;
+    use super::{LINE, STEP};
 
     macro_rules! marked {
         ($name:ident, $mask:ident) => {
@@ -158,6 +167,18 @@ mod lanes {
                 }
             }
         };
+    }
+
+    #[inline(always)]
+    pub(super) fn fetch<T>(value: &T) {
+        #[expect(unsafe_code, reason = "the instruction takes a pointer")]
+        // SAFETY: SSE belongs to every x86-64. The instruction is a hint: it reads no value, writes none and faults at no address.
+        let fetch = |at: usize| unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(at));
+        };
+        (0..size_of::<T>()).step_by(LINE).for_each(fetch);
+        // It may begin anywhere in a line.
+        fetch(size_of::<T>().saturating_sub(1));
     }
 
     marked!(string_stops, string_stops_sse2);
@@ -235,6 +256,9 @@ mod lanes {
         let bit = |(index, byte): (usize, &u8)| u32::from(is_marked(*byte)) << index;
         step.iter().enumerate().map(bit).sum()
     }
+
+    /// Nothing, where there is no such instruction.
+    pub(super) fn fetch<T>(_value: &T) {}
 
     pub(super) fn string_stops(step: &[u8; STEP]) -> u32 {
         bits(step, is_string_stop)

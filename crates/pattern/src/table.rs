@@ -1,116 +1,126 @@
-//! A map from bytes to values whose copies share what they have in common: a trie over the bits of a hash, with small leaves.
+//! A map from bytes to small values whose copies share what they have in common: pages of slots, each a small table of its own.
 //!
-//! A change copies one leaf and the branches above it. A leaf is its slots and nothing else, so that a look-up touches little
-//! memory. Keys lie in spaces, so that one table serves many purposes. The hash is seeded anew for every table, so that nobody can
-//! choose keys that collide.
+//! What a look-up waits for is memory, so it touches little of it: an entry of the list of pages, and the slot, which has its key
+//! inside; both are known from the hash alone, so that they can be fetched ahead. A change copies one page and one chunk of the list.
+//! As keys come, pages are split one after the other (linear hashing), and merged as they go. Keys lie in spaces, so that one table
+//! serves many purposes. The hash is seeded anew for every table, so that nobody can choose keys that collide.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
 
-/// Children of a branch: five bits of the hash.
-const CHILDREN: usize = 32;
+use crate::chunks::Chunks;
+use crate::simd;
 
-/// Bits of the hash that a branch takes.
-const BRANCH_BITS: u32 = 5;
+/// Keys of a page on average, once there are many. A page that is next to be split has about twice as many.
+const PAGE_KEYS: usize = 24;
 
-/// Entries of a leaf before it becomes a branch.
-const LEAF_ENTRIES: usize = 8;
+/// Pages are merged when they have so many keys on average.
+const PAGE_KEYS_MIN: usize = PAGE_KEYS / 4;
 
-/// Branches above each other. The bits they take are those that tags do not.
-const DEPTH_MAX: u32 = 6;
+/// Slots of the smallest page; of others, powers of two.
+const SLOTS_MIN: usize = 4;
 
 /// Bytes of a key that lie in its slot.
-const KEY_BYTES_INLINE: usize = 23;
+const KEY_BYTES_INLINE: usize = 30;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Table<V> {
     hasher: RandomState,
-    root: Child<V>,
+    /// Page `number` has the keys whose hash ends in the bits of `number`: so many bits that all pages have numbers, or one less
+    /// where a page of that number does not exist yet.
+    pages: Chunks<Arc<[Slot<V>]>>,
     length: usize,
 }
 
-#[derive(Debug)]
-enum Child<V> {
-    Leaf(Arc<[Slot<V>]>),
-    Branch(Arc<[Child<V>; CHILDREN]>),
-}
-
+/// A key lies in the slot that its hash begins with, or behind it, with no free slot between.
 #[derive(Debug, Clone)]
 struct Slot<V> {
-    /// The upper half of the hash.
-    tag: u32,
+    key: Key,
     space: u32,
-    key: SmallVec<[u8; KEY_BYTES_INLINE]>,
     value: V,
 }
 
-impl<V> Child<V> {
-    fn empty() -> Self {
-        Child::Leaf(Arc::default())
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self, Child::Leaf(leaf) if leaf.is_empty())
-    }
-}
-
-impl<V> Clone for Child<V> {
-    fn clone(&self) -> Self {
-        match self {
-            Child::Leaf(leaf) => Child::Leaf(Arc::clone(leaf)),
-            Child::Branch(branch) => Child::Branch(Arc::clone(branch)),
-        }
-    }
+#[derive(Debug, Clone)]
+enum Key {
+    Inside {
+        length: u8,
+        bytes: [u8; KEY_BYTES_INLINE],
+    },
+    Apart(Box<[u8]>),
+    /// The slot is free.
+    None,
 }
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
         Self {
             hasher: RandomState::default(),
-            root: Child::empty(),
+            pages: Chunks::default(),
             length: 0,
         }
     }
 }
 
-impl<V: Clone + Default> Table<V> {
+impl<V: Copy + Default> Table<V> {
     /// The value of a key.
     #[inline]
     pub(crate) fn get(&self, space: u32, key: &[u8]) -> Option<&V> {
         let hash = self.hash(space, key);
-        let mut child = &self.root;
-        let mut bits = hash;
-        loop {
-            match child {
-                Child::Leaf(leaf) => {
-                    let at = find(leaf, Wanted { hash, space, key })?;
-                    return Some(&leaf[at].value);
-                }
-                Child::Branch(branch) => child = &branch[index(bits)],
-            }
-            bits >>= BRANCH_BITS;
+        let page = self.pages.get(self.page_of(hash))?;
+        let at = find(page, hash, space, key).ok()?;
+        Some(&page[at].value)
+    }
+
+    /// Fetches the memory that [`get`](Self::get) will touch.
+    #[inline]
+    pub(crate) fn fetch(&self, space: u32, key: &[u8]) {
+        let hash = self.hash(space, key);
+        if let Some(page) = self.pages.get(self.page_of(hash)) {
+            simd::fetch(&page[first_slot(hash, page.len())]);
         }
     }
 
-    /// The value of a key, to change; a new one if there is none.
+    /// The value of a key, a new one if it is not there yet.
     pub(crate) fn entry(&mut self, space: u32, key: &[u8]) -> &mut V {
         let hash = self.hash(space, key);
         if self.get(space, key).is_none() {
-            insert(&mut self.root, &self.hasher, Wanted { hash, space, key }, 0);
             self.length += 1;
+            self.make_room();
+            let number = self.page_of(hash);
+            insert(
+                self.pages.get_mut(number),
+                &self.hasher,
+                Slot {
+                    key: Key::new(key),
+                    space,
+                    value: V::default(),
+                },
+            );
         }
-        known(&mut self.root, Wanted { hash, space, key }, 0)
+        let number = self.page_of(hash);
+        let page = Arc::make_mut(self.pages.get_mut(number));
+        let at = find(page, hash, space, key).expect("it has just been added if it was not there");
+        &mut page[at].value
     }
 
     /// Forgets a key.
     pub(crate) fn remove(&mut self, space: u32, key: &[u8]) {
         let hash = self.hash(space, key);
-        if self.get(space, key).is_some() {
-            remove(&mut self.root, Wanted { hash, space, key }, 0);
-            self.length -= 1;
+        let number = self.page_of(hash);
+        let Some(page) = self.pages.get(number) else {
+            return;
+        };
+        let Ok(gone) = find(page, hash, space, key) else {
+            return;
+        };
+        let rest = page.iter().enumerate().filter(|(at, _)| *at != gone);
+        let rest = page_of_slots(rest.map(|(_, slot)| slot.clone()), &self.hasher);
+        *self.pages.get_mut(number) = rest;
+        self.length -= 1;
+        while self.pages.len() > 1 && self.length < self.pages.len() * PAGE_KEYS_MIN {
+            self.merge_last();
         }
     }
 
@@ -120,33 +130,82 @@ impl<V: Clone + Default> Table<V> {
         self.length
     }
 
-    /// Bytes on the heap, and what values point to as the function says.
-    pub(crate) fn memory(&self, of_value: &impl Fn(&V) -> usize) -> usize {
-        memory(&self.root, of_value)
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        let apart = |slot: &Slot<V>| match &slot.key {
+            Key::Apart(bytes) => bytes.len(),
+            Key::Inside { .. } | Key::None => 0,
+        };
+        let of_page = |page: &Arc<[Slot<V>]>| COUNTS + size_of_val(&**page) + page.iter().map(apart).sum::<usize>();
+        self.pages.memory() + self.pages.iter().map(of_page).sum::<usize>()
     }
 
     #[inline]
     fn hash(&self, space: u32, key: &[u8]) -> u64 {
         hash(&self.hasher, space, key)
     }
+
+    /// The number of the page that a hash belongs to.
+    #[inline]
+    fn page_of(&self, hash: u64) -> usize {
+        let count = self.pages.len();
+        let numbers = 1usize << (usize::BITS - count.leading_zeros());
+        let ends = lower_half(hash) & (numbers - 1);
+        if ends < count {
+            ends
+        } else {
+            ends & (numbers / 2).saturating_sub(1)
+        }
+    }
+
+    /// Adds a page where there are too many keys for those that are there.
+    fn make_room(&mut self) {
+        let count = self.pages.len();
+        if self.length <= count * PAGE_KEYS {
+            return;
+        }
+        if count == 0 {
+            return self.pages.push(page_of_slots([], &self.hasher));
+        }
+        let highest = highest_bit(count);
+        let page = Arc::make_mut(self.pages.get_mut(count - highest));
+        // What does not belong to the new page stays: only the one bit more tells them apart.
+        let belongs = |slot: &Slot<V>| {
+            let hash = hash(&self.hasher, slot.space, slot.key.bytes());
+            lower_half(hash) & (2 * highest - 1) == count
+        };
+        let (go, stay): (Vec<_>, Vec<_>) = taken(page).partition(belongs);
+        *self.pages.get_mut(count - highest) = page_of_slots(stay, &self.hasher);
+        self.pages.push(page_of_slots(go, &self.hasher));
+    }
+
+    /// Takes the last page away; its keys go where they came from.
+    fn merge_last(&mut self) {
+        let Some(last) = self.pages.pop() else {
+            return;
+        };
+        let count = self.pages.len();
+        let page = self.pages.get_mut(count - highest_bit(count));
+        let all = page.iter().chain(&*last).cloned();
+        *page = page_of_slots(all.collect::<Vec<_>>(), &self.hasher);
+    }
 }
 
-/// A key that is looked for.
-#[derive(Clone, Copy)]
-struct Wanted<'k> {
-    hash: u64,
-    space: u32,
-    key: &'k [u8],
+/// The highest bit of a number that is not 0.
+fn highest_bit(number: usize) -> usize {
+    1 << number.ilog2()
 }
 
+/// What pages are found by.
 #[inline]
-fn index(bits: u64) -> usize {
-    usize::try_from(bits % CHILDREN as u64).expect("less than the number of children")
+fn lower_half(hash: u64) -> usize {
+    usize::try_from(hash & u64::from(u32::MAX)).expect("half of the bits")
 }
 
+/// The slot of a page at which the search for a key begins.
 #[inline]
-fn tag(hash: u64) -> u32 {
-    u32::try_from(hash >> 32).expect("half of the bits")
+fn first_slot(hash: u64, slots: usize) -> usize {
+    lower_half(hash >> u32::BITS) & (slots - 1)
 }
 
 #[inline]
@@ -157,122 +216,100 @@ fn hash(hasher: &RandomState, space: u32, key: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Where a key is; else the free slot where it would be.
 #[inline]
-fn find<V>(leaf: &[Slot<V>], wanted: Wanted<'_>) -> Option<usize> {
-    let Wanted { hash, space, key } = wanted;
-    let tag = tag(hash);
-    // Comparing nothing with nothing is not left to the library, whose vector instructions stumble over its address.
-    let is = |slot: &Slot<V>| {
-        slot.tag == tag && slot.space == space && slot.key.len() == key.len() && (key.is_empty() || *slot.key == *key)
+fn find<V>(page: &[Slot<V>], hash: u64, space: u32, key: &[u8]) -> Result<usize, usize> {
+    let mut at = first_slot(hash, page.len());
+    loop {
+        let slot = &page[at];
+        if slot.space == space && slot.key.is(key) {
+            return Ok(at);
+        }
+        if matches!(slot.key, Key::None) {
+            return Err(at);
+        }
+        at = (at + 1) & (page.len() - 1);
+    }
+}
+
+/// The slots that are not free, moved out of a page.
+fn taken<V: Copy>(page: &mut [Slot<V>]) -> impl Iterator<Item = Slot<V>> {
+    let filled = page.iter_mut().filter(|slot| !matches!(slot.key, Key::None));
+    filled.map(|slot| Slot {
+        key: std::mem::replace(&mut slot.key, Key::None),
+        ..*slot
+    })
+}
+
+/// Adds a slot whose key is not there.
+fn insert<V: Copy + Default>(page: &mut Arc<[Slot<V>]>, hasher: &RandomState, slot: Slot<V>) {
+    let filled = page.iter().filter(|slot| !matches!(slot.key, Key::None)).count();
+    if page.len() < slots_for(filled + 1) {
+        let mut slots: Vec<_> = taken(Arc::make_mut(page)).collect();
+        slots.push(slot);
+        *page = page_of_slots(slots, hasher);
+    } else {
+        place(Arc::make_mut(page), hasher, slot);
+    }
+}
+
+/// How many slots so many keys have: at least a third of them free, so that searches end soon.
+fn slots_for(keys: usize) -> usize {
+    (keys + keys / 2 + 1).next_power_of_two().max(SLOTS_MIN)
+}
+
+/// A page of these slots; free ones among them are left out.
+fn page_of_slots<V: Copy + Default>(slots: impl IntoIterator<Item = Slot<V>>, hasher: &RandomState) -> Arc<[Slot<V>]> {
+    let slots: Vec<_> = slots
+        .into_iter()
+        .filter(|slot| !matches!(slot.key, Key::None))
+        .collect();
+    let free = || Slot {
+        key: Key::None,
+        space: 0,
+        value: V::default(),
     };
-    leaf.iter().position(is)
+    let mut page: Vec<_> = std::iter::repeat_with(free).take(slots_for(slots.len())).collect();
+    slots.into_iter().for_each(|slot| place(&mut page, hasher, slot));
+    page.into()
 }
 
-/// The value of a key that is there.
-fn known<'t, V: Clone>(child: &'t mut Child<V>, wanted: Wanted<'_>, depth: u32) -> &'t mut V {
-    match child {
-        Child::Branch(branch) => {
-            let branch = Arc::make_mut(branch);
-            known(
-                &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))],
-                wanted,
-                depth + 1,
-            )
-        }
-        Child::Leaf(leaf) => {
-            let at = find(leaf, wanted).expect("the caller knows that the key is there");
-            &mut Arc::make_mut(leaf)[at].value
-        }
+fn place<V>(page: &mut [Slot<V>], hasher: &RandomState, slot: Slot<V>) {
+    let hash = hash(hasher, slot.space, slot.key.bytes());
+    if let Err(at) = find(page, hash, slot.space, slot.key.bytes()) {
+        page[at] = slot;
     }
 }
 
-/// Adds a key that is not there.
-fn insert<V: Clone + Default>(child: &mut Child<V>, hasher: &RandomState, wanted: Wanted<'_>, depth: u32) {
-    if let Child::Leaf(leaf) = child
-        && leaf.len() >= LEAF_ENTRIES
-        && depth < DEPTH_MAX
-    {
-        *child = split(leaf, hasher, depth);
-    }
-    match child {
-        Child::Branch(branch) => {
-            let branch = Arc::make_mut(branch);
-            let below = &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))];
-            insert(below, hasher, wanted, depth + 1);
-        }
-        Child::Leaf(leaf) => {
-            let slot = Slot {
-                tag: tag(wanted.hash),
-                space: wanted.space,
-                key: SmallVec::from_slice(wanted.key),
-                value: V::default(),
-            };
-            *leaf = match Arc::get_mut(leaf) {
-                // Nobody else has it: its slots move.
-                Some(own) => own.iter_mut().map(Slot::take).chain([slot]).collect(),
-                None => leaf.iter().cloned().chain([slot]).collect(),
-            };
-        }
-    }
-}
-
-impl<V: Default> Slot<V> {
-    fn take(&mut self) -> Self {
-        Self {
-            tag: self.tag,
-            space: self.space,
-            key: std::mem::take(&mut self.key),
-            value: std::mem::take(&mut self.value),
-        }
-    }
-}
-
-fn split<V: Clone>(leaf: &[Slot<V>], hasher: &RandomState, depth: u32) -> Child<V> {
-    let mut leaves: [Vec<Slot<V>>; CHILDREN] = std::array::from_fn(|_| Vec::new());
-    for slot in leaf {
-        let hash = hash(hasher, slot.space, &slot.key);
-        leaves[index(hash >> (depth * BRANCH_BITS))].push(slot.clone());
-    }
-    Child::Branch(Arc::new(leaves.map(|leaf| match leaf.is_empty() {
-        true => Child::empty(),
-        false => Child::Leaf(leaf.into()),
-    })))
-}
-
-fn remove<V: Clone>(child: &mut Child<V>, wanted: Wanted<'_>, depth: u32) {
-    match child {
-        Child::Leaf(leaf) => {
-            let gone = find(leaf, wanted);
-            let left = leaf.iter().enumerate().filter(|(at, _)| Some(*at) != gone);
-            *leaf = left.map(|(_, slot)| slot.clone()).collect();
-        }
-        Child::Branch(branch) => {
-            let branch = Arc::make_mut(branch);
-            let below = &mut branch[index(wanted.hash >> (depth * BRANCH_BITS))];
-            remove(below, wanted, depth + 1);
-            if branch.iter().all(Child::is_empty) {
-                *child = Child::empty();
+impl Key {
+    fn new(key: &[u8]) -> Self {
+        let mut bytes = [0; KEY_BYTES_INLINE];
+        match (bytes.get_mut(..key.len()), u8::try_from(key.len())) {
+            (Some(inside), Ok(length)) => {
+                inside.copy_from_slice(key);
+                Key::Inside { length, bytes }
             }
+            _ => Key::Apart(key.into()),
+        }
+    }
+
+    #[inline]
+    fn is(&self, key: &[u8]) -> bool {
+        !matches!(self, Key::None) && self.bytes() == key
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Key::Inside { length, bytes } => &bytes[..usize::from(*length)],
+            Key::Apart(bytes) => bytes,
+            Key::None => &[],
         }
     }
 }
 
 /// Bytes that a shared allocation has for its counts.
 const COUNTS: usize = 2 * size_of::<usize>();
-
-fn memory<V>(child: &Child<V>, of_value: &impl Fn(&V) -> usize) -> usize {
-    match child {
-        Child::Leaf(leaf) => {
-            let of_slot =
-                |slot: &Slot<V>| of_value(&slot.value) + if slot.key.spilled() { slot.key.capacity() } else { 0 };
-            let counts = if leaf.is_empty() { 0 } else { COUNTS };
-            counts + size_of_val(&**leaf) + leaf.iter().map(of_slot).sum::<usize>()
-        }
-        Child::Branch(branch) => {
-            COUNTS + size_of_val(&**branch) + branch.iter().map(|child| memory(child, of_value)).sum::<usize>()
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +322,7 @@ mod tests {
     #[test]
     fn every_key_leads_to_its_own_value_in_its_own_space() {
         let mut table = Table::default();
+        assert_eq!(table.get(0, &key(0)), None);
         for number in 0..5_000 {
             *table.entry(number % 3, &key(number)) = number;
         }
@@ -309,6 +347,26 @@ mod tests {
             assert_eq!(before.get(0, &key(number)), Some(&number));
         }
         (0..2_000).for_each(|number| table.remove(0, &key(number)));
-        assert!(table.len() == 0 && table.root.is_empty());
+        assert_eq!((table.len(), table.pages.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_page_keeps_its_keys_as_it_grows_and_shrinks() {
+        let hasher = RandomState::default();
+        let mut page = page_of_slots([], &hasher);
+        for number in 0..200 {
+            let slot = Slot {
+                key: Key::new(&key(number)),
+                space: number % 2,
+                value: number,
+            };
+            insert(&mut page, &hasher, slot);
+            for known in 0..200 {
+                let (space, key) = (known % 2, key(known));
+                let found = find(&page, hash(&hasher, space, &key), space, &key);
+                assert_eq!(found.map(|at| page[at].value).ok(), (known <= number).then_some(known));
+            }
+        }
+        assert_eq!(page.len(), 512);
     }
 }

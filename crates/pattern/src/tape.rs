@@ -349,6 +349,11 @@ impl<'t> Tree<'t> {
         (self.end(self.root) - self.root) as usize
     }
 
+    /// All of its nodes.
+    pub(crate) fn nodes(&self) -> std::ops::Range<NodeId> {
+        self.root..self.end(self.root)
+    }
+
     /// The members or elements of a node, in order.
     pub(crate) fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> + use<'t> {
         let (nodes, end) = (self.nodes, self.end(node));

@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
 use memchr::memmem;
+use smallvec::SmallVec;
 
 use crate::limits::WILDCARD_COMPLEXITY_MAX;
 use crate::steps;
@@ -165,54 +167,99 @@ fn complexity(pieces: &[Vec<u8>], budget: &mut usize) -> usize {
     if at_most <= WILDCARD_COMPLEXITY_MAX {
         return at_most;
     }
-    let tokens: Vec<Option<u8>> = tokens(pieces).collect();
-    let mut letters: Vec<u8> = pieces.concat();
-    letters.sort_unstable();
-    letters.dedup();
-    let start = closure(&tokens, vec![0]);
-    let mut seen = HashSet::from([start.clone()]);
+    let places = Places::of(pieces);
+    let start = places.closed(places.first());
+    let mut seen = HashSet::<Set, RandomState>::from_iter([start.clone()]);
     let mut queue = vec![start];
     let mut most = 0;
-    while let Some(places) = queue.pop() {
-        most = most.max(places.iter().filter(|place| **place < tokens.len()).count());
+    while let Some(set) = queue.pop() {
+        most = most.max(places.count(&set));
         if most > WILDCARD_COMPLEXITY_MAX || *budget == 0 {
             break;
         }
         *budget -= 1;
-        let next = letters.iter().map(|letter| step(&tokens, &places, *letter));
+        let next = places.letters.iter().map(|letter| places.step(&set, letter));
         queue.extend(next.filter(|next| seen.insert(next.clone())));
     }
     most
 }
 
-/// The wildcard as letters and stars.
-fn tokens(pieces: &[Vec<u8>]) -> impl Iterator<Item = Option<u8>> {
-    pieces.iter().enumerate().flat_map(|(index, piece)| {
-        let star = (index > 0).then_some(None);
-        star.into_iter().chain(piece.iter().copied().map(Some))
-    })
+/// A set of places in a wildcard, a bit for each; that behind its end included.
+type Set = SmallVec<[u64; 1]>;
+
+/// The places of a wildcard that is taken as letters and stars, and what is there.
+struct Places {
+    stars: Set,
+    /// For each letter that there is, its places.
+    letters: Vec<Set>,
+    /// How many there are, that behind the end not counted.
+    length: usize,
 }
 
-/// Where a letter leads; a star stays where it is.
-fn step(tokens: &[Option<u8>], places: &[usize], letter: u8) -> Vec<usize> {
-    let next = places.iter().filter_map(|place| match tokens.get(*place)? {
-        None => Some(*place),
-        Some(token) => (*token == letter).then_some(place + 1),
-    });
-    closure(tokens, next.collect())
-}
+impl Places {
+    fn of(pieces: &[Vec<u8>]) -> Self {
+        let length = pieces.iter().map(Vec::len).sum::<usize>() + pieces.len() - 1;
+        let none: Set = SmallVec::from_elem(0, length / 64 + 1);
+        let mut places = Self {
+            stars: none.clone(),
+            letters: Vec::new(),
+            length,
+        };
+        let mut known = Vec::new();
+        let mut at = 0;
+        for (index, piece) in pieces.iter().enumerate() {
+            if index > 0 {
+                places.stars[at / 64] |= 1 << (at % 64);
+                at += 1;
+            }
+            for letter in piece {
+                let number = known.iter().position(|known| known == letter).unwrap_or_else(|| {
+                    known.push(*letter);
+                    places.letters.push(none.clone());
+                    known.len() - 1
+                });
+                places.letters[number][at / 64] |= 1 << (at % 64);
+                at += 1;
+            }
+        }
+        places
+    }
 
-/// A star's place leads on to what follows it without reading.
-fn closure(tokens: &[Option<u8>], mut places: Vec<usize>) -> Vec<usize> {
-    let after: Vec<usize> = places
-        .iter()
-        .filter(|place| tokens.get(**place) == Some(&None))
-        .map(|place| place + 1)
-        .collect();
-    places.extend(after);
-    places.sort_unstable();
-    places.dedup();
-    places
+    fn first(&self) -> Set {
+        let mut set: Set = SmallVec::from_elem(0, self.stars.len());
+        set[0] = 1;
+        set
+    }
+
+    /// Where a letter leads; a star stays where it is.
+    fn step(&self, set: &Set, letter: &Set) -> Set {
+        let mut carry = 0;
+        let words = set.iter().zip(letter).zip(&self.stars).map(|((set, letter), stars)| {
+            let moved = set & letter;
+            let word = set & stars | moved << 1 | carry;
+            carry = moved >> 63;
+            word
+        });
+        self.closed(words.collect())
+    }
+
+    /// A star's place leads on to what follows it without reading.
+    fn closed(&self, mut set: Set) -> Set {
+        let mut carry = 0;
+        for (word, stars) in set.iter_mut().zip(&self.stars) {
+            let at_stars = *word & stars;
+            *word |= at_stars << 1 | carry;
+            carry = at_stars >> 63;
+        }
+        set
+    }
+
+    /// How many there are before the end.
+    fn count(&self, set: &Set) -> usize {
+        let all = set.iter().map(|word| word.count_ones() as usize).sum::<usize>();
+        let end = set[self.length / 64] >> (self.length % 64) & 1 == 1;
+        all - usize::from(end)
+    }
 }
 
 #[cfg(test)]

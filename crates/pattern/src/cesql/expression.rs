@@ -52,7 +52,7 @@ impl Expression {
     /// The value of the expression for a document, and all errors.
     pub fn evaluate(&self, document: &Document<'_>) -> Evaluation {
         let mut scratch = Scratch::new();
-        scan(document, &self.paths, &mut scratch.fields, &mut scratch.key);
+        scan(document, &self.paths, None, &mut scratch.fields, &mut scratch.key);
         let fields = &scratch.fields;
         let mut errors = Vec::new();
         let found = Found { document, fields };

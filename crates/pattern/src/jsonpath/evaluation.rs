@@ -10,6 +10,7 @@ use crate::automaton::Automaton;
 use crate::check::Work;
 use crate::document::Document;
 use crate::limits::{JSONPATH_STEPS_MAX, JSONPATH_STEPS_PER_NODE};
+use crate::steps;
 use crate::tape::{Kind, NodeId, Tree};
 
 mod values;
@@ -46,6 +47,7 @@ pub(super) struct Exhausted;
 /// Whether one of the document's texts has a node that the query selects.
 pub(super) fn selects(query: &Query, document: &Document<'_>, work: &mut Work) -> Result<bool, Exhausted> {
     let Work { tape, queries, .. } = work;
+    steps::take(1);
     tape.build(document);
     let mut exhausted = Ok(false);
     for tree in tape.trees(document).filter(|tree| tree.names.may_hold(query.names)) {

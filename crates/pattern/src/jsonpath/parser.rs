@@ -1,7 +1,7 @@
 //! The parser of queries: the grammar of RFC 9535 and the types of its functions, refused with a place.
 
 use super::syntax::{Segment, Selector, Slice};
-use super::{Query, required};
+use super::{Query, needs, required};
 use crate::automaton::Budget;
 use crate::error::{CompileCode, CompileError};
 use crate::limits::{JSONPATH_BYTES_MAX, JSONPATH_DEPTH_MAX};
@@ -62,6 +62,7 @@ impl<'q> Parser<'q> {
         Ok(Query {
             text: self.text.into(),
             names: required(&segments),
+            needs: needs::of_segments(&segments).into(),
             segments: segments.into(),
             ends: ends.into(),
             absolutes: self.absolutes,

@@ -46,7 +46,7 @@ pub(super) fn look(filter: &Filter, samples: Samples<'_>, findings: &mut Vec<Fin
         count += 1;
         matching += usize::from(filter.matches_with(sample, &mut scratch));
         remember_paths(sample, &mut known);
-        scan(sample, &paths, &mut scratch.fields, &mut scratch.key);
+        scan(sample, &paths, None, &mut scratch.fields, &mut scratch.key);
         for (place, seen) in places.iter().zip(&mut seen) {
             seen.look(*place, sample, &scratch.fields);
         }
