@@ -19,8 +19,9 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// How commands find the server and print what it says.
+/// How commands find the server and print what it says; in help they stand behind what belongs to the command alone.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "For every command that asks a server")]
 pub struct ServerOptions {
     /// The server.
     #[arg(
