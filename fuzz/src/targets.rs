@@ -5,6 +5,7 @@ mod batch_results;
 mod checkpoint;
 mod config;
 mod event_binary;
+mod event_grid;
 mod event_json;
 mod event_record;
 mod events;
@@ -44,6 +45,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     event_binary::TARGET,
     event_json::TARGET,
+    event_grid::TARGET,
     event_record::TARGET,
     record_batch::TARGET,
     pattern::TARGET,

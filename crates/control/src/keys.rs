@@ -3,11 +3,13 @@
 //! A token is `tlk_<id>.<secret>`; the secret is 32 random bytes in base64url, so that one SHA-256 of it is all that needs to
 //! be kept. A model without keys is keyless: the server then trusts loopback, which is the doors' business.
 
+mod eventgrid;
 pub mod expiry;
 mod grant;
 mod last_use;
 mod secrets;
 
+pub use eventgrid::EventGridKeys;
 pub use grant::{Denied, Grant};
 pub use last_use::LastUse;
 pub use secrets::{KEY_SECRETS_MAX, KeySecret, OVERLAP_DEFAULT, OVERLAP_MAX};

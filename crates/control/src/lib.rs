@@ -54,7 +54,9 @@ pub mod seal;
 
 pub use documents::LoadError;
 pub use export::{Difference, diff, export, export_all, preview};
-pub use keys::{Denied, Grant, KeySecret, LastUse, Principal, Token, authenticate, authorize, authorize_installation};
+pub use keys::{
+    Denied, EventGridKeys, Grant, KeySecret, LastUse, Principal, Token, authenticate, authorize, authorize_installation,
+};
 pub use model::*;
 pub use plan::*;
 pub use refusal::*;

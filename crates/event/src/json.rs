@@ -36,7 +36,7 @@ const STRUCTURED_LEVELS: usize = 1;
 const BATCH_LEVELS: usize = 2;
 
 /// The text, with so many levels around data. Nothing but data nests in an event: attributes are scalars.
-fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, String> {
+pub(crate) fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, String> {
     if !scan::depth_fits(bytes, limits::JSON_DEPTH_MAX + levels) {
         return Err(format!("it is nested deeper than {} levels", limits::JSON_DEPTH_MAX));
     }
@@ -46,12 +46,20 @@ fn checked_text(bytes: &[u8], levels: usize) -> Result<&str, String> {
 /// Decodes one event from the body of a structured-mode message.
 pub fn decode_structured(body: &Bytes) -> Result<Event, Invalid> {
     let text = checked_text(body, STRUCTURED_LEVELS).map_err(Invalid::body)?;
-    decode_event(body, text)
+    decode_event(body, text, &event_of)
 }
 
 /// Decodes the body of a batched-mode message: entry by entry, so that a caller can keep the good ones. `Err` is about the
 /// batch as a whole: not a JSON array, or over its limits.
 pub fn decode_batch(body: &Bytes) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
+    decode_list(body, &event_of)
+}
+
+/// Makes an event of the members of its object, values unread, whose text lies in the body.
+pub(crate) type Read<'r> = &'r dyn for<'a> Fn(&Bytes, Vec<(Cow<'a, str>, &'a RawValue)>) -> Result<Event, Invalid>;
+
+/// The events of a JSON array of objects, in whatever schema.
+pub(crate) fn decode_list(body: &Bytes, read: Read<'_>) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
     if body.len() > limits::BATCH_BYTES_MAX {
         let rule = format!(
             "takes {} bytes; the limit of a batch is {} bytes",
@@ -61,24 +69,24 @@ pub fn decode_batch(body: &Bytes) -> Result<Vec<Result<Event, Invalid>>, Invalid
         return Err(Invalid::new(codes::BATCH_TOO_LARGE, "body", rule));
     }
     let text = checked_text(body, BATCH_LEVELS).map_err(Invalid::body)?;
-    match decode_objects(body, text) {
+    match decode_objects(body, text, read) {
         Some(events) => Ok(events),
-        None => decode_entries(body, text),
+        None => decode_entries(body, text, read),
     }
 }
 
 /// The way of a batch in which nothing is wrong with the JSON: each entry is read once. `None`: it is to be read with care.
-fn decode_objects(body: &Bytes, text: &str) -> Option<Vec<Result<Event, Invalid>>> {
+fn decode_objects(body: &Bytes, text: &str, read: Read<'_>) -> Option<Vec<Result<Event, Invalid>>> {
     let objects = scan::objects(text, limits::BATCH_EVENTS_MAX)?;
     let mut events = Vec::with_capacity(objects.len());
     for object in objects {
         let Members(members) = serde_json::from_str(object).ok()?;
-        events.push(event_of(body, members));
+        events.push(read(body, members));
     }
     Some(events)
 }
 
-fn decode_entries(body: &Bytes, text: &str) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
+fn decode_entries(body: &Bytes, text: &str, read: Read<'_>) -> Result<Vec<Result<Event, Invalid>>, Invalid> {
     if !text.trim_start().starts_with('[') {
         return Err(Invalid::body("a batch is a JSON array of events"));
     }
@@ -92,17 +100,17 @@ fn decode_entries(body: &Bytes, text: &str) -> Result<Vec<Result<Event, Invalid>
     }
     Ok(entries
         .into_iter()
-        .map(|entry| decode_event(body, entry.get()))
+        .map(|entry| decode_event(body, entry.get(), read))
         .collect())
 }
 
 /// Decodes the event that is `text`, a part of `body`.
-fn decode_event(body: &Bytes, text: &str) -> Result<Event, Invalid> {
+fn decode_event(body: &Bytes, text: &str, read: Read<'_>) -> Result<Event, Invalid> {
     if !text.trim_start().starts_with('{') {
         return Err(Invalid::body("an event is a JSON object"));
     }
     let Members(members) = serde_json::from_str(text).map_err(|error| Invalid::body(error.to_string()))?;
-    event_of(body, members)
+    read(body, members)
 }
 
 /// The event with these members, values unread, whose text lies in `body`.
@@ -116,7 +124,7 @@ fn event_of(body: &Bytes, members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<Eve
 }
 
 /// Refuses a member that is given twice: readers would disagree on which one counts.
-fn check_names(mut members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<(), Invalid> {
+pub(crate) fn check_names(mut members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<(), Invalid> {
     members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     match members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => Err(Invalid::attribute(shown(&pair[0].0), "is given twice")),
@@ -126,22 +134,22 @@ fn check_names(mut members: Vec<(Cow<'_, str>, &RawValue)>) -> Result<(), Invali
 
 /// The members of an event, sorted by what they are.
 #[derive(Default)]
-struct Parts<'a> {
-    specversion: Option<Cow<'a, str>>,
-    id: Option<Cow<'a, str>>,
-    source: Option<Cow<'a, str>>,
-    event_type: Option<Cow<'a, str>>,
-    subject: Option<Cow<'a, str>>,
-    time: Option<Cow<'a, str>>,
-    data_content_type: Option<Cow<'a, str>>,
-    data_schema: Option<Cow<'a, str>>,
-    extensions: Vec<crate::Extension>,
-    data: Option<&'a str>,
-    data_base64: Option<Cow<'a, str>>,
+pub(crate) struct Parts<'a> {
+    pub(crate) specversion: Option<Cow<'a, str>>,
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) source: Option<Cow<'a, str>>,
+    pub(crate) event_type: Option<Cow<'a, str>>,
+    pub(crate) subject: Option<Cow<'a, str>>,
+    pub(crate) time: Option<Cow<'a, str>>,
+    pub(crate) data_content_type: Option<Cow<'a, str>>,
+    pub(crate) data_schema: Option<Cow<'a, str>>,
+    pub(crate) extensions: Vec<crate::Extension>,
+    pub(crate) data: Option<&'a str>,
+    pub(crate) data_base64: Option<Cow<'a, str>>,
 }
 
 impl<'a> Parts<'a> {
-    fn take(&mut self, name: &str, raw: &'a str) -> Result<(), Invalid> {
+    pub(crate) fn take(&mut self, name: &str, raw: &'a str) -> Result<(), Invalid> {
         let slot = match name {
             "specversion" => &mut self.specversion,
             "id" => &mut self.id,
@@ -178,7 +186,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn build(mut self, body: &Bytes) -> Result<Event, Invalid> {
+    pub(crate) fn build(mut self, body: &Bytes) -> Result<Event, Invalid> {
         check_specversion(self.specversion.as_deref())?;
         let required = |name, value: &mut Option<Cow<'a, str>>| {
             value.take().map(Cow::into_owned).ok_or_else(|| Invalid::missing(name))
@@ -269,6 +277,14 @@ fn read_value<'a>(name: &str, raw: &'a str) -> Result<Option<(Cow<'a, str>, Attr
     }
 }
 
+/// The text of a member that must be a JSON string.
+pub(crate) fn string<'a>(name: &str, raw: &'a str) -> Result<Cow<'a, str>, Invalid> {
+    if !raw.starts_with('"') {
+        return Err(Invalid::attribute(shown(name), "must be a JSON string"));
+    }
+    read_string(raw).ok_or_else(|| Invalid::attribute(shown(name), LONE_SURROGATE))
+}
+
 /// The value of a JSON string; `None` if it escapes a lone surrogate.
 fn read_string(raw: &str) -> Option<Cow<'_, str>> {
     match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
@@ -278,7 +294,7 @@ fn read_string(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The members of a JSON object, values unread.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// The entries of a JSON array, unread: at most one more than a batch may have.
 struct Entries<'a>(Vec<&'a RawValue>);
@@ -387,10 +403,7 @@ fn encode(event: &EventView<'_>, added: Option<(&str, &str)>, out: &mut Vec<u8>)
     let is_added = |name: &str| added.is_some_and(|(added, _)| added == name);
     for extension in event.extensions().iter().filter(|extension| !is_added(extension.name)) {
         put_name(out, extension.name);
-        match extension.kind {
-            AttributeKind::String => put_string(out, extension.value),
-            AttributeKind::Integer | AttributeKind::Boolean => out.extend_from_slice(extension.value.as_bytes()),
-        }
+        put_value(out, extension);
     }
     if let Some(bytes) = event.data() {
         put_data(out, event, bytes);
@@ -414,26 +427,53 @@ pub fn encode_batch<'view, 'event: 'view>(
 }
 
 fn put_data(out: &mut Vec<u8>, event: &EventView<'_>, bytes: &[u8]) {
-    let json_type = event.data_content_type().is_none_or(media_type::is_json);
-    match event.data_form() {
-        // A JSON string under another media type would be read as text.
-        DataForm::Json if (json_type || !bytes.trim_ascii_start().starts_with(b"\"")) && check(bytes).is_ok() => {
+    match plain(event, bytes) {
+        Some(Plain::Json(json)) => {
             put_name(out, "data");
-            out.extend_from_slice(bytes);
+            out.extend_from_slice(json);
         }
-        DataForm::Text if !json_type && std::str::from_utf8(bytes).is_ok() => {
+        Some(Plain::Text(text)) => {
             put_name(out, "data");
-            put_string(out, std::str::from_utf8(bytes).expect("the guard has checked it"));
+            put_string(out, text);
         }
-        _ => {
+        None => {
             put_name(out, "data_base64");
             put_string(out, &BASE64.encode(bytes));
         }
     }
 }
 
+/// Data that a member of JSON can hold as it is.
+pub(crate) enum Plain<'a> {
+    /// A JSON value.
+    Json(&'a [u8]),
+    /// Text, for a JSON string.
+    Text(&'a str),
+}
+
+/// The data as a member of JSON holds it, if it can without Base64.
+pub(crate) fn plain<'a>(event: &EventView<'_>, bytes: &'a [u8]) -> Option<Plain<'a>> {
+    let json_type = event.data_content_type().is_none_or(media_type::is_json);
+    match event.data_form() {
+        // A JSON string under another media type would be read as text.
+        DataForm::Json if (json_type || !bytes.trim_ascii_start().starts_with(b"\"")) && check(bytes).is_ok() => {
+            Some(Plain::Json(bytes))
+        }
+        DataForm::Text if !json_type => std::str::from_utf8(bytes).ok().map(Plain::Text),
+        _ => None,
+    }
+}
+
+/// Appends an extension's value as its type is written.
+pub(crate) fn put_value(out: &mut Vec<u8>, extension: &crate::ExtensionView<'_>) {
+    match extension.kind {
+        AttributeKind::String => put_string(out, extension.value),
+        AttributeKind::Integer | AttributeKind::Boolean => out.extend_from_slice(extension.value.as_bytes()),
+    }
+}
+
 /// `,"name":` with no comma after the opening brace. Names need no escaping.
-fn put_name(out: &mut Vec<u8>, name: &str) {
+pub(crate) fn put_name(out: &mut Vec<u8>, name: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
@@ -442,7 +482,7 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn put_string(out: &mut Vec<u8>, value: &str) {
+pub(crate) fn put_string(out: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(out, value).expect("a vector takes every write");
 }
 

@@ -1,5 +1,6 @@
 //! The event: a CloudEvents 1.0 event, its limits, and its codecs (HTTP binary, structured and batched; JSON; the Kafka
-//! record binding; EventBridge's entries and envelopes). Pure: bytes in, bytes out. It knows no topic, no bus and no network.
+//! record binding; EventBridge's entries and envelopes; Event Grid's schema). Pure: bytes in, bytes out. It knows no topic, no bus
+//! and no network.
 //!
 //! An [`Event`] owns its parts and is valid because it exists. An [`EventView`] borrows them, from an [`Event`] or from a
 //! stored record, and is what every encoder takes.
@@ -21,6 +22,7 @@ mod scan;
 mod view;
 
 pub mod eventbridge;
+pub mod eventgrid;
 pub mod http_binding;
 pub mod identity;
 pub mod json;

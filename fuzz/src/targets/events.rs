@@ -1,6 +1,6 @@
 //! What holds for every event, however it came in: each codec gives back what it was given. Not a target.
 
-use event::{AttributeKind, DataForm, Event, EventView, http_binding, json, record_binding::record_headers};
+use event::{AttributeKind, DataForm, Event, EventView, eventgrid, http_binding, json, record_binding::record_headers};
 use pattern::{Data, DataState, Document, Filter, explain};
 
 /// Sends the event through every codec.
@@ -9,6 +9,7 @@ pub(super) fn check(event: &Event) {
     check_vouched(event);
     check_structured(event);
     check_binary(event);
+    check_event_grid(event);
 }
 
 /// A stored event comes back as it was, types and form of the data included.
@@ -63,6 +64,21 @@ fn check_binary(event: &Event) {
         .all(|extension| extension.kind == AttributeKind::String);
     assert!(untyped);
     assert_eq!(data(&again).unwrap_or_default(), data(event).unwrap_or_default());
+}
+
+/// Event Grid's schema keeps what structured mode keeps.
+fn check_event_grid(event: &Event) {
+    let mut body = b"[".to_vec();
+    eventgrid::encode(&event.view(), "2026-01-31T12:00:00Z", &mut body);
+    body.push(b']');
+    let again = eventgrid::decode(&body.into(), "/other").expect("what is written is an array");
+    let [Ok(again)] = again.as_slice() else {
+        panic!("what is written can be read: {again:?}");
+    };
+    let mut structured = Vec::new();
+    json::encode_structured(&event.view(), &mut structured);
+    let expected = json::decode_structured(&structured.into()).expect("what is written can be read");
+    assert_eq!(*again, expected);
 }
 
 fn data(event: &Event) -> Option<Vec<u8>> {

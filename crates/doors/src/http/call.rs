@@ -86,6 +86,7 @@ impl Call {
         match self.route.permission {
             Permission::Open | Permission::AnyKey | Permission::Signed => Ok(()),
             Permission::Bus(scope) => Ok(control::authorize(principal, self.parameter("bus"), scope)?),
+            Permission::DefaultBus(scope) => Ok(control::authorize(principal, control::limits::DEFAULT_BUS, scope)?),
             Permission::Installation(scope) => Ok(control::authorize_installation(principal, scope)?),
         }
     }

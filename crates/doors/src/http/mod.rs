@@ -17,6 +17,7 @@ mod cors;
 mod dead_letters;
 pub mod errors;
 pub mod eventbridge;
+mod eventgrid;
 mod json;
 mod looks;
 pub mod metrics;
@@ -96,6 +97,7 @@ struct State {
     eventbridge: eventbridge::Kept,
     tails: tail::Slots,
     looks: looks::Looks,
+    event_grid_keys: eventgrid::Keyring,
 }
 
 impl State {
@@ -143,6 +145,7 @@ impl Door {
             eventbridge: eventbridge::Kept::new(eventbridge),
             tails: tail::Slots::default(),
             looks: looks::Looks::default(),
+            event_grid_keys: eventgrid::Keyring::default(),
         });
         Door(Arc::new(Routes {
             router: routes::router(state.clone()),
@@ -173,9 +176,14 @@ impl Door {
         let version = request.version();
         let (mut head, body) = request.into_parts();
         let origin = self.page_of(&head).cloned();
+        let event_grid = eventgrid::place(&head);
         let mut answer = match admit(&head, &drain) {
+            Err(problem) if event_grid.is_some() => eventgrid::refused(&problem),
             Err(problem) => problem.into_answer(),
             Ok(()) if origin.is_some() && cors::is_preflight(&head) => cors::preflight(&head),
+            Ok(()) if let Some(place) = &event_grid => {
+                eventgrid::answer(&self.0.state, place, head, body, Peer(peer), &holder).await
+            }
             Ok(()) if eventbridge::is_for(&head) => {
                 eventbridge::answer(&self.0.state, head, body, Peer(peer), &holder).await
             }

@@ -121,6 +121,7 @@ fn permission(permission: Permission) -> String {
         Permission::AnyKey => "any key".to_owned(),
         Permission::Signed => "a signature".to_owned(),
         Permission::Bus(scope) => format!("{} of the bus", scope.word()),
+        Permission::DefaultBus(scope) => format!("{} of the bus default", scope.word()),
         Permission::Installation(scope) => format!("{} of all buses", scope.word()),
     }
 }
@@ -173,6 +174,10 @@ fn responses(row: &Route) -> Value {
             .entry(status)
             .or_default()
             .insert("application/problem+json", vec![schema]);
+        if let Some(schema) = row.errors_as {
+            let of_status = forms.entry(status).or_default();
+            of_status.insert(routes::JSON, vec![reference(schema)]);
+        }
     }
     let responses = forms.into_iter().map(|(status, contents)| {
         let contents: Map<String, Value> = contents

@@ -164,6 +164,16 @@ impl Problem {
         self.body.code
     }
 
+    /// The attribute that is to blame.
+    pub(super) fn blamed(&self) -> Option<&str> {
+        self.body.attribute.as_deref()
+    }
+
+    /// What is wrong with the entries of a batch.
+    pub(super) fn errors(&self) -> &[EntryProblem] {
+        &self.body.errors
+    }
+
     /// The answer.
     pub fn into_answer(self) -> Answer {
         let body = serde_json::to_vec(&self.body).expect("strings and numbers always serialise");

@@ -19,8 +19,8 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, metrics, openapi, patterns,
-    probes, problem::Problem, replays, resources, story, tail, transforms,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, metrics, openapi,
+    patterns, probes, problem::Problem, replays, resources, story, tail, transforms,
 };
 use axum::{
     Extension, Router,
@@ -77,6 +77,8 @@ pub enum Permission {
     AnyKey,
     /// A scope in the bus of the path's `{bus}`.
     Bus(Scope),
+    /// A scope in the bus `default`.
+    DefaultBus(Scope),
     /// A scope in all buses.
     Installation(Scope),
     /// A signature of AWS's kind, and what the operation in the request asks for (`eventbridge::OPERATIONS`). Such a row is no part of
@@ -189,6 +191,8 @@ pub struct Route {
     pub gives: &'static [Gives],
     /// Codes of the problems of its own.
     pub problems: &'static [&'static str],
+    /// The schema of its errors, in JSON, where they have the form of another service's.
+    pub errors_as: Option<&'static str>,
     serve: Serve,
 }
 
@@ -210,6 +214,7 @@ pub(super) const fn route(
         takes: &[],
         gives: &[],
         problems: &[],
+        errors_as: None,
         serve,
     }
 }
@@ -240,6 +245,14 @@ impl Route {
         Route { problems, ..self }
     }
 
+    /// Its errors have the form of another service's.
+    pub(super) const fn errors_as(self, schema: &'static str) -> Route {
+        Route {
+            errors_as: Some(schema),
+            ..self
+        }
+    }
+
     /// The path up to a verb behind its last parameter, and the verb with its colon.
     fn split(&self) -> Option<(&'static str, &'static str)> {
         let at = self.path.rfind("}:")? + 1;
@@ -265,6 +278,7 @@ const fn group(name: &'static str, about: &'static str, routes: &'static [Route]
 pub static GROUPS: &[Group] = &[
     group("publish", "Events on their way in.", cloudevents::ROUTES),
     group("EventBridge", "Amazon EventBridge's own protocol.", eventbridge::ROUTES),
+    group("event grid", "Events of Azure Event Grid's clients.", eventgrid::ROUTES),
     group("buses", "Tenants.", resources::BUS_ROUTES),
     group("keys", "Who may do what.", resources::KEY_ROUTES),
     group("keys", "Rotating.", resources::KEY_VERB_ROUTES),

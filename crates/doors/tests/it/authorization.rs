@@ -2,7 +2,7 @@
 //! meant to ask for stands here again, so that a route without a row, or with another right than was meant, fails.
 
 use crate::{
-    harness::{Node, start},
+    harness::{Answer, Node, start},
     keys::{create, with},
 };
 use doors::http::routes::{self, Route, Verb};
@@ -43,6 +43,10 @@ const RIGHTS: &[(&str, Right)] = &[
     ("allowPublishing", Publish),
     ("eventBridge", Signed),
     ("refuseEventBridgeV2", Open),
+    ("publishToEventGrid", Publish),
+    ("publishToEventGridDefault", Publish),
+    ("allowEventGrid", Publish),
+    ("allowEventGridDefault", Publish),
     ("listBuses", AnyKey),
     ("getBus", Read),
     ("putBus", Administer),
@@ -218,19 +222,23 @@ async fn check(node: &Node, row: &Route, right: Right, tokens: &[(&str, &[Right]
         assert!(!matches!(answer.status, 401 | 403), "{method} {path}: {answer}");
         return;
     }
-    ask(None).await.problem(401, "unauthenticated");
+    let refused = |answer: &Answer, status, code| match row.errors_as {
+        Some("EventGridError") => drop(crate::eventgrid::refused(answer, status, code)),
+        _ => drop(answer.problem(status, code)),
+    };
+    refused(&ask(None).await, 401, "unauthenticated");
     for wrong in [
         "nonsense",
         "tlk_admin.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "tlk_nobody.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     ] {
-        ask(Some(wrong)).await.problem(401, "key_invalid");
+        refused(&ask(Some(wrong)).await, 401, "key_invalid");
     }
     for (id, rights, token) in tokens {
         let answer = ask(Some(token)).await;
         match (*id, rights.contains(&right)) {
-            ("expired", _) => drop(answer.problem(401, "key_expired")),
-            (_, false) => drop(answer.problem(403, "scope_missing")),
+            ("expired", _) => refused(&answer, 401, "key_expired"),
+            (_, false) => refused(&answer, 403, "scope_missing"),
             (_, true) => assert!(
                 !matches!(answer.status, 401 | 403) && answer.status < 500,
                 "{id} {method} {path}: {answer}"

@@ -8,6 +8,7 @@ mod connections;
 mod cors;
 mod dead_letters;
 mod eventbridge;
+mod eventgrid;
 mod harness;
 mod held;
 mod keys;

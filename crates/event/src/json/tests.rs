@@ -345,10 +345,10 @@ fn a_batch_is_the_same_however_it_is_read() {
     for batch in batches {
         let body = Bytes::from(batch.clone());
         let text = std::str::from_utf8(&body).expect("text");
-        assert_eq!(decode_batch(&body), decode_entries(&body, text), "{batch}");
+        assert_eq!(decode_batch(&body), decode_entries(&body, text, &event_of), "{batch}");
     }
     let several = Bytes::from(format!("[{good},{bad}]"));
     let entries = decode_batch(&several).expect("it is JSON");
     assert!(entries[0].is_ok() && entries[1].is_err());
-    assert!(decode_objects(&several, std::str::from_utf8(&several).expect("text")).is_some());
+    assert!(decode_objects(&several, std::str::from_utf8(&several).expect("text"), &event_of).is_some());
 }

@@ -25,7 +25,7 @@ struct Sorted {
     refused: Vec<EntryProblem>,
 }
 
-pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
+pub(in crate::http) async fn publish<B: http_body::Body<Data = Bytes>>(
     state: &State,
     publisher: &Principal,
     bus: &str,
@@ -62,6 +62,21 @@ pub(super) async fn publish<B: http_body::Body<Data = Bytes>>(
         .zip(&published)
         .map(|((index, id), published)| (*index, id.as_str(), published));
     Ok(receipt::many(&core.model(), bus, receipts, &sorted.refused))
+}
+
+/// Publishes all of the entries, or none.
+pub(in crate::http) async fn publish_all(
+    core: &Core,
+    publisher: &Principal,
+    bus: &str,
+    entries: Vec<Result<Event, Invalid>>,
+    trace: Option<trace::Trace>,
+) -> Result<Vec<Published>, Problem> {
+    let mut sorted = sort(publisher, entries, trace);
+    if !sorted.refused.is_empty() {
+        return Err(refused(sorted.refused));
+    }
+    offer(core, bus, &mut sorted, false).await
 }
 
 fn sort(publisher: &Principal, entries: Vec<Result<Event, Invalid>>, trace: Option<trace::Trace>) -> Sorted {

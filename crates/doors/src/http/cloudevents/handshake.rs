@@ -31,6 +31,11 @@ pub(super) const ROUTE: Route = route(
 
 async fn allow(call: Call, asked: HeaderMap) -> Result<(StatusCode, HeaderMap), Problem> {
     call.bus()?;
+    Ok((StatusCode::NO_CONTENT, allowed(&asked)))
+}
+
+/// The headers that say yes to what is asked.
+pub(in crate::http) fn allowed(asked: &HeaderMap) -> HeaderMap {
     let mut answer = HeaderMap::new();
     answer.insert(header::ALLOW, HeaderValue::from_static("OPTIONS, POST"));
     let origin = asked.get(REQUEST_ORIGIN).filter(|origin| is_name(origin));
@@ -40,7 +45,7 @@ async fn allow(call: Call, asked: HeaderMap) -> Result<(StatusCode, HeaderMap), 
             answer.insert(ALLOWED_RATE, HeaderValue::from_static("*"));
         }
     }
-    Ok((StatusCode::NO_CONTENT, answer))
+    answer
 }
 
 /// Printable, so that it may be said back.

@@ -2,8 +2,8 @@
 //!
 //! This is the hot path: no middleware, no boxed handler, one copy of the data at most (into its record, by the intake).
 
-mod batch;
-mod handshake;
+pub(super) mod batch;
+pub(super) mod handshake;
 mod receipt;
 pub(super) mod trace;
 
@@ -30,7 +30,8 @@ pub(super) const BEFORE_BUS: &str = "/v1/buses/";
 pub(super) const BEHIND_BUS: &str = "/events";
 
 /// For senders that cannot set a header.
-const ACCESS_TOKEN: Parameter = parameter("access_token", Takes::Text, "The key, where no header can carry it.");
+pub(super) const ACCESS_TOKEN: Parameter =
+    parameter("access_token", Takes::Text, "The key, where no header can carry it.");
 
 pub(super) const ROUTES: &[Route] = &[PUBLISH, handshake::ROUTE];
 
@@ -229,6 +230,6 @@ pub(super) fn not_published(error: PublishError) -> Problem {
     }
 }
 
-fn unknown_bus(bus: &str) -> Problem {
+pub(super) fn unknown_bus(bus: &str) -> Problem {
     Problem::new("bus_not_found", format!("bus {:?} does not exist", super::shown(bus)))
 }
