@@ -21,7 +21,7 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
     match inner.journal.health() {
         Health::Poisoned { reason } => return Err(format!("the journal is poisoned: {reason}")),
         Health::Closed => return Err("the journal is closed".to_owned()),
-        Health::Serving | Health::OutOfSpace { .. } | Health::Behind => {}
+        Health::Serving | Health::OutOfSpace { .. } | Health::Exhausted(_) | Health::Behind => {}
     }
     if inner.is_closing() {
         return Err("shutting down".to_owned());

@@ -62,6 +62,7 @@ struct Sums {
     records: u64,
     syncs: u64,
     seconds: f64,
+    sync_seconds: f64,
     cpu: Duration,
     latencies: Vec<Duration>,
     raw_records: f64,
@@ -105,7 +106,9 @@ fn print_rows(directory: &Path) {
         return;
     }
     let mut raw = PlainFile::create(&directory.join("raw"));
-    println!("producers partitions flusher |  records/s   CPU µs  group    p50 µs    p99 µs |  raw records/s  ratio");
+    println!(
+        "producers partitions flusher |  records/s   CPU µs  group  sync µs  share    p50 µs    p99 µs |  raw records/s  ratio"
+    );
     for producers in wanted {
         for (partitions, flusher) in [(12, false), (12, true), (1_000, true)] {
             let row = Row {
@@ -307,13 +310,15 @@ fn print_row(row: &Row, sums: &Sums) {
     let rate = sums.records as f64 / sums.seconds;
     let raw = sums.raw_records / sums.raw_seconds;
     println!(
-        "{:>9} {:>10} {:>7} | {:>10.0} {:>8.2} {:>6.1} {:>9} {:>9} | {:>14.0} {:>6.2}",
+        "{:>9} {:>10} {:>7} | {:>10.0} {:>8.2} {:>6.1} {:>8.0} {:>6.2} {:>9} {:>9} | {:>14.0} {:>6.2}",
         row.producers,
         row.partitions,
         if row.flusher { "on" } else { "off" },
         rate,
         sums.cpu.as_secs_f64() * 1e6 / sums.records as f64,
         sums.records as f64 / sums.syncs as f64,
+        sums.sync_seconds * 1e6 / sums.syncs as f64,
+        sums.sync_seconds / sums.seconds,
         percentile(&sums.latencies, 50),
         percentile(&sums.latencies, 99),
         raw,
@@ -372,6 +377,7 @@ fn journal_turn(journal: &Arc<Embedded>, row: &Row, runtime: &Runtime, sums: &mu
     let (records, syncs) = (after.records - before.records, after.syncs - before.syncs);
     sums.records += records;
     sums.syncs += syncs;
+    sums.sync_seconds += after.sync_seconds - before.sync_seconds;
     (records, syncs)
 }
 

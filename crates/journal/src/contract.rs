@@ -179,6 +179,8 @@ pub enum Health {
         /// Bytes that must be free.
         needed: u64,
     },
+    /// The process has too little of something else; resumes by itself.
+    Exhausted(Shortage),
     /// The write-ahead set is at its cap because checkpoints do not keep up; resumes by itself.
     Behind,
     /// A sync failed: nothing is accepted any more, the process must drain and exit.
@@ -188,6 +190,17 @@ pub enum Health {
     },
     /// Shut down.
     Closed,
+}
+
+/// What the process may have too little of, besides room on the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    /// It, or the system, has as many files and connections open as it may.
+    #[error("no more files can be opened")]
+    OpenFiles,
+    /// The system has none left for it.
+    #[error("no more memory is given")]
+    Memory,
 }
 
 /// How full the volume is, for the marks of retention.
@@ -288,6 +301,14 @@ pub enum Error {
         free: u64,
         /// Bytes needed.
         needed: u64,
+    },
+    /// The system gave the process too little of something; a later try can succeed.
+    #[error("{action}: {of}")]
+    Exhausted {
+        /// What was to be done.
+        action: String,
+        /// What there is too little of.
+        of: Shortage,
     },
     /// A sync failed. A request refused with this has an unknown outcome: it may be found after the restart.
     #[error("append: the journal is poisoned ({reason})")]

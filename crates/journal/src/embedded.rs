@@ -178,25 +178,25 @@ impl Embedded {
             Health::Behind => Err(Error::Busy {
                 retry_after: self.shared.settings.retry_after,
             }),
-            Health::OutOfSpace { .. } => self.look_for_space(),
+            Health::OutOfSpace { .. } | Health::Exhausted(_) => self.look_again(),
         }
     }
 
-    /// Ends the state "out of space" if there is space.
-    fn look_for_space(&self) -> Result<(), Error> {
+    /// Ends the state of being short of something if there is enough of it.
+    fn look_again(&self) -> Result<(), Error> {
         let found = self.shared.check_space();
-        self.shared.status.set_out_of_space(found.err());
+        self.shared.status.set_commit_short(found.err());
         match found {
-            Err((free, needed)) => Err(Error::OutOfSpace { free, needed }),
+            Err(short) => Err(short.into()),
             Ok(()) => {
                 self.shared.inbox.state().retry = true;
                 self.shared.inbox.wake();
                 self.step_flusher();
                 // A limit that the flusher met is over when a step of it succeeds.
-                match self.shared.status.health() {
-                    Health::OutOfSpace { free, needed } => Err(Error::OutOfSpace { free, needed }),
-                    _ => Ok(()),
-                }
+                self.shared
+                    .status
+                    .flusher_short()
+                    .map_or(Ok(()), |short| Err(short.into()))
             }
         }
     }
@@ -375,9 +375,9 @@ impl Journal for Embedded {
     }
 
     fn health(&self) -> Health {
-        if let Health::OutOfSpace { .. } = self.shared.status.health() {
-            // It ends by itself when there is space, whoever asks.
-            drop(self.look_for_space());
+        if let Health::OutOfSpace { .. } | Health::Exhausted(_) = self.shared.status.health() {
+            // It ends by itself when there is enough again, whoever asks.
+            drop(self.look_again());
         }
         self.shared.status.health()
     }

@@ -398,6 +398,12 @@ pub static ERRORS: &[ErrorCode] = &[
         "Check the spelling; list what there is with a GET of the collection.",
     ),
     entry(
+        "resources_exhausted",
+        503,
+        "The server is short of open files or memory",
+        "Nothing was accepted; send it again after `Retry-After`. Connections and files share one limit: the operator raises it (`ulimit -n`, `LimitNOFILE=`), or lets fewer connections in.",
+    ),
+    entry(
         "scope_missing",
         403,
         "The key may not do this",

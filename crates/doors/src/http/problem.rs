@@ -269,6 +269,7 @@ impl From<journal::Error> for Problem {
         match error {
             Error::Busy { retry_after } => Problem::new("journal_behind", detail).retry_after(retry_after),
             Error::OutOfSpace { .. } => Problem::new("out_of_space", detail).retry_after(RETRY_SPACE),
+            Error::Exhausted { .. } => Problem::new("resources_exhausted", detail).retry_after(RETRY_EXHAUSTED),
             Error::Poisoned { .. } => Problem::new("journal_poisoned", detail).retry_after(RETRY_RESTART),
             Error::Closed => closing(),
             Error::TooLarge { .. } => Problem::new("body_too_large", detail),
@@ -283,6 +284,8 @@ impl From<journal::Error> for Problem {
 
 /// Space does not come back sooner.
 const RETRY_SPACE: Duration = Duration::from_secs(30);
+/// Connections and files are closed, and memory is given back, within about this.
+const RETRY_EXHAUSTED: Duration = Duration::from_secs(5);
 /// What somebody has to make room for is not there sooner.
 const RETRY_QUOTA: Duration = Duration::from_secs(60);
 /// About what a restart takes.
@@ -320,6 +323,11 @@ mod tests {
         assert_eq!(of(busy), ("journal_behind", 503, Some("2".to_owned())));
         let full = journal::Error::OutOfSpace { free: 1, needed: 2 };
         assert_eq!(of(full), ("out_of_space", 507, Some("30".to_owned())));
+        let exhausted = journal::Error::Exhausted {
+            action: "append".to_owned(),
+            of: journal::Shortage::OpenFiles,
+        };
+        assert_eq!(of(exhausted), ("resources_exhausted", 503, Some("5".to_owned())));
         let poisoned = journal::Error::Poisoned {
             reason: "EIO".to_owned(),
         };

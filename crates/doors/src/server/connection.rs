@@ -47,17 +47,21 @@ impl Connections {
     pub(super) async fn accept(self, listener: TcpListener, permits: Arc<Semaphore>) {
         let mut connections = JoinSet::new();
         let mut closing = pin!(self.phases.closing());
+        // Kept whatever else happens meanwhile: a connection that ends must not cut its pause short.
+        let mut accepting = Box::pin(next(&listener, &permits));
         loop {
             tokio::select! {
                 biased;
                 () = &mut closing => break,
-                accepted = next(&listener, &permits) => {
+                accepted = &mut accepting => {
+                    accepting.set(next(&listener, &permits));
                     let (stream, peer, permit) = accepted;
                     connections.spawn(self.clone().serve(stream, peer, permit));
                 }
                 Some(_) = connections.join_next() => {}
             }
         }
+        drop(accepting);
         drop(listener);
         while connections.join_next().await.is_some() {}
     }
@@ -132,11 +136,16 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, S
         .acquire_owned()
         .await
         .expect("the semaphore is never closed");
+    let mut is_told = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, permit),
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
+                // Said once: it is tried again until it works.
+                if !is_told {
+                    tracing::warn!(%error, "accepting a connection failed; it is tried again");
+                }
+                is_told = true;
                 sleep(ACCEPT_PAUSE).await;
             }
         }

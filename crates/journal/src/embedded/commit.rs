@@ -1,12 +1,14 @@
 //! The commit: takes what waits, decides about duplicates, gives offsets and time, seals one frame, writes and syncs it,
-//! and only then shows it and answers. It has two halves, each with one owner at a time: the [`Assembler`], which may be one
-//! group ahead, and the [`Writer`]. A thread that has assembled a group waits for the writer before it lets go of the
-//! assembler, so that groups are written in the order of their assembly; while it writes, another assembles.
+//! and only then shows it and answers. It has three parts, each with one owner at a time: the [`Assembler`], which may be one
+//! group ahead, the [`Writer`] and the [`Publisher`]. A thread that has assembled a group waits for the writer before it lets go
+//! of the assembler, and one that has written for the publisher before it lets go of the writer, so that groups are written
+//! and shown in the order of their assembly; meanwhile others have the parts that are free.
 //!
-//! [`Commit::step`] moves both as a simulation wants it, and never waits for another thread; [`run`] drives threads.
+//! [`Commit::step`] moves all as a simulation wants it, and never waits for another thread; [`run`] drives threads.
 
 mod assemble;
 mod group;
+mod publish;
 mod write;
 
 use super::{
@@ -15,6 +17,7 @@ use super::{
 };
 use assemble::Assembler;
 pub use group::Assembled;
+use publish::Publisher;
 use std::{
     collections::VecDeque,
     sync::{
@@ -25,7 +28,7 @@ use std::{
 };
 use write::{Writer, Written};
 
-/// One assembles, one writes, one answers.
+/// One assembles, one writes, one shows and answers.
 pub const THREADS: usize = 3;
 
 /// When no large frame was written for so long, the memory for such is given back.
@@ -45,12 +48,13 @@ pub enum Step {
     Blocked,
 }
 
-/// Both halves of the commit.
+/// The parts of the commit.
 #[derive(Debug)]
 pub struct Commit {
     shared: Arc<Shared>,
     assembler: Mutex<Assembler>,
     writer: Mutex<Writer>,
+    publisher: Mutex<Publisher>,
     /// The writer has something for the assembler to take back.
     is_unwritten: AtomicBool,
     /// When it was last asked whether buffers are unused.
@@ -63,6 +67,7 @@ impl Commit {
         Self {
             assembler: Mutex::new(Assembler::new(shared.clone(), sequence, identities)),
             writer: Mutex::new(Writer::new(shared.clone(), sequence)),
+            publisher: Mutex::new(Publisher::new(shared.clone())),
             shared,
             is_unwritten: AtomicBool::new(false),
             looked: Mutex::new(Instant::now()),
@@ -76,6 +81,10 @@ impl Commit {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().expect("no thread of the commit panicked")
+    }
+
+    fn publisher(&self) -> MutexGuard<'_, Publisher> {
+        self.publisher.lock().expect("no thread of the commit panicked")
     }
 
     /// Takes and assembles what waits; false if nothing does, or not yet enough.
@@ -127,8 +136,10 @@ impl Commit {
         let Some(group) = assembled.front_mut() else {
             return Step::Idle;
         };
-        if self.write(&mut writer, group) == Written::Blocked {
-            return Step::Blocked;
+        match self.write(&mut writer, group) {
+            Written::Blocked => return Step::Blocked,
+            Written::Durable => self.publisher().publish(group),
+            Written::Nothing => {}
         }
         let group = assembled.pop_front();
         self.take_back(&mut assembler, &mut writer, assembled.iter_mut().rev());
@@ -150,15 +161,24 @@ impl Commit {
         let mut writer = self.writer();
         self.take_back(&mut assembler, &mut writer, [&mut *group]);
         drop(assembler);
-        while self.write(&mut writer, group) == Written::Blocked {
+        let mut written = self.write(&mut writer, group);
+        while written == Written::Blocked {
             wait_for_checkpoint(&self.shared);
+            written = self.write(&mut writer, group);
+        }
+        let mut publisher = self.publisher();
+        drop(writer);
+        if written == Written::Durable {
+            publisher.publish(group);
         }
         wait_for_flusher(&self.shared);
-        drop(writer);
+        drop(publisher);
         group.answer();
         // Whoever was just answered gets a chance to ask again before the next group closes: on few cores the groups are
-        // larger for it and the syncs fewer. It waits for nobody.
-        std::thread::yield_now();
+        // larger for it and the syncs fewer. It waits for nobody, and is of no use where enough for one waits.
+        if self.shared.queue.size().1 < self.shared.settings.ahead_bytes {
+            std::thread::yield_now();
+        }
         self.shared.queue.finished();
     }
 

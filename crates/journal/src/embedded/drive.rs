@@ -24,7 +24,7 @@ pub(super) enum Drivers {
 #[derive(Debug)]
 pub(super) struct Machines {
     pub(super) commit: Commit,
-    /// Groups between the commit's halves.
+    /// Groups between the commit's parts.
     pub(super) assembled: VecDeque<Assembled>,
     pub(super) flusher: Flusher,
 }

@@ -134,19 +134,16 @@ impl Flusher {
             Ok(()) => {
                 if self.shared.status.is_flusher_stuck() {
                     tracing::info!("flushing works again");
-                    self.shared.status.set_flusher_stuck(None);
+                    self.shared.status.set_flusher_short(None);
                 }
                 Ok(())
             }
             Err(failure) if failure.is_shortage() => {
-                let free = self.shared.space().free;
                 // Said once: every publish that is refused meanwhile tries again.
                 if !self.shared.status.is_flusher_stuck() {
                     tracing::warn!(%failure, "the volume or the process is at a limit; flushing is tried again");
                 }
-                self.shared
-                    .status
-                    .set_flusher_stuck(Some((free, free.saturating_add(1))));
+                self.shared.status.set_flusher_short(Some(self.shared.short(&failure)));
                 Err(Error::from(failure))
             }
             Err(failure) => {

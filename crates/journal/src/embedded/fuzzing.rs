@@ -10,7 +10,7 @@ use super::{
     index::SparseIndex,
     partition::SegmentState,
     replay,
-    run::{Covered, Identified, Run},
+    run::{Covered, Identified, Probe, Run},
     segment::{self, ENTRY_LEN, Entry, FRONT_LEN, Walk},
     write_ahead::{self, EpochHeader},
 };
@@ -283,7 +283,7 @@ fn read_run(bytes: Vec<u8>) -> Option<usize> {
         let found = run.find(&disk, PARTITION.topic.bus, lookup);
         let filtered = filter
             .as_ref()
-            .map(|filter| run.find_filtered(&file, filter, PARTITION.topic.bus, lookup));
+            .map(|filter| run.find_filtered(&file, filter, &Probe::new(PARTITION.topic.bus, lookup)));
         if let (Ok(found), Ok(Ok(filtered))) = (found, filtered) {
             assert_eq!(found, filtered);
             assert!(all.as_ref().is_ok_and(|all| found.iter().all(|one| all.contains(one))) || all.is_err());

@@ -5,7 +5,7 @@ mod window;
 
 use super::{
     disk::{Disk, File},
-    run::{Filter, Identified, Run, RunError},
+    run::{Filter, Identified, Probe, Run, RunError},
 };
 use crate::{AppendTime, Identity, Offset, PartitionId, Position};
 use std::{
@@ -87,10 +87,33 @@ impl Deduplication {
         if let Some(first) = self.known.get(&Key::new(bus, identity.unique)) {
             return Ok(Some(first).filter(|first| now - first.append_time < self.window));
         }
-        if self.evicted.is_none_or(|evicted| now - evicted >= self.window) {
-            return Ok(None);
+        match self.asks_runs(now) {
+            true => self.find_in_runs(bus, identity, now),
+            false => Ok(None),
         }
-        self.find_in_runs(bus, identity, now)
+    }
+
+    /// Whether what is not in memory may be in a run.
+    fn asks_runs(&self, now: AppendTime) -> bool {
+        self.evicted.is_some_and(|evicted| now - evicted < self.window)
+    }
+
+    /// Looks where [`find`](Self::find) will look for these: one after the other, each would wait for memory that is not in the
+    /// processor's cache; here they wait together.
+    pub fn look_ahead(&self, identities: impl Iterator<Item = (u32, Identity)>, now: AppendTime) {
+        let runs = match self.asks_runs(now) {
+            true => self.runs.as_slice(),
+            false => &[],
+        };
+        let mut seen = 0;
+        for (bus, identity) in identities {
+            seen ^= self.known.touch(&Key::new(bus, identity.unique));
+            let probe = Probe::new(bus, identity.lookup);
+            for open in runs {
+                seen ^= u64::from(open.filter.touch(&probe));
+            }
+        }
+        std::hint::black_box(seen);
     }
 
     fn find_in_runs(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
@@ -98,8 +121,9 @@ impl Deduplication {
             return Err(RunError::Damaged);
         }
         let mut first: Option<First> = None;
+        let probe = Probe::new(bus, identity.lookup);
         for open in self.runs.iter().filter(|open| now - open.run.newest < self.window) {
-            let found = open.run.find_filtered(&open.file, &open.filter, bus, identity.lookup)?;
+            let found = open.run.find_filtered(&open.file, &open.filter, &probe)?;
             let same = found.iter().filter(|found| found.primary && found.identity == identity);
             let in_window = same
                 .map(First::from)

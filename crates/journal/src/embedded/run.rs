@@ -25,7 +25,7 @@ mod writer;
 mod tests;
 
 pub use cursor::RunCursor;
-pub use filter::Filter;
+pub use filter::{Filter, Probe};
 pub use writer::RunWriter;
 
 use super::{
@@ -219,7 +219,7 @@ impl Run {
         let block = filter::block_of(bus, lookup, self.blocks);
         let mut bytes = [0; BLOCK_LEN];
         file.read_exact_at(&mut bytes, self.filter_at() + block * BLOCK_LEN as u64)?;
-        match filter::block_may_hold(&bytes, (bus, lookup), self.blocks)? {
+        match filter::block_may_hold(&bytes, (bus, lookup))? {
             true => self.search(&file, (bus, lookup)),
             false => Ok(Vec::new()),
         }
@@ -231,17 +231,11 @@ impl Run {
     }
 
     /// The same in an open file, behind a filter that is in memory.
-    pub fn find_filtered(
-        &self,
-        file: &File,
-        filter: &Filter,
-        bus: u32,
-        lookup: u64,
-    ) -> Result<Vec<Identified>, RunError> {
-        if !filter.may_hold(bus, lookup) {
-            return Ok(Vec::new());
+    pub fn find_filtered(&self, file: &File, filter: &Filter, probe: &Probe) -> Result<Vec<Identified>, RunError> {
+        match filter.may_hold(probe) {
+            true => self.search(file, probe.key),
+            false => Ok(Vec::new()),
         }
-        self.search(file, (bus, lookup))
     }
 
     fn search(&self, file: &File, key: (u32, u64)) -> Result<Vec<Identified>, RunError> {

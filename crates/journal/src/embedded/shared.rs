@@ -11,7 +11,7 @@ use super::{
     queue::Queue,
     run::Run,
     settings::Settings,
-    status::Status,
+    status::{Short, Status},
     write_ahead::WriteAheadSet,
 };
 use crate::{AppendTime, Clocks, DiskSpace, Error, Offset, TailHub, TopicId};
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     /// `Err` below the publish mark.
-    pub fn check_space(&self) -> Result<(), (u64, u64)> {
+    pub fn check_space(&self) -> Result<(), Short> {
         let DiskSpace { total, free } = self.space();
         let mark = total / 100 * self.settings.publish_mark_percent;
         // On a small volume a file is more than the mark: it has to fit above it.
@@ -137,10 +137,20 @@ impl Shared {
             false => mark.saturating_add(self.settings.write_ahead_file_bytes),
         };
         if free < needed || (free == 0 && total == 0) {
-            Err((free, needed))
+            Err(Short::Space { free, needed })
         } else {
             Ok(())
         }
+    }
+
+    /// What there was too little of when this happened.
+    pub fn short(&self, failure: &Failure) -> Short {
+        let space = || {
+            let free = self.space().free;
+            let needed = free.saturating_add(1);
+            Short::Space { free, needed }
+        };
+        failure.exhausted().map_or_else(space, Short::Of)
     }
 
     /// Nothing is accepted from here on, and nothing that waits becomes durable.

@@ -1,11 +1,46 @@
 //! Whether the journal takes appends, and why not: what the contract calls its health. Who decides so is elsewhere.
 
 use super::shared::lock;
-use crate::{Error, Health};
+use crate::{Error, Health, Shortage};
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, Ordering},
 };
+
+/// What the journal cannot go on without for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// Bytes on the volume.
+    Space {
+        /// That are free.
+        free: u64,
+        /// That must be.
+        needed: u64,
+    },
+    /// Something else.
+    Of(Shortage),
+}
+
+impl From<Short> for Health {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Space { free, needed } => Self::OutOfSpace { free, needed },
+            Short::Of(of) => Self::Exhausted(of),
+        }
+    }
+}
+
+impl From<Short> for Error {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Space { free, needed } => Self::OutOfSpace { free, needed },
+            Short::Of(of) => Self::Exhausted {
+                action: "append".into(),
+                of,
+            },
+        }
+    }
+}
 
 /// Whether appends are taken, and why not.
 #[derive(Debug, Default)]
@@ -20,17 +55,17 @@ struct Reason {
     poisoned: Option<String>,
     closed: bool,
     behind: bool,
-    /// Free and needed when it was last seen full.
-    out_of_space: Option<(u64, u64)>,
-    /// The flusher met a limit of the system at its last step: free and needed then.
-    flusher_stuck: Option<(u64, u64)>,
+    /// What the commit, or who looked for it, had too little of.
+    commit_short: Option<Short>,
+    /// The same of the flusher's last step.
+    flusher_short: Option<Short>,
 }
 
 impl Status {
     fn change(&self, change: impl FnOnce(&mut Reason)) {
         let mut reason = lock(&self.reason);
         change(&mut reason);
-        let short = reason.out_of_space.is_some() || reason.flusher_stuck.is_some();
+        let short = reason.commit_short.or(reason.flusher_short).is_some();
         let troubled = reason.poisoned.is_some() || reason.closed || reason.behind || short;
         self.troubled.store(troubled, Ordering::Release);
     }
@@ -60,19 +95,24 @@ impl Status {
         self.change(|reason| reason.behind = behind);
     }
 
-    /// Free and needed bytes, while there is too little.
-    pub fn set_out_of_space(&self, space: Option<(u64, u64)>) {
-        self.change(|reason| reason.out_of_space = space);
+    /// What there is too little of, until it is looked for again.
+    pub fn set_commit_short(&self, short: Option<Short>) {
+        self.change(|reason| reason.commit_short = short);
     }
 
-    /// Free and needed bytes when the flusher's last step met a limit of the system; `None` once a step succeeds.
-    pub fn set_flusher_stuck(&self, space: Option<(u64, u64)>) {
-        self.change(|reason| reason.flusher_stuck = space);
+    /// The limit of the system that the flusher's last step met; `None` once a step succeeds.
+    pub fn set_flusher_short(&self, short: Option<Short>) {
+        self.change(|reason| reason.flusher_short = short);
     }
 
-    /// Whether the flusher's last step met a limit of the system.
+    /// The limit of the system that the flusher's last step met.
+    pub fn flusher_short(&self) -> Option<Short> {
+        self.is_troubled().then(|| lock(&self.reason).flusher_short).flatten()
+    }
+
+    /// Whether it met one.
     pub fn is_flusher_stuck(&self) -> bool {
-        self.is_troubled() && lock(&self.reason).flusher_stuck.is_some()
+        self.flusher_short().is_some()
     }
 
     /// Why it is poisoned, if it is.
@@ -93,16 +133,13 @@ impl Status {
             } => Health::Poisoned { reason: why.clone() },
             Reason { closed: true, .. } => Health::Closed,
             Reason {
-                out_of_space: Some((free, needed)),
+                commit_short: Some(short),
                 ..
             }
             | Reason {
-                flusher_stuck: Some((free, needed)),
+                flusher_short: Some(short),
                 ..
-            } => Health::OutOfSpace {
-                free: *free,
-                needed: *needed,
-            },
+            } => (*short).into(),
             Reason { behind: true, .. } => Health::Behind,
             _ => Health::Serving,
         }

@@ -221,6 +221,10 @@ impl State {
             }),
             Health::Poisoned { reason } => Err(Error::Poisoned { reason: reason.clone() }),
             &Health::OutOfSpace { free, needed } => Err(Error::OutOfSpace { free, needed }),
+            &Health::Exhausted(of) => Err(Error::Exhausted {
+                action: "append".into(),
+                of,
+            }),
         }
     }
 

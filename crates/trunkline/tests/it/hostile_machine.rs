@@ -101,9 +101,21 @@ async fn without_a_file_to_open_nothing_acknowledged_is_lost_and_it_recovers_whe
             other => others.push(other),
         }
     }
-    println!("{} acknowledged, others {others:?}", acknowledged.len());
-    let told = server.log().matches("flushing is tried again").count();
-    assert_eq!(told, 1, "the journal itself met the limit, and said so once");
+    println!("{} acknowledged, {} refused", acknowledged.len(), others.len());
+    assert!(!others.is_empty(), "more was offered than may wait for segments");
+    for other in &others {
+        let Offered::Refused(503, problem) = other else {
+            panic!("a limit of open files is passing trouble of the server's: {other:?}");
+        };
+        assert_eq!(problem["code"], "resources_exhausted", "{problem}");
+    }
+    let accepting = server.log().matches("accepting a connection failed").count();
+    assert!(
+        accepting <= CONNECTIONS,
+        "said once until one ends, not at every try: {accepting}"
+    );
+    let flushing = server.log().matches("flushing is tried again").count();
+    assert_eq!(flushing, 1, "the journal itself met the limit, and said so once");
 
     drop(idle);
     eventually("publishing works again", LIMIT, async || {

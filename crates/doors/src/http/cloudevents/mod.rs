@@ -72,6 +72,7 @@ const PUBLISH: Route = route(
     "journal_poisoned",
     "out_of_space",
     "quota_exceeded",
+    "resources_exhausted",
     "type_disabled",
     "type_unknown",
 ]);

@@ -76,6 +76,7 @@ const PROBLEMS: &[&str] = &[
     "out_of_space",
     "quota_exceeded",
     "quota_stored",
+    "resources_exhausted",
     "type_disabled",
     "type_unknown",
 ];

@@ -1,17 +1,18 @@
-//! The first half of the commit: from requests to the body of a frame: duplicates, offsets, time, batches.
+//! The first part of the commit: from requests to the body of a frame: duplicates, offsets, time, batches.
 
 use super::group::Assembled;
 use crate::{
-    AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Offset, Position, batch,
+    AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Offset, Position, Shortage, batch,
     embedded::{
         format::PAGE,
         frame,
         identities::{Deduplication, First},
         partition::{Partition, Slot},
         queue::{Outcome, Request},
-        run::Identified,
+        run::{Identified, RunError},
         settings::{BATCH_BYTES, RECORD_OVERHEAD},
         shared::{GroupBatch, Shared},
+        status::Short,
     },
 };
 use smallvec::SmallVec;
@@ -29,6 +30,8 @@ pub(super) struct Assembler {
     /// Newest sequence given.
     sequence: u64,
     touched: Vec<Slot>,
+    /// Why a run of the window could not be opened, if that passes.
+    short: Option<Shortage>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Assembler {
             identities,
             sequence,
             touched: Vec::new(),
+            short: None,
         }
     }
 
@@ -85,26 +89,26 @@ impl Assembler {
         if let Some(poisoned) = self.shared.status.poisoned() {
             return Some(poisoned);
         }
-        let (free, needed) = match self.shared.check_space() {
-            Ok(()) if self.flusher_is_stuck() => {
-                let free = self.shared.space().free;
-                (free, free.saturating_add(1))
-            }
-            checked => checked.err()?,
-        };
-        self.shared.status.set_out_of_space(Some((free, needed)));
-        Some(Error::OutOfSpace { free, needed })
+        let short = self.shared.check_space().err().or_else(|| self.flusher_short())?;
+        self.shared.status.set_commit_short(Some(short));
+        Some(short.into())
     }
 
-    /// The volume has no room for the segments, and no more may wait for them in memory.
-    fn flusher_is_stuck(&self) -> bool {
-        self.shared.status.is_flusher_stuck()
-            && self.shared.inbox.state().bytes > self.shared.settings.unflushed_bytes_max
+    /// Why the flusher cannot write segments, once no more may wait for them in memory.
+    fn flusher_short(&self) -> Option<Short> {
+        let short = self.shared.status.flusher_short()?;
+        let is_too_much = self.shared.inbox.state().bytes > self.shared.settings.unflushed_bytes_max;
+        is_too_much.then_some(short)
     }
 
     fn refresh_identities(&mut self, now: AppendTime) {
         let runs = self.shared.runs();
-        if self.identities.set_runs(&runs.runs, runs.through, now).is_err() {
+        let set = self.identities.set_runs(&runs.runs, runs.through, now);
+        self.short = match &set {
+            Err(RunError::Failed(failure)) => failure.exhausted(),
+            _ => None,
+        };
+        if set.is_err() && self.short.is_none() {
             self.repair_runs();
         }
         self.identities.expire(now);
@@ -125,6 +129,7 @@ impl Assembler {
         group
             .identities
             .reserve(requests.iter().map(|request| request.slots.len()).sum());
+        self.look_ahead(&requests, group.append_time);
         let mut is_sure = true;
         for (request, place) in requests.iter().zip(0..) {
             let outcome = self.place_request(request, place, group, &mut is_sure);
@@ -140,8 +145,15 @@ impl Assembler {
             // A run that may hold an identity could not be asked: something may be a duplicate.
             self.take_back(&group.batches, &group.identities);
             let retry_after = self.shared.settings.retry_after;
-            group.refused = Some(Error::Busy { retry_after });
+            let busy = Error::Busy { retry_after };
+            group.refused = Some(self.short.map_or(busy, |of| Short::Of(of).into()));
         }
+    }
+
+    fn look_ahead(&self, requests: &[Request], now: AppendTime) {
+        let entries = requests.iter().flat_map(|request| &request.append.entries);
+        let identities = entries.filter_map(|entry| Some((entry.records[0].0.topic.bus, entry.identity?)));
+        self.identities.look_ahead(identities, now);
     }
 
     /// Takes back what a group was given. The groups behind it were taken back before.
@@ -228,7 +240,9 @@ impl Assembler {
             }
             Ok(first) => Ok(first),
             Err(_) => {
-                self.repair_runs();
+                if self.short.is_none() {
+                    self.repair_runs();
+                }
                 Err(Unsure)
             }
         }

@@ -1,4 +1,4 @@
-//! The second half of the commit: writes and syncs one frame after the other, and shows what is durable.
+//! The second part of the commit: writes and syncs one frame after the other.
 
 use super::group::Assembled;
 use crate::{
@@ -7,27 +7,21 @@ use crate::{
         disk::Failure,
         format::PAGE,
         frame::{self, FrameHeader},
-        partition::TailBatch,
         run::Identified,
-        shared::{Group, GroupBatch, Shared},
+        shared::{GroupBatch, Shared},
+        status::Short,
         write_ahead::{EpochFile, Unavailable},
     },
 };
-use bytes::Bytes;
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
-
-/// Up to this a frame is copied for its readers, to its own size: it was written in whole pages, from a page boundary on, and
-/// thousands of frames with one record each may wait for the flusher.
-const FRAME_COPIED_MAX: usize = 64 << 10;
+use std::{sync::Arc, time::Instant};
 
 /// What became of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// It is durable and shown, or refused; it can be answered.
-    Done,
+    /// It is durable and can be shown.
+    Durable,
+    /// It is refused, or holds nothing new: there is nothing to show.
+    Nothing,
     /// It waits for a write-ahead file: write it again after a checkpoint.
     Blocked,
 }
@@ -72,10 +66,10 @@ impl Writer {
             group.refused = Some(poisoned);
         }
         if group.refused.is_some() || group.records == 0 {
-            return Written::Done;
+            return Written::Nothing;
         }
         match self.write_frame(group) {
-            Ok(()) => self.publish(group),
+            Ok(()) => return Written::Durable,
             Err(Unavailable::Full) => match self.given_up().filter(|_| group.was_blocked) {
                 Some(error) => self.refuse(group, error),
                 None => {
@@ -88,17 +82,13 @@ impl Writer {
                 self.refuse(group, error);
             }
         }
-        Written::Done
+        Written::Nothing
     }
 
     /// Why a group that is blocked is not waited for: who waits behind it would get no answer until there is space.
     fn given_up(&self) -> Option<Error> {
-        let full = self.shared.status.is_flusher_stuck().then(|| {
-            let free = self.shared.space().free;
-            let needed = free.saturating_add(1);
-            Error::OutOfSpace { free, needed }
-        });
-        self.shared.status.poisoned().or(full)
+        let short = || self.shared.status.flusher_short().map(Error::from);
+        self.shared.status.poisoned().or_else(short)
     }
 
     fn write_frame(&mut self, group: &mut Assembled) -> Result<(), Unavailable> {
@@ -157,10 +147,15 @@ impl Writer {
         match self.shared.status.poisoned() {
             Some(poisoned) => poisoned,
             None if failure.is_shortage() => {
-                let free = self.shared.space().free;
-                let needed = self.shared.write_ahead.file_bytes();
-                self.shared.status.set_out_of_space(Some((free, needed)));
-                Error::OutOfSpace { free, needed }
+                let short = match self.shared.short(failure) {
+                    Short::Space { free, .. } => Short::Space {
+                        free,
+                        needed: self.shared.write_ahead.file_bytes(),
+                    },
+                    short => short,
+                };
+                self.shared.status.set_commit_short(Some(short));
+                short.into()
             }
             None => {
                 self.shared.poison(failure);
@@ -178,56 +173,5 @@ impl Writer {
             error: error.clone(),
         });
         group.refused = Some(error);
-    }
-
-    /// Shows a durable group: tail, high-water marks, identities, feeds; then hands it to the flusher.
-    fn publish(&mut self, group: &mut Assembled) {
-        let frame = group.frame.take().expect("it was synced just now");
-        let bytes = if frame.as_ref().len() <= FRAME_COPIED_MAX {
-            Bytes::copy_from_slice(&frame.as_ref()[..frame::HEADER_LEN + group.body_len])
-        } else {
-            Bytes::from_owner(frame)
-        };
-        for (batch, partition) in group.batches.iter().zip(&group.partitions) {
-            let mut state = partition.state();
-            if partition.is_deleted() {
-                // Nobody would ever take it out again.
-                continue;
-            }
-            state.tail.push_back(TailBatch {
-                base: batch.base,
-                next: batch.next,
-                append_time: group.append_time,
-                bytes: bytes.slice(batch.range()),
-                frame_len: bytes.len(),
-            });
-            assert!(state.high_water <= batch.base, "offsets of a partition grow");
-            state.high_water = batch.next;
-        }
-        let identities = std::mem::take(&mut group.identities);
-        self.shared.recent.add(group.sequence, identities);
-        self.shared
-            .hub
-            .mark(group.partitions.iter().map(|partition| partition.id));
-        let counters = &self.shared.counters;
-        counters.records.fetch_add(group.records, Ordering::Relaxed);
-        counters.bytes.fetch_add(group.record_bytes, Ordering::Relaxed);
-        self.hand_over(Group {
-            sequence: group.sequence,
-            append_time: group.append_time,
-            bytes,
-            batches: std::mem::take(&mut group.batches),
-        });
-    }
-
-    fn hand_over(&self, group: Group) {
-        let mut inbox = self.shared.inbox.state();
-        inbox.bytes += group.frame_len();
-        inbox.groups.push_back(Arc::new(group));
-        let wake = inbox.bytes >= self.shared.settings.flush_bytes;
-        drop(inbox);
-        if wake {
-            self.shared.inbox.wake();
-        }
     }
 }

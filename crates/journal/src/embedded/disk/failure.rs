@@ -1,6 +1,6 @@
 //! What the system refused, and what that means: whether it is over when there is space, whether trying again is safe.
 
-use crate::Error;
+use crate::{Error, Shortage};
 use rustix::io::Errno;
 use std::{io, path::Path};
 
@@ -25,16 +25,21 @@ impl Failure {
     /// Whether the system is short of something now (room on the volume or in the quota, open files, memory), and trying
     /// again is safe.
     pub fn is_shortage(&self) -> bool {
-        let short = matches!(
+        let full = matches!(
             self.error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         );
+        (full || self.exhausted().is_some()) && !self.sync
+    }
+
+    /// What the system is short of, if that is not room.
+    pub fn exhausted(&self) -> Option<Shortage> {
         let descriptors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
-        let few_descriptors = self
-            .error
-            .raw_os_error()
-            .is_some_and(|code| descriptors.contains(&code));
-        (short || few_descriptors) && !self.sync
+        let is_of_files = |code| descriptors.contains(&code);
+        if self.error.raw_os_error().is_some_and(is_of_files) {
+            return Some(Shortage::OpenFiles);
+        }
+        (self.error.kind() == io::ErrorKind::OutOfMemory).then_some(Shortage::Memory)
     }
 
     /// The same failure of a file that holds nothing that was acknowledged: then a sync may be tried again like a write.
@@ -66,9 +71,13 @@ impl std::fmt::Display for Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::Io {
-            action: failure.action,
-            reason: failure.error.to_string(),
+        let (of, action) = (failure.exhausted(), failure.action);
+        match of {
+            Some(of) => Self::Exhausted { action, of },
+            None => Self::Io {
+                action,
+                reason: failure.error.to_string(),
+            },
         }
     }
 }

@@ -148,6 +148,11 @@ impl Table {
         }
     }
 
+    fn first(&self, tag: u64) -> u64 {
+        let mask = self.places.len().wrapping_sub(1);
+        self.places.get(tag as usize & mask).copied().unwrap_or(EMPTY)
+    }
+
     /// Adds an arrival, which is not there. Of the others it keeps those that `counts` says.
     fn insert(&mut self, tag: u64, number: u64, counts: impl Fn(u64) -> bool) {
         if (self.used + 1) * 4 > self.places.len() * 3 {
@@ -222,6 +227,12 @@ impl Window {
         };
         let hash = fold(fold(self.seeds[0], key.unique[0] ^ u64::from(key.bus)), key.unique[1]);
         ((hash >> NUMBER_BITS) as usize % TABLES, hash & (PLACES_MAX as u64 - 1))
+    }
+
+    /// The first place at which a key is looked for: to have it in the processor's cache by then.
+    pub fn touch(&self, key: &Key) -> u64 {
+        let (table, tag) = self.place(key);
+        self.tables[table].first(tag)
     }
 
     /// The number whose low bits these are, of the arrivals that count.

@@ -39,9 +39,9 @@ impl Filter {
     /// Adds an identity.
     pub fn add(&mut self, identified: &Identified) {
         let blocks = self.blocks();
-        let (block, bits) = probe(identified.partition.topic.bus, identified.identity.lookup, blocks);
-        let start = block as usize * BLOCK_LEN;
-        for bit in bits {
+        let probe = Probe::new(identified.partition.topic.bus, identified.identity.lookup);
+        let start = probe.block(blocks) as usize * BLOCK_LEN;
+        for bit in probe.bits {
             self.0[start + (bit / 8) as usize] |= 1 << (bit % 8);
         }
     }
@@ -56,10 +56,18 @@ impl Filter {
     }
 
     /// False if it certainly was not added.
-    pub fn may_hold(&self, bus: u32, lookup: u64) -> bool {
-        let (block, bits) = probe(bus, lookup, self.blocks());
-        let start = block as usize * BLOCK_LEN;
-        has_bits(&self.0[start..start + BLOCK_LEN], bits)
+    pub fn may_hold(&self, probe: &Probe) -> bool {
+        has_bits(self.block(probe), probe.bits)
+    }
+
+    /// Some byte of what [`may_hold`](Self::may_hold) looks at: to have it in the processor's cache by then.
+    pub fn touch(&self, probe: &Probe) -> u8 {
+        self.block(probe)[0]
+    }
+
+    fn block(&self, probe: &Probe) -> &[u8] {
+        let start = probe.block(self.blocks()) as usize * BLOCK_LEN;
+        &self.0[start..start + BLOCK_LEN]
     }
 }
 
@@ -70,24 +78,41 @@ pub fn bytes_of(blocks: u64) -> usize {
 
 /// Which block would know of it.
 pub fn block_of(bus: u32, lookup: u64, blocks: u64) -> u64 {
-    probe(bus, lookup, blocks).0
+    Probe::new(bus, lookup).block(blocks)
 }
 
 /// Asks that block alone.
-pub fn block_may_hold(block: &[u8], (bus, lookup): (u32, u64), blocks: u64) -> Result<bool, RunError> {
+pub fn block_may_hold(block: &[u8], (bus, lookup): (u32, u64)) -> Result<bool, RunError> {
     let block = unseal(block).ok_or(RunError::Damaged)?;
-    Ok(has_bits(block, probe(bus, lookup, blocks).1))
+    Ok(has_bits(block, Probe::new(bus, lookup).bits))
 }
 
-/// The block and the bits in it that stand for a lookup hash.
-fn probe(bus: u32, lookup: u64, blocks: u64) -> (u64, [u64; PROBES]) {
-    let mut hash = mix(lookup ^ u64::from(bus).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let block = hash % blocks;
-    let bits = std::array::from_fn(|_| {
-        hash = mix(hash);
-        hash % BLOCK_BITS
-    });
-    (block, bits)
+/// What stands for a lookup hash in every filter: computed once, however many are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// The bus and the hash.
+    pub key: (u32, u64),
+    hash: u64,
+    bits: [u64; PROBES],
+}
+
+impl Probe {
+    /// Of a bus's lookup hash.
+    pub fn new(bus: u32, lookup: u64) -> Self {
+        let first = mix(lookup ^ u64::from(bus).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut hash = first;
+        let bits = std::array::from_fn(|_| {
+            hash = mix(hash);
+            hash % BLOCK_BITS
+        });
+        let key = (bus, lookup);
+        Self { key, hash: first, bits }
+    }
+
+    /// Which of so many blocks would know of it.
+    fn block(&self, blocks: u64) -> u64 {
+        self.hash % blocks
+    }
 }
 
 fn mix(value: u64) -> u64 {

@@ -55,7 +55,10 @@ fn a_run_finds_every_identity_it_holds_and_no_other() {
             .collect();
         expected.sort_unstable_by_key(Identified::key);
         assert_eq!(opened.find(&disk, 2, lookup).unwrap(), expected);
-        assert_eq!(opened.find_filtered(&file, &filter, 2, lookup).unwrap(), expected);
+        assert_eq!(
+            opened.find_filtered(&file, &filter, &Probe::new(2, lookup)).unwrap(),
+            expected
+        );
     }
     assert_eq!(opened.read_all(&disk).unwrap().len(), 1_000);
 }

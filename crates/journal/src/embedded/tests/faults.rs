@@ -6,7 +6,7 @@ use super::{
     small,
 };
 use crate::{
-    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, PartitionId, TopicId, conformance,
+    Append, Deduplicate, EncodedRecord, Entry, Error, Health, Journal, PartitionId, Shortage, TopicId, conformance,
     embedded::{Clock, Disk, Drive, Embedded, Fault, ManualClock, Operation, Randomness, Settings, SimulatedDisk},
 };
 use std::sync::Arc;
@@ -75,12 +75,17 @@ fn running_out_of_open_files_refuses_and_is_over_when_there_are_some_again() {
         if number == 100 {
             disk.set_handles_max(disk.handles());
         }
-        refused += usize::from(append(&journal, number as u32 % PARTITIONS, number).is_err());
-        assert!(
-            !matches!(journal.health(), Health::Poisoned { .. }),
-            "{:?}",
-            journal.health()
-        );
+        if let Err(error) = append(&journal, number as u32 % PARTITIONS, number) {
+            // The disk has room: nobody is to go and look for some.
+            let of = Shortage::OpenFiles;
+            assert!(
+                matches!(&error, Error::Exhausted { of: found, .. } if *found == of),
+                "{error:?}"
+            );
+            refused += 1;
+            let health = journal.health();
+            assert!(matches!(health, Health::Exhausted(_) | Health::Serving), "{health:?}");
+        }
     }
     assert!(refused > 0);
     disk.set_handles_max(u64::MAX);
