@@ -14,6 +14,10 @@ use pattern::{Document, Explanation, Filter, Finding, Surroundings};
 use std::sync::Arc;
 use store::Millis;
 
+mod data_schema;
+
+pub use data_schema::DataSchema;
+
 /// The most recent events that can be asked for at once.
 pub const RECENT_MAX: usize = 100;
 /// Partitions that recent events are looked for in: a topic has usually far fewer, and the answer is a sample.
@@ -100,8 +104,8 @@ impl Inquiry {
         Ok(subject.with_document(|document| pattern::explain(filter, document)))
     }
 
-    /// What is odd about the filter, by itself and in the light of a schema of the data and of these subjects.
-    pub fn lint(&self, subjects: &[Subject], schema: Option<&serde_json::Value>) -> Vec<Finding> {
+    /// What is odd about the filter, by itself and in the light of what is known of the data and of these subjects.
+    pub fn lint(&self, subjects: &[Subject], schema: &DataSchema) -> Vec<Finding> {
         let about_documents = matches!(subjects.first(), Some(Subject::Document(_)));
         let filter = match &self.bare {
             Ok(bare) if about_documents => bare,
@@ -115,7 +119,7 @@ impl Inquiry {
         let surroundings = Surroundings {
             mount: if about_documents { None } else { Some(&mount_kind) },
             data_name: if about_documents { None } else { Some(DATA_NAME) },
-            schema,
+            schema: schema.json(),
             samples: Some(&samples),
         };
         let mut findings = self
@@ -123,6 +127,7 @@ impl Inquiry {
             .as_ref()
             .map_or_else(Vec::new, |text| pattern::lint_text(text.as_bytes()));
         findings.extend(pattern::lint(filter, &surroundings));
+        schema.weigh(&mut findings);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }

@@ -59,7 +59,7 @@ pub use clock::Clock;
 pub use connection_test::{ConnectionTest, ConnectionTester, TestReport, TestStep};
 pub use core::*;
 pub use destination::*;
-pub use inquiry::{Inquiry, RECENT_MAX, Subject};
+pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
 pub use live::{Cursor, LiveEvent, LiveRequest, LiveStart, LiveTail, Told};
 pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};

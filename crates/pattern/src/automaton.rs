@@ -11,6 +11,7 @@ use regex_automata::util::syntax;
 
 use crate::fold::Folded;
 use crate::limits::{REGEX_AUTOMATA_BYTES_MAX, REGEX_AUTOMATON_BYTES_MAX, REGEX_BYTES_MAX, REGEX_NESTING_MAX};
+use crate::required::{self, Required};
 use crate::steps;
 
 /// How large expressions and automata may still become.
@@ -63,7 +64,7 @@ impl Automaton {
     fn build(expression: &str, budget: &mut Budget) -> Result<Self, String> {
         let bytes = budget.automaton_bytes.min(budget.total_bytes);
         let states = dense::Builder::new()
-            .syntax(syntax::Config::new().nest_limit(REGEX_NESTING_MAX).utf8(false))
+            .syntax(how_read())
             .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(bytes)))
             .configure(
                 dense::Config::new()
@@ -80,6 +81,11 @@ impl Automaton {
             text: expression.into(),
             states: Box::new(states),
         })
+    }
+
+    /// What every text must have that matches.
+    pub(crate) fn required(&self) -> Option<Required> {
+        required::of_expression(&self.text, &how_read())
     }
 
     /// The expression as it was written.
@@ -100,6 +106,11 @@ impl Automaton {
         steps::take(end.unwrap_or(text.len()));
         end
     }
+}
+
+/// How expressions are read.
+fn how_read() -> syntax::Config {
+    syntax::Config::new().nest_limit(REGEX_NESTING_MAX).utf8(false)
 }
 
 fn in_words(error: &dense::BuildError) -> String {

@@ -82,6 +82,16 @@ impl WildcardFolded {
         })
     }
 
+    /// What a value begins with that matches.
+    pub(crate) fn head(&self) -> &Folded {
+        &self.head
+    }
+
+    /// What it ends with; none if there is no star.
+    pub(crate) fn tail(&self) -> Option<&Folded> {
+        self.tail.as_ref()
+    }
+
     fn matches(&self, value: &[u8]) -> bool {
         let Some(tail) = &self.tail else {
             return self.head.equals(value);

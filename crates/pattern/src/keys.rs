@@ -4,10 +4,12 @@
 use std::net::IpAddr;
 
 use crate::address::Network;
+use crate::extended::Extended;
 use crate::fold;
 use crate::operator::{Bounds, Operator};
 use crate::paths::Place;
 use crate::pieces::PIECE_BYTES_MAX;
+use crate::required::Required;
 use crate::wildcard::Wildcard;
 
 /// Bytes of a head or tail that filters are registered under; it bounds the look-ups that a value costs.
@@ -124,7 +126,7 @@ pub(crate) fn keys_of(operator: &Operator, tell: &mut dyn FnMut(Key<'_>)) {
         Operator::Exists => one(Kind::Any, &[], true),
         Operator::Absent => one(Kind::Absent, &[], true),
         Operator::AnythingBut(_) => one(Kind::Any, &[], false),
-        Operator::Extended(_) => one(Kind::AnyText, &[], false),
+        Operator::Extended(extended) => keys_of_extended(extended, &mut |key| tell(Key { settles: false, ..key })),
     }
 }
 
@@ -183,12 +185,38 @@ fn keys_of_wildcard(wildcard: &Wildcard, tell: &mut dyn FnMut(Key<'_>)) {
             settles: true,
         });
     };
-    for bytes in longest.windows(longest.len().min(PIECE_BYTES_MAX)) {
+    pieces(longest, tell);
+}
+
+/// A piece that must be there is registered under one of its parts, which settles nothing.
+fn pieces(text: &[u8], tell: &mut dyn FnMut(Key<'_>)) {
+    for bytes in text.windows(text.len().min(PIECE_BYTES_MAX)) {
         tell(Key {
             kind: Kind::Piece,
             bytes,
-            settles: no_middle,
+            settles: false,
         });
+    }
+}
+
+fn keys_of_extended(extended: &Extended, tell: &mut dyn FnMut(Key<'_>)) {
+    let anything = Key {
+        kind: Kind::AnyText,
+        bytes: &[],
+        settles: false,
+    };
+    match extended {
+        Extended::Regex(automaton) => match automaton.required() {
+            Some(Required::Head(head)) => affix(Kind::Head, &head, false, tell),
+            Some(Required::Inside(text)) => pieces(&text, tell),
+            None => tell(anything),
+        },
+        Extended::WildcardFolded(wildcard) => match (wildcard.head(), wildcard.tail()) {
+            (head, None) => folded(Kind::Folded, head, tell),
+            (head, Some(tail)) if head.text().is_empty() => folded(Kind::FoldedTail, tail, tell),
+            (head, Some(_)) => folded(Kind::FoldedHead, head, tell),
+        },
+        Extended::Contains(..) => tell(anything),
     }
 }
 

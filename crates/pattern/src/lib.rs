@@ -54,6 +54,7 @@ mod paths;
 mod pieces;
 mod postings;
 mod ranges;
+mod required;
 mod rules;
 mod scan;
 mod shared_tests;

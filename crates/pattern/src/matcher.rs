@@ -560,6 +560,30 @@ mod tests {
     }
 
     #[test]
+    fn of_extended_tests_only_those_are_asked_that_the_event_has_what_they_require() {
+        let patterns: [fn(u32) -> String; 4] = [
+            |index| format!(r#"{{"a":[{{"regex":"^v{index:05}-\\d+$"}}]}}"#),
+            |index| format!(r#"{{"a":[{{"regex":"\\w*{index:05}-+"}}]}}"#),
+            |index| format!(r#"{{"a":[{{"wildcard":{{"equals-ignore-case":"V{index:05}*9"}}}}]}}"#),
+            |index| format!(r#"{{"a":[{{"wildcard":{{"equals-ignore-case":"*{index:05}-9"}}}}]}}"#),
+        ];
+        let document = Document::bare(br#"{"a":"v00003-9"}"#);
+        for pattern in patterns {
+            let filter = |index| Filter::eventbridge_extended(pattern(index).as_bytes(), &Mounts::bare()).unwrap();
+            let (few, many) = (steps_of(5, filter, &document), steps_of(300, filter, &document));
+            assert!(
+                many <= few + 8,
+                "{}: {few} steps with five filters, {many} with hundreds",
+                pattern(3)
+            );
+            let matcher = Matcher::build((0..5).map(|index| (index, Arc::new(filter(index)))));
+            let mut found = Vec::new();
+            matcher.matches(&document, &mut Scratch::new(), &mut found);
+            assert_eq!(found, [3], "{}", pattern(3));
+        }
+    }
+
+    #[test]
     fn a_filter_that_goes_is_not_called_by_what_its_query_needs() {
         let filter = |query: &str| Arc::new(Filter::jsonpath(query).unwrap());
         let matcher = Matcher::build([(1, filter("$[?@.a == 'x' || @.b == 'y']")), (2, filter("$.c.a"))]);

@@ -14,7 +14,7 @@ use control::{
     filters::read_filter,
     resources::{FilterSpec, Scope},
 };
-use delivery::{Explanation, Inquiry, RECENT_MAX, Subject};
+use delivery::{DataSchema, Explanation, Inquiry, RECENT_MAX, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
@@ -114,7 +114,8 @@ struct Asked<'c> {
     subscription: Option<&'c Arc<Subscription>>,
     filter: Option<FilterSpec>,
     subjects: Vec<Subject>,
-    schema: Option<Value>,
+    /// What is known of the data.
+    schema: DataSchema,
 }
 
 async fn test(call: Call, body: Body) -> json::Result {
@@ -144,12 +145,12 @@ async fn explain(call: Call, body: Body) -> json::Result {
 
 async fn lint(call: Call, body: Body) -> json::Result {
     let asked = ask(&call, body, LINT_EVENTS_DEFAULT).await?;
-    let mut findings = value(&asked.inquiry.lint(&asked.subjects, asked.schema.as_ref()))?;
+    let mut findings = value(&asked.inquiry.lint(&asked.subjects, &asked.schema))?;
     if let (Some(list), Some(twin)) = (findings.as_array_mut(), twin(&asked)) {
         let message = format!("subscription {twin:?} asks for the same");
         list.push(json!({"code": "same_as_another", "severity": "note", "message": message}));
     }
-    json::ok(&json!({"findings": findings, "events": asked.subjects.len()}))
+    json::ok(&json!({"findings": findings, "events": asked.subjects.len(), "schema": asked.schema.origin()}))
 }
 
 /// A subscription other than the one asked about that has the same types, topics and filter.
@@ -185,13 +186,22 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
         last: question.last.unwrap_or(unasked),
     };
     let subjects = about.subjects(call, bus).await?;
+    let types = match subscription {
+        Some(subscription) => subscription.spec.types.as_deref(),
+        None => question.types.as_deref(),
+    };
+    let schema = match (question.schema, types) {
+        (Some(schema), _) => DataSchema::Given(schema),
+        (None, Some(types)) => DataSchema::of_types(bus, types),
+        (None, None) => DataSchema::Unknown,
+    };
     Ok(Asked {
         bus,
         inquiry,
         subscription,
         filter,
         subjects,
-        schema: question.schema,
+        schema,
     })
 }
 

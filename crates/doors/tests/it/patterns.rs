@@ -104,6 +104,54 @@ async fn a_lint_knows_the_last_events_a_schema_and_the_other_subscriptions() {
 }
 
 #[tokio::test]
+async fn a_lint_compares_with_the_examples_of_the_types_that_it_names() {
+    let node = start().await;
+    let order = json!({"lifecycle": "stable", "routes": [], "examples": [{"total": 12.5, "customer": {"id": "c1"}}]});
+    let answer = node.put("/v1/buses/default/event-types/shop.order", order).await;
+    assert_eq!(answer.status, 201, "{}", answer.json());
+    let codes = async |types: Value, detail: Value| {
+        let question = json!({"types": types, "filter": {"eventbridge": {"detail": detail}}, "last": 0});
+        let answer = ask(&node, "lint", question).await.json();
+        let findings = answer["findings"].as_array().cloned().unwrap_or_default();
+        let of_finding = |finding: &Value| {
+            format!(
+                "{} {}",
+                finding["severity"].as_str().unwrap(),
+                finding["code"].as_str().unwrap()
+            )
+        };
+        (
+            answer["schema"].as_str().unwrap().to_owned(),
+            findings.iter().map(of_finding).collect::<Vec<_>>(),
+        )
+    };
+    let wrong = json!({"total": ["12.5"]});
+    let found = |of: &str, codes: &[&str]| {
+        (
+            of.to_owned(),
+            codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>(),
+        )
+    };
+    let expected = found("examples", &["error type_not_in_schema"]);
+    assert_eq!(codes(json!(["shop.order"]), wrong.clone()).await, expected);
+    assert_eq!(codes(json!(["shop.*"]), wrong.clone()).await, expected);
+    let misspelt = json!({"customer": {"di": ["c1"]}});
+    assert_eq!(
+        codes(json!(["shop.order"]), misspelt).await,
+        found("examples", &["warning path_not_in_schema"])
+    );
+    assert_eq!(
+        codes(json!(["shop.order"]), json!({"total": [12.5]})).await,
+        found("examples", &[])
+    );
+    assert_eq!(
+        codes(json!(["shop.order", "shop.other"]), wrong.clone()).await,
+        found("none", &[])
+    );
+    assert_eq!(codes(json!(["other.*"]), wrong).await, found("none", &[]));
+}
+
+#[tokio::test]
 async fn a_bad_question_is_refused_with_its_place() {
     let node = start().await;
     for (question, status, code, pointer) in [

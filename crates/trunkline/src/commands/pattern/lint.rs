@@ -9,6 +9,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use delivery::DataSchema;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -62,7 +63,8 @@ impl Lint {
                 "trunkline: only the filter itself is examined; give events, --schema, or --last N for the server's events"
             );
         }
-        let findings = json!(inquiry.lint(&subjects, schema));
+        let known = schema.cloned().map_or(DataSchema::Unknown, DataSchema::Given);
+        let findings = json!(inquiry.lint(&subjects, &known));
         Ok(findings.as_array().cloned().unwrap_or_default())
     }
 }
