@@ -11,7 +11,7 @@ use crate::{
 };
 use journal::embedded::backup::{Held, HeldFile, checkpoint_path};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -49,9 +49,13 @@ pub async fn create(
 ) -> Result<Manifest, Error> {
     let timeline = Timeline::open(&sources.data)?;
     let work = Work::begin(&sources, name, timeline, options, progress)?;
+    // A rotation may go on meanwhile: keys of before and after the copy open it.
+    let mut keys: BTreeSet<String> = (sources.master_keys)().into_iter().collect();
     let store = work.copy_store(&sources).await;
+    keys.extend((sources.master_keys)());
     let copied = match store {
-        Ok(store) => {
+        Ok((state, part)) => {
+            let store = CopiedStore { state, part, keys };
             let held = sources.journal.hold().await.map_err(Error::from);
             let (work, sources) = (work.clone(), sources.clone());
             let copied = tokio::task::spawn_blocking(move || work.copy_rest(&sources, store, held?));
@@ -89,6 +93,13 @@ struct Work {
     progress: Progress,
     /// Made under this name, and renamed when it is whole.
     partial: PathBuf,
+}
+
+/// The store's copy, and the ids of the master keys that open it.
+struct CopiedStore {
+    state: StoreState,
+    part: Part,
+    keys: BTreeSet<String>,
 }
 
 /// A file that is to be copied, or part of it.
@@ -179,7 +190,12 @@ impl Work {
     }
 
     /// Everything else, in a thread that may block.
-    fn copy_rest(&self, sources: &Sources, (store, part): (StoreState, Part), held: Held) -> Result<Manifest, Error> {
+    fn copy_rest(&self, sources: &Sources, store: CopiedStore, held: Held) -> Result<Manifest, Error> {
+        let CopiedStore {
+            state: store,
+            part,
+            keys,
+        } = store;
         let (mut entries, mut notes) = (BTreeMap::new(), Vec::new());
         add(&mut entries, STORE.into(), part.bytes, false, vec![part]);
         let journal = self.plan_journal(sources, &held, &mut notes)?;
@@ -203,7 +219,7 @@ impl Work {
                 scheme: crate::cipher::SCHEME.into(),
                 recipients: self.options.recipients.texts().to_vec(),
             }),
-            master_key: (sources.master_key)(),
+            master_key: Manifest::joined(keys),
             store,
             journal: state,
             files: entries.into_values().collect(),

@@ -29,7 +29,7 @@ pub use manifest::{Encryption, Entry, JournalState, Manifest, Part, PartitionSta
 pub use name::Name;
 pub use progress::{Phase, Progress, Seen};
 pub use restore::{RESTORING, Restored, restore};
-pub use service::{Job, Request, Service, Settings, State};
-pub use sources::{ATTEMPTS, JOURNAL, Prepare, STORE, Sources};
+pub use service::{Job, Prepared, Request, Service, Settings, State};
+pub use sources::{ATTEMPTS, Ended, JOURNAL, Prepare, STORE, Sources};
 pub use timeline::{Origin, Timeline};
 pub use verify::verify;

@@ -32,7 +32,8 @@ pub struct Manifest {
     pub parent: Option<Name>,
     /// How its files are encrypted; absent: they are not.
     pub encryption: Option<Encryption>,
-    /// The id of the master key that secrets were sealed under. The key is not here.
+    /// The id of the master key that secrets were sealed under; of a backup during a rotation the ids of both, between `+`. The keys are
+    /// not here.
     pub master_key: String,
     /// What the store held.
     pub store: StoreState,
@@ -229,6 +230,15 @@ impl Manifest {
             "master_key": self.master_key,
             "notes": self.notes,
         })
+    }
+
+    /// The ids of the master keys that open its secrets: each is needed.
+    pub fn master_keys(&self) -> impl Iterator<Item = &str> {
+        self.master_key.split('+').filter(|id| !id.is_empty())
+    }
+
+    pub(crate) fn joined(master_keys: impl IntoIterator<Item = String>) -> String {
+        master_keys.into_iter().collect::<Vec<_>>().join("+")
     }
 
     /// Bytes of the data directory.

@@ -33,6 +33,31 @@ pub struct Request {
     pub recipients: Option<Recipients>,
 }
 
+/// A backup that has a name, and has not begun.
+#[derive(Debug)]
+pub struct Prepared {
+    name: Name,
+    started: i64,
+    options: Options,
+}
+
+impl Prepared {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What it builds on.
+    pub fn parent(&self) -> Option<&Name> {
+        self.options.parent.as_ref()
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        !self.options.recipients.is_empty()
+    }
+}
+
 /// How a backup of this run is doing.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -105,6 +130,14 @@ impl Service {
     /// # Errors
     /// [`Error::Off`] without a directory, [`Error::Running`] while one is being made.
     pub async fn start(&self, request: Request) -> Result<Job, Error> {
+        self.begin(self.prepare(request).await?)
+    }
+
+    /// A backup that can be begun: its name is known before.
+    ///
+    /// # Errors
+    /// [`Error::Off`] without a directory.
+    pub async fn prepare(&self, request: Request) -> Result<Prepared, Error> {
         let settings = lock(&self.0.settings).clone();
         let root = settings.directory.ok_or(Error::Off)?;
         let recipients = match request.recipients {
@@ -133,10 +166,17 @@ impl Service {
         })
         .await
         .unwrap_or(Err(Error::Stopped))?;
-        self.begin(options, &timeline)
+        let started = create::now();
+        let name = Name::new(started, &timeline);
+        Ok(Prepared { name, started, options })
     }
 
-    fn begin(&self, options: Options, timeline: &Timeline) -> Result<Job, Error> {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// [`Error::Running`] while one is being made.
+    pub fn begin(&self, prepared: Prepared) -> Result<Job, Error> {
+        let Prepared { name, started, options } = prepared;
         let mut jobs = lock(&self.0.jobs);
         if jobs.closed {
             return Err(Error::Stopped);
@@ -144,8 +184,7 @@ impl Service {
         if let Some(running) = jobs.all.back().filter(|last| matches!(last.job.state, State::Running)) {
             return Err(Error::Running(running.job.name.to_string()));
         }
-        let started = create::now();
-        let (name, progress) = (Name::new(started, timeline), Progress::default());
+        let progress = Progress::default();
         let job = Job {
             name: name.clone(),
             started,
@@ -164,7 +203,7 @@ impl Service {
         let inner = self.0.clone();
         jobs.running = Some(tokio::spawn(async move {
             let made = create::create(inner.sources.clone(), name.clone(), options, progress).await;
-            inner.ended(&name, made);
+            inner.ended(&name, made).await;
         }));
         Ok(job)
     }
@@ -206,7 +245,7 @@ impl Service {
 }
 
 impl Inner {
-    fn ended(&self, name: &Name, made: Result<Manifest, Error>) {
+    async fn ended(&self, name: &Name, made: Result<Manifest, Error>) {
         let state = match made {
             Ok(manifest) => {
                 tracing::info!(%name, bytes = manifest.stored_bytes(), "a backup is complete");
@@ -217,6 +256,7 @@ impl Inner {
                 State::Failed(format!("failed to {error}"))
             }
         };
+        (self.sources.ended)(name, &state).await;
         let mut jobs = lock(&self.jobs);
         if let Some(one) = jobs.all.iter_mut().find(|one| one.job.name == *name) {
             one.job.state = state;

@@ -40,7 +40,8 @@ impl Bus {
             journal: Arc::new(open_journal(data)),
             store: Arc::new(open_store(data)),
             save_positions: Box::new(|| Box::pin(async {})),
-            master_key: Box::new(|| "0a0b0c0d".into()),
+            master_keys: Box::new(|| vec!["0a0b0c0d".into()]),
+            ended: Box::new(|_, _| Box::pin(async {})),
         };
         fs::create_dir_all(data.join("attempts")).expect("a directory");
         Self {

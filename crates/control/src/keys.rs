@@ -12,6 +12,7 @@ mod secrets;
 pub use eventgrid::EventGridKeys;
 pub use grant::{Denied, Grant};
 pub use last_use::LastUse;
+pub(crate) use secrets::place as secret_place;
 pub use secrets::{KEY_SECRETS_MAX, KeySecret, OVERLAP_DEFAULT, OVERLAP_MAX};
 
 use crate::{

@@ -258,7 +258,7 @@ impl<'a> Planning<'a> {
     }
 }
 
-fn counters_operation(counters: Counters) -> Operation {
+pub(crate) fn counters_operation(counters: Counters) -> Operation {
     Operation::PutDocument {
         bus: INSTALLATION,
         kind: store::Kind::Setting,

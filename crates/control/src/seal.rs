@@ -2,11 +2,16 @@
 //!
 //! An envelope is base64 of: format (1), key id (4 bytes), nonce (12 bytes), ChaCha20-Poly1305 ciphertext and tag. The bus,
 //! kind and name of its resource are authenticated with it, so that it opens nowhere else. The key id lets a later master key
-//! seal while an earlier one still opens. This module keeps no resource and rotates nothing by itself.
+//! seal while an earlier one still opens: [`Sealer::next_key`] and [`Sealer::adopt`] bring one in, [`Sealer::reseal`] plans what is
+//! sealed again. This module keeps no resource and rotates nothing by itself.
 
+mod keyring;
 mod master_key;
+mod reseal;
 
+pub use keyring::{KeptIn, MASTER_KEYS_MAX, NextKey};
 pub use master_key::MasterKey;
+pub use reseal::{RESEAL_DOCUMENTS_MAX, Resealed, Sealed, keys_needed};
 
 use crate::{
     limits::DEFAULT_BUS,
@@ -18,8 +23,9 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use keyring::Keyring;
 use ring::{aead, hmac, rand::SecureRandom as _, rand::SystemRandom};
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 /// Persisted; the first byte of an envelope.
 const ENVELOPE_FORMAT: u8 = 1;
@@ -49,11 +55,30 @@ pub enum Error {
     #[error("use the master key file {0:?}: others may read it; make it 0600")]
     MasterKeyExposed(std::path::PathBuf),
     /// Sealed under a key that is not here.
-    #[error("open a secret: it was sealed under master key {0}, which is not the one given")]
+    #[error("open a secret: it was sealed under master key {0}, which is not among those given")]
     UnknownMasterKey(String),
     /// Altered, or moved from another resource.
     #[error("open a secret of {0}: it is damaged, or sealed for another resource")]
     Damaged(String),
+    /// The keys are the operator's to bring.
+    #[error("draw a new master key: the server reads its keys from its configuration, so a new one must be given")]
+    MasterKeyNeeded,
+    /// It is one of the keys already.
+    #[error("take master key {0} as a new one: the server has it already")]
+    MasterKeyKnown(String),
+    /// As many as may be.
+    #[error("take one more master key: there are {MASTER_KEYS_MAX}; forget an earlier one first")]
+    MasterKeysFull,
+    /// The file was changed, and lacks a key that is needed.
+    #[error(
+        "take the first master key of {path:?}: the file lacks key {id}, which the server still needs; add its line"
+    )]
+    MasterKeyMissing {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// The key that it lacks.
+        id: String,
+    },
     /// The system's random source failed.
     #[error("draw random bytes")]
     Random,
@@ -115,15 +140,14 @@ fn prefixed(bytes: &mut Vec<u8>, part: &str) {
 /// Seals and opens secrets under the master key. Cheap to clone.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The first seals; all open.
-    keys: Arc<Vec<MasterKey>>,
+    keyring: Keyring,
 }
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Sealer")
-            .field("key", &self.keys[0].id_text())
+            .field("key", &self.key_id())
             .finish_non_exhaustive()
     }
 }
@@ -131,36 +155,36 @@ impl std::fmt::Debug for Sealer {
 impl Sealer {
     /// The id of the key that seals: enough to tell keys apart, nothing of the key itself.
     pub fn key_id(&self) -> String {
-        self.keys[0].id_text()
+        self.keyring.keys()[0].id_text()
     }
 
     /// Seals and opens under one key.
     pub fn from_key(key: MasterKey) -> Self {
         Self {
-            keys: Arc::new(vec![key]),
+            keyring: Keyring::new(vec![key], None),
         }
     }
 
-    /// Opens what an earlier master key sealed too: the seam of rotation.
-    pub fn with_earlier(&self, key: MasterKey) -> Self {
-        let mut keys = self.keys.as_ref().clone();
-        keys.push(key);
-        Self { keys: Arc::new(keys) }
-    }
-
-    /// With the key of a file, made (0600, random) if it is not there.
+    /// With the keys of a file, the current one first; made (0600, one random key) if it is not there.
     pub fn open_or_create(path: &Path) -> Result<Self, Error> {
-        MasterKey::open_or_create(path).map(Self::from_key)
+        let keys = MasterKey::open_or_create(path)?;
+        Ok(Self {
+            keyring: Keyring::new(keys, Some(path)),
+        })
     }
 
-    /// With a key from the environment: base64 of 32 bytes.
+    /// With keys from the environment, each base64 of 32 bytes, between commas or spaces: the current one first.
     pub fn from_text(text: &str) -> Result<Self, Error> {
-        MasterKey::from_text(text).map(Self::from_key)
+        let keys = MasterKey::all_from_text(text)?;
+        Ok(Self {
+            keyring: Keyring::new(keys, None),
+        })
     }
 
     /// Seals bytes for a place.
     pub fn seal(&self, place: Place<'_>, plain: &[u8]) -> Result<String, Error> {
-        let key = &self.keys[0];
+        let keys = self.keyring.keys();
+        let key = &keys[0];
         let mut nonce = [0; aead::NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| Error::Random)?;
         let mut sealed = plain.to_vec();
@@ -181,13 +205,11 @@ impl Sealer {
     pub fn open(&self, place: Place<'_>, envelope: &str) -> Result<Vec<u8>, Error> {
         let damaged = || Error::Damaged(place.to_string());
         let envelope = STANDARD.decode(envelope).map_err(|_| damaged())?;
-        let (head, sealed) = envelope.split_at_checked(HEAD_BYTES).ok_or_else(damaged)?;
-        let (id, nonce) = head[1..].split_at(KEY_ID_BYTES);
-        if head[0] != ENVELOPE_FORMAT {
-            return Err(damaged());
-        }
-        let key = self.keys.iter().find(|key| key.id() == id);
-        let key = key.ok_or_else(|| Error::UnknownMasterKey(MasterKey::id_as_text(id)))?;
+        let (id, rest) = parts(&envelope).ok_or_else(damaged)?;
+        let (nonce, sealed) = rest.split_at_checked(aead::NONCE_LEN).ok_or_else(damaged)?;
+        let keys = self.keyring.keys();
+        let key = keys.iter().find(|key| key.id() == id);
+        let key = key.ok_or_else(|| Error::UnknownMasterKey(MasterKey::id_as_text(&id)))?;
         let nonce = aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
         let mut plain = sealed.to_vec();
         let length = key
@@ -244,6 +266,13 @@ impl Sealer {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
         })
     }
+}
+
+/// The id of the key that an envelope was sealed under, and what stands behind it.
+fn parts(envelope: &[u8]) -> Option<([u8; KEY_ID_BYTES], &[u8])> {
+    let (format, rest) = envelope.split_first()?;
+    let (id, rest) = rest.split_first_chunk::<KEY_ID_BYTES>()?;
+    (*format == ENVELOPE_FORMAT).then_some((*id, rest))
 }
 
 /// Makes fingerprints: HMAC-SHA256, under a key that a new master key re-seals but does not change, over bus, kind, name and

@@ -6,6 +6,7 @@ mod hostile_names;
 mod keys;
 mod model;
 mod refused;
+mod rotation;
 mod secrets;
 mod stored;
 mod units;
@@ -36,7 +37,10 @@ struct Installation {
 
 impl Installation {
     fn new() -> Self {
-        let sealer = Sealer::from_key(MasterKey::from_bytes(&[7; 32]));
+        Self::with_sealer(Sealer::from_key(MasterKey::from_bytes(&[7; 32])))
+    }
+
+    fn with_sealer(sealer: Sealer) -> Self {
         let rules = Rules::default();
         let (documents, model) = (BTreeMap::new(), Model::default());
         let mut installation = Self {

@@ -2,6 +2,7 @@
 //! transaction, publishes the model, and tells router and lanes. One change at a time; it plans no resources itself.
 
 mod deleting;
+pub mod master_key;
 mod starting;
 mod subscriptions;
 mod topics;
@@ -49,6 +50,8 @@ pub enum Request {
     ),
     /// Drop earlier versions of subscriptions that nothing needs any more.
     ForgetVersions,
+    /// Something about the master key.
+    MasterKey(master_key::Request),
     /// Begin a replay.
     Replay(Box<replay::Asked>, oneshot::Sender<Result<Arc<replay::Handle>, Error>>),
 }
@@ -108,6 +111,7 @@ impl Changes {
             Request::GiveUp(trim, losses, reply) => {
                 drop(reply.send(retention::record(&self.inner, trim, losses).await));
             }
+            Request::MasterKey(request) => self.serve_master_key(request).await,
             Request::Replay(asked, reply) => drop(reply.send(asked.begin(&self.inner).await)),
             Request::ForgetVersions => {
                 if let Err(error) = self.forget_versions().await {

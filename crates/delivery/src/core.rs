@@ -79,6 +79,7 @@ impl Core {
             attempts: Arc::new(parts.attempts),
             model: ArcSwap::from_pointee(parts.model),
             sealer: parts.sealer,
+            sealing: crate::sealing::Sealing::default(),
             rules: parts.rules,
             destinations: parts.destinations,
             view: Arc::default(),
@@ -114,6 +115,7 @@ impl Core {
             let publishing = operational::run(Arc::clone(&inner), reports);
             inner.watch("operational events", tokio::spawn(publishing));
         }
+        inner.watch("sealing again", tokio::spawn(crate::sealing::run(Arc::clone(&inner))));
         inner.watch("the watchdog", tokio::spawn(watchdog::run(Arc::clone(&inner))));
         inner.watch("retention", tokio::spawn(crate::retention::run(Arc::clone(&inner))));
         crate::replay::resume_all(&inner);

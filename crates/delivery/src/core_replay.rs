@@ -6,14 +6,14 @@ use crate::{
     inner::Inner,
     replay::{Asked, Command, Handle},
 };
-use control::{Bus, Change, Model, Refusal, refusal::Class, resources::ReplaySpec};
+use control::{Bus, Change, Model, Refusal, audit::Actor, refusal::Class, resources::ReplaySpec};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 impl Core {
-    /// Begins a replay; without a name it gets one by its number.
-    pub async fn replay(&self, bus: &str, name: Option<String>, spec: ReplaySpec) -> Result<Replay, Error> {
-        let asked = Box::new(Asked::new(&self.inner, bus, name, spec).await?);
+    /// Begins a replay; without a name it gets one by its number. Its entry in the audit trail is written with it.
+    pub async fn replay(&self, bus: &str, name: Option<String>, spec: ReplaySpec, by: Actor) -> Result<Replay, Error> {
+        let asked = Box::new(Asked::new(&self.inner, bus, name, spec).await?.asked_by(by));
         let handle = self.ask(|reply| Request::Replay(asked, reply)).await?;
         Ok(self.told(&handle))
     }
@@ -25,11 +25,12 @@ impl Core {
         name: Option<String>,
         creation: Change,
         spec: ReplaySpec,
+        by: Actor,
     ) -> Result<Replay, Error> {
         let after = self.after(&creation)?;
         Asked::into_new(&self.inner, bus, name.clone(), &after, spec.clone()).await?;
         self.change(creation).await?;
-        self.replay(bus, name, spec).await
+        self.replay(bus, name, spec, by).await
     }
 
     /// What such a replay would do, without making the subscription.

@@ -36,6 +36,7 @@ pub struct Inner {
     pub(crate) attempts: Arc<AttemptHistory>,
     pub(crate) model: ArcSwap<Model>,
     pub(crate) sealer: control::seal::Sealer,
+    pub(crate) sealing: crate::sealing::Sealing,
     pub(crate) rules: control::Rules,
     pub(crate) destinations: crate::DestinationFactory,
     pub(crate) settings: Settings,

@@ -50,6 +50,7 @@ mod readiness;
 mod replay;
 mod restore;
 mod retention;
+mod sealing;
 mod shortened;
 mod start;
 mod story;
@@ -69,6 +70,7 @@ pub use replay::{
     Counts as ReplayCounts, LossReason, Preview as ReplayPreview, Replay, ReplayLoss, ReplayState,
     Sample as ReplaySample,
 };
+pub use sealing::MasterKeys;
 pub use settings::{LaneBounds, Settings};
 pub use shaping::Shaping;
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};

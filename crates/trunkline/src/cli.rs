@@ -105,6 +105,9 @@ pub enum Command {
     /// Make, rotate, list and delete keys.
     #[command(subcommand)]
     Key(commands::key::Key),
+    /// See what seals secrets, make another master key current, forget an earlier one.
+    #[command(subcommand)]
+    MasterKey(commands::master_key::MasterKeyCommand),
     /// See who did what, verify the trail, export it.
     #[command(subcommand)]
     Audit(commands::audit::Audit),

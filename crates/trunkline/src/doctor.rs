@@ -31,6 +31,8 @@ pub struct Finding {
 pub struct Examined {
     /// The journal, if it could be read.
     pub journal: Report,
+    /// Entries of the audit trail, if it verified.
+    pub audit_entries: u64,
     /// Blocks of the history of attempts.
     pub attempt_blocks: u64,
     /// What is not as it was written, worst first.

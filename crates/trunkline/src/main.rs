@@ -62,6 +62,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pattern(arguments) => arguments.run(client, output).await,
         Command::Cesql(arguments) => arguments.run(),
         Command::Key(arguments) => arguments.run(client, output).await,
+        Command::MasterKey(arguments) => arguments.run(client, output).await,
         Command::Audit(arguments) => arguments.run(&client()?, output).await,
         Command::Clock(arguments) => arguments.run(&client()?, output).await,
         Command::Config(arguments) => arguments.run(client, output).await,

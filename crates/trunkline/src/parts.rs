@@ -9,7 +9,12 @@ use crate::{
 };
 use backup::{Service, Sources};
 use connector::{Guard, Networks};
-use control::{Action, Change, Model, Precondition, Token, resources::ResourceKind, seal::Sealer};
+use control::{
+    Action, Change, Model, Precondition, Token,
+    audit::{Act, Actor},
+    resources::ResourceKind,
+    seal::Sealer,
+};
 use delivery::{Core, trace::Tracer};
 use doors::{
     http::Operations,
@@ -107,6 +112,7 @@ pub fn warn_of_last_key(model: &Model) {
 /// The model, after what a new store needs was written.
 pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, Failure> {
     let model = Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)?;
+    sealer.check(&model).map_err(another_key)?;
     let Some(operations) = control::bootstrap(&model, sealer).map_err(failed)? else {
         return Ok(model);
     };
@@ -115,6 +121,14 @@ pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, F
         .await
         .map_err(store_failure)?;
     Model::load(&store.documents().await.map_err(store_failure)?).map_err(failed)
+}
+
+/// Secrets here were sealed under a key that was not given: nothing was written.
+fn another_key(error: control::seal::Error) -> Failure {
+    failed(error).hint(
+        "nothing was changed. Give the key under which the secrets were sealed (keys.master, keys.master_file); while a rotation is not \
+         done, the new one first and the earlier one behind it (docs/security.md)",
+    )
 }
 
 /// Writes a key; for the first one, while no server runs.
@@ -135,7 +149,7 @@ pub async fn add_key(
             token: token.clone(),
         },
         precondition: Precondition::Absent,
-        by: control::audit::Actor::System(by),
+        by: Actor::System(by),
     };
     // A key names no destination: the default rules do.
     let plan = control::plan(model, &control::Rules::default(), sealer, &change, now());
@@ -278,9 +292,8 @@ pub fn sources(
     journal: &Arc<journal::Embedded>,
     store: &Arc<store::Embedded>,
     core: &Core,
-    sealer: &Sealer,
 ) -> Sources {
-    let (core, sealer) = (core.clone(), sealer.clone());
+    let (needed, telling, core) = (core.clone(), core.clone(), core.clone());
     Sources {
         data: directory.path().to_path_buf(),
         journal: journal.clone(),
@@ -289,7 +302,33 @@ pub fn sources(
             let core = core.clone();
             Box::pin(async move { core.save_positions().await })
         }),
-        master_key: Box::new(move || sealer.key_id()),
+        master_keys: Box::new(move || needed.master_keys_needed()),
+        ended: Box::new(move |name, state| {
+            let (core, act) = (telling.clone(), backup_ended(name, state));
+            Box::pin(async move {
+                if let Err(error) = core.record(&act).await {
+                    tracing::warn!(%error, "the end of a backup is not in the audit trail");
+                }
+            })
+        }),
+    }
+}
+
+/// The entry of a backup's end in the audit trail.
+fn backup_ended(name: &backup::Name, state: &backup::State) -> Act {
+    let (action, details) = match state {
+        backup::State::Failed(reason) => ("failed", json!({ "reason": reason })),
+        _ => ("completed", serde_json::Value::Null),
+    };
+    Act {
+        by: Actor::System("backup"),
+        action,
+        bus_id: control::documents::INSTALLATION,
+        bus: String::new(),
+        kind: "backup",
+        name: name.to_string(),
+        changes: Vec::new(),
+        details,
     }
 }
 

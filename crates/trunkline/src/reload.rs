@@ -8,6 +8,7 @@ use crate::{
     serve::refuse_exposure,
 };
 use backup::{Recipients, Service, Settings};
+use control::audit::{Act, Actor};
 use delivery::Core;
 use doors::{http::config::Reloaded, server::CertificateReloader};
 use std::sync::{Arc, OnceLock};
@@ -103,6 +104,20 @@ impl Reloader {
         }
         parts.backups.set(backups);
         self.current.set(fresh, but)
+    }
+}
+
+/// The entry in the audit trail of a reload that a signal asked for.
+pub fn hung_up() -> Act {
+    Act {
+        by: Actor::System("SIGHUP"),
+        action: "reloaded",
+        bus_id: control::documents::INSTALLATION,
+        bus: String::new(),
+        kind: "configuration",
+        name: String::new(),
+        changes: Vec::new(),
+        details: serde_json::Value::Null,
     }
 }
 

@@ -141,7 +141,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return End::Asked,
                 _ = self.interrupt.recv() => return End::Asked,
-                _ = self.hang_up.recv() => running.reload(),
+                _ = self.hang_up.recv() => running.reload().await,
                 reason = running.poisoned() => return End::Poisoned(reason),
             }
         }

@@ -8,7 +8,7 @@ use crate::{
         Exporter, backups, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store,
         operations, origins, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
     },
-    reload::Reloader,
+    reload::{Reloader, hung_up},
     serve::refuse_exposure,
 };
 use backup::Service;
@@ -71,7 +71,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
-    let backups = backups(config, sources(&directory, &journal, &store, &core, &sealer))?;
+    let backups = backups(config, sources(&directory, &journal, &store, &core))?;
     reloader.attach(server.certificate_reloader(), backups.clone(), core.clone());
     let door = DoorParts {
         core: core.clone(),
@@ -132,9 +132,12 @@ impl Running {
         self.core.poisoned().await
     }
 
-    /// Reads the configuration again; the old one stays when the new one cannot be used. The log says so.
-    pub fn reload(&self) {
-        drop(self.reloader.reload());
+    /// Reads the configuration again; the old one stays when the new one cannot be used. The log and the audit trail say so.
+    pub async fn reload(&self) {
+        match self.core.record(&hung_up()).await {
+            Ok(()) => drop(self.reloader.reload()),
+            Err(error) => tracing::error!(%error, "the configuration is not read again: the audit trail cannot say so"),
+        }
     }
 
     /// How long a stop may take.

@@ -1,20 +1,20 @@
 //! The master key and where it comes from: a 0600 file made at first start, or the environment. It is never in a backup and
 //! never shown.
 
-use super::{Error, KEY_ID_BYTES};
+use super::{Error, KEY_ID_BYTES, keyring::MASTER_KEYS_MAX};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::{aead, digest, rand::SecureRandom as _, rand::SystemRandom};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 const KEY_BYTES: usize = 32;
-/// The file holds base64 of 32 bytes and a newline; whatever is longer is not a key.
-const FILE_BYTES_MAX: u64 = 256;
+/// The file holds a line with base64 of 32 bytes for each key, the current one first; whatever is longer holds something else.
+const FILE_BYTES_MAX: u64 = 1 << 10;
 /// Only the owner reads and writes.
 const FILE_MODE: u32 = 0o600;
 
@@ -46,6 +46,23 @@ impl MasterKey {
         }
     }
 
+    /// A new key: base64 of 32 random bytes.
+    pub fn random_text() -> Result<String, Error> {
+        let mut bytes = [0; KEY_BYTES];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
+        Ok(STANDARD.encode(bytes))
+    }
+
+    /// From several texts, between spaces, commas or ends of lines: the current one first.
+    pub(super) fn all_from_text(text: &str) -> Result<Vec<Self>, Error> {
+        let keys = split(text).map(Self::from_text).collect::<Result<Vec<_>, _>>()?;
+        match keys.len() {
+            0 => Err(Error::MasterKeyForm),
+            1..=MASTER_KEYS_MAX => Ok(keys),
+            _ => Err(Error::MasterKeysFull),
+        }
+    }
+
     /// From base64 of 32 bytes, as in the environment and the file.
     pub fn from_text(text: &str) -> Result<Self, Error> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| Error::MasterKeyForm)?;
@@ -57,35 +74,16 @@ impl MasterKey {
     }
 
     /// From a file that only its owner may read; made, with a random key, if it is not there.
-    pub fn open_or_create(path: &Path) -> Result<Self, Error> {
-        let file_error = |source| Error::MasterKeyFile {
-            path: path.to_owned(),
-            source,
-        };
+    pub(super) fn open_or_create(path: &Path) -> Result<Vec<Self>, Error> {
         match File::open(path) {
-            Ok(file) => Self::read(path, file),
+            Ok(file) => Self::all_from_text(&read(path, file)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let text = random_text()?;
-                create(path, &text).map_err(file_error)?;
-                Self::from_text(&text)
+                let text = Self::random_text()?;
+                create(path, &text).map_err(|source| file_error(path, source))?;
+                Self::all_from_text(&text)
             }
-            Err(error) => Err(file_error(error)),
+            Err(error) => Err(file_error(path, error)),
         }
-    }
-
-    fn read(path: &Path, file: File) -> Result<Self, Error> {
-        let file_error = |source| Error::MasterKeyFile {
-            path: path.to_owned(),
-            source,
-        };
-        if file.metadata().map_err(file_error)?.permissions().mode() & 0o077 != 0 {
-            return Err(Error::MasterKeyExposed(path.to_owned()));
-        }
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX)
-            .read_to_string(&mut text)
-            .map_err(file_error)?;
-        Self::from_text(&text)
     }
 
     pub(super) fn id(&self) -> [u8; KEY_ID_BYTES] {
@@ -105,15 +103,64 @@ impl MasterKey {
     }
 }
 
-fn random_text() -> Result<String, Error> {
-    let mut bytes = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
-    Ok(STANDARD.encode(bytes))
+fn file_error(path: &Path, source: io::Error) -> Error {
+    Error::MasterKeyFile {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The texts of several keys.
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split([' ', ',', '\t', '\r', '\n']).filter(|text| !text.is_empty())
+}
+
+fn read(path: &Path, file: File) -> Result<String, Error> {
+    let mode = file
+        .metadata()
+        .map_err(|source| file_error(path, source))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::MasterKeyExposed(path.to_owned()));
+    }
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|source| file_error(path, source))?;
+    Ok(text)
+}
+
+/// The texts of the keys in a file, as they stand there.
+pub(super) fn read_texts(path: &Path) -> Result<Vec<String>, Error> {
+    let file = File::open(path).map_err(|source| file_error(path, source))?;
+    let text = read(path, file)?;
+    MasterKey::all_from_text(&text)?;
+    Ok(split(&text).map(str::to_owned).collect())
+}
+
+/// Another content for a file that is there: whole and durable when this returns, the old one whole before. Of a symbolic link, what
+/// it leads to.
+pub(super) fn replace(path: &Path, texts: &[String]) -> Result<(), Error> {
+    let replaced = std::fs::canonicalize(path).and_then(|path| {
+        let beside = beside(&path, &(texts.join("\n")))?;
+        std::fs::rename(&beside, &path)?;
+        sync_directory(&path)
+    });
+    replaced.map_err(|source| file_error(path, source))
 }
 
 /// Written beside and linked into place when durable: a crash leaves a whole key or none, because a half key would lock every
 /// secret away.
 fn create(path: &Path, text: &str) -> io::Result<()> {
+    let beside = beside(path, text)?;
+    std::fs::hard_link(&beside, path)?;
+    std::fs::remove_file(&beside)?;
+    sync_directory(path)
+}
+
+/// A durable file beside another.
+fn beside(path: &Path, text: &str) -> io::Result<PathBuf> {
     let beside = path.with_extension("new");
     match std::fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -127,8 +174,10 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    std::fs::hard_link(&beside, path)?;
-    std::fs::remove_file(&beside)?;
+    Ok(beside)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),

@@ -9,7 +9,11 @@ use super::{
     told::Preview,
 };
 use crate::{Error, inner::Inner, told::not_found};
-use control::{Bus, Model, Refusal, Subscription, Topic, resources::ReplaySpec};
+use control::{
+    Bus, Model, Refusal, Subscription, Topic,
+    audit::{Act, Actor},
+    resources::ReplaySpec,
+};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{Operation, SubscriptionId};
 use tokio::sync::mpsc;
@@ -20,6 +24,7 @@ pub struct Asked {
     name: Option<String>,
     document: Document,
     into: Option<Arc<Subscription>>,
+    by: Actor,
 }
 
 impl Asked {
@@ -61,7 +66,13 @@ impl Asked {
             name,
             document,
             into: subscription,
+            by: Actor::System("replay"),
         })
+    }
+
+    /// Who asks, for the audit trail.
+    pub fn asked_by(self, by: Actor) -> Self {
+        Self { by, ..self }
     }
 
     /// What it would do.
@@ -75,14 +86,15 @@ impl Asked {
     pub async fn begin(mut self, inner: &Arc<Inner>) -> Result<Arc<Handle>, Error> {
         let number = inner.replays.next_number();
         self.document.number = number;
-        self.document.name = self.name.unwrap_or_else(|| format!("replay-{number}"));
+        self.document.name = self.name.take().unwrap_or_else(|| format!("replay-{number}"));
         inner.replays.check_room(self.document.bus, &self.document.name)?;
         if !is_there(&inner.model.load(), &self.document) {
             return Err(not_found("what the replay goes to, or its bus, was deleted meanwhile".to_owned()).into());
         }
         let outlived = inner.replays.outlived(inner.settings.clock.now());
         let forgotten = outlived.iter().map(|replay| replay.document().delete());
-        let operations = [self.document.put(), put_next(number.saturating_add(1))];
+        let entry = self.entry(inner);
+        let operations = [self.document.put(), put_next(number.saturating_add(1)), entry];
         let operations: Vec<Operation> = operations.into_iter().chain(forgotten).collect();
         inner.store.apply(self.document.bus, operations).await?;
         outlived.iter().for_each(|replay| inner.replays.remove(replay.number));
@@ -90,6 +102,22 @@ impl Asked {
         inner.replays.insert(Arc::clone(&handle));
         run(inner, &handle);
         Ok(handle)
+    }
+
+    fn entry(&self, inner: &Inner) -> Operation {
+        let model = inner.model.load();
+        let bus = model.bus_by_id(self.document.bus);
+        let act = Act {
+            by: self.by.clone(),
+            action: "started",
+            bus_id: self.document.bus,
+            bus: bus.map_or_else(String::new, |bus| bus.name.clone()),
+            kind: "replay",
+            name: self.document.name.clone(),
+            changes: Vec::new(),
+            details: self.document.spec.shown(),
+        };
+        act.operation(inner.journal.now())
     }
 }
 

@@ -1,11 +1,18 @@
 //! Replays: what they deliver, what they leave alone, and how they survive.
 
 use crate::support::{Received, Reply, START, World, event, fails, ok, one_partition, subscription};
-use control::resources::{ReplaySpec, ResourceKind};
+use control::{
+    audit::Actor,
+    resources::{ReplaySpec, ResourceKind},
+};
 use delivery::{DeadSelection, DeliveryState, LossReason, Replay, ReplayState, Verdict};
 use journal::Journal as _;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+fn tester() -> Actor {
+    Actor::System("a test")
+}
 
 fn spec(document: Value) -> ReplaySpec {
     ReplaySpec::read(&document).unwrap()
@@ -14,7 +21,7 @@ fn spec(document: Value) -> ReplaySpec {
 async fn start(world: &World, name: &str, document: Value) -> Replay {
     let started = world
         .core
-        .replay("default", Some(name.to_owned()), spec(document))
+        .replay("default", Some(name.to_owned()), spec(document), tester())
         .await;
     started.unwrap()
 }
@@ -504,7 +511,7 @@ async fn a_replay_that_cannot_be_is_refused_with_its_place() {
     ] {
         let refusal = match ReplaySpec::read(&document) {
             Err(refusal) => refusal,
-            Ok(spec) => match world.core.replay("default", None, spec).await {
+            Ok(spec) => match world.core.replay("default", None, spec, tester()).await {
                 Err(delivery::Error::Refused(refusal)) => refusal,
                 other => panic!("{document} gave {other:?}"),
             },
@@ -530,7 +537,12 @@ async fn a_replay_that_cannot_be_is_refused_with_its_place() {
     }
     let again = world
         .core
-        .replay("default", None, spec(json!({"from": "earliest", "into": into})))
+        .replay(
+            "default",
+            None,
+            spec(json!({"from": "earliest", "into": into})),
+            tester(),
+        )
         .await;
     let Err(delivery::Error::Refused(refusal)) = again else {
         panic!("it is one too many")
@@ -542,6 +554,7 @@ async fn a_replay_that_cannot_be_is_refused_with_its_place() {
             "default",
             Some("r3".to_owned()),
             spec(json!({"from": "earliest", "into": into})),
+            tester(),
         )
         .await;
     assert!(matches!(same, Err(delivery::Error::Refused(refusal)) if refusal.code == "already_exists"));

@@ -29,7 +29,13 @@ pub(super) const ROUTES: &[Route] = &[
     .summary("Begin a backup")
     .takes(&[content(JSON, "BackupRequest")])
     .gives(&[in_json(202, "Backup")])
-    .problems(&["backups_off", "backup_running", "backup_invalid", "backup_failed"]),
+    .problems(&[
+        "backups_off",
+        "backup_running",
+        "backup_invalid",
+        "backup_failed",
+        "store_failed",
+    ]),
     route(
         Verb::Get,
         "/v1/backups",
@@ -71,7 +77,12 @@ async fn create(call: Call, body: axum::body::Body) -> json::Result {
         is_incremental: asked.incremental,
         recipients: recipients.map_err(problem)?,
     };
-    let job = service(&call)?.start(request).await.map_err(problem)?;
+    let service = service(&call)?;
+    let prepared = service.prepare(request).await.map_err(problem)?;
+    let details = json!({"parent": prepared.parent(), "encrypted": prepared.is_encrypted()});
+    call.record("began", "backup", &prepared.name().to_string(), details)
+        .await?;
+    let job = service.begin(prepared).map_err(problem)?;
     json::answer(StatusCode::ACCEPTED, &of_job(&job))
 }
 

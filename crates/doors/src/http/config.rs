@@ -9,7 +9,7 @@ use super::{
 };
 use axum::routing;
 use control::resources::Scope;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{future::Future, pin::Pin, sync::Arc};
 
 /// Reads the configuration again: what changed, or why everything stays as it was.
@@ -33,9 +33,10 @@ pub(super) const ROUTES: &[Route] = &[route(
 )
 .summary("Read the configuration again")
 .gives(&[in_json(200, "Reloaded")])
-.problems(&["config_invalid"])];
+.problems(&["config_invalid", "store_failed"])];
 
 async fn reload(call: Call) -> json::Result {
+    call.record("reloaded", "configuration", "", Value::Null).await?;
     match (call.state.operations.reload)().await {
         Ok(reloaded) => json::ok(&json!({
             "applied": reloaded.applied,

@@ -308,6 +308,32 @@ pub static ERRORS: &[ErrorCode] = &[
     ),
     entry("limit_exceeded", 422, "A limit is reached", "`detail` names the limit."),
     entry(
+        "master_key_invalid",
+        422,
+        "This cannot become the master key",
+        "A master key is 32 random bytes in base64; `trunkline master-key generate` prints one. Where the server reads its keys from the \
+         configuration or the environment, the new key must be given; `docs/security.md` says in which order.",
+    ),
+    entry(
+        "master_key_rotating",
+        409,
+        "Secrets are still being sealed again",
+        "`trunkline master-key show` tells how many are left. Ask again when none is.",
+    ),
+    entry(
+        "master_key_unknown",
+        404,
+        "There is no such earlier master key",
+        "`trunkline master-key show` lists earlier keys. The current one cannot be forgotten: rotate first.",
+    ),
+    entry(
+        "master_key_unwritten",
+        500,
+        "The master key's file cannot be read or written",
+        "Nothing was changed. Make the file and its directory writable for the server, or put the new key into the first line of the \
+         file yourself, keep the others below, and ask again.",
+    ),
+    entry(
         "method_not_allowed",
         405,
         "The method is not allowed here",

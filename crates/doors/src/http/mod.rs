@@ -20,6 +20,7 @@ pub mod eventbridge;
 mod eventgrid;
 mod json;
 mod looks;
+mod master_key;
 pub mod metrics;
 pub mod openapi;
 mod operations;

@@ -168,11 +168,10 @@ async fn start(call: Call, body: Body) -> json::Result {
         };
         return json::ok(&Shown::new(bus, &preview));
     }
-    call.record("started", "replay", name.as_deref().unwrap_or_default(), spec.shown())
-        .await?;
+    let by = call.actor();
     let replay = match creation {
-        Some(creation) => core.replay_into_new(&bus.name, name, creation, spec).await?,
-        None => core.replay(&bus.name, name, spec).await?,
+        Some(creation) => core.replay_into_new(&bus.name, name, creation, spec, by).await?,
+        None => core.replay(&bus.name, name, spec, by).await?,
     };
     json::answer(StatusCode::CREATED, &described(&replay))
 }

@@ -19,8 +19,8 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, metrics, openapi,
-    patterns, probes, problem::Problem, replays, resources, story, tail, transforms,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, master_key,
+    metrics, openapi, patterns, probes, problem::Problem, replays, resources, story, tail, transforms,
 };
 use axum::{
     Extension, Router,
@@ -316,6 +316,7 @@ pub static GROUPS: &[Group] = &[
     group("audit", "Who did what.", audit::ROUTES),
     group("replays", "Past events, delivered once more.", replays::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),
+    group("master key", "What seals secrets.", master_key::ROUTES),
     group("backups", "Copies of everything durable.", backups::ROUTES),
     group("configuration", "What the operator says.", config::ROUTES),
     group("watching", "Probes and metrics.", probes::ROUTES),

@@ -9,11 +9,10 @@ use crate::{
     output::Output,
     parts::{open_journal, open_store, store_failure},
     progress::{Shown, size},
-    wiring::MASTER_KEY,
 };
 use ::backup::{Error, Identities, Listed, Manifest, Name, Options, Progress, Recipients, Sources, Timeline};
 use clap::{Args, Subcommand};
-use control::{Model, seal::Sealer};
+use control::{Model, seal::keys_needed};
 use http::Method;
 use journal::Journal;
 use serde_json::{Value, json};
@@ -156,13 +155,14 @@ impl Create {
         let model =
             Model::load(&documents).map_err(|error| Failure::new(Code::Failed, format!("failed to {error}")))?;
         let journal = Arc::new(open_journal(&config, &directory, &model)?);
-        let master_key = key_id(&config, data);
+        let needed: Vec<String> = keys_needed(&model).into_iter().collect();
         let sources = Sources {
             data: data.to_path_buf(),
             journal: journal.clone(),
             store: store.clone(),
             save_positions: Box::new(|| Box::pin(async {})),
-            master_key: Box::new(move || master_key.clone()),
+            master_keys: Box::new(move || needed.clone()),
+            ended: Box::new(|_, _| Box::pin(async {})),
         };
         let made = self.make(sources, to, recipients).await;
         let closed = (journal.shutdown().await, store.shutdown().await);
@@ -192,25 +192,6 @@ impl Create {
         let work = ::backup::create(Arc::new(sources), name, options, progress.clone());
         Shown::new().during(&progress, work).await.map_err(failure)
     }
-}
-
-/// The id of the master key, if it is where the configuration says; nothing is made.
-fn key_id(config: &config::Config, data: &Path) -> String {
-    let keys = &config.keys;
-    let sealer = match (keys.master.as_str(), keys.master_file.as_str()) {
-        ("", "") => data
-            .join(MASTER_KEY)
-            .exists()
-            .then(|| Sealer::open_or_create(&data.join(MASTER_KEY))),
-        ("", file) => Path::new(file)
-            .exists()
-            .then(|| Sealer::open_or_create(Path::new(file))),
-        (text, _) => Some(Sealer::from_text(text)),
-    };
-    sealer
-        .and_then(Result::ok)
-        .map(|sealer| sealer.key_id())
-        .unwrap_or_default()
 }
 
 async fn verify(backup: &Path, identity: Option<&Path>, output: Output) -> Result<(), Failure> {

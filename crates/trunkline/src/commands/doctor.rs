@@ -159,17 +159,19 @@ fn print(output: Output, examined: &Examined) {
         };
         let list: Vec<Value> = examined.findings.iter().map(of).collect();
         let seen = json!({"partitions": journal.partitions, "segments": journal.segments, "batches": journal.batches,
-            "bytes": journal.bytes, "frames": journal.frames, "attempt_blocks": examined.attempt_blocks, "findings": list});
+            "bytes": journal.bytes, "frames": journal.frames, "attempt_blocks": examined.attempt_blocks,
+            "audit_entries": examined.audit_entries, "findings": list});
         return output.line(&format!("{seen:#}"));
     }
     output.line(&format!(
-        "journal: {} partitions, {} segments, {} batches, {} MiB, {} frames to replay; attempts: {} blocks",
+        "journal: {} partitions, {} segments, {} batches, {} MiB, {} frames to replay; attempts: {} blocks; audit trail: {} entries",
         journal.partitions,
         journal.segments,
         journal.batches,
         journal.bytes >> 20,
         journal.frames,
-        examined.attempt_blocks
+        examined.attempt_blocks,
+        examined.audit_entries
     ));
     for finding in &examined.findings {
         let (severity, place, what) = (word(finding.severity), &finding.place, &finding.what);

@@ -3,14 +3,14 @@
 use crate::{
     client::{Client, segment},
     commands::publish::fresh_id,
+    config::{self, Overrides},
     directory::Directory,
     exit::{Code, Failure},
     output::Output,
-    parts::{add_key, bootstrapped, failed, open_store},
-    wiring::MASTER_KEY,
+    parts::{add_key, bootstrapped, failed, open_store, sealer},
 };
 use clap::{Args, Subcommand};
-use control::{Token, names::KeyId, resources::KeySigning, seal::Sealer};
+use control::{Token, names::KeyId, resources::KeySigning};
 use http::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -75,6 +75,9 @@ pub struct Create {
     /// Make it in this data directory, which no server is using: the way to the first key.
     #[arg(long, value_name = "PATH")]
     pub data_dir: Option<PathBuf>,
+    /// The server's configuration file, where it names the master key.
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub config: Option<PathBuf>,
 }
 
 impl Key {
@@ -156,7 +159,15 @@ impl Create {
     /// In a data directory that no server is using.
     async fn in_directory(&self) -> Result<Value, Failure> {
         let directory = Directory::open(self.data_dir.as_deref().expect("the caller looked"))?;
-        let sealer = Sealer::open_or_create(&directory.path().join(MASTER_KEY)).map_err(failed)?;
+        let overrides = Overrides {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            ..Overrides::default()
+        };
+        // The key that the server will have.
+        let config =
+            config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
+        let sealer = sealer(&config, &directory)?;
         let store = open_store(&directory)?;
         let model = bootstrapped(&store, &sealer).await?;
         let token = token(self.id.as_deref().unwrap_or("admin"))?;

@@ -16,6 +16,7 @@ pub mod event;
 pub mod export;
 pub mod key;
 pub mod listen;
+pub mod master_key;
 pub mod pattern;
 pub mod publish;
 pub mod replay;

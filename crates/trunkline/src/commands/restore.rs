@@ -89,10 +89,11 @@ fn read_key(file: &Path) -> Result<(Sealer, String), Failure> {
 /// The key beside what was sealed under it, if it is the right one.
 fn put_key(data: &Path, sealer: &Sealer, text: &str, manifest: &Manifest) -> Result<(), Failure> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    if sealer.key_id() != manifest.master_key {
+    let held: Vec<String> = [sealer.key_id()].into_iter().chain(sealer.earlier_key_ids()).collect();
+    if !manifest.master_keys().all(|id| held.iter().any(|held| held == id)) {
         let message = format!(
             "everything is restored but the master key: the file holds key {}, the backup was made under {}",
-            sealer.key_id(),
+            held.join(", "),
             manifest.master_key
         );
         return Err(

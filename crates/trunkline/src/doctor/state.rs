@@ -63,6 +63,7 @@ async fn look_inside(
         }
     };
     look_at_secrets(&model, directory, config, examined);
+    look_at_audit(store, examined).await;
     look_at_positions(store, &model, examined).await
 }
 
@@ -87,7 +88,7 @@ fn look_at_secrets(model: &Model, directory: &Directory, config: &Config, examin
         text => Sealer::from_text(text),
     };
     let place = file.display().to_string();
-    let sealer = match sealer.and_then(|sealer| sealer.fingerprints(model).map(|_| sealer)) {
+    let sealer = match sealer.and_then(|sealer| sealer.check(model).and(sealer.fingerprints(model)).map(|_| sealer)) {
         Ok(sealer) => sealer,
         Err(error) => return examined.add(Severity::Fatal, place, format!("failed to {error}"), None),
     };
@@ -100,6 +101,20 @@ fn look_at_secrets(model: &Model, directory: &Directory, config: &Config, examin
                 );
                 examined.add(Severity::Damage, place, what, None);
             }
+        }
+    }
+}
+
+/// Whether the audit trail is the chain that was written.
+async fn look_at_audit(store: &Embedded, examined: &mut Examined) {
+    match store::audit::verify(store, None).await {
+        Ok(verified) => examined.audit_entries = verified.entries,
+        Err(fault) => {
+            let what = format!(
+                "failed to {fault}; entries before it are as they were written. Nothing repairs it: compare with what was exported, or \
+                 with a backup"
+            );
+            examined.add(Severity::Damage, "audit trail", what, None);
         }
     }
 }

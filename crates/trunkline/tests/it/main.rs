@@ -23,6 +23,7 @@ mod fixtures;
 mod hostile_machine;
 mod idle;
 mod lifecycle;
+mod master_key;
 mod neighbours;
 mod observability;
 mod openapi;

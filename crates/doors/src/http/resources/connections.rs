@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Route] = &[route(
     "What to send: `head` (the default), `options`, or `event`: an event of Trunkline's own, signed.",
 )])
 .gives(&[in_json(200, "ConnectionTest")])
-.problems(&["resource_not_found", "secrets_unreadable"])];
+.problems(&["resource_not_found", "secrets_unreadable", "store_failed"])];
 
 async fn test(call: Call) -> json::Result {
     let target = Target::of(&call, ResourceKind::Connection)?;
@@ -57,6 +57,8 @@ async fn test(call: Call) -> json::Result {
         spec,
         ..Connection::clone(connection)
     };
+    call.record("tested", "connection", target.name, json!({"with": how.to_string()}))
+        .await?;
     let _turn = TESTS.acquire().await;
     let report = (call.state.tester)(opened, how, unix_seconds()).await;
     json::ok(&described(&report))
