@@ -63,7 +63,7 @@ pub use destination::*;
 pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
 pub use live::{Cursor, LiveEvent, LiveRequest, LiveStart, LiveTail, Told};
-pub use metrics::{BusMetrics, Metrics, SubscriptionMetrics};
+pub use metrics::{BusMetrics, KeyMetrics, Metrics, SubscriptionMetrics};
 /// What a filter says of an event, for doors, which do not know filters.
 pub use pattern::Explanation;
 pub use replay::{

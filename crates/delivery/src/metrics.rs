@@ -70,6 +70,8 @@ pub struct BusCounters {
 pub struct Metrics {
     /// By bus.
     pub buses: Vec<BusMetrics>,
+    /// By key, of keys with quotas.
+    pub keys: Vec<KeyMetrics>,
     /// By subscription.
     pub subscriptions: Vec<SubscriptionMetrics>,
     /// Bytes that lanes hold in memory.
@@ -117,6 +119,17 @@ pub struct BusMetrics {
     pub intake_requests: u64,
     /// Bytes waiting for their sync.
     pub intake_bytes: u64,
+}
+
+/// The figures of a key that has quotas.
+#[derive(Clone, Debug, Default)]
+pub struct KeyMetrics {
+    /// Its id.
+    pub key: String,
+    /// Requests refused because a quota of it was used up.
+    pub quota_refused: u64,
+    /// Connections that are open with it.
+    pub connections: u64,
 }
 
 /// A subscription's figures.

@@ -8,10 +8,10 @@ use crate::{
     inner::Inner,
     lane_handle::LaneHandle,
     matching::stored,
-    metrics::{BusMetrics, Metrics, SubscriptionMetrics},
+    metrics::{BusMetrics, KeyMetrics, Metrics, SubscriptionMetrics},
     restore::partitions_of,
 };
-use control::{Bus, Subscription, Topic};
+use control::{Bus, Model, Subscription, Topic};
 use journal::{Health, PartitionId};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use store::{Millis, SubscriptionId};
@@ -105,6 +105,7 @@ pub fn metrics(inner: &Inner) -> Metrics {
         spans,
         spans_dropped,
         buses: model.buses.values().map(|bus| bus_metrics(inner, bus)).collect(),
+        keys: key_metrics(&model),
         subscriptions: subscriptions.collect(),
         lanes_bytes: inner.node_bytes.held() as u64,
         routed: inner.view.routed.load(Relaxed),
@@ -129,6 +130,25 @@ fn bus_metrics(inner: &Inner, bus: &Bus) -> BusMetrics {
         intake_requests: gauge.requests.load(Relaxed) as u64,
         intake_bytes: gauge.bytes.load(Relaxed) as u64,
     }
+}
+
+/// Keys whose figures are shown: a text that is fetched every few seconds stays small, and series stay few.
+const KEYS_SHOWN_MAX: usize = 1_000;
+
+/// Of keys with quotas: those that were refused most come first, the rest is left out.
+fn key_metrics(model: &Model) -> Vec<KeyMetrics> {
+    let limited = model.keys.values().filter(|key| !key.spec.quotas.is_empty());
+    let mut keys: Vec<KeyMetrics> = limited
+        .map(|key| KeyMetrics {
+            key: key.id.clone(),
+            quota_refused: key.usage.refused(),
+            connections: u64::from(key.usage.connections()),
+        })
+        .collect();
+    // The order of keys that are alike stays that of their ids.
+    keys.sort_by_key(|key| std::cmp::Reverse(key.quota_refused));
+    keys.truncate(KEYS_SHOWN_MAX);
+    keys
 }
 
 fn one(inner: &Inner, bus: &Bus, subscription: &Subscription, ends: &Ends) -> Option<SubscriptionMetrics> {

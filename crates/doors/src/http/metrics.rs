@@ -11,7 +11,7 @@ use axum::{
     routing,
 };
 use control::resources::Scope;
-use delivery::{BusMetrics, Metrics, SubscriptionMetrics};
+use delivery::{BusMetrics, KeyMetrics, Metrics, SubscriptionMetrics};
 use http::header;
 use std::fmt::{Display, Write};
 
@@ -119,6 +119,7 @@ fn render(metrics: &Metrics, ready: bool) -> String {
         u8::from(ready),
     );
     buses(&mut text, &metrics.buses);
+    keys(&mut text, &metrics.keys);
     subscriptions(&mut text, &metrics.subscriptions);
     core(&mut text, metrics);
     operational(&mut text, metrics);
@@ -173,6 +174,26 @@ fn buses(text: &mut Exposition, buses: &[BusMetrics]) {
     ];
     for (name, kind, help, value) in FAMILIES {
         text.family((name, *kind, help), buses, |bus| vec![("bus", bus.bus.as_str())], value);
+    }
+}
+
+fn keys(text: &mut Exposition, keys: &[KeyMetrics]) {
+    const FAMILIES: &[Family<KeyMetrics>] = &[
+        (
+            "key_quota_refused_requests_total",
+            Kind::Counter,
+            "Requests refused because a quota of the key was used up; of keys with quotas.",
+            |key| float(key.quota_refused),
+        ),
+        (
+            "key_connections",
+            Kind::Gauge,
+            "Connections that are open with the key; of keys with quotas.",
+            |key| float(key.connections),
+        ),
+    ];
+    for (name, kind, help, value) in FAMILIES {
+        text.family((name, *kind, help), keys, |key| vec![("key", key.key.as_str())], value);
     }
 }
 
@@ -450,6 +471,7 @@ pub struct Described {
 pub fn reference() -> Vec<Described> {
     let sample = Metrics {
         buses: vec![BusMetrics::default()],
+        keys: vec![KeyMetrics::default()],
         subscriptions: vec![SubscriptionMetrics::default()],
         ..Metrics::default()
     };

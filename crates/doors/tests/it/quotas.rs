@@ -126,6 +126,12 @@ async fn check_65_a_key_over_its_quota_leaves_another_key_of_the_bus_alone() {
     for id in 10..20 {
         assert_eq!(publish(&admin, &id.to_string()).await.status, 200);
     }
+    let metrics = with(&node, "GET", "/metrics", Some(&admin), "").await.to_string();
+    for key in ["slow", "thin"] {
+        let series = format!("trunkline_key_quota_refused_requests_total{{key=\"{key}\"}} 1\n");
+        assert!(metrics.contains(&series), "{series} is not in {metrics}");
+    }
+    assert!(!metrics.contains("key=\"admin\""), "keys without quotas are not shown");
     let changed = spec(json!({"events": "1/h"}))
         .to_string()
         .replace("publish\"]", "publish\", \"read\"]");

@@ -100,6 +100,9 @@ async fn troubled(directory: &Path) -> (Server, Receiver) {
 async fn every_metric_and_label_of_dashboard_and_alerts_is_one_of_a_real_server() {
     let directory = tempfile::tempdir().expect("a directory");
     let (server, _receiver) = troubled(directory.path()).await;
+    let limited = json!({"scopes": ["administer"], "quotas": {"connections": 100}});
+    let made = server.put("/v1/keys/limited", limited).await;
+    let server = server.with_key(made["token"].as_str().expect("it is shown once"));
     let metrics = scrape(&server).await;
     let series = series(&metrics);
     let dashboard = std::fs::read_to_string(deployed("grafana/trunkline.json")).expect("the dashboard");

@@ -5,6 +5,7 @@ pub mod block_volume;
 pub mod memory_group;
 pub mod process;
 pub mod receiver;
+pub mod scan;
 pub mod server;
 pub mod volume;
 
