@@ -132,6 +132,9 @@ impl Index {
     /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on.
     #[inline]
     pub(crate) fn fetch_text(&self, place: Place, text: &[u8]) {
+        if !self.postings.is_large() {
+            return;
+        }
         let Some(Some(profile)) = self.profiles.get(place.index()) else {
             return;
         };
@@ -156,7 +159,7 @@ impl Index {
     pub(crate) fn fetch_number(&self, place: Place, number: f64) {
         if let Some(Some(profile)) = self.profiles.get(place.index()) {
             profile.ranges.fetch(number);
-            if profile.has(Kind::Number) {
+            if self.postings.is_large() && profile.has(Kind::Number) {
                 self.postings.fetch(Kind::Number.space(place), &bits(number));
             }
         }

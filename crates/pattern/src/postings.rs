@@ -85,6 +85,12 @@ impl Postings {
         Some(Codes { codes, list })
     }
 
+    /// Whether fetching ahead is worth its time.
+    #[inline]
+    pub(crate) fn is_large(&self) -> bool {
+        self.table.is_large()
+    }
+
     /// Fetches the memory that a look-up of a key will touch.
     #[inline]
     pub(crate) fn fetch(&self, space: u32, key: &[u8]) {

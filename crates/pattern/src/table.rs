@@ -19,6 +19,9 @@ const PAGE_KEYS: usize = 24;
 /// Pages are merged when they have so many keys on average.
 const PAGE_KEYS_MIN: usize = PAGE_KEYS / 4;
 
+/// A table of fewer pages stays in a processor's cache by itself.
+const PAGES_FETCHED_MIN: usize = 64;
+
 /// Slots of the smallest page; of others, powers of two.
 const SLOTS_MIN: usize = 4;
 
@@ -71,6 +74,12 @@ impl<V: Copy + Default> Table<V> {
         let page = self.pages.get(self.page_of(hash))?;
         let at = find(page, hash, space, key).ok()?;
         Some(&page[at].value)
+    }
+
+    /// Whether fetching ahead is worth its time.
+    #[inline]
+    pub(crate) fn is_large(&self) -> bool {
+        self.pages.len() >= PAGES_FETCHED_MIN
     }
 
     /// Fetches the memory that [`get`](Self::get) will touch.
