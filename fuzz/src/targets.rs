@@ -8,6 +8,7 @@ mod event_binary;
 mod event_grid;
 mod event_json;
 mod event_record;
+mod eventbridge_entry;
 mod events;
 mod frames;
 mod identity_run;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     event_json::TARGET,
     event_grid::TARGET,
     event_record::TARGET,
+    eventbridge_entry::TARGET,
     record_batch::TARGET,
     pattern::TARGET,
     pattern_types::TARGET,

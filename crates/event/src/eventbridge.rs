@@ -1,5 +1,5 @@
-//! Amazon EventBridge: an entry of `PutEvents` and the envelope that rules and targets see, from and to events. Pure, and lossless
-//! both ways for what an entry and an envelope have.
+//! Amazon EventBridge: an entry of `PutEvents`, from and to events, and what the members of an envelope are of an event. Pure, and
+//! lossless both ways. (The envelope itself is written by the crate `transform`.)
 //!
 //! | EventBridge | CloudEvents |
 //! |---|---|
@@ -21,8 +21,7 @@ mod trace;
 
 pub use epoch::{epoch_of, time_of_epoch};
 
-use crate::{Data, DataForm, Event, EventView, Invalid, json, rules};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use crate::{Data, Event, EventView, Invalid, json, rules};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 
@@ -176,52 +175,6 @@ pub fn cut_to_the_second<'t>(time: &'t str, cut: &'t mut String) -> &'t str {
     cut.clear();
     cut.extend([whole, zone]);
     cut
-}
-
-/// Appends the envelope of an event as one JSON object, its members in AWS's order. `appended` is the time of an event that says
-/// none, RFC 3339. JSON data is `detail` whatever its kind; text is a string, bytes are a string of Base64, no data is `{}`.
-pub fn put_envelope(event: &EventView<'_>, appended: &str, out: &mut Vec<u8>) {
-    let mut cut = String::new();
-    let time = event.time().map_or(appended, |time| cut_to_the_second(time, &mut cut));
-    let texts = [
-        ("{\"version\":", VERSION),
-        (",\"id\":", event.id()),
-        (",\"detail-type\":", event.event_type()),
-        (",\"source\":", source(event)),
-        (",\"account\":", account(event)),
-        (",\"time\":", time),
-        (",\"region\":", region(event)),
-    ];
-    for (name, value) in texts {
-        out.extend_from_slice(name.as_bytes());
-        put_string(value, out);
-    }
-    out.extend_from_slice(b",\"resources\":");
-    let resources = resources_json(event);
-    match serde_json::from_str::<Vec<serde::de::IgnoredAny>>(resources) {
-        Ok(_) => out.extend_from_slice(resources.as_bytes()),
-        Err(_) => out.extend_from_slice(b"[]"),
-    }
-    out.extend_from_slice(b",\"detail\":");
-    put_detail(event, out);
-    out.push(b'}');
-}
-
-fn put_detail(event: &EventView<'_>, out: &mut Vec<u8>) {
-    let Some(bytes) = event.data() else {
-        return out.extend_from_slice(b"{}");
-    };
-    match (event.data_form(), std::str::from_utf8(bytes)) {
-        (DataForm::Json, Ok(_)) if event.json_is_checked() || json::check(bytes).is_ok() => {
-            out.extend_from_slice(bytes)
-        }
-        (DataForm::Json | DataForm::Text, Ok(text)) => put_string(text, out),
-        _ => put_string(&BASE64.encode(bytes), out),
-    }
-}
-
-fn put_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a vector takes every write");
 }
 
 /// A source as CloudEvents take it: itself where it is a URI-reference, else percent-encoded.

@@ -5,7 +5,7 @@ use crate::{
     json::{self, Quotes, put_string, put_value},
     path::{Found, InputPath, Step, find},
 };
-use event::EventView;
+use event::{EventView, eventbridge};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
@@ -27,8 +27,8 @@ pub struct Context<'a> {
 impl Default for Context<'_> {
     fn default() -> Self {
         Self {
-            account: "000000000000",
-            region: "us-east-1",
+            account: eventbridge::ACCOUNT_DEFAULT,
+            region: eventbridge::REGION_DEFAULT,
             accepted: 0,
             rule_name: "",
             rule_arn: "",
@@ -74,19 +74,19 @@ impl<'a> Envelope<'a> {
     pub fn new(event: &EventView<'a>, context: &Context<'a>) -> Self {
         let text = |text: &'a str| Value::Text(Cow::Borrowed(text));
         let of = |name, default| event.extension(name).unwrap_or(default);
-        let resources = event.extension("awsresources").map(str::as_bytes);
-        let resources = resources.filter(|list| list.starts_with(b"[") && event::json::check(list).is_ok());
+        let resources = eventbridge::resources_json(event).as_bytes();
+        let is_list = resources.starts_with(b"[") && event::json::check(resources).is_ok();
         let known = |json: &&[u8]| event.json_is_checked() || event::json::check(json).is_ok();
         Self {
             members: [
-                ("version", text("0")),
+                ("version", text(eventbridge::VERSION)),
                 ("id", text(event.id())),
                 ("detail-type", text(event.event_type())),
-                ("source", text(event.source())),
+                ("source", text(eventbridge::source(event))),
                 ("account", text(of("awsaccount", context.account))),
                 ("time", Value::Text(time(event.time(), context.accepted))),
                 ("region", text(of("awsregion", context.region))),
-                ("resources", Value::Json(resources.unwrap_or(b"[]"))),
+                ("resources", Value::Json(if is_list { resources } else { b"[]" })),
             ],
             detail: event.data_json().filter(known),
         }

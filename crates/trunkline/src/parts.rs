@@ -1,7 +1,7 @@
 //! How the configuration becomes the parts that `wiring` puts together.
 
 use crate::{
-    config::{AllowNetworks, Config},
+    config::{AllowNetworks, Config, UnknownBuses},
     directory::Directory,
     exit::{Code, Failure},
     reload::{Reloader, backup_settings},
@@ -17,7 +17,7 @@ use control::{
 };
 use delivery::{Core, trace::Tracer};
 use doors::{
-    http::Operations,
+    http::{Operations, eventbridge::EventBridge},
     server::{ServerSettings, TlsFiles},
 };
 use journal::TopicId;
@@ -38,9 +38,19 @@ pub fn server_settings(config: &Config) -> ServerSettings {
     };
     ServerSettings {
         listen: config.listen.clone(),
+        eventbridge: config.eventbridge.listen.clone(),
         tls: config.has_tls().then(|| files(&config.tls)),
         connections_max: config.http.connections,
         ..ServerSettings::default()
+    }
+}
+
+/// How the EventBridge door is set up.
+pub fn eventbridge(config: &Config) -> EventBridge {
+    let region = &config.eventbridge.region;
+    EventBridge {
+        loses_events_of_unknown_buses: config.eventbridge.unknown_buses == UnknownBuses::Lose,
+        region: (!region.is_empty()).then(|| region.clone()),
     }
 }
 

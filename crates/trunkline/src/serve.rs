@@ -87,7 +87,11 @@ fn greeting(config: &Config, running: &Running) -> String {
         .iter()
         .map(|address| format!("listening on {scheme}://{address}\n"))
         .collect();
-    text.push_str(&format!("\ndata in {}\n", config.data_dir.display()));
+    text.push('\n');
+    for address in running.eventbridge_addresses() {
+        text.push_str(&format!("EventBridge alone on {scheme}://{address}\n"));
+    }
+    text.push_str(&format!("data in {}\n", config.data_dir.display()));
     if !running.has_keys() {
         text.push_str("no keys: only this machine may use it (`trunkline key create` makes the first)\n");
         if config.allow_networks == AllowNetworks::Word("automatic".into()) {

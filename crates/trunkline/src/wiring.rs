@@ -5,8 +5,8 @@ use crate::{
     directory::Directory,
     exit::Failure,
     parts::{
-        Exporter, backups, connector_settings, delivery_settings, failed, guard, load_model, open_journal, open_store,
-        operations, origins, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
+        Exporter, backups, connector_settings, delivery_settings, eventbridge, failed, guard, load_model, open_journal,
+        open_store, operations, origins, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
     },
     reload::{Reloader, hung_up},
     serve::refuse_exposure,
@@ -80,7 +80,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         rules,
         operations: operations(&backups, &reloader),
         tester: destinations::tester(client),
-        eventbridge: doors::http::eventbridge::EventBridge::default(),
+        eventbridge: eventbridge(config),
     };
     let serving = server.start(Door::new(door).allowing(origins));
     Ok(Running {
@@ -120,6 +120,11 @@ impl Running {
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.serving.addresses()
+    }
+
+    /// Where it listens for EventBridge's protocol alone.
+    pub fn eventbridge_addresses(&self) -> &[SocketAddr] {
+        self.serving.eventbridge_addresses()
     }
 
     /// Whether requests need a key.

@@ -26,6 +26,8 @@ const PEERS: &[(&str, &str)] = &[
 
 /// Python packages, with the versions the tests were written against.
 const PYTHON: &[&str] = &[
+    "awscli==1.46.3",
+    "boto3==1.44.5",
     "cloudevents==2.2.0",
     "cryptography==50.0.2",
     "opentelemetry-proto==1.45.2",
@@ -35,7 +37,11 @@ const PYTHON: &[&str] = &[
 ];
 
 /// Node.js packages, likewise.
-const NODE: &[&str] = &["cloudevents@10.0.0", "standardwebhooks@1.1.1"];
+const NODE: &[&str] = &[
+    "@aws-sdk/client-eventbridge@3.1169.0",
+    "cloudevents@10.0.0",
+    "standardwebhooks@1.1.1",
+];
 
 /// The virtual environment's interpreter.
 fn python() -> PathBuf {

@@ -84,6 +84,22 @@ struct Routes {
     state: Arc<State>,
     router: Router,
     origins: Origins,
+    serves: Serves,
+}
+
+/// What an address answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    Everything,
+    /// EventBridge's protocol, and the probes.
+    EventBridge,
+}
+
+impl Serves {
+    /// Whether it answers this path, which is not EventBridge's.
+    fn answers(self, path: &str) -> bool {
+        self == Serves::Everything || matches!(path, probes::HEALTH | probes::READY)
+    }
 }
 
 /// What handlers share.
@@ -152,16 +168,30 @@ impl Door {
             router: routes::router(state.clone()),
             state,
             origins: Origins::default(),
+            serves: Serves::Everything,
         }))
     }
 
     /// The same door, answering pages of these origins as well, once there are keys.
     pub fn allowing(self, origins: Origins) -> Door {
-        let Routes { state, router, .. } = &*self.0;
+        let Routes {
+            state, router, serves, ..
+        } = &*self.0;
         Door(Arc::new(Routes {
             state: state.clone(),
             router: router.clone(),
             origins,
+            serves: *serves,
+        }))
+    }
+
+    /// The same door as an address has it that is for EventBridge's protocol alone.
+    pub fn eventbridge_alone(self) -> Door {
+        Door(Arc::new(Routes {
+            state: self.0.state.clone(),
+            router: self.0.router.clone(),
+            origins: Origins::default(),
+            serves: Serves::EventBridge,
         }))
     }
 
@@ -180,13 +210,17 @@ impl Door {
         let event_grid = eventgrid::place(&head);
         let mut answer = match admit(&head, &drain) {
             Err(problem) if event_grid.is_some() => eventgrid::refused(&problem),
+            Err(problem) if eventbridge::is_for(&head) => eventbridge::refuse(problem),
             Err(problem) => problem.into_answer(),
             Ok(()) if origin.is_some() && cors::is_preflight(&head) => cors::preflight(&head),
-            Ok(()) if let Some(place) = &event_grid => {
-                eventgrid::answer(&self.0.state, place, head, body, Peer(peer), &holder).await
-            }
             Ok(()) if eventbridge::is_for(&head) => {
                 eventbridge::answer(&self.0.state, head, body, Peer(peer), &holder).await
+            }
+            Ok(()) if !self.0.serves.answers(head.uri.path()) => {
+                nothing_at(&head.method, head.uri.path()).into_answer()
+            }
+            Ok(()) if let Some(place) = &event_grid => {
+                eventgrid::answer(&self.0.state, place, head, body, Peer(peer), &holder).await
             }
             Ok(()) => match publishing(&head) {
                 Some(bus) => {

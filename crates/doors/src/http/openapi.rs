@@ -208,6 +208,10 @@ fn description(status: u16) -> &'static str {
 
 /// Every code that an operation may answer, by status.
 pub(super) fn problems(row: &Route) -> BTreeMap<u16, BTreeSet<&'static str>> {
+    if row.permission == Permission::Signed {
+        // Its errors have another shape.
+        return BTreeMap::new();
+    }
     let mut codes: BTreeSet<&'static str> = row.problems.iter().copied().collect();
     codes.extend([
         "internal",

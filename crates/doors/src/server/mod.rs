@@ -26,6 +26,8 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 pub struct ServerSettings {
     /// Addresses, IPv4 or IPv6; port 0 takes a free one. `[::]` takes IPv4 as well, as Linux does.
     pub listen: Vec<SocketAddr>,
+    /// Addresses that answer EventBridge's protocol alone.
+    pub eventbridge: Vec<SocketAddr>,
     /// TLS on every address; absent: plaintext.
     pub tls: Option<TlsFiles>,
     /// Connections open at once; further ones wait in the kernel's backlog.
@@ -38,6 +40,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            eventbridge: Vec::new(),
             tls: None,
             connections_max: CONNECTIONS_MAX,
             head_bytes_max: HEAD_BYTES_MAX,
@@ -66,10 +69,30 @@ pub enum BindError {
 
 /// A bound server that accepts nothing yet: requests made now wait in the kernel's backlog until [`Server::start`].
 pub struct Server {
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
+    listeners: Bound,
+    eventbridge: Bound,
     tls: Option<tls::Tls>,
     settings: ServerSettings,
+}
+
+/// Sockets that are bound, and where.
+#[derive(Default)]
+struct Bound {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    async fn to(listen: &[SocketAddr]) -> Result<Bound, BindError> {
+        let mut bound = Bound::default();
+        for &address in listen {
+            let failed = |source| BindError::Listen { address, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            bound.addresses.push(listener.local_addr().map_err(failed)?);
+            bound.listeners.push(listener);
+        }
+        Ok(bound)
+    }
 }
 
 impl Server {
@@ -79,17 +102,9 @@ impl Server {
             return Err(BindError::NoAddress);
         }
         let tls = settings.tls.as_ref().map(tls::Tls::load).transpose()?;
-        let mut listeners = Vec::with_capacity(settings.listen.len());
-        let mut addresses = Vec::with_capacity(settings.listen.len());
-        for &address in &settings.listen {
-            let failed = |source| BindError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
-        }
         Ok(Server {
-            listeners,
-            addresses,
+            listeners: Bound::to(&settings.listen).await?,
+            eventbridge: Bound::to(&settings.eventbridge).await?,
             tls,
             settings,
         })
@@ -97,7 +112,7 @@ impl Server {
 
     /// The addresses bound, ports filled in.
     pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+        &self.listeners.addresses
     }
 
     /// The handle that reads the certificate again, where there is one.
@@ -110,15 +125,22 @@ impl Server {
         let reloader = self.certificate_reloader();
         let phases = Phases::new();
         let permits = Arc::new(Semaphore::new(self.settings.connections_max));
-        let connections = Connections::new(door, self.tls, &self.settings, phases.clone());
         let mut acceptors = JoinSet::new();
-        for listener in self.listeners {
-            acceptors.spawn(connections.clone().accept(listener, permits.clone()));
+        let doors = [
+            (self.listeners.listeners, door.clone()),
+            (self.eventbridge.listeners, door.eventbridge_alone()),
+        ];
+        for (listeners, door) in doors {
+            let connections = Connections::new(door, self.tls.clone(), &self.settings, phases.clone());
+            for listener in listeners {
+                acceptors.spawn(connections.clone().accept(listener, permits.clone()));
+            }
         }
         Serving {
             phases,
             acceptors,
-            addresses: self.addresses,
+            addresses: self.listeners.addresses,
+            eventbridge_addresses: self.eventbridge.addresses,
             reloader,
         }
     }
@@ -129,6 +151,7 @@ pub struct Serving {
     phases: Phases,
     acceptors: JoinSet<()>,
     addresses: Vec<SocketAddr>,
+    eventbridge_addresses: Vec<SocketAddr>,
     reloader: Option<CertificateReloader>,
 }
 
@@ -136,6 +159,11 @@ impl Serving {
     /// The addresses bound.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses bound for EventBridge's protocol alone.
+    pub fn eventbridge_addresses(&self) -> &[SocketAddr] {
+        &self.eventbridge_addresses
     }
 
     /// The handle that reads the certificate again, where there is one.

@@ -42,7 +42,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("publish", Publish),
     ("allowPublishing", Publish),
     ("eventBridge", Signed),
-    ("refuseEventBridgeV2", Open),
+    ("refuseEventBridgeV2", Signed),
     ("publishToEventGrid", Publish),
     ("publishToEventGridDefault", Publish),
     ("allowEventGrid", Publish),

@@ -99,6 +99,10 @@ pub async fn start() -> Node {
 }
 
 pub async fn start_with(settings: ServerSettings) -> Node {
+    start_as(settings, EventBridge::default()).await
+}
+
+pub async fn start_as(settings: ServerSettings, eventbridge: EventBridge) -> Node {
     let directory = tempfile::tempdir().expect("a directory");
     let endpoint = Arc::new(Endpoint::default());
     let memory = journal::Memory::new(journal::MemorySettings::default());
@@ -134,7 +138,7 @@ pub async fn start_with(settings: ServerSettings) -> Node {
         sealer,
         rules,
         operations: Operations::none(),
-        eventbridge: EventBridge::default(),
+        eventbridge,
         tester: Arc::new(|connection, how, _| {
             let detail = format!("{how} to {}", connection.name);
             Box::pin(std::future::ready(delivery::TestReport {

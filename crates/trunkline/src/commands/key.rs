@@ -89,7 +89,7 @@ impl Key {
                     Some(_) => create.in_directory().await?,
                     None => create.on_server(&client()?).await?,
                 };
-                print_created(output, &made);
+                print_created(output, &made, &create.signing);
                 Ok(())
             }
             Key::Generate { id } => {
@@ -104,7 +104,8 @@ impl Key {
                     .send(Method::POST, &path, Some(("application/json", body)))
                     .await?;
                 made["id"] = json!(id);
-                print_created(output, &made);
+                let signing = made["signing"].as_str().unwrap_or_default().to_owned();
+                print_created(output, &made, &signing);
                 Ok(())
             }
             Key::Delete { id } => {
@@ -187,18 +188,27 @@ fn token(id: &str) -> Result<Token, Failure> {
     Token::generate(id).map_err(failed)
 }
 
-fn print_created(output: Output, made: &Value) {
+fn print_created(output: Output, made: &Value, signing: &str) {
     if output.is_json() {
         return output.line(&made.to_string());
     }
-    output.line(&format!("id     {}", made["id"].as_str().unwrap_or_default()));
+    let text = |member: &str| made[member].as_str().unwrap_or_default();
+    if signing == "aws" {
+        output.line(&format!("access key id      {}", text("id")));
+        output.line(&format!("secret access key  {}", text("secret")));
+        eprintln!(
+            "the secret is shown this once; give both as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and no AWS_SESSION_TOKEN"
+        );
+        return;
+    }
+    output.line(&format!("id     {}", text("id")));
     match made["token"].as_str() {
         Some(token) => {
             output.line(&format!("token  {token}"));
             eprintln!("the token is shown this once; give it with --key or TRUNKLINE_KEY");
         }
         None => {
-            output.line(&format!("secret {}", made["secret"].as_str().unwrap_or_default()));
+            output.line(&format!("secret {}", text("secret")));
             eprintln!("the secret is shown this once");
         }
     }

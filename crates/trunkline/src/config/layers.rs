@@ -13,6 +13,9 @@ pub struct Overrides {
     /// Address to listen on; repeatable. Default 127.0.0.1:8080.
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<SocketAddr>,
+    /// Address that answers EventBridge's protocol alone; repeatable.
+    #[arg(long, value_name = "ADDRESS")]
+    pub eventbridge_listen: Vec<SocketAddr>,
     /// Where the data lives. Default ./trunkline-data.
     #[arg(long, value_name = "PATH")]
     pub data_dir: Option<PathBuf>,
@@ -135,6 +138,10 @@ fn lay_flags(table: &mut Table, overrides: &Overrides) {
     if !overrides.listen.is_empty() {
         let addresses: Vec<String> = overrides.listen.iter().map(ToString::to_string).collect();
         table.insert("listen".into(), strings(&addresses));
+    }
+    if !overrides.eventbridge_listen.is_empty() {
+        let addresses: Vec<String> = overrides.eventbridge_listen.iter().map(ToString::to_string).collect();
+        *slot(table, "eventbridge.listen").expect("it is a key of the defaults") = strings(&addresses);
     }
     if !overrides.allow_network.is_empty() {
         let networks: Vec<String> = overrides
@@ -291,7 +298,7 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./trunkline-data"));
         assert_eq!(config.journal.publish_mark.whole(), 5);
         // Deserialization denies unknown keys and needs all of them: the file has exactly the keys of `Config`.
-        assert_eq!(leaves().len(), 28);
+        assert_eq!(leaves().len(), 31);
     }
 
     #[test]

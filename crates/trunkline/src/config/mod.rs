@@ -45,6 +45,8 @@ pub struct Config {
     pub journal: Journal,
     /// The HTTP server.
     pub http: Http,
+    /// The EventBridge door.
+    pub eventbridge: EventBridge,
     /// The history of attempts.
     pub attempts: Attempts,
     /// Spans.
@@ -156,6 +158,28 @@ pub struct Http {
     pub connections: usize,
 }
 
+/// The EventBridge door.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventBridge {
+    /// Addresses that answer its protocol alone.
+    pub listen: Vec<SocketAddr>,
+    /// The region that requests must be signed for; empty: any.
+    pub region: String,
+    /// What becomes of entries for buses that do not exist.
+    pub unknown_buses: UnknownBuses,
+}
+
+/// What becomes of entries for buses that do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownBuses {
+    /// They fail.
+    Fail,
+    /// They vanish with a success.
+    Lose,
+}
+
 /// The history of attempts.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -241,7 +265,8 @@ impl TryFrom<String> for Size {
 impl Config {
     /// Whether every address is a loopback one.
     pub fn on_loopback(&self) -> bool {
-        self.listen.iter().all(|address| address.ip().is_loopback())
+        let all = self.listen.iter().chain(&self.eventbridge.listen);
+        all.into_iter().all(|address| address.ip().is_loopback())
     }
 
     /// Whether the port speaks TLS.

@@ -1,6 +1,10 @@
 //! Documentation that is made from the code stays as the code is. `TRUNKLINE_BLESS=1` writes it anew.
 
-use doors::http::{errors::ERRORS, metrics};
+use doors::http::{
+    errors::ERRORS,
+    eventbridge::{OPERATIONS, Standing},
+    metrics,
+};
 use std::path::PathBuf;
 
 /// A file of the documentation that is made from the code.
@@ -51,6 +55,46 @@ fn every_error_code_has_its_page() {
 #[test]
 fn the_openapi_document_is_in_the_documentation() {
     made("openapi.json", &format!("{:#}\n", doors::http::openapi::document()));
+}
+
+#[test]
+fn every_operation_of_eventbridge_is_in_the_page_of_its_compatibility() {
+    let mut page = String::from(
+        "# Amazon EventBridge: what is built\n\n\
+         Every operation of the service `events` (EventBridge Classic, API version 2015-10-07), as the door has it; made from its own \
+         table. How to point an SDK at it: [EventBridge](../eventbridge.md). The v2 service (`eventbridgev2`), EventBridge \
+         Scheduler and Schema Registry are other services, and are refused.\n\n\
+         Tried with boto3, the AWS CLI and the AWS SDK for JavaScript v3, each as its registry has it, in the tests of every \
+         change. The SDKs for Rust, PHP, Java, Go and .NET are not tried there (that for Rust would have to be built each time); the \
+         call of the PHP SDK, as the Magento module makes it, is, signed by botocore.\n\n\
+         | operation | | what differs from AWS |\n|---|---|---|\n",
+    );
+    for operation in OPERATIONS {
+        let (standing, about) = match operation.standing {
+            Standing::Refused(why) => ("refused", sentence(why)),
+            _ => ("built", operation.differences.to_owned()),
+        };
+        let about = if about.is_empty() { "-".to_owned() } else { about };
+        page.push_str(&format!("| `{}` | {standing} | {about} |\n", operation.name));
+    }
+    page.push_str(
+        "\n## Everywhere\n\n\
+         - Signatures that are wrong, missing or out of time are answered 403 with AWS's codes; every other refusal of a client is 400.\n\
+         - A session token is refused: keys of this server have none.\n\
+         - An ARN may name any region and any account; answers have account `000000000000` and the region that the client signed for.\n\
+         - An operation that is refused answers `UnknownOperationException` with its reason.\n",
+    );
+    made("compatibility/eventbridge.md", &page);
+}
+
+/// A fragment as a sentence.
+fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    let first = letters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod demo;
 mod disk_full;
 mod doctor;
 mod documentation;
+mod eventbridge;
 mod failed_sync;
 mod filters;
 mod fixtures;

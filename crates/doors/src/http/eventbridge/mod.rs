@@ -103,6 +103,11 @@ where
     fault::with_request_id(result.unwrap_or_else(Fault::into_answer))
 }
 
+/// What the server refuses before it looks at the request, in this protocol's shape.
+pub(super) fn refuse(problem: Problem) -> Answer {
+    fault::with_request_id(Fault::from(problem).into_answer())
+}
+
 async fn carry_out<B>(state: &Arc<State>, head: &Parts, body: B, peer: Peer, holder: &Holder) -> Result<Answer, Fault>
 where
     B: http_body::Body<Data = Bytes>,

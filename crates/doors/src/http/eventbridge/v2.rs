@@ -1,6 +1,6 @@
 //! The v2 service of EventBridge, which speaks CBOR: refused in its own protocol, so that an SDK shows why.
 
-use crate::http::routes::{Content, Gives, Permission, Route, Verb, route};
+use crate::http::routes::{Gives, Permission, Route, Verb, route};
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     routing,
@@ -14,16 +14,13 @@ pub(super) const ROUTE: Route = route(
     Verb::Post,
     "/service/{service}/operation/{operation}",
     "refuseEventBridgeV2",
-    Permission::Open,
+    Permission::Signed,
     |on| routing::on(on, refuse),
 )
-.summary("EventBridge v2, which is refused")
+.summary("EventBridge v2, which is refused to everybody")
 .gives(&[Gives {
     status: 400,
-    content: Some(Content {
-        media_type: MEDIA_TYPE,
-        schema: "Cbor",
-    }),
+    content: None,
 }]);
 
 async fn refuse() -> (StatusCode, HeaderMap, Vec<u8>) {

@@ -5,7 +5,8 @@ mod hostile;
 mod put_events;
 mod signer;
 
-use crate::harness::{Answer, Node, start};
+use crate::harness::{Answer, Node, raw, start, start_as, start_with};
+use doors::{http::eventbridge::EventBridge, server::ServerSettings};
 use serde_json::{Value, json};
 pub use signer::Signer;
 
@@ -197,4 +198,108 @@ async fn a_server_without_keys_takes_any_signature_from_its_own_machine_and_none
         let refused = node.ask("POST", "/", &[target, header], input.to_string()).await;
         fault(&refused, 400, "AccessDeniedException");
     }
+}
+
+#[tokio::test]
+async fn an_address_of_its_own_answers_this_protocol_alone() {
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let settings = ServerSettings {
+        listen: vec![any],
+        eventbridge: vec![any],
+        ..ServerSettings::default()
+    };
+    let node = start_with(settings).await;
+    let own = node.serving.as_ref().expect("it serves").eventbridge_addresses()[0];
+    let send = async |request: &str| Answer::parse(&raw(own, request.as_bytes()).await).expect("an answer");
+    let body = json!({"Entries": [entry()]}).to_string();
+    let put = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-amz-target: AWSEvents.PutEvents\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(send(&put).await.json()["FailedEntryCount"], 0);
+    for (path, status) in [
+        ("/v1/buses", 404),
+        ("/metrics", 404),
+        ("/api/events", 404),
+        ("/healthz", 200),
+    ] {
+        let answer = send(&format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(answer.status, status, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn events_of_unknown_buses_are_lost_where_that_is_asked_for() {
+    let settings = ServerSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        ..ServerSettings::default()
+    };
+    let losing = EventBridge {
+        loses_events_of_unknown_buses: true,
+        ..EventBridge::default()
+    };
+    let node = start_as(settings, losing).await;
+    let mut lost = entry();
+    lost["EventBusName"] = "absent".into();
+    let answer = ask(
+        &node,
+        &Signer::new("a", "b"),
+        "PutEvents",
+        &json!({"Entries": [lost, entry()]}),
+    )
+    .await
+    .json();
+    assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    let path = |index: usize| {
+        format!(
+            "/v1/buses/default/events/{}",
+            answer["Entries"][index]["EventId"].as_str().expect("an id")
+        )
+    };
+    assert_eq!(
+        (node.get(&path(0)).await.status, node.get(&path(1)).await.status),
+        (404, 200)
+    );
+}
+
+#[tokio::test]
+async fn a_region_that_is_configured_is_the_only_one() {
+    let settings = ServerSettings {
+        listen: vec![([127, 0, 0, 1], 0).into()],
+        ..ServerSettings::default()
+    };
+    let here = EventBridge {
+        region: Some("eu-central-1".to_owned()),
+        ..EventBridge::default()
+    };
+    let node = start_as(settings, here).await;
+    let admin = administrator(&node).await;
+    let mut signer = signing_key(&node, &admin, "k", json!({"scopes": ["publish"]})).await;
+    let input = json!({"Entries": [entry()]});
+    fault(
+        &ask(&node, &signer, "PutEvents", &input).await,
+        403,
+        "InvalidSignatureException",
+    );
+    signer.region = "eu-central-1".to_owned();
+    assert_eq!(ask(&node, &signer, "PutEvents", &input).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_that_drains_says_so_in_this_protocol() {
+    let node = start().await;
+    node.serving.as_ref().expect("it serves").drain();
+    let refused = ask(
+        &node,
+        &Signer::new("a", "b"),
+        "PutEvents",
+        &json!({"Entries": [entry()]}),
+    )
+    .await;
+    fault(&refused, 503, "ServiceUnavailableException");
+    assert!(refused.header("retry-after").is_some(), "{refused}");
 }
