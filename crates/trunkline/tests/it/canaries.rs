@@ -263,6 +263,26 @@ async fn misuse(server: &Server, seen: &mut Seen) {
     }
 }
 
+/// An event with a key of Event Grid and nothing else to show who sends it; the status.
+async fn publish_to_event_grid(server: &Server, seen: &mut Seen, key: &str) -> u16 {
+    let event = json!([{"id": "grid", "subject": "s", "eventType": "a.type", "eventTime": "2026-01-01T00:00:00Z",
+        "dataVersion": "1", "data": {}}])
+    .to_string();
+    let address = server.url().trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let head = format!(
+        "POST /default/api/events HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\naeg-sas-key: {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        event.len()
+    );
+    stream.write_all((head + &event).as_bytes()).await.expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("it answers");
+    seen.add("the answers of Event Grid's door", &answer);
+    let status = text(&answer).split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.expect("a status")
+}
+
 /// Resource files, whose secrets the command line resolves: applied with and without a fault, looked at, exported.
 fn apply(server: &Server, seen: &mut Seen, directory: &Path) {
     let resolved = directory.join("resolved");
@@ -434,9 +454,18 @@ async fn checks_62_and_63_no_secret_is_in_anything_that_leaves_the_server_or_sta
     let mut scanner = secrets(master.trim(), &tokens, identity, private_key);
 
     let got = Arc::default();
+    let shared = tokens
+        .iter()
+        .find(|(name, _)| name.ends_with("eventgrid"))
+        .expect("it was made")
+        .1
+        .clone();
     let token_url = token_endpoint(Arc::clone(&got)).await;
     let receiver = use_connections(&server, &mut seen, &connections(&token_url, private_key)).await;
     misuse(&server, &mut seen).await;
+    for (key, status) in [(shared.as_str(), 200), (MISPLACED, 401)] {
+        assert_eq!(publish_to_event_grid(&server, &mut seen, key).await, status);
+    }
     apply(&server, &mut seen, place.path());
     let replay = json!({"name": "again", "from": "earliest", "into": {"subscription": "bearer"}});
     assert_eq!(

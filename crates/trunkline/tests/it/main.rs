@@ -39,4 +39,5 @@ mod strace;
 mod tail;
 mod tenants;
 mod traces;
+mod trail;
 mod webhooks;
