@@ -4,7 +4,8 @@
 use super::store_path;
 use crate::{directory::Directory, wiring::JOURNAL};
 use std::{
-    fs,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -77,7 +78,9 @@ fn keep(path: &Path, aside: &Path) -> Result<(), String> {
         return Ok(());
     }
     let target = aside.join(path.file_name().unwrap_or_default());
-    let copied = fs::create_dir_all(aside).and_then(|()| fs::copy(path, &target));
+    let mut directory = DirBuilder::new();
+    directory.recursive(true).mode(0o700);
+    let copied = directory.create(aside).and_then(|()| fs::copy(path, &target));
     copied
         .map(drop)
         .map_err(|error| format!("failed to copy {} aside: {error}", path.display()))
