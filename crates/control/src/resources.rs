@@ -2,8 +2,10 @@
 //! Names, kind and bus stand beside the specification. What serde cannot say about a value is in `validate`; rules that
 //! need other resources are in `plan`.
 
+mod dead_letter;
 mod key;
 mod quotas;
+mod redrive;
 mod replay;
 mod start;
 mod subscription;
@@ -12,8 +14,10 @@ mod webhook;
 mod wire;
 
 pub use crate::secret::Secret;
+pub use dead_letter::*;
 pub use key::*;
 pub use quotas::*;
+pub use redrive::*;
 pub use replay::*;
 pub use start::*;
 pub use subscription::*;

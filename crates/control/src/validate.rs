@@ -116,7 +116,37 @@ pub(crate) fn subscription(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
     selection(spec.topics.as_deref(), spec.types.as_deref())?;
     batch(spec)?;
+    dead_letter(spec)?;
     delivery(&spec.delivery)
+}
+
+/// One target, and none that the subscription reads itself.
+fn dead_letter(spec: &SubscriptionSpec) -> Result<(), Refusal> {
+    let Some(target) = &spec.dead_letter else {
+        return Ok(());
+    };
+    match (&target.topic, &target.connection) {
+        (Some(topic), None) if target.target.is_none() => {
+            let is_read = spec.topics.iter().flatten().any(|name| name == topic);
+            if topic == limits::OPERATIONAL_TOPIC || is_read {
+                let detail = format!(
+                    "copies go to a topic that the subscription does not read, and not to {:?}",
+                    limits::OPERATIONAL_TOPIC
+                );
+                return Err(Refusal::invalid("/dead_letter/topic", detail));
+            }
+            Ok(())
+        }
+        (Some(_), None) => Err(Refusal::invalid(
+            "/dead_letter/target",
+            "target says what a connection's provider needs; a topic needs nothing",
+        )),
+        (None, Some(_)) => Ok(()),
+        (Some(_), Some(_)) | (None, None) => Err(Refusal::invalid(
+            "/dead_letter",
+            "dead_letter takes a topic or a connection",
+        )),
+    }
 }
 
 /// Topics and types that a subscription or a replay names.

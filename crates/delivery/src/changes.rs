@@ -10,7 +10,7 @@ mod versions;
 
 pub use starting::Unstarted;
 
-use crate::{Changed, Error, dead, inner::Inner, replay, restore::Boundaries, retention};
+use crate::{Changed, Error, dead, inner::Inner, redriving, replay, restore::Boundaries, retention, skipping};
 use control::{Action, Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind};
 use deleting::Endings;
 use starting::Waiting;
@@ -42,12 +42,35 @@ pub enum Request {
         Option<DeliveryKey>,
         oneshot::Sender<Result<dead::Moved, Error>>,
     ),
+    /// Dead letters from elsewhere; or a look whether they could come.
+    Import(
+        String,
+        Vec<dead::Exported>,
+        bool,
+        oneshot::Sender<Result<dead::Imported, Error>>,
+    ),
+    /// Begin a redrive.
+    Redrives(
+        Option<String>,
+        Box<redriving::Document>,
+        oneshot::Sender<Result<Arc<redriving::Handle>, Error>>,
+    ),
+    /// A step of a redrive, or another state.
+    Redriving(
+        Arc<redriving::Handle>,
+        redriving::Act,
+        oneshot::Sender<Result<(), Error>>,
+    ),
+    /// Another event for a dead letter.
+    Edit(Box<dead::Edit>, oneshot::Sender<Result<store::Dead, Error>>),
     /// What subscriptions lose to retention.
     GiveUp(
         retention::Trim,
         Vec<retention::Loss>,
         oneshot::Sender<Result<bool, Error>>,
     ),
+    /// A subscription goes on behind what a person skips.
+    Skip(Box<skipping::Skip>, oneshot::Sender<Result<(), Error>>),
     /// Drop earlier versions of subscriptions that nothing needs any more.
     ForgetVersions,
     /// Something about the master key.
@@ -108,10 +131,21 @@ impl Changes {
             Request::Discard(selected, after, reply) => {
                 drop(reply.send(dead::discard(&self.inner, selected, after).await));
             }
+            Request::Import(bus, letters, is_dry, reply) => {
+                drop(reply.send(dead::import(&self.inner, &bus, &letters, is_dry).await));
+            }
+            Request::Redrives(name, document, reply) => {
+                drop(reply.send(redriving::begin(&self.inner, name, *document).await));
+            }
+            Request::Redriving(handle, act, reply) => {
+                drop(reply.send(redriving::act(&self.inner, &handle, act).await));
+            }
+            Request::Edit(edit, reply) => drop(reply.send(edit.carry_out(&self.inner).await)),
             Request::GiveUp(trim, losses, reply) => {
                 drop(reply.send(retention::record(&self.inner, trim, losses).await));
             }
             Request::MasterKey(request) => self.serve_master_key(request).await,
+            Request::Skip(skip, reply) => drop(reply.send(skip.record(&self.inner).await)),
             Request::Replay(asked, reply) => drop(reply.send(asked.begin(&self.inner).await)),
             Request::ForgetVersions => {
                 if let Err(error) = self.forget_versions().await {

@@ -1,7 +1,7 @@
 //! The handle that doors hold: publish, change, look, pause, redrive. Cheap to clone; the tasks behind it are private.
 
 use crate::{
-    Changed, DeadSelection, Error, PublishError, Published, Story, Subject, SubscriptionStatus,
+    Changed, DeadSelection, Error, PublishError, Published, Skipped, Story, Subject, SubscriptionStatus,
     changes::{Changes, Request},
     dead,
     inbox::{NodeBytes, Unsaved},
@@ -10,7 +10,6 @@ use crate::{
     lane_handle::LaneHandle,
     metrics::Metrics,
     operational,
-    restore::partitions_of,
     router::{Channels, Message, Router},
     start,
     told::not_found,
@@ -87,6 +86,8 @@ impl Core {
             unsaved: Arc::new(Unsaved::default()),
             replaying: Arc::default(),
             replays: crate::replay::Registry::default(),
+            redrives: crate::redriving::Registry::default(),
+            copies: Arc::default(),
             settings: parts.settings,
             room,
             lanes: RwLock::default(),
@@ -119,6 +120,7 @@ impl Core {
         inner.watch("the watchdog", tokio::spawn(watchdog::run(Arc::clone(&inner))));
         inner.watch("retention", tokio::spawn(crate::retention::run(Arc::clone(&inner))));
         crate::replay::resume_all(&inner);
+        crate::redriving::resume_all(&inner);
         Ok(Core { inner })
     }
 
@@ -145,7 +147,8 @@ impl Core {
         }
         let settings = &self.inner.settings;
         let bytes = intake::bytes_of(&append);
-        self.within_quotas(bus, append.entries.len(), bytes)?;
+        let admitted = self.inner.within_quotas(bus, append.entries.len(), bytes);
+        admitted.map_err(PublishError::Quota)?;
         drop(model);
         let ticket = gauge
             .enter(bytes, settings.intake_requests, settings.intake_bytes)
@@ -163,25 +166,6 @@ impl Core {
             trace_published(tracer, (bus, &name), &events, &published, start);
         }
         Ok(published)
-    }
-
-    /// Takes a request's events and bytes from the quotas of its bus.
-    fn within_quotas(&self, bus: &control::Bus, events: usize, bytes: usize) -> Result<(), PublishError> {
-        let quotas = &bus.spec.quotas;
-        if quotas.is_empty() {
-            return Ok(());
-        }
-        let (now, bytes) = (std::time::Instant::now(), bytes as u64);
-        let stored = || {
-            let partitions = bus.topics.values().flat_map(|topic| partitions_of(bus, topic));
-            let segments = partitions.filter_map(|partition| self.inner.journal.segments(partition).ok());
-            segments.flatten().map(|segment| segment.bytes).sum()
-        };
-        let usage = &bus.usage;
-        let admitted = usage
-            .admit_stored(quotas, now, bytes, stored)
-            .and_then(|()| usage.admit_to_bus(quotas, now, events as u64, bytes));
-        admitted.map_err(PublishError::Quota)
     }
 
     /// The model now; a swapped snapshot.
@@ -302,6 +286,15 @@ impl Core {
         Ok(())
     }
 
+    /// Lets a subscription go on from now: what it has not been given yet, or has not settled, is counted, recorded as skipped and
+    /// passed over. What is parked is tried on, and dead letters stay. It does not resume it.
+    pub async fn skip_to_now(&self, bus: &str, subscription: &str) -> Result<Skipped, Error> {
+        if self.inner.is_closing() {
+            return Err(Error::Closing);
+        }
+        crate::skipping::skip_to_now(&self.inner, bus, subscription).await
+    }
+
     /// A page of dead letters.
     pub async fn dead_letters(
         &self,
@@ -320,6 +313,23 @@ impl Core {
         let selected = dead::Selected::new(&self.inner, bus, selection)?;
         self.page_by_page(|after, reply| Request::Redrive(selected.clone(), after, reply))
             .await
+    }
+
+    /// Puts another event in a dead letter's place; what was received is kept beside it. Gives the dead letter as it is then.
+    pub async fn edit_dead_letter(&self, edit: dead::Edit) -> Result<store::Dead, Error> {
+        let edit = Box::new(edit);
+        self.ask(|reply| Request::Edit(edit, reply)).await
+    }
+
+    /// Imports dead letters that were exported, all or none; or looks whether it could.
+    pub async fn import_dead_letters(
+        &self,
+        bus: &str,
+        letters: Vec<dead::Exported>,
+        is_dry: bool,
+    ) -> Result<dead::Imported, Error> {
+        let bus = bus.to_owned();
+        self.ask(|reply| Request::Import(bus, letters, is_dry, reply)).await
     }
 
     /// Discards dead letters for good; returns how many.
@@ -386,7 +396,9 @@ impl Core {
             task.abort();
         }
         self.inner.lanes().iter().for_each(LaneHandle::abort);
+        crate::copies::abort(&self.inner);
         self.inner.replays.all().iter().for_each(|replay| replay.abort());
+        self.inner.redrives.all().iter().for_each(|redrive| redrive.abort());
         self.inner.live.abort();
     }
 
@@ -398,11 +410,15 @@ impl Core {
         if *ended {
             return;
         }
+        self.inner.redrives.all().iter().for_each(|redrive| redrive.abort());
         // Each of these may have ended already; then there is nothing to wait for.
         let _ = self.inner.tell_router(Message::Shutdown).await;
         let lanes = self.inner.lanes();
         let lanes = futures_util::future::join_all(lanes.iter().map(|lane| lane.stop(deadline)));
         futures_util::future::join(lanes, self.inner.replays.rest(deadline)).await;
+        // Last: the others may have made dead letters until now.
+        let copies = self.inner.copies.lanes();
+        futures_util::future::join_all(copies.iter().map(|lane| lane.stop(deadline))).await;
         let (done, saved) = oneshot::channel();
         if self.inner.tell_router(Message::SaveAndEnd(done)).await.is_ok() {
             let _ = saved.await;

@@ -1,6 +1,14 @@
 //! Dead letters: listing, sending out again, discarding. Whatever is moved is moved in one transaction with its counterpart,
 //! so that no crash loses one or makes two of it.
 
+mod edit;
+mod id;
+mod import;
+
+pub use edit::{Edit, original_of, payload_digest};
+pub use id::{read_id, write_id};
+pub use import::{Exported, Imported, import};
+
 use crate::{
     DeadSelection, Error,
     inner::Inner,
@@ -47,13 +55,7 @@ impl Selected {
         if self.subscriptions.is_empty() {
             return Ok(Vec::new());
         }
-        let mut query = DeadQuery {
-            subscriptions: self.subscriptions.clone(),
-            reason: self.selection.reason.clone(),
-            event_id: self.selection.event_id.clone(),
-            after,
-            limit,
-        };
+        let mut query = self.query(after, limit);
         let Some(key) = self.selection.key else {
             return Ok(inner.store.dead(query).await?);
         };
@@ -66,6 +68,39 @@ impl Selected {
         (query.after, query.limit) = (before(key), 1);
         let found = inner.store.dead(query).await?;
         Ok(found.into_iter().filter(|dead| dead.delivery.key == key).collect())
+    }
+}
+
+impl Selected {
+    /// Those of subscriptions by their numbers.
+    pub fn of(bus: BusId, subscriptions: Vec<SubscriptionId>, selection: DeadSelection) -> Self {
+        Self {
+            bus,
+            subscriptions,
+            selection,
+        }
+    }
+
+    /// How many there are, and their bytes.
+    pub async fn count(&self, inner: &Inner) -> Result<(u64, u64), Error> {
+        Ok(inner.store.dead_count(self.query(None, 0)).await?)
+    }
+
+    fn query(&self, after: Option<DeliveryKey>, limit: usize) -> DeadQuery {
+        let selection = &self.selection;
+        let reason = selection.reason.as_deref();
+        let prefix = reason.and_then(|reason| reason.strip_suffix('*'));
+        DeadQuery {
+            subscriptions: self.subscriptions.clone(),
+            reason: reason.filter(|_| prefix.is_none()).map(str::to_owned),
+            reason_prefix: prefix.map(str::to_owned),
+            event_id: selection.event_id.clone(),
+            event_type: selection.event_type.clone(),
+            died_from: selection.died_from,
+            died_to: selection.died_to,
+            after,
+            limit,
+        }
     }
 }
 
@@ -116,6 +151,13 @@ pub struct Moved {
 pub async fn redrive(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
     let page = selected.page(inner, after, DEAD_PAGE).await?;
     let last = page.last().map(|dead| dead.delivery.key);
+    let events = page.len() as u64;
+    send_out(inner, selected.bus, page, Vec::new()).await?;
+    Ok(Moved { events, last })
+}
+
+/// Sends them out again, all in one transaction with whatever else is to be written.
+pub async fn send_out(inner: &Inner, bus: BusId, page: Vec<Dead>, more: Vec<Operation>) -> Result<(), Error> {
     check_room(inner, &page)?;
     let now = inner.settings.clock.now();
     let above = Above::positions(inner).await?;
@@ -124,12 +166,12 @@ pub async fn redrive(inner: &Inner, selected: Selected, after: Option<DeliveryKe
         let moved = [Operation::Exhume(row.key), Operation::Park(row.clone())];
         moved.into_iter().chain(above.mark(row.key, Ending::Parked))
     });
-    let events = rows.len() as u64;
-    if events > 0 {
-        inner.store.apply(selected.bus, operations.collect()).await?;
+    let operations: Vec<Operation> = operations.chain(more).collect();
+    if !operations.is_empty() {
+        inner.store.apply(bus, operations).await?;
         tell_lanes(inner, rows);
     }
-    Ok(Moved { events, last })
+    Ok(())
 }
 
 /// Where lanes stand: below its position an offset needs no mark, and one that is there already stays until it is cleared.

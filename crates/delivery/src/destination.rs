@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use event::EventView;
+use journal::EncodedRecord;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A future that the contract hands out.
@@ -12,6 +13,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Member<'a> {
     /// The event.
     pub event: &'a EventView<'a>,
+    /// The record that carries it, with its key and its other headers.
+    pub record: &'a EncodedRecord,
     /// `webhook-id`: the same on every retry, redrive and restart.
     pub message_id: &'a str,
     /// Which attempt of this event it is, from 1.

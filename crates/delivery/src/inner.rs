@@ -3,18 +3,19 @@
 use crate::{
     Error, Settings,
     changes::{Request, Unstarted},
+    copies::{self, Copies},
     inbox::{NodeBytes, Unsaved},
     intake::Gauge,
     lane::Input,
     lane_handle::{Command, LaneHandle},
     operational::Reporter,
     replay::{Registry, Replaying},
-    restore::all_partitions,
+    restore::{all_partitions, partitions_of},
     router::{Message, Place},
     view::View,
 };
 use arc_swap::ArcSwap;
-use control::Model;
+use control::{Model, usage::Exceeded};
 use journal::{Journal, PartitionId};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,6 +46,8 @@ pub struct Inner {
     pub(crate) unsaved: Arc<Unsaved>,
     pub(crate) replaying: Arc<Replaying>,
     pub(crate) replays: Registry,
+    pub(crate) redrives: crate::redriving::Registry,
+    pub(crate) copies: Arc<Copies>,
     pub(crate) room: mpsc::UnboundedSender<SubscriptionId>,
     pub(crate) lanes: RwLock<HashMap<SubscriptionId, LaneHandle>>,
     pub(crate) gauges: RwLock<HashMap<BusId, Arc<Gauge>>>,
@@ -114,6 +117,24 @@ impl Inner {
         )
     }
 
+    /// Takes events and bytes from the quotas of its bus.
+    pub(crate) fn within_quotas(&self, bus: &control::Bus, events: usize, bytes: usize) -> Result<(), Exceeded> {
+        let quotas = &bus.spec.quotas;
+        if quotas.is_empty() {
+            return Ok(());
+        }
+        let (now, bytes) = (std::time::Instant::now(), bytes as u64);
+        let stored = || {
+            let partitions = bus.topics.values().flat_map(|topic| partitions_of(bus, topic));
+            let segments = partitions.filter_map(|partition| self.journal.segments(partition).ok());
+            segments.flatten().map(|segment| segment.bytes).sum()
+        };
+        let usage = &bus.usage;
+        usage
+            .admit_stored(quotas, now, bytes, stored)
+            .and_then(|()| usage.admit_to_bus(quotas, now, events as u64, bytes))
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed)
     }
@@ -158,5 +179,6 @@ impl Inner {
         if let Some(lane) = self.lane(subscription) {
             lane.send(Command::Step(Input::Resume));
         }
+        copies::resume(self, subscription);
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::{PublishError, Published, Rejected, metrics::BusCounters, settings::ROUTES_MAX};
 use control::{
-    Bus, Topic,
+    Bus, Refusal, Topic,
+    refusal::Class,
     resources::{Route, UnknownTypes},
 };
 use event::{Event, identity, record_binding};
@@ -77,6 +78,14 @@ pub fn plan(bus: &Bus, events: &[Event]) -> Result<Append, PublishError> {
     match rejected.is_empty() {
         true => Ok(Append { entries }),
         false => Err(PublishError::Rejected(rejected)),
+    }
+}
+
+/// Refuses an event that the bus would not take if it were published.
+pub fn check(bus: &Bus, event: &Event) -> Result<(), Refusal> {
+    match routes(bus, event) {
+        Ok(_) => Ok(()),
+        Err((code, detail)) => Err(Refusal::new(code, Class::Invalid, detail)),
     }
 }
 

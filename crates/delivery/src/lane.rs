@@ -90,6 +90,8 @@ pub struct Lane {
     write_again: Option<Millis>,
     load_again: Option<Millis>,
     holdings: Holdings,
+    /// Copies that were gone before they were announced, and their bytes.
+    owed: (u64, u64),
     halt: Option<Halt>,
     /// Whether the store says that the endpoint is gone, and what it is being told.
     gone_saved: bool,
@@ -142,6 +144,7 @@ impl Lane {
             write_again: None,
             load_again: None,
             holdings: restored.holdings,
+            owed: (0, 0),
             halt: restored.is_gone.then_some(Halt::Gone),
             gone_saved: restored.is_gone,
             gone_writing: None,
@@ -171,6 +174,8 @@ impl Lane {
             Input::Redriven(rows) => self.redriven(&rows),
             Input::Discarded { events, bytes } => self.discarded(events, bytes),
             Input::Buried { events, bytes } => self.buried_elsewhere(events, bytes),
+            Input::Copied(rows) => self.copied(&rows),
+            Input::CopiesWent => self.reopen_with_room(),
             Input::Saved(positions) => self.saved(&positions),
             Input::LetGo => self.return_all(),
             Input::GaveUp { partition, from, to } => self.gave_up(partition, from, to),

@@ -8,6 +8,7 @@ pub use attempt::event_hash;
 use crate::{
     Outcomes,
     clock::{Clock, Random, sleep_until},
+    copies::Copies,
     inbox::Inbox,
     inner::Inner,
     lane::{Action, Config, Input, Lane, Start},
@@ -36,9 +37,9 @@ const FINISHED_MAX: usize = 64;
 pub enum Role {
     /// Its own, for live traffic; it also attempts what replays that run no more have parked.
     Live(Arc<Replaying>),
-    /// That of a replay.
+    /// That of a replay, or of copies of dead letters.
     Replay {
-        /// Its number.
+        /// Its number, or [`COPIES`](crate::copies::COPIES).
         number: u32,
         /// The subscription's own lane, which counts the dead letters of all.
         owner: LaneHandle,
@@ -92,6 +93,7 @@ struct LaneTask {
     target: Option<Arc<Target>>,
     store: Arc<dyn Store>,
     history: Arc<AttemptHistory>,
+    copies: Arc<Copies>,
     clock: Clock,
     random: Random,
     attempts: JoinSet<Finished>,
@@ -122,6 +124,7 @@ impl LaneTask {
             target: spawn.target.ok(),
             store: Arc::clone(&inner.store),
             history: Arc::clone(&inner.attempts),
+            copies: Arc::clone(&inner.copies),
             clock: inner.settings.clock,
             random: Random::seeded(inner.settings.seed, spawn.stream),
             attempts: JoinSet::new(),
@@ -273,8 +276,12 @@ impl LaneTask {
 
     fn publish(&mut self) {
         loop {
-            let effects = self.lane.take_effects();
-            self.tell_owner(effects.buried);
+            let mut effects = self.lane.take_effects();
+            self.tell_owner(effects.buried, effects.copies_went);
+            if !effects.copied.is_empty() {
+                self.copies
+                    .written(self.subscription, std::mem::take(&mut effects.copied));
+            }
             let left = self.inbox.publish(&self.lane, effects, self.clock.now());
             if left.is_empty() {
                 break;
@@ -292,12 +299,16 @@ impl LaneTask {
         }
     }
 
-    /// A replay's dead letters count for the subscription.
-    fn tell_owner(&self, (events, bytes): (u64, u64)) {
-        if let Role::Replay { owner, .. } = &self.role
-            && events > 0
-        {
+    /// A replay's dead letters count for the subscription, and so do copies that wait.
+    fn tell_owner(&self, (events, bytes): (u64, u64), copies_went: bool) {
+        let Role::Replay { owner, .. } = &self.role else {
+            return;
+        };
+        if events > 0 {
             owner.send(Command::Step(Input::Buried { events, bytes }));
+        }
+        if copies_went {
+            owner.send(Command::Step(Input::CopiesWent));
         }
     }
 

@@ -40,6 +40,8 @@ mod view;
 mod watchdog;
 
 mod changes;
+mod copies;
+mod core_redrive;
 mod core_replay;
 mod dead;
 mod inquiry;
@@ -47,11 +49,13 @@ mod live;
 mod metrics;
 mod operational;
 mod readiness;
+mod redriving;
 mod replay;
 mod restore;
 mod retention;
 mod sealing;
 mod shortened;
+mod skipping;
 mod start;
 mod story;
 pub mod trace;
@@ -59,13 +63,20 @@ pub mod trace;
 pub use clock::Clock;
 pub use connection_test::{ConnectionTest, ConnectionTester, TestReport, TestStep};
 pub use core::*;
+pub use dead::{
+    Edit as DeadLetterEdit, Exported as DeadLetterExport, Imported as DeadLettersImported, original_of, payload_digest,
+    read_id as dead_letter_key, write_id as dead_letter_id,
+};
 pub use destination::*;
 pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
+/// A record as a journal holds it, for destinations, which do not know the journal.
+pub use journal::EncodedRecord as Record;
 pub use live::{Cursor, LiveEvent, LiveRequest, LiveStart, LiveTail, Told};
 pub use metrics::{BusMetrics, KeyMetrics, Metrics, SubscriptionMetrics};
 /// What a filter says of an event, for doors, which do not know filters.
 pub use pattern::Explanation;
+pub use redriving::{Redrive, RedrivePreview};
 pub use replay::{
     Counts as ReplayCounts, LossReason, Preview as ReplayPreview, Replay, ReplayLoss, ReplayState,
     Sample as ReplaySample,
@@ -80,6 +91,6 @@ pub use store::{
     audit::{AuditFault, AuditVerified},
 };
 pub use told::{
-    Changed, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published, Rejected, ReplayStory,
-    StoredAt, Story, SubscriptionStatus, SubscriptionStory,
+    Changed, CopiesStatus, CopyStory, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published,
+    Rejected, ReplayStory, Skipped, StoredAt, Story, SubscriptionStatus, SubscriptionStory,
 };

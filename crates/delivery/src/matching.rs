@@ -5,7 +5,7 @@ use control::filters::paths;
 use event::{
     AttributeKind, EventView,
     eventbridge::{self, cut_to_the_second},
-    record_binding::COPY_HEADER,
+    record_binding::{COPY_HEADER, DEAD_LETTER_HEADER},
 };
 use journal::{PartitionId, RecordView};
 use pattern::{Data, Document, Filter, Matcher, Scratch};
@@ -82,11 +82,16 @@ pub fn stored(partition: PartitionId) -> Partition {
     }
 }
 
-/// The primary topic of a copy on a secondary one.
+/// The topic that an event was read on first, of a copy on a secondary one or of a dead letter.
 pub fn copy_of(record: &RecordView<'_>) -> Option<u32> {
     let mut headers = record.headers();
-    let (_, value) = headers.find(|(name, _)| *name == COPY_HEADER)?;
-    std::str::from_utf8(value?).ok()?.parse().ok()
+    let (name, value) = headers.find(|(name, _)| [COPY_HEADER, DEAD_LETTER_HEADER].contains(name))?;
+    let value = std::str::from_utf8(value?).ok()?;
+    let topic = match name {
+        COPY_HEADER => value,
+        _ => value.split_once('/')?.0,
+    };
+    topic.parse().ok()
 }
 
 /// Memory that matching uses again and again.

@@ -25,6 +25,8 @@ pub struct Counters {
     pub redriven: AtomicU64,
     /// Events given up by retention or damage.
     pub given_up: AtomicU64,
+    /// Events that a person skipped, to go on from a later one.
+    pub skipped: AtomicU64,
     /// Now in flight.
     pub in_flight: AtomicU64,
     /// Now parked.
@@ -48,6 +50,9 @@ impl Counters {
             parked: self.parked.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
             given_up: self.given_up.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
+            discarded: self.discarded.load(Relaxed),
+            redriven: self.redriven.load(Relaxed),
         }
     }
 }
@@ -63,6 +68,8 @@ pub struct BusCounters {
     pub rejected: AtomicU64,
     /// Requests refused because too much was in flight.
     pub busy: AtomicU64,
+    /// Events that its replays delivered, or published once more.
+    pub replayed: AtomicU64,
 }
 
 /// Everything there is to show, at one moment.
@@ -115,6 +122,12 @@ pub struct BusMetrics {
     pub busy: u64,
     /// Requests refused because a quota was used up.
     pub quota_refused: u64,
+    /// Events that its replays delivered, or published once more.
+    pub replayed: u64,
+    /// Replays that run or are paused.
+    pub replays: u64,
+    /// Redrives that run or are paused.
+    pub redrives: u64,
     /// Requests waiting for their sync.
     pub intake_requests: u64,
     /// Bytes waiting for their sync.

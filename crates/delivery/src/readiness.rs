@@ -2,7 +2,7 @@
 //! from what the tasks publish; nobody is asked and nothing waits.
 
 use crate::{
-    SubscriptionStatus,
+    CopiesStatus, SubscriptionStatus,
     changes::Unstarted,
     inbox::Standing,
     inner::Inner,
@@ -37,7 +37,8 @@ pub fn readiness(inner: &Inner) -> Result<(), String> {
     if inner.view.unsaved_since().is_some_and(|since| now - since > after) {
         return Err("positions cannot be saved: the store is out of reach".to_owned());
     }
-    let lanes = inner.lanes();
+    let mut lanes = inner.lanes();
+    lanes.extend(inner.copies.lanes());
     let named = |lane: &LaneHandle| name_of(inner, lane.inbox.subscription);
     if let Some(lane) = lanes.iter().find(|lane| lane.has_failed()) {
         return Err(format!("the lane of {} has ended", named(lane)));
@@ -127,6 +128,9 @@ fn bus_metrics(inner: &Inner, bus: &Bus) -> BusMetrics {
         rejected: gauge.counters.rejected.load(Relaxed),
         busy: gauge.counters.busy.load(Relaxed),
         quota_refused: bus.usage.refused(),
+        replayed: gauge.counters.replayed.load(Relaxed),
+        replays: unended(inner, bus.id),
+        redrives: redriving(inner, bus.id),
         intake_requests: gauge.requests.load(Relaxed) as u64,
         intake_bytes: gauge.bytes.load(Relaxed) as u64,
     }
@@ -151,6 +155,16 @@ fn key_metrics(model: &Model) -> Vec<KeyMetrics> {
     keys
 }
 
+fn unended(inner: &Inner, bus: store::BusId) -> u64 {
+    let replays = inner.replays.of_bus(bus);
+    replays.iter().filter(|replay| !replay.is_over()).count() as u64
+}
+
+fn redriving(inner: &Inner, bus: store::BusId) -> u64 {
+    let redrives = inner.redrives.of_bus(bus);
+    redrives.iter().filter(|redrive| !redrive.is_over()).count() as u64
+}
+
 fn one(inner: &Inner, bus: &Bus, subscription: &Subscription, ends: &Ends) -> Option<SubscriptionMetrics> {
     let unstarted = inner.unstarted().get(&subscription.id).cloned();
     let lane = inner.lane(subscription.id);
@@ -173,6 +187,7 @@ fn one(inner: &Inner, bus: &Bus, subscription: &Subscription, ends: &Ends) -> Op
         in_flight: counters.in_flight.load(Relaxed),
         parked: counters.parked_now.load(Relaxed),
         dead: counters.dead_now.load(Relaxed),
+        copies: copies(inner, subscription),
         counters: counters.snapshot(),
     };
     Some(SubscriptionMetrics {
@@ -183,6 +198,18 @@ fn one(inner: &Inner, bus: &Bus, subscription: &Subscription, ends: &Ends) -> Op
         queued_bytes: doing.as_ref().map_or(0, |doing| doing.bytes as u64),
         parked_bytes: counters.parked_bytes_now.load(Relaxed),
         dead_bytes: counters.dead_bytes_now.load(Relaxed),
+    })
+}
+
+/// How copies of its dead letters are doing, if it has a lane for them.
+fn copies(inner: &Inner, subscription: &Subscription) -> Option<CopiesStatus> {
+    let lane = inner.copies.lane(subscription.id)?;
+    let (doing, counters) = (lane.inbox.doing(), &lane.inbox.counters);
+    Some(CopiesStatus {
+        state: doing.state,
+        reason: doing.reason,
+        waiting: counters.parked_now.load(Relaxed),
+        delivered: counters.delivered.load(Relaxed),
     })
 }
 

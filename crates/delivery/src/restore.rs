@@ -2,6 +2,7 @@
 
 use crate::{
     Limits,
+    copies::{self, CopyMaker, Facts},
     inbox::Inbox,
     inner::Inner,
     lane::{Config, Lane, Restored},
@@ -126,10 +127,17 @@ pub fn made(inner: &Inner, bus: &Bus, subscription: &Subscription) -> (Box<Confi
     let limits = target
         .as_ref()
         .map_or(Limits::ONE, |target| target.destination.limits());
-    (Box::new(config(inner, subscription, limits)), target)
+    (Box::new(config(inner, bus, subscription, limits)), target)
 }
 
-fn config(inner: &Inner, subscription: &Subscription, limits: Limits) -> Config {
+fn config(inner: &Inner, bus: &Bus, subscription: &Subscription, limits: Limits) -> Config {
+    let maker = || CopyMaker {
+        facts: Facts {
+            bus: bus.name.clone(),
+            subscription: subscription.name.clone(),
+        },
+        counters: inner.copies.counters(subscription.id),
+    };
     Config {
         subscription: subscription.id,
         replay: 0,
@@ -138,10 +146,12 @@ fn config(inner: &Inner, subscription: &Subscription, limits: Limits) -> Config 
         policy: subscription.spec.delivery.clone(),
         limits,
         bounds: inner.settings.lane,
+        copies: subscription.spec.dead_letter.is_some().then(|| Arc::new(maker())),
     }
 }
 
-fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
+/// Where a subscription's connection leads, or why nowhere.
+pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<Arc<Target>, String> {
     let name = &subscription.spec.connection;
     let connection = bus
         .connections
@@ -185,6 +195,7 @@ pub async fn lane(
     remembered: Remembered,
     tails: &BTreeMap<PartitionId, u64>,
 ) -> Result<Reader, store::Error> {
+    let copies = copies::held(inner, subscription).await?;
     let cursors = cursors(&rules, &remembered.rows, tails);
     let restored = restored(inner, subscription, &cursors, tails, remembered).await?;
     let inbox = Arc::new(Inbox::new(
@@ -213,6 +224,9 @@ pub async fn lane(
         stream: subscription.id,
     });
     inner.insert_lane(subscription.id, handle.clone());
+    if let Some(held) = copies {
+        copies::start(inner, bus, subscription, held, handle.clone());
+    }
     Ok(Reader::new(handle, Arc::new(rules), cursors))
 }
 

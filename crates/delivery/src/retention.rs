@@ -280,14 +280,15 @@ fn recorded(inner: &Inner, trim: Trim, loss: &Loss) -> [Operation; 2] {
     [Operation::RecordRange(range), Operation::SaveLane(row)]
 }
 
-async fn known(lane: &LaneHandle, partition: store::Partition, to: u64) -> Option<BTreeSet<u64>> {
+/// Which offsets below `to` a lane that is frozen has settled, once nothing below is in flight; `None`: it has ended.
+pub async fn known(lane: &LaneHandle, partition: store::Partition, to: u64) -> Option<BTreeSet<u64>> {
     let (reply, known) = oneshot::channel();
     lane.send(Command::Known(Known { partition, to, reply }));
     known.await.ok()
 }
 
 /// Events that a subscription wants and has not settled, in a range that goes.
-async fn count(inner: &Inner, rules: &Rules, from: u64, trim: Trim, known: &BTreeSet<u64>) -> Result<u64, Error> {
+pub async fn count(inner: &Inner, rules: &Rules, from: u64, trim: Trim, known: &BTreeSet<u64>) -> Result<u64, Error> {
     let (mut at, mut matched) = (from, 0);
     let mut sieve = Sieve::default();
     while at < trim.to {

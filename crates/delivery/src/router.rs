@@ -280,6 +280,14 @@ impl Router {
                 self.skip_frozen(partition, to, &lanes);
                 let _ = done.send(());
             }
+            Message::SkipTo {
+                subscription,
+                places,
+                done,
+            } => {
+                self.skip_to(subscription, &places);
+                let _ = done.send(());
+            }
             Message::Shutdown => self.closing = true,
             Message::Save(_) | Message::SaveAndEnd(_) => unreachable!("the loop takes it"),
         }

@@ -1,11 +1,11 @@
 //! A start: what the store holds, put right where it does not fit the journal, becomes lanes and what the router begins with.
 
 use crate::{
-    Error,
+    Error, copies,
     inner::Inner,
     lane::gone_subscription,
     matching::stored,
-    replay,
+    redriving, replay,
     restore::{Boundaries, Remembered, all_partitions, boundaries, lane, rules},
     router::{Reader, Start},
     shortened,
@@ -32,6 +32,7 @@ pub async fn start(inner: &Arc<Inner>) -> Result<(Start, Boundaries), Error> {
     }
     let documents = inner.store.documents().await?;
     replay::restore(inner, &documents);
+    redriving::restore(inner, &documents);
     let mut remembered = shortened::Remembered {
         tails: inner.store.tails().await?.into_iter().collect(),
         rows: inner.store.lanes().await?,
@@ -97,6 +98,7 @@ impl Lanes {
             for subscription in bus.subscriptions.values() {
                 let id = subscription.id;
                 let mut holdings = self.holdings.remove(&id).unwrap_or_default();
+                copies::claim_held(inner, subscription, holdings.parked).await?;
                 let (parked, bytes) = replay::parked_by_replays(inner, id).await?;
                 holdings.parked = holdings.parked.saturating_sub(parked);
                 holdings.parked_bytes = holdings.parked_bytes.saturating_sub(bytes);

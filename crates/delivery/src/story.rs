@@ -1,6 +1,7 @@
 //! An event's story: where it is stored, which subscriptions matched it and which did not and why, every attempt, and where
 //! each delivery stands. It asks; it changes nothing.
 
+mod copies;
 mod replays;
 
 use crate::{
@@ -11,7 +12,10 @@ use crate::{
     router::Place,
 };
 use control::{Bus, Subscription};
-use event::{Event, EventView, identity, record_binding::REPLAY_HEADER};
+use event::{
+    Event, EventView, identity,
+    record_binding::{DEAD_LETTER_HEADER, REPLAY_HEADER},
+};
 use journal::{EncodedRecord, PartitionId, Position};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,6 +35,8 @@ struct Copy {
     is_primary: bool,
     /// The replay that published it.
     replay: Option<String>,
+    /// The subscription of whose dead letter it is a copy.
+    dead_letter_of: Option<String>,
     record: EncodedRecord,
 }
 
@@ -71,6 +77,7 @@ pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> R
         topic: topic_name(bus, copy.position.partition),
         position: copy.position,
         replay: copy.replay.clone(),
+        dead_letter_of: copy.dead_letter_of.clone(),
     };
     Ok(Some(Story {
         event,
@@ -114,13 +121,16 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
                 continue;
             };
             if event.id() == id {
-                let replay = replay_of(&record);
-                let is_primary = copy_of(&record).is_none() && replay.is_none();
+                let replay = header_text(&record, REPLAY_HEADER);
+                let dead_letter_of =
+                    header_text(&record, DEAD_LETTER_HEADER).and_then(|text| Some(text.split_once('/')?.1.to_owned()));
+                let is_primary = copy_of(&record).is_none() && replay.is_none() && dead_letter_of.is_none();
                 let copy = Copy {
                     position,
                     appended: batch.append_time,
                     is_primary,
                     replay,
+                    dead_letter_of,
                     record: kept,
                 };
                 by_source.entry(event.source().to_owned()).or_default().push(copy);
@@ -130,10 +140,10 @@ async fn copies(inner: &Inner, bus: &Bus, id: &str) -> Result<BTreeMap<String, V
     Ok(by_source)
 }
 
-/// The name of the replay that published a record.
-fn replay_of(record: &journal::RecordView<'_>) -> Option<String> {
+/// A header that says who wrote a record.
+fn header_text(record: &journal::RecordView<'_>, wanted: &str) -> Option<String> {
     let mut headers = record.headers();
-    let (_, value) = headers.find(|(name, _)| *name == REPLAY_HEADER)?;
+    let (_, value) = headers.find(|(name, _)| *name == wanted)?;
     std::str::from_utf8(value?).ok().map(str::to_owned)
 }
 
@@ -224,6 +234,13 @@ async fn one(
         Err(_) => DeliveryState::NotConcerned,
         Ok(()) => state(inner, subscription.id, copy, known, &attempts).await?,
     };
+    let copy = copies::tell(inner, subscription.id, known).await?;
+    let key = DeliveryKey {
+        subscription: subscription.id,
+        partition,
+        offset,
+        replay: 0,
+    };
     let subscription = subscription.name.clone();
     Ok(Some(SubscriptionStory {
         subscription,
@@ -231,7 +248,20 @@ async fn one(
         matched,
         state,
         attempts,
+        edited: edited(known, &key),
+        copy,
     }))
+}
+
+/// The event that a row holds in place of what was received.
+fn edited(known: &Known, key: &DeliveryKey) -> Option<(u32, Event)> {
+    let dead = known.dead.iter().map(|dead| &dead.delivery);
+    let mut rows = known.parked.iter().chain(dead);
+    let row = rows.find(|row| row.key == *key && row.edits > 0)?;
+    let record = EncodedRecord::from_bytes(row.record.clone())?;
+    let view = record.view(key.offset, row.appended);
+    let event = EventView::from_record(view.headers(), view.value)?.to_event().ok()?;
+    Some((row.edits, event))
 }
 
 /// The record that a subscription sees: the primary one if it reads its topic, else its first copy.
@@ -284,10 +314,16 @@ async fn state(
         let is_inside = range.partition == partition && (range.from..range.to).contains(&offset);
         is_inside && copy.appended <= range.recorded
     };
+    let was_delivered = attempts
+        .iter()
+        .any(|attempt| attempt.outcome == store::AttemptOutcome::Delivered);
     if let Some(range) = ranges.iter().find(covers) {
         return Ok(match range.reason {
             RangeReason::Discarded => DeliveryState::Discarded,
             RangeReason::Expired | RangeReason::Damaged => DeliveryState::GivenUp,
+            // Some of what lies there had been delivered out of its order.
+            RangeReason::Skipped if was_delivered => DeliveryState::Delivered,
+            RangeReason::Skipped => DeliveryState::Skipped,
         });
     }
     let marks = inner.store.marks(subscription).await?;
@@ -295,10 +331,7 @@ async fn state(
     if mark.is_some_and(|mark| mark.ending == Ending::Discarded) {
         return Ok(DeliveryState::Discarded);
     }
-    if attempts
-        .iter()
-        .any(|attempt| attempt.outcome == store::AttemptOutcome::Delivered)
-    {
+    if was_delivered {
         return Ok(DeliveryState::Delivered);
     }
     let places = known.places.get(&subscription);

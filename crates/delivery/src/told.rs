@@ -106,6 +106,8 @@ pub struct StoredAt {
     pub position: Position,
     /// The replay that published it there.
     pub replay: Option<String>,
+    /// The subscription of whose dead letter this is a copy.
+    pub dead_letter_of: Option<String>,
 }
 
 /// What one replay did with an event.
@@ -136,6 +138,19 @@ pub struct SubscriptionStory {
     pub state: DeliveryState,
     /// Every attempt, oldest first.
     pub attempts: Vec<store::Attempt>,
+    /// The event as it was edited, while it waits or is a dead letter, and how often it has been.
+    pub edited: Option<(u32, Event)>,
+    /// The copy of its dead letter, if one was made.
+    pub copy: Option<CopyStory>,
+}
+
+/// What became of the copy of a dead letter.
+#[derive(Clone, Debug)]
+pub struct CopyStory {
+    /// Where it stands; pending: a later one than the dead letter there is now.
+    pub state: DeliveryState,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<store::Attempt>,
 }
 
 /// Where a delivery stands.
@@ -158,6 +173,8 @@ pub enum DeliveryState {
     Discarded,
     /// Given up by retention, or lost to a broken file.
     GivenUp,
+    /// Skipped by a person.
+    Skipped,
 }
 
 /// How a subscription is doing.
@@ -179,8 +196,23 @@ pub struct SubscriptionStatus {
     pub parked: u64,
     /// Dead letters.
     pub dead: u64,
+    /// The copies of them, where somebody wants any.
+    pub copies: Option<CopiesStatus>,
     /// Counters since start.
     pub counters: LaneCounters,
+}
+
+/// How copies of a subscription's dead letters are doing.
+#[derive(Clone, Debug, Default)]
+pub struct CopiesStatus {
+    /// `running`, `paused-gone` (410), `stopped` or `backing-off` (breaker open).
+    pub state: &'static str,
+    /// Why, in words, when it is not running.
+    pub reason: Option<String>,
+    /// Copies that wait.
+    pub waiting: u64,
+    /// Copies that were delivered since start.
+    pub delivered: u64,
 }
 
 /// A lane's counters since start.
@@ -200,15 +232,38 @@ pub struct LaneCounters {
     pub dead_lettered: u64,
     /// Events given up by retention or damage.
     pub given_up: u64,
+    /// Events that a person skipped.
+    pub skipped: u64,
+    /// Dead letters that a person discarded.
+    pub discarded: u64,
+    /// Dead letters that were sent out again.
+    pub redriven: u64,
+}
+
+/// What a subscription passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Events that it wanted and had not settled.
+    pub events: u64,
+    /// Records that were passed over, wanted or not.
+    pub records: u64,
+    /// Deliveries that are parked, and stay.
+    pub parked: u64,
 }
 
 /// Which dead letters to act on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadSelection {
     /// Of this subscription; absent: of the whole bus.
     pub subscription: Option<String>,
-    /// Of this reason.
+    /// Of this reason; with `*` at its end, of all that begin so.
     pub reason: Option<String>,
+    /// Of events of this type.
+    pub event_type: Option<String>,
+    /// That died then or later.
+    pub died_from: Option<Millis>,
+    /// That died before then.
+    pub died_to: Option<Millis>,
     /// Only this one.
     pub key: Option<store::DeliveryKey>,
     /// Only of this event id.

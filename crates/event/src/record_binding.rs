@@ -22,6 +22,12 @@ pub const COPY_HEADER: &str = "tl-copy";
 /// The header on a record that a replay has published again; its value is the replay's name.
 pub const REPLAY_HEADER: &str = "tl-replay";
 
+/// The header on an edited event, in the rows of deliveries alone; its value is the record as it was received, encoded.
+pub const ORIGINAL_HEADER: &str = "tl-original";
+
+/// The header on a copy of a dead letter; its value is the id of the topic that it was read on, `/`, and the name of the subscription.
+pub const DEAD_LETTER_HEADER: &str = "tl-dead-letter";
+
 /// The headers of one event's record.
 #[derive(Clone, Debug)]
 pub struct RecordHeaders<'a>(SmallVec<[RecordHeader<'a>; 12]>);

@@ -188,6 +188,7 @@ fn attempt(number: u64) -> Attempt {
     let failed = number.is_multiple_of(100);
     Attempt {
         replay: 0,
+        edits: 0,
         event_hash: hash(number),
         subscription: number % 10,
         partition: Partition {

@@ -164,6 +164,8 @@ pub enum RangeReason {
     Damaged = 2,
     /// The subscription was deleted with it unsettled.
     Discarded = 3,
+    /// A person had the subscription go on behind it.
+    Skipped = 4,
 }
 
 /// A recorded range.
@@ -303,8 +305,16 @@ pub struct DeadQuery {
     pub subscriptions: Vec<SubscriptionId>,
     /// Of this reason only.
     pub reason: Option<String>,
+    /// Of reasons that begin with this only.
+    pub reason_prefix: Option<String>,
     /// Of events of this id only.
     pub event_id: Option<String>,
+    /// Of events of this type only.
+    pub event_type: Option<String>,
+    /// That died then or later only.
+    pub died_from: Option<Millis>,
+    /// That died before then only.
+    pub died_to: Option<Millis>,
     /// After this key, in key order.
     pub after: Option<DeliveryKey>,
     /// At most this many.
@@ -458,6 +468,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dead letters.
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>>;
+
+    /// How many dead letters, and the bytes of their records; without regard to `after` and `limit`.
+    fn dead_count(&self, query: DeadQuery) -> BoxFuture<'_, Result<(u64, u64), Error>>;
 
     /// Recorded ranges of a subscription, newest last.
     fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>>;

@@ -271,6 +271,16 @@ impl Rows {
                 && query.after.is_none_or(|after| delivery.key > after)
                 && query.reason.as_ref().is_none_or(|reason| *reason == delivery.reason)
                 && query
+                    .reason_prefix
+                    .as_ref()
+                    .is_none_or(|prefix| delivery.reason.starts_with(prefix.as_str()))
+                && query
+                    .event_type
+                    .as_ref()
+                    .is_none_or(|event_type| *event_type == dead.event_type)
+                && query.died_from.is_none_or(|from| delivery.due >= from)
+                && query.died_to.is_none_or(|to| delivery.due < to)
+                && query
                     .event_id
                     .as_ref()
                     .is_none_or(|event_id| *event_id == dead.event_id)
@@ -397,6 +407,19 @@ impl Store for Memory {
 
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<Dead>, Error>> {
         self.read(move |rows| rows.dead_of(&query))
+    }
+
+    fn dead_count(&self, query: DeadQuery) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        let all = DeadQuery {
+            after: None,
+            limit: usize::MAX,
+            ..query
+        };
+        self.read(move |rows| {
+            let found = rows.dead_of(&all);
+            let bytes = found.iter().map(|dead| dead.delivery.record.len() as u64).sum();
+            (found.len() as u64, bytes)
+        })
     }
 
     fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>> {

@@ -93,6 +93,9 @@ pub enum Command {
     /// Deliver past events once more: to a subscription, or into a topic.
     #[command(subcommand)]
     Replay(commands::replay::Replay),
+    /// Send out many dead letters again, at a rate.
+    #[command(subcommand)]
+    Redrive(commands::redrive::Redrive),
     /// Look at subscriptions, set, delete, pause and resume them.
     #[command(subcommand)]
     Subscription(commands::subscription::Subscription),

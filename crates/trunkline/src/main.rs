@@ -58,6 +58,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Connection(arguments) => arguments.run(&client()?, output).await,
         Command::Bus(arguments) => arguments.run(Kind::Bus, &client()?, output).await,
         Command::Replay(arguments) => arguments.run(&client()?, output).await,
+        Command::Redrive(arguments) => arguments.run(&client()?, output).await,
         Command::Subscription(arguments) => arguments.run(&client()?, output).await,
         Command::Pattern(arguments) => arguments.run(client, output).await,
         Command::Cesql(arguments) => arguments.run(),

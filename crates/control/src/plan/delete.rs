@@ -127,7 +127,7 @@ fn topic(planning: &Planning<'_>, version: Revision) -> Result<Plan, Refusal> {
     let readers = bus
         .subscriptions
         .values()
-        .filter(|one| one.spec.topics.as_ref().is_some_and(names_it));
+        .filter(|one| one.spec.topics.as_ref().is_some_and(names_it) || one.spec.copies_to_topic(name));
     unused(&what, "subscriptions", readers.map(|one| one.name.as_str()).collect())?;
     let removed = name.to_owned();
     let edit = edit_bus(&bus.name, move |bus, _| drop(bus.topics.remove(&removed)));
@@ -145,7 +145,7 @@ fn event_type(planning: &Planning<'_>, version: Revision) -> Result<Plan, Refusa
 
 fn connection(planning: &Planning<'_>, version: Revision) -> Result<Plan, Refusal> {
     let (bus, name) = (planning.bus()?, planning.name());
-    let users = bus.subscriptions.values().filter(|one| one.spec.connection == name);
+    let users = bus.subscriptions.values().filter(|one| one.spec.uses_connection(name));
     unused(
         &format!("connection {name:?}"),
         "subscriptions",

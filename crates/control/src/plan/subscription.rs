@@ -81,6 +81,14 @@ fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>
         put::exists(&format!("/topics/{index}"), "topic", topic, &bus.topics)?;
     }
     put::exists("/connection", "connection", &spec.connection, &bus.connections)?;
+    if let Some(target) = &spec.dead_letter {
+        if let Some(topic) = &target.topic {
+            put::exists("/dead_letter/topic", "topic", topic, &bus.topics)?;
+        }
+        if let Some(connection) = &target.connection {
+            put::exists("/dead_letter/connection", "connection", connection, &bus.connections)?;
+        }
+    }
     let age = spec.delivery.retry.age;
     for topic in bus.topics_of(spec) {
         if let Some(hold) = topic.spec.retention.hold_in_effect().filter(|hold| age > *hold) {

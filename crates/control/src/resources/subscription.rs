@@ -1,6 +1,6 @@
 //! Subscriptions and their delivery policy.
 
-use super::{Start, TransformSpec, is_yes, yes};
+use super::{DeadLetterSpec, Start, TransformSpec, is_yes, yes};
 use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -32,6 +32,9 @@ pub struct SubscriptionSpec {
     /// How it is delivered.
     #[serde(default)]
     pub delivery: DeliveryPolicy,
+    /// Where copies of its dead letters go; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<DeadLetterSpec>,
     /// Since when; fixed at creation.
     #[serde(default)]
     pub start: Start,
@@ -48,6 +51,19 @@ impl SubscriptionSpec {
             Some(topics) => topics.iter().any(|name| name == topic),
             None => topic != limits::OPERATIONAL_TOPIC || self.asks_for_operational_events(),
         }
+    }
+
+    /// Whether copies of its dead letters go to this topic.
+    pub fn copies_to_topic(&self, topic: &str) -> bool {
+        let target = self.dead_letter.as_ref().and_then(|target| target.topic.as_deref());
+        target == Some(topic)
+    }
+
+    /// Whether it delivers through this connection: its events, or copies of its dead letters.
+    pub fn uses_connection(&self, connection: &str) -> bool {
+        let target = self.dead_letter.as_ref();
+        let copies_to = target.and_then(|target| target.connection.as_deref());
+        self.connection == connection || copies_to == Some(connection)
     }
 
     fn asks_for_operational_events(&self) -> bool {

@@ -304,6 +304,30 @@ fn subscriptions_keep_their_bounds() {
         Subscription,
         &[
             (
+                with("dead_letter", json!({})),
+                r#"resource_invalid /dead_letter: dead_letter takes a topic or a connection"#,
+            ),
+            (
+                with("dead_letter", json!({"topic": "events", "connection": "crm"})),
+                r#"resource_invalid /dead_letter: dead_letter takes a topic or a connection"#,
+            ),
+            (
+                with("dead_letter", json!({"topic": "orders"})),
+                r#"resource_invalid /dead_letter/topic: copies go to a topic that the subscription does not read, and not to "trunkline""#,
+            ),
+            (
+                with("dead_letter", json!({"topic": "event"})),
+                r#"resource_invalid /dead_letter/topic: topic "event" does not exist; did you mean "events"?"#,
+            ),
+            (
+                with("dead_letter", json!({"connection": "crn"})),
+                r#"resource_invalid /dead_letter/connection: connection "crn" does not exist; did you mean "crm"?"#,
+            ),
+            (
+                with("dead_letter", json!({"topic": "events", "target": {"mode": "data"}})),
+                r#"resource_invalid /dead_letter/target: target says what a connection's provider needs; a topic needs nothing"#,
+            ),
+            (
                 json!({"connection": "crn"}),
                 r#"resource_invalid /connection: connection "crn" does not exist; did you mean "crm"?"#,
             ),
@@ -818,4 +842,29 @@ fn batches_oauth_tls_and_handshakes_out_of_their_bounds_are_refused() {
         let told = told(installation.put(Connection, "new", oauth(url, json!({}))));
         assert!(told.contains("/config/auth/token_url"), "{url}: {told}");
     }
+}
+
+#[test]
+fn what_copies_of_dead_letters_go_to_is_in_use() {
+    let mut installation = Installation::furnished();
+    installation.put(Topic, "morgue", json!({})).unwrap();
+    installation
+        .put(Connection, "alarm", webhook("https://alarm.example/hook"))
+        .unwrap();
+    for (name, target) in [("a", json!({"topic": "morgue"})), ("b", json!({"connection": "alarm"}))] {
+        let body = json!({"connection": "crm", "topics": ["orders"], "dead_letter": target});
+        installation.put(Subscription, name, body.clone()).unwrap();
+        assert_eq!(
+            installation.export(Subscription, name)["dead_letter"],
+            body["dead_letter"]
+        );
+    }
+    assert_eq!(
+        told(installation.delete(Topic, "morgue")),
+        r#"in_use : topic "morgue" is used by subscriptions "a": delete or change these first"#
+    );
+    assert_eq!(
+        told(installation.delete(Connection, "alarm")),
+        r#"in_use : connection "alarm" is used by subscriptions "b": delete or change these first"#
+    );
 }

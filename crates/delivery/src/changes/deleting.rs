@@ -3,7 +3,7 @@
 
 use super::{Changes, Reply, Request, delete_document, find};
 use crate::{
-    Changed, Error,
+    Changed, Error, copies,
     lane::gone_name,
     matching::stored,
     restore::boundary_name,
@@ -89,6 +89,7 @@ impl Changes {
                 if let Some(lane) = inner.lane(id) {
                     lane.stop(DELETED_GRACE).await;
                 }
+                copies::stop(&inner, id, DELETED_GRACE).await;
             };
             join(stopped, inner.replays.abandon(id)).await;
         };
@@ -124,6 +125,7 @@ impl Changes {
         }
         deleted?;
         self.inner.remove_lane(id);
+        self.inner.replaying.leave(id, copies::COPIES);
         self.boundaries.retain(|(subscription, _), _| *subscription != id);
         self.inner.tell_router(Message::Remove(id)).await?;
         Ok(Changed {

@@ -3,7 +3,7 @@
 
 use super::Changes;
 use crate::{
-    Error,
+    Error, copies,
     inner::Inner,
     lane::gone_name,
     matching::stored,
@@ -121,6 +121,7 @@ impl Changes {
             // It was deleted meanwhile.
             return Ok(());
         };
+        copies::claim_held(&self.inner, subscription, 1).await?;
         let (remembered, is_written) = match remembered {
             Some(remembered) => (remembered, true),
             None => self.inner.remembered(id).await?,

@@ -2,7 +2,7 @@
 
 use super::{Changes, find};
 use crate::{
-    Error,
+    Error, copies,
     lane_handle::Command,
     matching::stored,
     positions::{Cursor, Mode, Saved},
@@ -180,6 +180,7 @@ impl Changes {
 
     fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
         self.inner.replays.reconfigure(subscription.id);
+        copies::reconfigure(&self.inner, bus, subscription);
         if let Some(lane) = self.inner.lane(subscription.id) {
             let (config, target) = made(&self.inner, bus, subscription);
             lane.send(Command::Configure(config, target));
@@ -195,8 +196,12 @@ impl Changes {
         let concerned = bus
             .subscriptions
             .values()
-            .filter(|subscription| subscription.spec.connection == change.name);
+            .filter(|subscription| subscription.spec.uses_connection(&change.name));
         for subscription in concerned {
+            copies::reconfigure(&self.inner, bus, subscription);
+            if subscription.spec.connection != change.name {
+                continue;
+            }
             self.inner.replays.reconfigure(subscription.id);
             if let Some(lane) = self.inner.lane(subscription.id) {
                 let (config, target) = made(&self.inner, bus, subscription);

@@ -148,6 +148,7 @@ impl Lane {
             operations,
             done: Done::Parked { due: NEVER },
             pending,
+            copy: None,
         });
     }
 }

@@ -5,11 +5,12 @@ use super::{
     writing::{Done, Write},
 };
 use crate::{
+    copies::COPIES,
     order::OrderKey,
     pending::{NEVER, Pending},
 };
 use std::sync::atomic::Ordering::Relaxed;
-use store::{DeliveryKey, Ending, Mark, Millis, Operation, Parked};
+use store::{Dead, DeliveryKey, Ending, Mark, Millis, Operation, Parked};
 
 impl Lane {
     /// Puts a delivery that was under way into the store until `due`, and what waits in memory behind it until its turn.
@@ -52,6 +53,7 @@ impl Lane {
             operations,
             done: Done::Parked { due },
             pending,
+            copy: None,
         });
         true
     }
@@ -63,7 +65,10 @@ impl Lane {
             return self.halt(Halt::DeadFull);
         }
         let key = pending.key;
-        let mut operations = vec![Operation::Bury(pending.to_dead(now, reason, detail))];
+        let dead = pending.to_dead(now, reason, detail);
+        let copy = self.copy_of(&dead, now);
+        let mut operations = vec![Operation::Bury(dead)];
+        operations.extend(copy.clone().map(Operation::Park));
         if !pending.is_live() {
             operations.push(Operation::Unpark(key));
         }
@@ -84,7 +89,41 @@ impl Lane {
             operations,
             done: Done::Buried,
             pending,
+            copy,
         });
+    }
+
+    fn copy_of(&self, dead: &Dead, now: Millis) -> Option<Parked> {
+        let maker = self.config.copies.as_ref()?;
+        crate::copies::copy_of(dead, &maker.facts, now)
+    }
+
+    /// Copies of dead letters that are this lane's to deliver.
+    pub(super) fn copied(&mut self, rows: &[Parked]) {
+        for row in rows {
+            let bytes = row.record.len() as u64;
+            match self.owed.0.checked_sub(1) {
+                Some(left) => self.owed.0 = left,
+                None => self.holdings.parked += 1,
+            }
+            let paid = bytes.min(self.owed.1);
+            self.owed.1 -= paid;
+            self.holdings.parked_bytes += bytes - paid;
+            self.expect_parked(row.due);
+        }
+    }
+
+    /// A copy may have been loaded with others, and be gone, before it is announced: it is owed then.
+    fn copy_gone(&mut self, bytes: u64) {
+        self.effects.copies_went = true;
+        match self.holdings.parked.checked_sub(1) {
+            Some(left) => self.holdings.parked = left,
+            None => self.owed.0 += 1,
+        }
+        let paid = bytes.min(self.holdings.parked_bytes);
+        self.holdings.parked_bytes -= paid;
+        self.owed.1 += bytes - paid;
+        self.reopen_with_room();
     }
 
     /// Back to where it is kept, and those of its key that wait behind it.
@@ -108,6 +147,7 @@ impl Lane {
             operations,
             done: Done::Unparked,
             pending,
+            copy: None,
         });
     }
 
@@ -120,7 +160,17 @@ impl Lane {
     fn is_dead_full(&self, more: u64) -> bool {
         let bounds = &self.config.bounds;
         let bytes = self.holdings.dead_bytes.saturating_add(more);
-        self.holdings.dead >= bounds.dead_events || bytes > bounds.dead_bytes
+        self.holdings.dead >= bounds.dead_events || bytes > bounds.dead_bytes || self.are_copies_full()
+    }
+
+    /// Copies wait for a target that does not take them. None is dropped, so there comes no more that would need one.
+    fn are_copies_full(&self) -> bool {
+        let (bounds, maker) = (&self.config.bounds, self.config.copies.as_ref());
+        maker.is_some_and(|maker| {
+            let waiting = &maker.counters;
+            waiting.parked_now.load(Relaxed) >= bounds.dead_events
+                || waiting.parked_bytes_now.load(Relaxed) > bounds.dead_bytes
+        })
     }
 
     fn is_marked(&self, key: DeliveryKey) -> bool {
@@ -140,6 +190,9 @@ impl Lane {
     }
 
     pub(super) fn row_gone(&mut self, pending: &Pending) {
+        if self.config.replay == COPIES {
+            return self.copy_gone(pending.bytes());
+        }
         self.holdings.parked = self.holdings.parked.saturating_sub(1);
         self.holdings.parked_bytes = self.holdings.parked_bytes.saturating_sub(pending.bytes());
         self.reopen_with_room();
@@ -150,14 +203,18 @@ impl Lane {
     }
 
     /// Below nine tenths of its bounds a lane that stopped at one goes on.
-    fn reopen_with_room(&mut self) {
+    pub(super) fn reopen_with_room(&mut self) {
         let (bounds, held) = (&self.config.bounds, &self.holdings);
         let below = |now: u64, most: u64| now < most - most / 10;
         let has_room = match self.halt {
             Some(Halt::ParkedFull) => {
                 below(held.parked, bounds.parked_events) && below(held.parked_bytes, bounds.parked_bytes)
             }
-            Some(Halt::DeadFull) => below(held.dead, bounds.dead_events) && below(held.dead_bytes, bounds.dead_bytes),
+            Some(Halt::DeadFull) => {
+                below(held.dead, bounds.dead_events)
+                    && below(held.dead_bytes, bounds.dead_bytes)
+                    && !self.are_copies_full()
+            }
             _ => false,
         };
         if has_room {

@@ -2,12 +2,16 @@
 
 use crate::{
     Limits, Outcomes,
+    copies::CopyMaker,
     settings::LaneBounds,
     window::{Released, Window},
 };
 use bytes::Bytes;
 use control::resources::DeliveryPolicy;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 use store::{DeliveryKey, Holdings, Millis, Operation, Parked, Partition, Revision, SubscriptionId};
 
 /// What a lane goes by; replaced whole when the subscription or its connection changes.
@@ -27,6 +31,8 @@ pub struct Config {
     pub limits: Limits,
     /// Its bounds.
     pub bounds: LaneBounds,
+    /// What copies of its dead letters are made with, if somebody wants them.
+    pub copies: Option<Arc<CopyMaker>>,
 }
 
 /// A matched record, as the router hands it over.
@@ -89,6 +95,10 @@ pub enum Input {
         /// Their bytes.
         bytes: u64,
     },
+    /// Copies of dead letters were written, for this lane to deliver.
+    Copied(Vec<Parked>),
+    /// Copies of dead letters are delivered: there may be room for more.
+    CopiesWent,
     /// Saved positions have passed these offsets.
     Saved(Vec<(Partition, u64)>),
     /// What is not in flight goes back, because some of it may be given up.
@@ -168,6 +178,10 @@ pub struct Effects {
     pub released: Released,
     /// Dead letters made by a replay, for the subscription's own lane, which counts them all: how many, and their bytes.
     pub buried: (u64, u64),
+    /// Copies of dead letters that are written, for their lane.
+    pub copied: Vec<Parked>,
+    /// Whether copies of dead letters, which this lane delivers, went.
+    pub copies_went: bool,
     /// Partitions whose oldest unsettled record may have changed.
     pub touched: BTreeSet<Partition>,
     /// Where the router has to read again from.

@@ -5,7 +5,7 @@ use crate::{
     pending::{NEVER, Pending},
     settings::LANE_OPERATIONS_MAX,
 };
-use store::{Document, Expect, Kind, Millis, Operation, SubscriptionId};
+use store::{Document, Expect, Kind, Millis, Operation, Parked, SubscriptionId};
 
 /// How long after a failed store call the next one is made.
 pub(super) const STORE_AGAIN_MILLIS: Millis = 1_000;
@@ -16,6 +16,8 @@ pub(super) struct Write {
     pub(super) operations: Vec<Operation>,
     pub(super) done: Done,
     pub(super) pending: Pending,
+    /// The copy of a dead letter that is written with it.
+    pub(super) copy: Option<Parked>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,10 @@ impl Lane {
     }
 
     fn done(&mut self, write: Write) {
-        let Write { done, pending, .. } = write;
+        let Write {
+            done, pending, copy, ..
+        } = write;
+        self.effects.copied.extend(copy);
         if self.loading {
             self.stale.insert(pending.key);
         }

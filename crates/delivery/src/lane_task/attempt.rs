@@ -4,6 +4,7 @@
 use crate::{
     Attempt, Member, Outcome, Outcomes, Verdict,
     clock::Clock,
+    copies::COPIES,
     lane::{Due, Start},
     lane_handle::Target,
     trace::{self, Context, Tracer},
@@ -75,6 +76,7 @@ impl Traced {
 struct Read<'a> {
     number: u32,
     event: EventView<'a>,
+    record: &'a EncodedRecord,
     message_id: String,
 }
 
@@ -131,11 +133,11 @@ pub async fn attempt(
 fn read<'a>(target: &Target, due: &'a Due, record: &'a EncodedRecord) -> Option<Read<'a>> {
     let view = record.view(due.key.offset, due.appended);
     let event = EventView::from_record(view.headers(), view.value)?;
-    let message_id = identity::webhook_id(&target.bus, event.source(), event.id(), &target.subscription, due.edits);
     Some(Read {
         number: due.number,
+        record,
+        message_id: message_id(target, due, &event),
         event,
-        message_id,
     })
 }
 
@@ -167,6 +169,16 @@ fn changed<'a>(
         .collect()
 }
 
+/// The same on every retry; that of a copy of a dead letter is not that of its event, which may go to the same endpoint.
+fn message_id(target: &Target, due: &Due, event: &EventView<'_>) -> String {
+    let of = |name: &str| identity::webhook_id(&target.bus, event.source(), event.id(), name, due.edits);
+    match due.key.replay {
+        // No subscription's name has a slash.
+        COPIES => of(&format!("{}/dead-letter", target.subscription)),
+        _ => of(&target.subscription),
+    }
+}
+
 /// A span for each event, where somebody takes them.
 fn traced(tracing: &Tracing, dues: &[Due], read: &[Option<Read<'_>>]) -> Vec<Option<Traced>> {
     if !tracing.tracer.is_on() {
@@ -196,6 +208,7 @@ async fn ask(
         .enumerate()
         .map(|(index, read)| Member {
             event: changed.get(index).and_then(Option::as_ref).unwrap_or(&read.event),
+            record: read.record,
             message_id: &read.message_id,
             number: read.number,
         })
@@ -239,6 +252,7 @@ fn recorded(
         reason: reason_text(outcome),
         answer: outcome.answer.clone(),
         replay: due.key.replay,
+        edits: due.edits,
     }
 }
 

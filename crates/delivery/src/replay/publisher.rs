@@ -6,11 +6,17 @@ use super::{
     feeder::gone,
     picker::Picker,
 };
-use crate::{clock::Clock, inner::Inner, intake::identity_of, rate::Bucket, settings::CHUNK_BYTES};
-use control::{Model, Topic};
+use crate::{
+    clock::Clock,
+    inner::Inner,
+    intake::{bytes_of, identity_of},
+    rate::Bucket,
+    settings::CHUNK_BYTES,
+};
+use control::{Model, Topic, usage::Exceeded};
 use event::{
     EventView, identity,
-    record_binding::{COPY_HEADER, REPLAY_HEADER},
+    record_binding::{COPY_HEADER, DEAD_LETTER_HEADER, REPLAY_HEADER},
 };
 use journal::{Append, Chunk, Deduplicate, EncodedRecord, Entry, PartitionId, RecordView, TopicId};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -31,6 +37,8 @@ pub struct Publisher {
     /// What was read of a stretch and waits for its turn, with its offset; and where to read on behind it.
     queue: VecDeque<(u64, Entry)>,
     reading: Option<(usize, u64)>,
+    /// Records of one append: fewer where a quota does not take so many at once.
+    most: usize,
     /// No append before then.
     pub not_before: Option<Instant>,
 }
@@ -40,6 +48,8 @@ pub struct Publisher {
 pub enum Hindrance {
     /// It may pass.
     Passing(journal::Error),
+    /// A quota of the bus is used up for now.
+    Quota(Exceeded),
     /// The topic is gone.
     TopicGone,
 }
@@ -54,6 +64,7 @@ impl Publisher {
             turn: 0,
             queue: VecDeque::new(),
             reading: None,
+            most: APPEND_RECORDS_MAX,
             not_before: None,
         }
     }
@@ -134,7 +145,7 @@ impl Publisher {
             return Ok(());
         };
         let mut count = 0;
-        while count < self.queue.len().min(APPEND_RECORDS_MAX) {
+        while count < self.queue.len().min(self.most) {
             match self.bucket.take(self.clock.now()) {
                 Ok(()) => count += 1,
                 Err(at) => {
@@ -147,8 +158,10 @@ impl Publisher {
         if count == 0 {
             return Ok(());
         }
-        let entries = self.queue.iter().take(count).map(|(_, entry)| entry.clone()).collect();
-        let appended = match inner.journal.append(Append { entries }) {
+        let entries: Vec<Entry> = self.queue.iter().take(count).map(|(_, entry)| entry.clone()).collect();
+        let append = Append { entries };
+        self.admit(inner, document, &append)?;
+        let appended = match inner.journal.append(append) {
             Ok(durable) => durable.await,
             Err(error) => Err(error),
         };
@@ -164,6 +177,29 @@ impl Publisher {
             false => last.map_or(next, |offset| offset + 1),
         };
         Ok(())
+    }
+}
+
+impl Publisher {
+    /// By the quotas of the bus that it goes to, as anybody who publishes there.
+    fn admit(&mut self, inner: &Inner, document: &Document, append: &Append) -> Result<(), Hindrance> {
+        let Into::Topic { bus, .. } = document.into else {
+            return Ok(());
+        };
+        let model = inner.model.load();
+        let bus = model.buses.values().find(|found| found.id == bus);
+        let bus = bus.ok_or(Hindrance::TopicGone)?;
+        match inner.within_quotas(bus, append.entries.len(), bytes_of(append)) {
+            Ok(()) => {
+                self.most = (self.most * 2).min(APPEND_RECORDS_MAX);
+                Ok(())
+            }
+            Err(exceeded) => {
+                self.most = (append.entries.len() / 2).max(1);
+                self.not_before = Some(Instant::now() + exceeded.retry_after.max(APPEND_INTERVAL));
+                Err(Hindrance::Quota(exceeded))
+            }
+        }
     }
 }
 
@@ -185,7 +221,7 @@ fn entry(record: &RecordView<'_>, event: &EventView<'_>, name: &str, bus: BusId,
     let topic = TopicId { bus, topic: topic.id };
     let kept = record
         .headers()
-        .filter(|(name, _)| ![COPY_HEADER, REPLAY_HEADER].contains(name));
+        .filter(|(name, _)| ![COPY_HEADER, DEAD_LETTER_HEADER, REPLAY_HEADER].contains(name));
     let mut headers: Vec<(&str, Option<&[u8]>)> = kept.collect();
     headers.push((REPLAY_HEADER, Some(name.as_bytes())));
     Entry {

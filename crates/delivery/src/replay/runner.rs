@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{Error, clock::sleep_until, inner::Inner, settings::DELETED_GRACE};
 use control::{Bus, Refusal, Subscription, refusal::Class};
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use store::Operation;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -123,9 +127,20 @@ impl Runner {
             }
             Way::Publish(publisher) => match publisher.go_on(&self.inner, &mut self.document).await {
                 // What a crash repeats is what was published since.
-                Ok(()) if self.document.counts.published > self.saved.counts.published => self.save().await,
+                Ok(()) if self.document.counts.published > self.saved.counts.published => {
+                    self.document.reason = None;
+                    self.save().await;
+                }
                 Ok(()) => {}
                 Err(Hindrance::Passing(error)) => self.rest(&error),
+                // It says itself when it goes on.
+                Err(Hindrance::Quota(exceeded)) => {
+                    let reason = format!(
+                        "the quota {} of the bus that it goes to is used up for now",
+                        exceeded.limit
+                    );
+                    self.document.reason = Some(reason);
+                }
                 Err(Hindrance::TopicGone) => {
                     return self
                         .end(State::Failed, Some("the topic that it goes to was deleted"))
@@ -280,11 +295,19 @@ impl Runner {
     }
 
     fn note(&mut self) -> Vec<Operation> {
+        let ended = |document: &Document| document.counts.delivered + document.counts.published;
+        let before = ended(&self.handle.document());
         let operations = match &mut self.way {
             Way::Deliver(feeder) => feeder.note(&mut self.document),
             Way::Publish(_) | Way::Unstarted => Vec::new(),
         };
         self.handle.set_document(&self.document);
+        let more = ended(&self.document).saturating_sub(before);
+        self.inner
+            .gauge(self.document.bus)
+            .counters
+            .replayed
+            .fetch_add(more, Relaxed);
         operations
     }
 

@@ -192,6 +192,24 @@ impl Router {
         self.will_save();
     }
 
+    /// A frozen lane goes on where a person wants it to; the tail, and with it everybody else, stays where it is.
+    pub(super) fn skip_to(&mut self, subscription: SubscriptionId, places: &[(PartitionId, u64)]) {
+        let Some(reader) = self.readers.get_mut(&subscription) else {
+            return;
+        };
+        self.troubled.insert(subscription);
+        for (partition, to) in places {
+            if let Some(cursor) = reader.cursors.get_mut(partition) {
+                cursor.read = cursor.read.max(*to);
+                cursor.frontier = cursor.frontier.max(*to);
+                cursor.saved = Saved::Unknown;
+            }
+            reader.lane.gave_up(stored(*partition), 0, *to);
+            self.rests.remove(&(*partition, subscription));
+        }
+        self.will_save();
+    }
+
     /// A scan for a lane failed: it is not scanned for there for a while, longer each time.
     pub(super) fn rest(&mut self, partition: PartitionId, subscription: SubscriptionId) {
         let rest = self.rests.entry((partition, subscription)).or_insert(Rest {

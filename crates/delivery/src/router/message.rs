@@ -67,6 +67,15 @@ pub enum Message {
         /// Answered when it is so.
         done: oneshot::Sender<()>,
     },
+    /// A lane, which is frozen, goes on from these places: ranges and rows are written.
+    SkipTo {
+        /// Which.
+        subscription: SubscriptionId,
+        /// Where it reads on, partition by partition.
+        places: Vec<(PartitionId, u64)>,
+        /// Answered when it is so.
+        done: oneshot::Sender<()>,
+    },
     /// Save positions now; answered when it is done, or has failed and will be tried again.
     Save(oneshot::Sender<()>),
     /// Read nothing more, wait for scans, save positions, end.

@@ -103,6 +103,10 @@ impl Store for Faulty {
         self.store.dead(query)
     }
 
+    fn dead_count(&self, query: DeadQuery) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        self.store.dead_count(query)
+    }
+
     fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>> {
         self.store.ranges(subscription)
     }

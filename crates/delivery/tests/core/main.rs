@@ -6,13 +6,16 @@ mod support;
 
 mod batching;
 mod changing;
+mod copies;
 mod delivering;
 mod faults;
 mod faulty;
 mod losing;
 mod recovering;
+mod redrives;
 mod replays;
 mod simulation;
+mod skipping;
 mod speed;
 mod telling;
 mod transforming;

@@ -559,3 +559,35 @@ async fn a_replay_that_cannot_be_is_refused_with_its_place() {
         .await;
     assert!(matches!(same, Err(delivery::Error::Refused(refusal)) if refusal.code == "already_exists"));
 }
+
+/// A replay into a topic is a publisher like others: the quotas of the bus hold for it, and it waits.
+#[tokio::test(start_paused = true)]
+async fn a_replay_into_a_topic_keeps_to_the_quotas_of_its_bus() {
+    let world = World::new().await;
+    one_partition(&world).await;
+    world.put(ResourceKind::Topic, "again", json!({"partitions": 1})).await;
+    for part in 0..3 {
+        let events = (0..400).map(|id| event(&format!("{part}-{id}"), "order", json!({})));
+        world.core.publish("default", events.collect()).await.unwrap();
+    }
+    world
+        .put(ResourceKind::Bus, "default", json!({"quotas": {"events": "500/s"}}))
+        .await;
+    let began = std::time::Instant::now();
+    let into = json!({"from": "earliest", "topics": ["orders"], "into": {"topic": "again"}, "rate": null});
+    start(&world, "again", into).await;
+    let is_over = |world: &World| replay(world, "again").state == ReplayState::Completed;
+    // Quotas go by real time, which this test does not stop.
+    while !is_over(&world) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::task::yield_now().await;
+    }
+    let ended = replay(&world, "again");
+    assert_eq!((ended.counts.published, ended.reason), (1_200, None));
+    // The first append may be larger than a second's worth; what follows pays for it.
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    let metrics = world.core.metrics();
+    let bus = metrics.buses.iter().find(|bus| bus.bus == "default").unwrap();
+    assert!(bus.quota_refused > 0);
+    assert_eq!((bus.replayed, bus.replays), (1_200, 0));
+}

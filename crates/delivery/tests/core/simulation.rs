@@ -2,8 +2,11 @@
 //! model that counts every event in and out.
 
 use crate::support::{Received, Reply, World, event, ok, subscription};
-use control::resources::ResourceKind;
-use delivery::{DeadSelection, Verdict};
+use control::{
+    audit::Actor,
+    resources::{RedriveSpec, ReplaySpec, ResourceKind},
+};
+use delivery::{DeadSelection, ReplayState, Verdict};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use store::{RangeReason, Store as _};
 
 const KEYS: u64 = 7;
 
@@ -81,6 +85,12 @@ struct Simulation {
     dice: Dice,
     weather: Arc<Mutex<Weather>>,
     published: Vec<(String, u64)>,
+    /// Where the events are on the topic that is their first.
+    places: Vec<journal::Position>,
+    /// Replays that were begun, and how many events there were then.
+    replays: Vec<(String, usize)>,
+    /// Events whose deaths were seen, of the subscription whose dead letters are copied.
+    mourned: BTreeSet<String>,
     crashes: u32,
 }
 
@@ -118,17 +128,26 @@ impl Simulation {
         let in_order = json!({"retry": retry, "ordering": "key", "batch": {"events": 5}});
         let in_order = json!({"topics": ["orders"], "target": {"mode": "batched"}, "delivery": in_order});
         world.subscribe("batched-in-order", in_order).await;
+        let webhook = json!({"provider": "webhook", "config": {"url": "https://example.com/"}});
+        world.put(ResourceKind::Connection, "morgue", webhook).await;
+        let mourned = json!({"dead_letter": {"connection": "morgue"}, "delivery": {"retry": retry}});
+        world.subscribe("mourned", mourned).await;
+        let skipping = json!({"topics": ["orders"], "delivery": {"retry": retry}});
+        world.subscribe(SKIPPING, skipping).await;
         Self {
             world,
             dice: Dice(seed),
             weather,
             published: Vec::new(),
+            places: Vec::new(),
+            replays: Vec::new(),
+            mourned: BTreeSet::new(),
             crashes: 0,
         }
     }
 
     async fn act(&mut self) {
-        match self.dice.roll(40) {
+        match self.dice.roll(44) {
             0..=2 => *self.weather.lock().unwrap() = weather(&mut self.dice),
             3 => {
                 self.world.crash().await;
@@ -142,9 +161,64 @@ impl Simulation {
             11 => self.edit().await,
             16 => self.change_manners().await,
             12 => self.resume().await,
+            40 => self.replay().await,
+            41 => self.command_a_replay().await,
+            42 => self.redrive().await,
+            43 => drop(self.world.core.skip_to_now("default", SKIPPING).await),
             13..=15 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
             _ => self.publish().await,
         }
+    }
+
+    /// All that there is once more, to one of the subscriptions.
+    async fn replay(&mut self) {
+        let name = format!("replay-of-{}", self.replays.len());
+        let document =
+            json!({"from": "earliest", "into": {"subscription": "plain"}, "rate": null, "topics": ["orders"]});
+        let spec = ReplaySpec::read(&document).unwrap();
+        let count = self.published.len();
+        // The store may owe a failure, and only so many may run.
+        if self
+            .world
+            .core
+            .replay("default", Some(name.clone()), spec, Actor::System("a test"))
+            .await
+            .is_ok()
+        {
+            self.replays.push((name, count));
+        }
+    }
+
+    async fn command_a_replay(&mut self) {
+        let Some(last) = self.replays.len().checked_sub(1) else {
+            return;
+        };
+        let name = self.replays[self.dice.roll(last as u64 + 1) as usize].0.clone();
+        let core = &self.world.core;
+        // Those that are over refuse.
+        match self.dice.roll(4) {
+            0 => drop(core.cancel_replay("default", &name).await),
+            1 => drop(core.pause_replay("default", &name).await),
+            _ => drop(core.resume_replay("default", &name).await),
+        }
+    }
+
+    /// Dead letters that are seen are mourned; then some of them go out again, at a rate.
+    async fn redrive(&mut self) {
+        let selection = DeadSelection {
+            subscription: Some("mourned".to_owned()),
+            ..DeadSelection::default()
+        };
+        let dead = self
+            .world
+            .core
+            .dead_letters("default", selection, None, 1_000)
+            .await
+            .unwrap();
+        self.mourned.extend(dead.into_iter().map(|dead| dead.event_id));
+        let rate = ["5/s", "100/s"][self.dice.roll(2) as usize];
+        let spec = RedriveSpec::read(&json!({"reason": "http_4*", "rate": rate})).unwrap();
+        drop(self.world.core.start_redrive("default", None, spec).await);
     }
 
     /// The endpoint speaks of each event or of the whole request; it takes few or many at once; the batch is another one.
@@ -160,8 +234,12 @@ impl Simulation {
 
     /// Whatever 410 or a bound has stopped goes on.
     async fn resume(&self) {
-        for name in SUBSCRIPTIONS {
+        for name in SUBSCRIPTIONS.into_iter().chain([SKIPPING]) {
             self.world.core.resume("default", name).await.unwrap();
+        }
+        for (name, _) in &self.replays {
+            // Those that are over refuse.
+            drop(self.world.core.resume_replay("default", name).await);
         }
     }
 
@@ -189,9 +267,11 @@ impl Simulation {
         for _ in 0..=self.dice.roll(5) {
             let key = self.dice.roll(KEYS);
             let id = self.published.len().to_string();
-            self.world
+            let published = self
+                .world
                 .publish_event(event(&id, "order", json!({"key": format!("k{key}")})))
                 .await;
+            self.places.push(published.position);
             self.published.push((id, key));
         }
     }
@@ -221,7 +301,9 @@ impl Simulation {
                 matches!(redriven, Ok(_) | Err(delivery::Error::Store(_))),
                 "{redriven:?}"
             );
-            if self.world.endpoint.delivered().len() == expected && self.is_empty() {
+            let delivered = self.world.endpoint.delivered();
+            let count = delivered.keys().filter(|(name, _)| name != SKIPPING).count();
+            if count == expected && self.is_empty() && self.replays_are_over() {
                 return;
             }
         }
@@ -236,24 +318,95 @@ impl Simulation {
         panic!("something is missing: {:#?}", self.world.core.status("default"));
     }
 
+    fn replays_are_over(&self) -> bool {
+        let replays = self.world.core.replays("default").unwrap();
+        let redrives = self.world.core.redrives("default").unwrap();
+        replays.iter().all(|replay| replay.state.is_over()) && redrives.iter().all(|redrive| redrive.state.is_over())
+    }
+
+    /// A replay that was completed has attempted every event that there was when it began.
+    fn check_replays(&self) {
+        let received = self.world.endpoint.received();
+        for (name, count) in &self.replays {
+            let replay = self.world.core.replay_of("default", name).unwrap();
+            if replay.state != ReplayState::Completed {
+                continue;
+            }
+            let attempted: BTreeSet<&str> = received
+                .iter()
+                .filter(|one| one.replay.as_deref() == Some(name))
+                .map(|one| one.id.as_str())
+                .collect();
+            let missing = self.published[..*count]
+                .iter()
+                .filter(|(id, _)| !attempted.contains(id.as_str()));
+            assert_eq!(missing.count(), 0, "{name}: {replay:?}");
+        }
+    }
+
+    /// Check 27: what was not delivered has been skipped, and that is recorded.
+    async fn check_skipped(&self) {
+        let ranges = self.world.store.ranges(self.world.status(SKIPPING).id).await.unwrap();
+        let delivered: BTreeSet<_> = self.world.endpoint.delivered_ids(SKIPPING).into_iter().collect();
+        for (number, place) in self.places.iter().enumerate() {
+            let (topic, index) = (place.partition.topic.topic, place.partition.index);
+            let is_skipped = ranges.iter().any(|range| {
+                let is_there = (range.partition.topic, range.partition.index) == (topic, index);
+                is_there && range.reason == RangeReason::Skipped && (range.from..range.to).contains(&place.offset)
+            });
+            assert!(
+                is_skipped || delivered.contains(&number.to_string()),
+                "{number} is neither delivered nor recorded as skipped"
+            );
+        }
+    }
+
+    /// Check 28: every death that was seen had a copy, which has arrived.
+    fn check_copies(&self) {
+        let received = self.world.endpoint.received().into_iter();
+        let copies: BTreeSet<String> = received
+            .filter(|one| one.connection == "morgue" && one.verdict == Verdict::Delivered)
+            .map(|one| one.id)
+            .collect();
+        let missing: Vec<_> = self.mourned.difference(&copies).collect();
+        assert!(missing.is_empty(), "no copies of {missing:?}");
+    }
+
     fn is_empty(&self) -> bool {
         let status = self.world.core.status("default");
-        status
-            .iter()
-            .all(|(_, status)| status.parked == 0 && status.dead == 0 && status.lag_events == 0)
+        status.iter().all(|(_, status)| {
+            let waiting = status.copies.as_ref().map_or(0, |copies| copies.waiting);
+            status.parked == 0 && status.dead == 0 && status.lag_events == 0 && waiting == 0
+        })
+    }
+
+    /// What live traffic delivered, without copies of dead letters.
+    fn live(&self) -> BTreeMap<(String, String), u32> {
+        let mut delivered = BTreeMap::new();
+        let received = self.world.endpoint.received().into_iter();
+        for one in received.filter(|one| is_own(one) && one.replay.is_none() && one.verdict == Verdict::Delivered) {
+            *delivered.entry((one.subscription, one.id)).or_default() += 1;
+        }
+        delivered
     }
 
     /// Guarantee 2 and check 32: everything arrived, and no crash cost more than one repetition of an event.
     fn check_counts(&self) {
-        for ((subscription, id), count) in self.world.endpoint.delivered() {
+        for ((subscription, id), count) in self.live() {
+            // A dead letter of a replay is redriven by the subscription's own lane.
+            let more = if subscription == "plain" {
+                self.replays.len() as u32
+            } else {
+                0
+            };
             assert!(
-                count <= 1 + self.crashes,
+                count <= 1 + self.crashes + more,
                 "{subscription} got {id} {count} times in {} crashes",
                 self.crashes
             );
         }
         let mut ids: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-        for received in self.world.endpoint.received() {
+        for received in self.world.endpoint.received().into_iter().filter(is_own) {
             ids.entry((received.subscription, received.id))
                 .or_default()
                 .insert(received.message_id);
@@ -286,7 +439,14 @@ impl Simulation {
     }
 }
 
-const SUBSCRIPTIONS: [&str; 5] = ["plain", "ordered", "whole", "batched", "batched-in-order"];
+const SUBSCRIPTIONS: [&str; 6] = ["plain", "ordered", "whole", "batched", "batched-in-order", "mourned"];
+/// The one that goes on from now at times.
+const SKIPPING: &str = "skipping";
+
+/// Whether it came by a subscription's own connection.
+fn is_own(received: &Received) -> bool {
+    received.connection == "endpoint"
+}
 
 fn batched(batch: serde_json::Value) -> serde_json::Value {
     let delivery = json!({"retry": retry(), "concurrency": 3, "batch": batch});
@@ -305,6 +465,9 @@ async fn simulate(seed: u64, steps: u32) {
     }
     simulation.peace().await;
     simulation.check_counts();
+    simulation.check_replays();
+    simulation.check_skipped().await;
+    simulation.check_copies();
     simulation.check_order("ordered");
     simulation.check_order("batched-in-order");
     simulation.world.core.shutdown(Duration::from_secs(1)).await;

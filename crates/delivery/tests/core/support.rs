@@ -29,7 +29,11 @@ pub const START: i64 = 1_800_000_000_000;
 #[derive(Clone, Debug)]
 pub struct Received {
     pub subscription: String,
+    /// The connection that it came by.
+    pub connection: String,
     pub id: String,
+    /// Its extension attributes.
+    pub extensions: BTreeMap<String, String>,
     pub message_id: String,
     pub number: u32,
     /// Its data as the endpoint got it, and what that is.
@@ -69,6 +73,7 @@ type Script = Box<dyn FnMut(&Received) -> Reply + Send>;
 /// An endpoint for all subscriptions.
 #[derive(Clone)]
 pub struct Endpoint {
+    connection: String,
     received: Arc<Mutex<Vec<Received>>>,
     script: Arc<Mutex<Script>>,
     clock: Clock,
@@ -142,6 +147,8 @@ impl Destination for Endpoint {
             .iter()
             .map(|member| Received {
                 subscription: attempt.subscription.to_owned(),
+                connection: self.connection.clone(),
+                extensions: extensions(member.event),
                 id: member.event.id().to_owned(),
                 message_id: member.message_id.to_owned(),
                 number: member.number,
@@ -175,6 +182,13 @@ impl Destination for Endpoint {
             outcomes
         })
     }
+}
+
+fn extensions(event: &event::EventView<'_>) -> BTreeMap<String, String> {
+    let extensions = event.extensions().iter();
+    extensions
+        .map(|one| (one.name.to_owned(), one.value.to_owned()))
+        .collect()
 }
 
 /// Of a request, the first thing that went wrong with any of its events.
@@ -229,6 +243,7 @@ impl World {
         };
         tune(&mut settings);
         let endpoint = Endpoint {
+            connection: String::new(),
             received: Arc::default(),
             script: Arc::new(Mutex::new(Box::new(|_| ok()))),
             clock,
@@ -456,7 +471,7 @@ async fn start(start: Start<'_>) -> Core {
         store.apply(0, operations).await.unwrap();
     }
     let model = Model::load(&store.documents().await.unwrap()).unwrap();
-    let endpoint: Arc<dyn Destination> = Arc::new(endpoint.clone());
+    let endpoint = endpoint.clone();
     let unmakeable = Arc::clone(unmakeable);
     Core::start(Parts {
         journal: Arc::new(journal.clone()),
@@ -468,9 +483,12 @@ async fn start(start: Start<'_>) -> Core {
         model,
         sealer,
         rules: Rules::default(),
-        destinations: Arc::new(move |_, _| match unmakeable.load(Relaxed) {
+        destinations: Arc::new(move |connection, _| match unmakeable.load(Relaxed) {
             true => Err("it is told so".to_owned()),
-            false => Ok(Arc::clone(&endpoint)),
+            false => Ok(Arc::new(Endpoint {
+                connection: connection.name.clone(),
+                ..endpoint.clone()
+            })),
         }),
         settings: settings.clone(),
     })

@@ -7,7 +7,7 @@ use super::{Shared, Webhook};
 use bytes::Bytes;
 use connector::{Client, Guard, Networks, Settings};
 use control::resources::{SubscriptionSpec, WebhookConfig};
-use delivery::{Attempt, Destination, Member, Outcome, Outcomes, Verdict};
+use delivery::{Attempt, Destination, Member, Outcome, Outcomes, Record, Verdict};
 use event::{Data, Event};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
@@ -132,6 +132,11 @@ fn event() -> Event {
 /// Longer than anything on loopback takes, also on a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A webhook looks at the event alone.
+fn record() -> Record {
+    Record::new(None, None, std::iter::empty())
+}
+
 async fn send(webhook: &Webhook, event: &Event) -> Outcome {
     send_within(webhook, event, PATIENCE).await
 }
@@ -139,6 +144,7 @@ async fn send(webhook: &Webhook, event: &Event) -> Outcome {
 async fn send_within(webhook: &Webhook, event: &Event, timeout: Duration) -> Outcome {
     let members = [Member {
         event: &event.view(),
+        record: &record(),
         message_id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
         number: 1,
     }];
@@ -292,6 +298,7 @@ async fn a_replay_says_its_name() {
     let (event, webhook) = (event(), webhook(address));
     let members = [Member {
         event: &event.view(),
+        record: &record(),
         message_id: "msg_1",
         number: 3,
     }];

@@ -131,6 +131,11 @@ impl Call {
     }
 
     /// Who asks, for the audit trail.
+    /// Who asks.
+    pub(super) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     pub(super) fn actor(&self) -> Actor {
         let peer = self.peer.0;
         match self.principal.key() {

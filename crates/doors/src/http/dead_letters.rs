@@ -1,17 +1,26 @@
 //! Dead letters: list, read, send out again, discard.
 
+pub(super) mod edit;
+pub(super) mod transfer;
+
 use super::{
     answer_event,
     call::Call,
     json,
     page::{self, Page},
     problem::Problem,
-    routes::{CURSOR, JSON, LIMIT, Permission, Route, Takes, Verb, content, in_json, parameter, route},
+    query::{self, Query},
+    routes::{CURSOR, JSON, LIMIT, Parameter, Permission, Route, Takes, Verb, content, in_json, parameter, route},
     time,
 };
 use axum::{body::Body, routing};
-use control::{Bus, resources::Scope};
-use delivery::{Dead, DeadSelection, DeliveryKey, StoredPartition};
+use bytes::Bytes;
+use control::{
+    Bus,
+    resources::{Scope, Time},
+};
+use delivery::{Dead, DeadSelection, DeliveryKey, dead_letter_id as write_id, dead_letter_key as read_id};
+use journal::EncodedRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
@@ -30,9 +39,12 @@ pub(super) const ROUTES: &[Route] = &[
     .query(&[
         CURSOR,
         LIMIT,
-        parameter("subscription", Takes::Text, "Of this subscription only."),
-        parameter("reason", Takes::Text, "That died of this reason only."),
-        parameter("event", Takes::Text, "Of events with this id only."),
+        OF_SUBSCRIPTION,
+        OF_REASON,
+        OF_EVENT,
+        OF_TYPE,
+        DIED_FROM,
+        DIED_TO,
     ])
     .gives(&[in_json(200, "DeadLetterPage")])
     .problems(&["cursor_invalid", "resource_not_found"]),
@@ -70,7 +82,21 @@ pub(super) const ROUTES: &[Route] = &[
     .problems(SELECTION_PROBLEMS),
 ];
 
-const SUBSCRIBE: Permission = Permission::Bus(Scope::Subscribe);
+pub(super) const SUBSCRIBE: Permission = Permission::Bus(Scope::Subscribe);
+
+const OF_SUBSCRIPTION: Parameter = parameter("subscription", Takes::Text, "Of this subscription only.");
+const OF_REASON: Parameter = parameter(
+    "reason",
+    Takes::Text,
+    "That died of this reason only; with `*` at its end, of all that begin so.",
+);
+const OF_EVENT: Parameter = parameter("event", Takes::Text, "Of events with this id only.");
+const OF_TYPE: Parameter = parameter("type", Takes::Text, "Of events of this type only.");
+const DIED_FROM: Parameter = parameter("from", Takes::Text, "That died then (RFC 3339) or later only.");
+const DIED_TO: Parameter = parameter("to", Takes::Text, "That died before then only.");
+
+/// What narrows dead letters in a query.
+const SELECTION: &[Parameter] = &[OF_SUBSCRIPTION, OF_REASON, OF_EVENT, OF_TYPE, DIED_FROM, DIED_TO];
 
 /// What is wrong with a selection.
 const SELECTION_PROBLEMS: &[&str] = &[
@@ -82,7 +108,7 @@ const SELECTION_PROBLEMS: &[&str] = &[
 
 /// A dead letter as it leaves.
 #[derive(Serialize)]
-struct Letter<'a> {
+pub(super) struct Letter<'a> {
     id: String,
     subscription: &'a str,
     event_id: &'a str,
@@ -93,12 +119,16 @@ struct Letter<'a> {
     attempts: u32,
     received: String,
     died: String,
+    edits: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<Box<RawValue>>,
+    /// What was received, of one that was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original: Option<Box<RawValue>>,
 }
 
 impl<'a> Letter<'a> {
-    fn new(bus: &'a Bus, dead: &'a Dead, event: Option<Box<RawValue>>) -> Self {
+    pub(super) fn new(bus: &'a Bus, dead: &'a Dead, event: Option<Box<RawValue>>) -> Self {
         let number = dead.delivery.key.subscription;
         let subscription = bus.subscriptions.values().find(|found| found.id == number);
         Letter {
@@ -112,38 +142,18 @@ impl<'a> Letter<'a> {
             attempts: dead.delivery.attempts,
             received: time::text(dead.delivery.appended),
             died: time::text(dead.delivery.due),
+            edits: dead.delivery.edits,
+            original: original(&dead.delivery.record).filter(|_| event.is_some()),
             event,
         }
     }
 }
 
-/// `{subscription}-{topic}-{partition}-{offset}-{replay}`, all numbers.
-fn write_id(key: DeliveryKey) -> String {
-    let DeliveryKey {
-        subscription,
-        partition,
-        offset,
-        replay,
-    } = key;
-    format!(
-        "{subscription}-{}-{}-{offset}-{replay}",
-        partition.topic, partition.index
-    )
-}
-
-fn read_id(id: &str) -> Option<DeliveryKey> {
-    let mut numbers = id.split('-');
-    let mut next = || numbers.next();
-    let key = DeliveryKey {
-        subscription: next()?.parse().ok()?,
-        partition: StoredPartition {
-            topic: next()?.parse().ok()?,
-            index: next()?.parse().ok()?,
-        },
-        offset: next()?.parse().ok()?,
-        replay: next()?.parse().ok()?,
-    };
-    (write_id(key) == id).then_some(key)
+/// The event that was received, of a record that was edited.
+fn original(record: &Bytes) -> Option<Box<RawValue>> {
+    let record = EncodedRecord::from_bytes(record.clone())?;
+    let original = delivery::original_of(&record.view(0, 0)).map(Bytes::copy_from_slice)?;
+    answer_event(&original)
 }
 
 async fn list(call: Call) -> json::Result {
@@ -154,12 +164,7 @@ async fn list(call: Call) -> json::Result {
     let after = after
         .map(|id| read_id(&id).ok_or_else(page::wrong_cursor))
         .transpose()?;
-    let selection = DeadSelection {
-        subscription: query.text("subscription").map(|name| known(bus, name)).transpose()?,
-        reason: query.text("reason").map(str::to_owned),
-        event_id: query.text("event").map(str::to_owned),
-        key: None,
-    };
+    let selection = Selection::of_query(bus, &query)?;
     // One more than is shown tells whether there is another page.
     let mut dead = call
         .state
@@ -176,6 +181,13 @@ async fn list(call: Call) -> json::Result {
         items: dead.iter().map(|dead| Letter::new(bus, dead, None)).collect(),
         next,
     })
+}
+
+/// A time of the query.
+fn at(query: &Query<'_>, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = query.text(name) else { return Ok(None) };
+    let time = Time::parse(text).map_err(|form| query::wrong(format!("parameter {name:?}: {form}")))?;
+    Ok(Some(time.0))
 }
 
 /// A subscription's name, if the bus has it: a misspelt filter must not look like an empty list.
@@ -203,7 +215,8 @@ async fn one(call: Call) -> json::Result {
     let dead = dead.first().ok_or_else(|| missing(call.parameter("id")))?;
     let details = json!({"event": dead.event_id, "source": dead.event_source});
     call.look("dead-letter", call.parameter("id"), details).await?;
-    json::ok(&Letter::new(bus, dead, answer_event(&dead.delivery.record)))
+    let shown = json::ok(&Letter::new(bus, dead, answer_event(&dead.delivery.record)))?;
+    Ok(json::with_etag(shown, u64::from(dead.delivery.edits)))
 }
 
 /// The key of an id, of a subscription of this bus.
@@ -226,6 +239,10 @@ struct Selection {
     subscription: Option<String>,
     reason: Option<String>,
     event: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    from: Option<Time>,
+    to: Option<Time>,
     ids: Option<Vec<String>>,
     all: bool,
 }
@@ -270,6 +287,20 @@ async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
 }
 
 impl Selection {
+    /// What a query selects.
+    fn of_query(bus: &Bus, query: &Query<'_>) -> Result<DeadSelection, Problem> {
+        let text = |name: &str| query.text(name).map(str::to_owned);
+        Ok(DeadSelection {
+            subscription: query.text("subscription").map(|name| known(bus, name)).transpose()?,
+            reason: text("reason"),
+            event_id: text("event"),
+            event_type: text("type"),
+            died_from: at(query, "from")?,
+            died_to: at(query, "to")?,
+            key: None,
+        })
+    }
+
     /// One selection, or one for each id.
     fn resolve(self, bus: &Bus) -> Result<Vec<DeadSelection>, Problem> {
         let invalid = |detail: String| Problem::new("resource_invalid", detail);
@@ -277,12 +308,18 @@ impl Selection {
             subscription,
             reason,
             event,
+            event_type,
+            from,
+            to,
             ids,
             all,
         } = self;
-        let is_narrow = subscription.is_some() || reason.is_some() || event.is_some() || ids.is_some();
+        let of_event = event.is_some() || event_type.is_some() || ids.is_some();
+        let of_death = reason.is_some() || from.is_some() || to.is_some();
+        let is_narrow = subscription.is_some() || of_event || of_death;
         if is_narrow == all {
-            let detail = "the selection takes \"all\": true, or some of subscription, reason, event, ids";
+            let detail =
+                "the selection takes \"all\": true, or some of subscription, reason, event, type, from, to, ids";
             return Err(invalid(detail.to_owned()));
         }
         let subscription = subscription.map(|name| known(bus, &name)).transpose()?;
@@ -290,6 +327,9 @@ impl Selection {
             subscription,
             reason,
             event_id: event,
+            event_type,
+            died_from: from.map(|from| from.0),
+            died_to: to.map(|to| to.0),
             key: None,
         };
         let Some(ids) = ids else { return Ok(vec![base]) };
@@ -306,32 +346,5 @@ impl Selection {
             })
         };
         ids.iter().map(of).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_read_as_it_was_written_and_in_no_other_form() {
-        let key = DeliveryKey {
-            subscription: 12,
-            partition: StoredPartition { topic: 3, index: 7 },
-            offset: u64::MAX,
-            replay: 0,
-        };
-        assert_eq!(read_id(&write_id(key)), Some(key));
-        for id in [
-            "",
-            "1-2-3-4",
-            "1-2-3-4-5-6",
-            "01-2-3-4-5",
-            "+1-2-3-4-5",
-            "1-2-3-4--5",
-            "a-b-c-d-e",
-        ] {
-            assert_eq!(read_id(id), None, "{id}");
-        }
     }
 }

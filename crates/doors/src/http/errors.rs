@@ -157,6 +157,18 @@ pub static ERRORS: &[ErrorCode] = &[
         "Use `next` of the page before exactly as it was given, with the same filters; start over without a cursor.",
     ),
     entry(
+        "dead_letter_identity",
+        422,
+        "An edited event stays the event that it is",
+        "Its `id` and `source` must be those of the dead letter. To send another event, publish it and discard the dead letter.",
+    ),
+    entry(
+        "dead_letter_line_invalid",
+        422,
+        "A line is no exported dead letter",
+        "`detail` names the line and what is wrong with it. Nothing was imported: put the line right, or take it out, and send all again.",
+    ),
+    entry(
         "dead_letter_not_found",
         404,
         "The dead letter does not exist",
@@ -382,6 +394,18 @@ pub static ERRORS: &[ErrorCode] = &[
         "Publishing resumes when retention has made room. Shorten the retention of topics, or have an administrator raise the quota `stored` of the bus.",
     ),
     entry(
+        "redrive_over",
+        409,
+        "The redrive is over",
+        "It can be looked at and deleted; start another one to send out more.",
+    ),
+    entry(
+        "redrive_running",
+        409,
+        "The redrive is not over",
+        "Cancel it with `POST …/redrives/{name}:cancel`, or wait until it is completed.",
+    ),
+    entry(
         "replay_over",
         409,
         "The replay is over",
@@ -464,6 +488,12 @@ pub static ERRORS: &[ErrorCode] = &[
         503,
         "The store failed",
         "The change was not made or its outcome is not known. Send the request again; the diagnostics of the server have the details.",
+    ),
+    entry(
+        "subscription_busy",
+        409,
+        "The subscription is busy",
+        "Attempts are in flight that take long, or its lane has not started yet. Pause it, wait, and send the request again.",
     ),
     entry(
         "tails_exhausted",

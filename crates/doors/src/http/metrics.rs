@@ -11,7 +11,7 @@ use axum::{
     routing,
 };
 use control::resources::Scope;
-use delivery::{BusMetrics, KeyMetrics, Metrics, SubscriptionMetrics};
+use delivery::{BusMetrics, CopiesStatus, KeyMetrics, Metrics, SubscriptionMetrics};
 use http::header;
 use std::fmt::{Display, Write};
 
@@ -171,6 +171,21 @@ fn buses(text: &mut Exposition, buses: &[BusMetrics]) {
         ("intake_bytes", Kind::Gauge, "Bytes waiting for their sync.", |bus| {
             float(bus.intake_bytes)
         }),
+        (
+            "replayed_events_total",
+            Kind::Counter,
+            "Events that replays delivered, or published once more.",
+            |bus| float(bus.replayed),
+        ),
+        ("replays", Kind::Gauge, "Replays that run or are paused.", |bus| {
+            float(bus.replays)
+        }),
+        (
+            "redrives",
+            Kind::Gauge,
+            "Redrives of dead letters that run or are paused.",
+            |bus| float(bus.redrives),
+        ),
     ];
     for (name, kind, help, value) in FAMILIES {
         text.family((name, *kind, help), buses, |bus| vec![("bus", bus.bus.as_str())], value);
@@ -232,6 +247,36 @@ fn subscriptions(text: &mut Exposition, subscriptions: &[SubscriptionMetrics]) {
             Kind::Counter,
             "Events given up by retention or damage.",
             |s| float(s.status.counters.given_up),
+        ),
+        (
+            "skipped_events_total",
+            Kind::Counter,
+            "Events that a person skipped, to go on from a later one.",
+            |s| float(s.status.counters.skipped),
+        ),
+        (
+            "redriven_dead_letters_total",
+            Kind::Counter,
+            "Dead letters that were sent out again.",
+            |s| float(s.status.counters.redriven),
+        ),
+        (
+            "discarded_dead_letters_total",
+            Kind::Counter,
+            "Dead letters that a person discarded.",
+            |s| float(s.status.counters.discarded),
+        ),
+        (
+            "dead_letter_copies_total",
+            Kind::Counter,
+            "Copies of dead letters that were delivered.",
+            |s| copies(s, |copies| copies.delivered),
+        ),
+        (
+            "dead_letter_copies_waiting",
+            Kind::Gauge,
+            "Copies of dead letters that wait for their target.",
+            |s| copies(s, |copies| copies.waiting),
         ),
         (
             "lag_events",
@@ -302,6 +347,11 @@ fn subscriptions(text: &mut Exposition, subscriptions: &[SubscriptionMetrics]) {
     }
 }
 
+/// A figure of the copies of its dead letters; 0 where nobody wants any.
+fn copies(s: &SubscriptionMetrics, of: fn(&CopiesStatus) -> u64) -> f64 {
+    float(s.status.copies.as_ref().map_or(0, of))
+}
+
 /// Whether a subscription has had nothing since the start and has nothing now.
 fn is_idle(s: &SubscriptionMetrics) -> bool {
     let counters = &s.status.counters;
@@ -309,6 +359,7 @@ fn is_idle(s: &SubscriptionMetrics) -> bool {
         counters.matched,
         counters.failed,
         counters.given_up,
+        counters.skipped,
         s.status.parked,
         s.status.dead,
     ];

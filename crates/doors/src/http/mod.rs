@@ -29,6 +29,7 @@ mod patterns;
 mod probes;
 pub mod problem;
 mod query;
+mod redrives;
 mod replays;
 mod resources;
 pub mod routes;

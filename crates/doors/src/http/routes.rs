@@ -20,7 +20,7 @@
 
 use super::{
     State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, master_key,
-    metrics, openapi, patterns, probes, problem::Problem, replays, resources, story, tail, transforms,
+    metrics, openapi, patterns, probes, problem::Problem, redrives, replays, resources, story, tail, transforms,
 };
 use axum::{
     Extension, Router,
@@ -313,6 +313,17 @@ pub static GROUPS: &[Group] = &[
         transforms::ROUTES,
     ),
     group("dead letters", "Deliveries that were given up.", dead_letters::ROUTES),
+    group(
+        "dead letters",
+        "Another event in their place.",
+        dead_letters::edit::ROUTES,
+    ),
+    group(
+        "dead letters",
+        "Out of an installation, into another.",
+        dead_letters::transfer::ROUTES,
+    ),
+    group("redrives", "Many dead letters, sent out again.", redrives::ROUTES),
     group("audit", "Who did what.", audit::ROUTES),
     group("replays", "Past events, delivered once more.", replays::ROUTES),
     group("clock", "The time that records get.", clock::ROUTES),

@@ -76,6 +76,9 @@ fn stored_at(stored: &StoredAt) -> Value {
     if let Some(replay) = &stored.replay {
         value["replay"] = replay.as_str().into();
     }
+    if let Some(subscription) = &stored.dead_letter_of {
+        value["dead_letter_of"] = subscription.as_str().into();
+    }
     value
 }
 
@@ -107,6 +110,17 @@ fn subscription(story: &SubscriptionStory) -> Value {
     if let DeliveryState::Parked { due } = story.state {
         value["next_attempt"] = time::text(due).into();
     }
+    if let Some((edits, event)) = &story.edited {
+        // One that nests too deeply to be shown here is shown with its dead letter.
+        let event: Option<Value> = serde_json::from_str(raw_event(&event.view()).get()).ok();
+        value["edited"] = json!({"edits": edits, "event": event});
+    }
+    if let Some(copy) = &story.copy {
+        value["copy"] = json!({
+            "state": word(copy.state),
+            "attempts": copy.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        });
+    }
     value
 }
 
@@ -119,6 +133,7 @@ fn word(state: DeliveryState) -> &'static str {
         DeliveryState::DeadLettered => "dead-lettered",
         DeliveryState::Discarded => "discarded",
         DeliveryState::GivenUp => "given-up",
+        DeliveryState::Skipped => "skipped",
     }
 }
 
@@ -129,6 +144,9 @@ fn attempt(attempt: &StoredAttempt) -> Value {
         "duration_ms": f64::from(attempt.duration_micros) / 1000.0,
         "outcome": format!("{:?}", attempt.outcome).to_lowercase(),
     });
+    if attempt.edits > 0 {
+        value["edits"] = attempt.edits.into();
+    }
     if let Some(status) = attempt.status {
         value["status"] = status.into();
     }

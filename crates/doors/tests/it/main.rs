@@ -21,4 +21,5 @@ mod resources;
 mod server;
 mod story;
 mod tail;
+mod transfers;
 mod transforms;

@@ -15,7 +15,7 @@ fn address(path: &str, parameters: &Value) -> String {
 }
 
 /// In the order in which they need each other.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "putBus",
     "putTopic",
     "putEventType",
@@ -27,6 +27,7 @@ const ORDER: [&str; 13] = [
     "lintFilter",
     "testTransform",
     "redriveDeadLetters",
+    "startRedrive",
     "discardDeadLetters",
     "putKey",
 ];

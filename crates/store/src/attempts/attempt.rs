@@ -3,7 +3,7 @@
 //! ```text
 //! event_hash u64 │ subscription u64 │ topic u32 │ partition u32 │ offset u64 │ attempt u32 │ started i64 │
 //! duration_micros u32 │ outcome u8 │ status u16, 0: none │ version u64 │ reason: u32 length, UTF-8 │ answer: u32 length │
-//! replay u32, only if the outcome's top bit is set
+//! replay u32, only if the outcome's top bit is set │ edits u32, only if its second bit is set
 //! ```
 //!
 //! All numbers little endian. It knows nothing of files.
@@ -63,6 +63,8 @@ pub struct Attempt {
     pub answer: Bytes,
     /// The number of the replay that it belongs to; 0: live traffic.
     pub replay: u32,
+    /// How often the event had been edited; 0: it was as it was received.
+    pub edits: u32,
 }
 
 /// The bytes of everything but reason and answer, with both lengths.
@@ -73,6 +75,8 @@ const LENGTHS_BYTES: usize = 4 + 4;
 const OUTCOME_AT: usize = 8 + 8 + 4 + 4 + 8 + 4 + 8 + 4;
 /// Persisted: of the outcome, says that a replay's number follows the answer.
 const OF_A_REPLAY: u8 = 0x80;
+/// Persisted: of the outcome, says that a count of edits follows behind all else.
+const OF_AN_EDIT: u8 = 0x40;
 
 impl Attempt {
     /// Whether it gets a row in the index: it failed, or others came before it.
@@ -81,8 +85,8 @@ impl Attempt {
     }
 
     pub(super) fn encoded_bytes(&self) -> usize {
-        let replay = if self.replay > 0 { size_of::<u32>() } else { 0 };
-        FIXED_BYTES + self.reason.len() + self.answer.len() + replay
+        let optional = |number: u32| if number > 0 { size_of::<u32>() } else { 0 };
+        FIXED_BYTES + self.reason.len() + self.answer.len() + optional(self.replay) + optional(self.edits)
     }
 
     /// Cuts what is too long, the reason at a character's boundary.
@@ -105,7 +109,8 @@ impl Attempt {
         into.put_i64_le(self.started);
         into.put_u32_le(self.duration_micros);
         let of_a_replay = if self.replay > 0 { OF_A_REPLAY } else { 0 };
-        into.put_u8(self.outcome as u8 | of_a_replay);
+        let of_an_edit = if self.edits > 0 { OF_AN_EDIT } else { 0 };
+        into.put_u8(self.outcome as u8 | of_a_replay | of_an_edit);
         into.put_u16_le(self.status.unwrap_or(0));
         into.put_u64_le(self.version);
         into.put_u32_le(self.reason.len() as u32);
@@ -115,13 +120,16 @@ impl Attempt {
         if self.replay > 0 {
             into.put_u32_le(self.replay);
         }
+        if self.edits > 0 {
+            into.put_u32_le(self.edits);
+        }
     }
 
     pub(super) fn decode(from: &mut Bytes) -> Result<Self, Error> {
         if from.len() < FIXED_BYTES {
             return Err(broken());
         }
-        let is_of_a_replay = from[OUTCOME_AT] & OF_A_REPLAY != 0;
+        let (is_of_a_replay, is_of_an_edit) = flags(from[OUTCOME_AT]);
         let mut attempt = Self {
             event_hash: from.get_u64_le(),
             subscription: from.get_u64_le(),
@@ -133,18 +141,27 @@ impl Attempt {
             attempt: from.get_u32_le(),
             started: from.get_i64_le(),
             duration_micros: from.get_u32_le(),
-            outcome: outcome(from.get_u8() & !OF_A_REPLAY)?,
+            outcome: outcome(from.get_u8() & !(OF_A_REPLAY | OF_AN_EDIT))?,
             status: Some(from.get_u16_le()).filter(|status| *status != 0),
             version: from.get_u64_le(),
             reason: String::from_utf8(take(from)?.to_vec()).map_err(|_| broken())?,
             answer: take(from)?,
             replay: 0,
+            edits: 0,
         };
         if is_of_a_replay {
             attempt.replay = from.try_get_u32_le().map_err(|_| broken())?;
         }
+        if is_of_an_edit {
+            attempt.edits = from.try_get_u32_le().map_err(|_| broken())?;
+        }
         Ok(attempt)
     }
+}
+
+/// What follows the answer: a replay's number, a count of edits.
+fn flags(outcome: u8) -> (bool, bool) {
+    (outcome & OF_A_REPLAY != 0, outcome & OF_AN_EDIT != 0)
 }
 
 /// The event of the attempt that begins here.
@@ -154,13 +171,13 @@ pub(super) fn event_hash_of(from: &[u8]) -> Option<u64> {
 
 /// Goes past one attempt without reading it.
 pub(super) fn pass_over(from: &mut &[u8]) -> Result<(), Error> {
-    let is_of_a_replay = from.get(OUTCOME_AT).is_some_and(|outcome| outcome & OF_A_REPLAY != 0);
+    let (is_of_a_replay, is_of_an_edit) = from.get(OUTCOME_AT).map_or((false, false), |outcome| flags(*outcome));
     *from = from.get(FIXED_BYTES - LENGTHS_BYTES..).ok_or_else(broken)?;
     for _ in 0..LENGTHS_BYTES / size_of::<u32>() {
         let length = from.try_get_u32_le().map_err(|_| broken())? as usize;
         *from = from.get(length..).ok_or_else(broken)?;
     }
-    if is_of_a_replay {
+    for _ in 0..usize::from(is_of_a_replay) + usize::from(is_of_an_edit) {
         *from = from.get(size_of::<u32>()..).ok_or_else(broken)?;
     }
     Ok(())

@@ -184,6 +184,7 @@ mod tests {
             reason: "http_400".to_owned(),
             answer: Bytes::from_static(b"no"),
             replay: 0,
+            edits: 0,
         }
     }
 
@@ -233,6 +234,31 @@ mod tests {
         );
         let mut cut = Bytes::from(raw).slice(..live.len() + 3);
         assert!(Attempt::decode(&mut cut).is_err());
+    }
+
+    /// A count of edits stands behind all else.
+    #[test]
+    fn an_attempt_with_an_edited_event_has_the_count_at_the_end() {
+        let with = |replay| Attempt {
+            replay,
+            edits: 0x0102_0304,
+            ..attempt(2)
+        };
+        for (edited, more) in [(with(0), &[4, 3, 2, 1][..]), (with(9), &[9, 0, 0, 0, 4, 3, 2, 1][..])] {
+            let (mut plain, mut raw) = (Vec::new(), Vec::new());
+            attempt(2).encode(&mut plain);
+            edited.encode(&mut raw);
+            assert_eq!((raw.len(), &raw[plain.len()..]), (edited.encoded_bytes(), more));
+            let all = [attempt(1), edited.clone(), attempt(2), edited.clone()];
+            let block = encode(&all).unwrap();
+            let head = Head::decode(&block).unwrap();
+            let body = &block[head.body_offset()..];
+            assert_eq!(head.attempts(body).unwrap(), all);
+            assert_eq!(head.attempts_of(1, body).unwrap(), [attempt(1)]);
+            assert_eq!(head.attempts_of(2, body).unwrap(), [edited.clone(), attempt(2), edited]);
+            let mut cut = Bytes::from(raw.clone()).slice(..raw.len() - 1);
+            assert!(Attempt::decode(&mut cut).is_err());
+        }
     }
 
     #[test]

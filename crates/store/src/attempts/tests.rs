@@ -31,6 +31,7 @@ fn delivered(event_hash: u64, started: Millis) -> Attempt {
         reason: String::new(),
         answer: Bytes::new(),
         replay: 0,
+        edits: 0,
     }
 }
 

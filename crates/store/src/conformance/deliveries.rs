@@ -155,6 +155,54 @@ pub(super) async fn dead_letters_are_paged_and_filtered(store: &Opened) {
             .cloned()
             .collect::<Vec<_>>()
     );
+    let narrowed = [
+        (
+            DeadQuery {
+                reason_prefix: Some("http_4".to_owned()),
+                ..all.clone()
+            },
+            rows.iter()
+                .filter(|dead| !is_timeout(dead))
+                .cloned()
+                .collect::<Vec<_>>(),
+        ),
+        (
+            DeadQuery {
+                event_type: Some(rows[0].event_type.clone()),
+                reason: Some("timeout".to_owned()),
+                ..all.clone()
+            },
+            rows.iter()
+                .filter(|dead| is_timeout(dead) && dead.event_type == rows[0].event_type)
+                .cloned()
+                .collect(),
+        ),
+        (
+            DeadQuery {
+                died_from: Some(rows[0].delivery.due),
+                died_to: Some(rows[0].delivery.due + 1),
+                event_id: Some("e3".to_owned()),
+                ..all.clone()
+            },
+            rows.iter()
+                .filter(|dead| is_event(dead) && dead.delivery.due == rows[0].delivery.due)
+                .cloned()
+                .collect(),
+        ),
+        (
+            DeadQuery {
+                died_to: Some(i64::MIN),
+                ..all.clone()
+            },
+            Vec::new(),
+        ),
+        (all.clone(), rows.clone()),
+    ];
+    for (query, expected) in narrowed {
+        assert_eq!(pages(store, &query).await, expected, "{query:?}");
+        let bytes = expected.iter().map(|dead| dead.delivery.record.len() as u64).sum();
+        assert_eq!(store.dead_count(query).await, Ok((expected.len() as u64, bytes)));
+    }
     let one = DeadQuery {
         subscriptions: vec![2],
         ..all.clone()

@@ -214,6 +214,13 @@ impl Store for Embedded {
         Box::pin(self.readers.read(move |connection| read::dead(connection, &query)))
     }
 
+    fn dead_count(&self, query: DeadQuery) -> BoxFuture<'_, Result<(u64, u64), Error>> {
+        Box::pin(
+            self.readers
+                .read(move |connection| read::dead_count(connection, &query)),
+        )
+    }
+
     fn ranges(&self, subscription: SubscriptionId) -> BoxFuture<'_, Result<Vec<Range>, Error>> {
         Box::pin(
             self.readers

@@ -181,31 +181,82 @@ fn dead_of(
     };
     let (subscription, limit) = (bits(subscription), rows::bound(limit as u64));
     let mut parameters: Vec<&dyn ToSql> = vec![&subscription, &after[0], &after[1], &after[2], &after[3]];
-    parameters.extend(query.reason.as_ref().map(|reason| reason as &dyn ToSql));
-    parameters.extend(query.event_id.as_ref().map(|event_id| event_id as &dyn ToSql));
+    parameters.extend(dead_parameters(query));
     parameters.push(&limit);
-    all(connection, dead_statement(query), &parameters, rows::dead)
+    let sql = format!(
+        "SELECT * FROM dead INDEXED BY {} WHERE subscription = ? AND (topic, partition, position, replay) > (?, ?, ?, ?){}
+         ORDER BY topic, partition, position, replay LIMIT ?",
+        dead_index(query),
+        dead_conditions(query)
+    );
+    all(connection, &sql, &parameters, rows::dead)
 }
 
-macro_rules! dead_where {
-    ($index:literal, $condition:literal) => {
-        concat!(
-            "SELECT * FROM dead INDEXED BY ",
-            $index,
-            " WHERE subscription = ? AND (topic, partition, position, replay) > (?, ?, ?, ?)",
-            $condition,
-            " ORDER BY topic, partition, position, replay LIMIT ?"
-        )
-    };
-}
-
-fn dead_statement(query: &DeadQuery) -> &'static str {
-    match (&query.reason, &query.event_id) {
-        (None, None) => dead_where!("sqlite_autoindex_dead_1", ""),
-        (Some(_), None) => dead_where!("dead_by_reason", " AND reason = ?"),
-        (None, Some(_)) => dead_where!("dead_by_event", " AND event_id = ?"),
-        (Some(_), Some(_)) => dead_where!("dead_by_event", " AND reason = ? AND event_id = ?"),
+/// How many, from rows whose sums are compared when they are read.
+pub(super) fn dead_count(connection: &Connection, query: &DeadQuery) -> Result<(u64, u64), Error> {
+    let subscriptions: BTreeSet<SubscriptionId> = query.subscriptions.iter().copied().collect();
+    let sql = format!(
+        "SELECT count(*) AS events, coalesce(sum(length(record)), 0) AS bytes FROM dead INDEXED BY {}
+         WHERE subscription = ?{}",
+        dead_index(query),
+        dead_conditions(query)
+    );
+    let (mut events, mut bytes) = (0, 0);
+    for subscription in subscriptions {
+        let subscription = bits(subscription);
+        let mut parameters: Vec<&dyn ToSql> = vec![&subscription];
+        parameters.extend(dead_parameters(query));
+        for (more, more_bytes) in all(connection, &sql, &parameters, rows::events_and_bytes)? {
+            (events, bytes) = (events + more, bytes + more_bytes);
+        }
     }
+    Ok((events, bytes))
+}
+
+/// The index that has the rows in key order and leaves out the most.
+fn dead_index(query: &DeadQuery) -> &'static str {
+    match (&query.reason, &query.event_id) {
+        (None, None) => "sqlite_autoindex_dead_1",
+        (Some(_), None) => "dead_by_reason",
+        (_, Some(_)) => "dead_by_event",
+    }
+}
+
+/// Conditions in the order of their parameters; there are few sets of them, so that each statement is prepared once.
+fn dead_conditions(query: &DeadQuery) -> String {
+    let conditions = [
+        (query.reason.is_some(), " AND reason = ?"),
+        (query.reason_prefix.is_some(), " AND substr(reason, 1, length(?)) = ?"),
+        (query.event_id.is_some(), " AND event_id = ?"),
+        (query.event_type.is_some(), " AND event_type = ?"),
+        (query.died_from.is_some(), " AND due >= ?"),
+        (query.died_to.is_some(), " AND due < ?"),
+    ];
+    let asked = conditions.iter().filter(|(is_asked, _)| *is_asked);
+    asked.map(|(_, condition)| *condition).collect()
+}
+
+fn dead_parameters(query: &DeadQuery) -> Vec<&dyn ToSql> {
+    let mut parameters: Vec<&dyn ToSql> = Vec::new();
+    if query.reason.is_some() {
+        parameters.push(&query.reason);
+    }
+    if query.reason_prefix.is_some() {
+        parameters.extend([&query.reason_prefix as &dyn ToSql, &query.reason_prefix]);
+    }
+    if query.event_id.is_some() {
+        parameters.push(&query.event_id);
+    }
+    if query.event_type.is_some() {
+        parameters.push(&query.event_type);
+    }
+    if query.died_from.is_some() {
+        parameters.push(&query.died_from);
+    }
+    if query.died_to.is_some() {
+        parameters.push(&query.died_to);
+    }
+    parameters
 }
 
 pub(super) fn all<T>(

@@ -302,6 +302,11 @@ pub(super) fn holding(row: &Row<'_>) -> Result<(SubscriptionId, Holdings), Error
     )
 }
 
+/// Columns `events bytes`.
+pub(super) fn events_and_bytes(row: &Row<'_>) -> Result<(u64, u64), Error> {
+    Ok((unsigned(row, "events")?, unsigned(row, "bytes")?))
+}
+
 /// What was counted of parked rows.
 pub(super) fn counted(row: &Row<'_>) -> Result<Holdings, Error> {
     Ok(Holdings {
@@ -396,6 +401,7 @@ fn range_reason(number: i64) -> Result<RangeReason, Error> {
         1 => RangeReason::Expired,
         2 => RangeReason::Damaged,
         3 => RangeReason::Discarded,
+        4 => RangeReason::Skipped,
         _ => return Err(unknown("reason", number)),
     })
 }

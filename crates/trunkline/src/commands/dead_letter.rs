@@ -1,5 +1,8 @@
 //! `trunkline dead-letter`: what could not be delivered, and what to do about it.
 
+mod edit;
+mod transfer;
+
 use crate::{
     client::{Client, segment},
     exit::{Code, Failure},
@@ -24,6 +27,12 @@ pub enum DeadLetter {
         /// Its id, from the list.
         id: String,
     },
+    /// Put another event in its place; it stays a dead letter until it is redriven.
+    Edit(edit::Edit),
+    /// Print them, a JSON object a line, for an import elsewhere.
+    Export(transfer::Export),
+    /// Take exported ones in: what is there already stays one.
+    Import(transfer::Import),
     /// Send them again, with a new count of attempts.
     Redrive(Selection),
     /// Give them up for good.
@@ -39,9 +48,18 @@ pub struct Selection {
     /// Of this subscription.
     #[arg(long, value_name = "NAME")]
     pub subscription: Option<String>,
-    /// Of this reason, e.g. `http_400`.
+    /// Of this reason, e.g. `http_400`; with `*` at its end, of all that begin so.
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
+    /// Of events of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// That died then or later, e.g. `2026-11-17T00:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// That died before then.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
     /// All of the bus; needed when nothing else narrows what is redriven or discarded.
     #[arg(long)]
     pub all: bool,
@@ -58,9 +76,25 @@ impl DeadLetter {
                 output.line(&format!("{found:#}"));
                 Ok(())
             }
+            DeadLetter::Edit(edit) => edit.run(client, output, &collection).await,
+            DeadLetter::Export(export) => export.run(client, &collection).await,
+            DeadLetter::Import(import) => import.run(client, output, &collection).await,
             DeadLetter::Redrive(selection) => act(client, output, &collection, "redrive", &selection).await,
             DeadLetter::Discard(selection) => act(client, output, &collection, "discard", &selection).await,
         }
+    }
+}
+
+impl Selection {
+    /// What narrows it besides ids, as `/v1` calls it.
+    fn narrowing(&self) -> [(&'static str, &Option<String>); 5] {
+        [
+            ("subscription", &self.subscription),
+            ("reason", &self.reason),
+            ("type", &self.event_type),
+            ("from", &self.from),
+            ("to", &self.to),
+        ]
     }
 }
 
@@ -72,7 +106,7 @@ async fn list(
     limit: usize,
 ) -> Result<(), Failure> {
     let mut query = format!("{collection}?limit={limit}");
-    for (name, value) in [("subscription", &selection.subscription), ("reason", &selection.reason)] {
+    for (name, value) in selection.narrowing() {
         if let Some(value) = value {
             query.push_str(&format!("&{name}={}", segment(value)));
         }
@@ -103,9 +137,10 @@ async fn act(
     verb: &str,
     selection: &Selection,
 ) -> Result<(), Failure> {
-    let narrowed = !selection.ids.is_empty() || selection.subscription.is_some() || selection.reason.is_some();
+    let narrowed = !selection.ids.is_empty() || selection.narrowing().iter().any(|(_, value)| value.is_some());
     if !narrowed && !selection.all {
-        let message = format!("say which dead letters to {verb}: ids, --subscription, --reason, or --all");
+        let message =
+            format!("say which dead letters to {verb}: ids, --subscription, --reason, --type, --from, --to, or --all");
         return Err(Failure::new(Code::Usage, message));
     }
     let mut body = serde_json::Map::new();
@@ -115,7 +150,7 @@ async fn act(
     if !selection.ids.is_empty() {
         body.insert("ids".into(), json!(selection.ids));
     }
-    for (name, value) in [("subscription", &selection.subscription), ("reason", &selection.reason)] {
+    for (name, value) in selection.narrowing() {
         if let Some(value) = value {
             body.insert(name.into(), json!(value));
         }

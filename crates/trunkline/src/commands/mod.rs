@@ -19,6 +19,7 @@ pub mod listen;
 pub mod master_key;
 pub mod pattern;
 pub mod publish;
+pub mod redrive;
 pub mod replay;
 pub mod resource;
 pub mod restore;

@@ -32,6 +32,9 @@ pub enum Subscription {
     Resume {
         /// Its name.
         name: String,
+        /// `now`: what waits in the journal is counted, recorded as skipped, and not delivered.
+        #[arg(long, value_name = "now", value_parser = ["now"])]
+        from: Option<String>,
     },
 }
 
@@ -49,7 +52,8 @@ impl Subscription {
             Subscription::Set(set) => set.run(Kind::Subscription, client, output).await,
             Subscription::Delete(delete) => delete.run(Kind::Subscription, client, output).await,
             Subscription::Pause { name } => act(client, output, &collection, &name, "pause").await,
-            Subscription::Resume { name } => act(client, output, &collection, &name, "resume").await,
+            Subscription::Resume { name, from: None } => act(client, output, &collection, &name, "resume").await,
+            Subscription::Resume { name, .. } => resume_from_now(client, output, &collection, &name).await,
         }
     }
 }
@@ -81,6 +85,24 @@ async fn list(client: &Client, output: Output, collection: &str) -> Result<(), F
         "reason",
     ];
     output.print(&Value::from(items.clone()), &header, rows.collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn resume_from_now(client: &Client, output: Output, collection: &str, name: &str) -> Result<(), Failure> {
+    let path = format!("{collection}/{}:resume?from=now", segment(name));
+    let answer = client.send(Method::POST, &path, None).await?;
+    let skipped = &answer["status"]["skipped"];
+    if output.is_json() {
+        output.line(&answer.to_string());
+        return Ok(());
+    }
+    output.line(&format!(
+        "{name}: resumed from now; {} events skipped",
+        skipped["events"]
+    ));
+    if skipped["parked"].as_u64().is_some_and(|parked| parked > 0) {
+        output.line(&format!("{} parked deliveries are tried on", skipped["parked"]));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod canaries;
 mod clocks;
 mod conformance;
 mod crash_loop;
+mod dead_letters;
 mod dedup;
 mod delivery;
 mod demo;

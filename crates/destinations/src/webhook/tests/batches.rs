@@ -1,6 +1,6 @@
 //! Several events in a request, and what the receiver says of each.
 
-use super::{Log, PATIENCE, attempt, client, only, serve, status, webhook_with};
+use super::{Log, PATIENCE, attempt, client, only, record, serve, status, webhook_with};
 use bytes::Bytes;
 use delivery::{Destination, Limits, Member, Outcome, Outcomes, Verdict};
 use event::{Data, Event, identity, json as event_json};
@@ -29,11 +29,13 @@ async fn send(address: SocketAddr, mode: &str, batch: Value) -> Outcomes {
     let webhook = webhook_with(client(), config, subscription);
     let events = events();
     let views: Vec<_> = events.iter().map(Event::view).collect();
+    let record = record();
     let members: Vec<_> = views
         .iter()
         .zip(IDS)
         .map(|(event, message_id)| Member {
             event,
+            record: &record,
             message_id,
             number: 1,
         })

@@ -1,6 +1,6 @@
 //! What a connection does before it delivers: tokens, the handshake; and what trying one tells.
 
-use super::{Log, PATIENCE, Seen, attempt, client, event, send, serve, status, webhook_with};
+use super::{Log, PATIENCE, Seen, attempt, client, event, record, send, serve, status, webhook_with};
 use crate::webhook::{
     test,
     tokens::{Token, Tokens},
@@ -260,6 +260,7 @@ async fn the_allowed_rate_is_kept_without_an_attempt() {
     let event = event();
     let members = [Member {
         event: &event.view(),
+        record: &record(),
         message_id: "msg_1",
         number: 1,
     }];

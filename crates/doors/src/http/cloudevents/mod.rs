@@ -186,7 +186,7 @@ pub(super) fn within_quotas(publisher: &Principal, events: usize, bytes: usize) 
 }
 
 /// Whether the publisher's key is for events of this type and source.
-fn permitted(publisher: &Principal, event: &Event) -> Result<(), Invalid> {
+pub(super) fn permitted(publisher: &Principal, event: &Event) -> Result<(), Invalid> {
     let denied = publisher.permits(event.event_type(), event.source());
     denied.map_err(|denied| {
         let rule = format!(

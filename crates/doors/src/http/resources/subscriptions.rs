@@ -5,7 +5,7 @@ use crate::http::{
     call::Call,
     json,
     problem::Problem,
-    routes::{Gives, Permission, Route, Serve, Verb, in_json, route},
+    routes::{Gives, Permission, Route, Serve, Takes, Verb, in_json, parameter, route},
 };
 use axum::routing;
 use control::{
@@ -32,8 +32,11 @@ fn describe(status: &SubscriptionStatus) -> Value {
         parked,
         dead_lettered,
         given_up,
+        skipped,
+        discarded,
+        redriven,
     } = status.counters;
-    json!({
+    let mut value = json!({
         "state": status.state,
         "reason": status.reason,
         "lag": {"events": status.lag_events, "seconds": status.lag_seconds},
@@ -42,9 +45,19 @@ fn describe(status: &SubscriptionStatus) -> Value {
         "dead_letters": status.dead,
         "since_start": {
             "matched": matched, "delivered": delivered, "failed": failed, "retried": retried, "parked": parked,
-            "dead_lettered": dead_lettered, "given_up": given_up,
+            "dead_lettered": dead_lettered, "given_up": given_up, "skipped": skipped, "discarded": discarded,
+            "redriven": redriven,
         },
-    })
+    });
+    if let Some(copies) = &status.copies {
+        value["dead_letter_copies"] = json!({
+            "state": copies.state,
+            "reason": copies.reason,
+            "waiting": copies.waiting,
+            "delivered": copies.delivered,
+        });
+    }
+    value
 }
 
 pub(super) const ROUTES: &[Route] = &[
@@ -59,7 +72,13 @@ pub(super) const ROUTES: &[Route] = &[
         "resumeSubscription",
         |on| routing::on(on, resume),
     )
-    .summary("Resume a subscription where it stopped"),
+    .summary("Resume a subscription where it stopped, or from now")
+    .query(&[parameter(
+        "from",
+        Takes::Text,
+        "`now`: what lies between is counted, recorded as skipped, and not delivered. Absent: where it stopped.",
+    )])
+    .problems(RESUME_PROBLEMS),
 ];
 
 const SUBSCRIPTION: &[Gives] = &[in_json(200, "Subscription")];
@@ -70,6 +89,14 @@ const fn verb(path: &'static str, id: &'static str, serve: Serve) -> Route {
         .problems(&["resource_not_found", "store_failed", "version_conflict"])
 }
 
+const RESUME_PROBLEMS: &[&str] = &[
+    "query_invalid",
+    "resource_not_found",
+    "store_failed",
+    "subscription_busy",
+    "version_conflict",
+];
+
 async fn pause(call: Call) -> json::Result {
     let target = Target::of(&call, ResourceKind::Subscription)?;
     enable(&call, &target, false).await?;
@@ -78,10 +105,33 @@ async fn pause(call: Call) -> json::Result {
 
 async fn resume(call: Call) -> json::Result {
     let target = Target::of(&call, ResourceKind::Subscription)?;
+    let skips = match call.query()?.text("from") {
+        None => false,
+        Some("now") => true,
+        Some(_) => {
+            let detail = "from is now, or absent: where the subscription stopped";
+            return Err(Problem::new("query_invalid", detail));
+        }
+    };
+    // That it is there is known before anything is written down.
+    read::shown(&call, &call.state.core.model(), &target)?;
+    let details = if skips { json!({"from": "now"}) } else { Value::Null };
+    call.record("resumed", "subscription", target.name, details).await?;
+    let core = &call.state.core;
+    let skipped = match skips {
+        true => Some(core.skip_to_now(target.bus, target.name).await?),
+        false => None,
+    };
     enable(&call, &target, true).await?;
-    call.record("resumed", "subscription", target.name, Value::Null).await?;
-    call.state.core.resume(target.bus, target.name).await?;
-    shown(&call, &target)
+    core.resume(target.bus, target.name).await?;
+    let model = core.model();
+    let mut value = read::shown(&call, &model, &target)?;
+    if let Some(skipped) = skipped {
+        value["status"]["skipped"] = json!({
+            "events": skipped.events, "records": skipped.records, "parked": skipped.parked,
+        });
+    }
+    Ok(json::with_etag(json::ok(&value)?, read::version(&model, &target)))
 }
 
 fn shown(call: &Call, target: &Target<'_>) -> json::Result {

@@ -1,0 +1,214 @@
+//! Redrives: begin one (or look what it would do), list, show, pause, resume, cancel, forget.
+
+use super::{
+    answer_event,
+    call::Call,
+    dead_letters::Letter,
+    json,
+    page::{self, Page},
+    problem::Problem,
+    routes::{
+        CURSOR, DRY_RUN, Gives, JSON, LIMIT, NO_CONTENT, Permission, Route, Serve, Verb, content, in_json, route,
+    },
+    time,
+};
+use axum::{body::Body, response::IntoResponse, routing};
+use control::resources::{RedriveSpec, Scope, check_replay_name};
+use delivery::{Redrive, ReplayState};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+const SUBSCRIBE: Permission = Permission::Bus(Scope::Subscribe);
+const READ: Permission = Permission::Bus(Scope::Read);
+
+pub(super) const ROUTES: &[Route] = &[
+    route(
+        Verb::Post,
+        "/v1/buses/{bus}/redrives",
+        "startRedrive",
+        SUBSCRIBE,
+        |on| routing::on(on, start),
+    )
+    .summary("Start a redrive of dead letters, or see what it would do")
+    .query(&[DRY_RUN])
+    .takes(&[content(JSON, "RedriveRequest")])
+    .gives(&[in_json(201, "Redrive"), in_json(200, "RedrivePreview")])
+    .problems(&[
+        "already_exists",
+        "field_unknown",
+        "limit_exceeded",
+        "name_invalid",
+        "resource_invalid",
+        "resource_malformed",
+        "store_failed",
+    ]),
+    route(Verb::Get, "/v1/buses/{bus}/redrives", "listRedrives", READ, |on| {
+        routing::on(on, list)
+    })
+    .summary("List redrives, oldest first")
+    .query(&[CURSOR, LIMIT])
+    .gives(&[in_json(200, "RedrivePage")])
+    .problems(&["cursor_invalid"]),
+    route(Verb::Get, "/v1/buses/{bus}/redrives/{name}", "getRedrive", READ, |on| {
+        routing::on(on, one)
+    })
+    .summary("Show a redrive and how far it has come")
+    .gives(REDRIVE)
+    .problems(&["resource_not_found"]),
+    route(
+        Verb::Delete,
+        "/v1/buses/{bus}/redrives/{name}",
+        "deleteRedrive",
+        SUBSCRIBE,
+        |on| routing::on(on, forget),
+    )
+    .summary("Forget a redrive that is over")
+    .gives(&[NO_CONTENT])
+    .problems(&["redrive_running", "resource_not_found", "store_failed"]),
+    verb("/v1/buses/{bus}/redrives/{name}:pause", "pauseRedrive", |on| {
+        routing::on(on, pause)
+    })
+    .summary("Hold a redrive"),
+    verb("/v1/buses/{bus}/redrives/{name}:resume", "resumeRedrive", |on| {
+        routing::on(on, resume)
+    })
+    .summary("Let a redrive go on"),
+    verb("/v1/buses/{bus}/redrives/{name}:cancel", "cancelRedrive", |on| {
+        routing::on(on, cancel)
+    })
+    .summary("End a redrive: what has gone out stays out"),
+];
+
+const REDRIVE: &[Gives] = &[in_json(200, "Redrive")];
+
+const fn verb(path: &'static str, id: &'static str, serve: Serve) -> Route {
+    route(Verb::Post, path, id, SUBSCRIBE, serve).gives(REDRIVE).problems(&[
+        "redrive_over",
+        "resource_not_found",
+        "store_failed",
+    ])
+}
+
+/// What a redrive would do.
+#[derive(Serialize)]
+struct Preview<'a> {
+    dead_letters: u64,
+    bytes: u64,
+    samples: Vec<Letter<'a>>,
+}
+
+/// The name, if there is one, and what is asked for.
+fn read(mut document: Value) -> Result<(Option<String>, RedriveSpec), Problem> {
+    let name = match document.as_object_mut().and_then(|object| object.remove("name")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => {
+            let problem = Problem::new("resource_invalid", "name is a text");
+            return Err(problem.pointer(Some("/name".to_owned())));
+        }
+    };
+    if let Some(name) = &name {
+        check_replay_name(name)?;
+    }
+    Ok((name, RedriveSpec::read(&document)?))
+}
+
+async fn start(call: Call, body: Body) -> json::Result {
+    let is_dry = call.query()?.flag("dry_run")?;
+    let bus = call.bus()?;
+    let (name, spec) = read(call.document(body).await?)?;
+    let core = &call.state.core;
+    if is_dry {
+        call.look("redrive", name.as_deref().unwrap_or_default(), spec.shown())
+            .await?;
+        let preview = core.preview_redrive(&bus.name, spec).await?;
+        let samples = preview.samples.iter();
+        let samples = samples
+            .map(|dead| Letter::new(bus, dead, answer_event(&dead.delivery.record)))
+            .collect();
+        return json::ok(&Preview {
+            dead_letters: preview.dead_letters,
+            bytes: preview.bytes,
+            samples,
+        });
+    }
+    let name = name.unwrap_or_else(|| core.next_redrive_name());
+    call.record("started", "redrive", &name, spec.shown()).await?;
+    let redrive = core.start_redrive(&bus.name, Some(name), spec).await?;
+    json::answer(StatusCode::CREATED, &described(&redrive))
+}
+
+async fn list(call: Call) -> json::Result {
+    let query = call.query()?;
+    let bus = call.bus()?;
+    let limit = query.limit()?;
+    let after = match page::read_cursor(query.text("cursor"))? {
+        None => 0,
+        Some(text) => text.parse::<u32>().map_err(|_| page::wrong_cursor())?,
+    };
+    let mut redrives = call.state.core.redrives(&bus.name)?;
+    redrives.retain(|redrive| redrive.number > after);
+    let more = redrives.len() > limit;
+    redrives.truncate(limit);
+    let last = redrives.last().filter(|_| more);
+    let next = last.map(|last| page::cursor(&last.number.to_string()));
+    json::ok(&Page {
+        items: redrives.iter().map(described).collect(),
+        next,
+    })
+}
+
+async fn one(call: Call) -> json::Result {
+    let bus = call.bus()?;
+    let redrive = call.state.core.redrive_of(&bus.name, call.parameter("name"))?;
+    json::ok(&described(&redrive))
+}
+
+async fn forget(call: Call) -> json::Result {
+    record(&call, "deleted").await?;
+    let name = call.parameter("name");
+    call.state.core.forget_redrive(&call.bus()?.name, name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn pause(call: Call) -> json::Result {
+    set(&call, "paused", ReplayState::Paused).await
+}
+
+async fn resume(call: Call) -> json::Result {
+    set(&call, "resumed", ReplayState::Running).await
+}
+
+async fn cancel(call: Call) -> json::Result {
+    set(&call, "cancelled", ReplayState::Cancelled).await
+}
+
+async fn set(call: &Call, action: &'static str, state: ReplayState) -> json::Result {
+    record(call, action).await?;
+    let name = call.parameter("name");
+    let redrive = call.state.core.set_redrive(&call.bus()?.name, name, state).await?;
+    json::ok(&described(&redrive))
+}
+
+/// In the audit trail, once it is known that there is such a redrive.
+async fn record(call: &Call, action: &'static str) -> Result<(), Problem> {
+    let name = call.parameter("name");
+    call.state.core.redrive_of(&call.bus()?.name, name)?;
+    call.record(action, "redrive", name, Value::Null).await
+}
+
+/// A redrive as it leaves: what was asked for, and how it stands beside it.
+fn described(redrive: &Redrive) -> Value {
+    let mut value = redrive.spec.shown();
+    value["name"] = redrive.name.as_str().into();
+    value["created"] = time::text(redrive.created).into();
+    value["status"] = json!({
+        "state": redrive.state,
+        "reason": redrive.reason,
+        "ended": redrive.ended.map(time::text),
+        "matched": redrive.matched,
+        "redriven": redrive.redriven,
+    });
+    value
+}
