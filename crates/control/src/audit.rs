@@ -125,8 +125,8 @@ pub fn of_change(before: &Model, after: &Model, sealer: &Sealer, change: &Change
     let action = match (&change.action, &old) {
         (Action::Delete, _) => "deleted",
         (Action::RotateKey { .. }, _) => "rotated",
-        (Action::Put(_) | Action::CreateKey { .. }, None) => "created",
-        (Action::Put(_) | Action::CreateKey { .. }, Some(_)) => "changed",
+        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, None) => "created",
+        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, Some(_)) => "changed",
     };
     let bus = match change.kind {
         ResourceKind::Bus => change.name.as_str(),

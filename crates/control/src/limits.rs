@@ -16,6 +16,13 @@ pub const NAME_CHARACTERS_MAX: usize = 200;
 /// Characters of an event type.
 pub const EVENT_TYPE_CHARACTERS_MAX: usize = 255;
 
+/// Annotations of a resource: a bus keeps one for each rule of another system.
+pub const ANNOTATIONS_MAX: usize = 1_000;
+/// Bytes of an annotation's name.
+pub const ANNOTATION_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a resource's annotations, so that they fit into [`RESOURCE_BYTES_MAX`] with everything else, escaped.
+pub const ANNOTATIONS_BYTES_MAX: usize = 160 << 10;
+
 /// Buses of an installation.
 pub const BUSES_MAX: usize = 1_000;
 /// Keys of an installation.

@@ -1,7 +1,7 @@
 //! Planning a change: what to write and what the model is afterwards. Pure: the model, the request and the time in, a plan
 //! or a refusal out. The delivery core adds its own operations, applies all in one transaction and publishes the model.
 
-mod connection;
+pub mod connection;
 mod delete;
 mod envelope;
 mod key;
@@ -44,6 +44,15 @@ pub struct Change {
 pub enum Action {
     /// Create or replace; the body is the resource's JSON (with or without `kind`, `bus`, `name`, which must agree).
     Put(serde_json::Value),
+    /// Create or replace a connection, with the authentication of another one that has no endpoint of its own.
+    PutWithAuthOf {
+        /// The connection's JSON, without `auth`.
+        body: serde_json::Value,
+        /// The bus of the other one.
+        bus: String,
+        /// Its name.
+        connection: String,
+    },
     /// Create a key: the body is its JSON, the token its secret, of which only what verifies it is kept. A `Put` changes a key
     /// that exists and never its secret.
     CreateKey {
@@ -143,6 +152,9 @@ pub fn plan(model: &Model, rules: &Rules, sealer: &Sealer, change: &Change, now:
     planning.check_precondition()?;
     match &change.action {
         Action::Put(body) => put::plan(&planning, envelope::open(change, body)?),
+        Action::PutWithAuthOf { body, bus, connection } => {
+            connection::put_with_auth_of(&planning, envelope::open(change, body)?, bus, connection)
+        }
         Action::CreateKey { body, token } => key::create(&planning, envelope::open(change, body)?, token),
         Action::RotateKey { token, overlap } => key::rotate(&planning, token, *overlap),
         Action::Delete => delete::plan(&planning),

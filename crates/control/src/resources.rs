@@ -2,6 +2,7 @@
 //! Names, kind and bus stand beside the specification. What serde cannot say about a value is in `validate`; rules that
 //! need other resources are in `plan`.
 
+mod annotations;
 mod dead_letter;
 mod key;
 mod quotas;
@@ -14,6 +15,7 @@ mod webhook;
 mod wire;
 
 pub use crate::secret::Secret;
+pub use annotations::*;
 pub use dead_letter::*;
 pub use key::*;
 pub use quotas::*;
@@ -106,6 +108,9 @@ pub struct BusSpec {
     /// How much the bus may take and hold; absent: what the node can.
     #[serde(skip_serializing_if = "BusQuotas::is_empty")]
     pub quotas: BusQuotas,
+    /// Notes of other systems.
+    #[serde(skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
 }
 
 /// A topic.

@@ -1,5 +1,6 @@
 //! The rules of one specification by itself, beyond what its types say. Rules that need other resources are in `plan`.
 
+mod annotations;
 mod key;
 mod quotas;
 mod webhook;
@@ -21,6 +22,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 pub(crate) fn bus(spec: &BusSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
+    annotations::check(&spec.annotations)?;
     quotas::of_bus(&spec.quotas)
 }
 
@@ -114,6 +116,7 @@ pub(crate) fn derived(spec: ConnectionSpec) -> ConnectionSpec {
 
 pub(crate) fn subscription(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
+    annotations::check(&spec.annotations)?;
     selection(spec.topics.as_deref(), spec.types.as_deref())?;
     batch(spec)?;
     dead_letter(spec)?;

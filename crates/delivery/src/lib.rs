@@ -83,7 +83,7 @@ pub use replay::{
 };
 pub use sealing::MasterKeys;
 pub use settings::{LaneBounds, Settings};
-pub use shaping::Shaping;
+pub use shaping::{RULE_ANNOTATION, Shaping};
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{

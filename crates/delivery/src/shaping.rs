@@ -9,6 +9,9 @@ use std::sync::Arc;
 use store::Millis;
 use transform::{Context, Failure, Output, Transform};
 
+/// The annotation of a subscription that is a target of a rule: the rule's name.
+pub const RULE_ANNOTATION: &str = "eventbridge.rule";
+
 /// What becomes of a subscription's events before they are delivered.
 #[derive(Clone, Debug)]
 pub struct Shaping {
@@ -21,7 +24,8 @@ impl Shaping {
     /// A subscription's own; `None` if its events stay as they are.
     pub fn of(bus: &Bus, subscription: &Subscription) -> Option<Self> {
         let transform = Arc::clone(subscription.transform.as_ref()?);
-        Some(Self::new(transform, &bus.name, &subscription.name))
+        let rule = subscription.spec.annotations.get(RULE_ANNOTATION);
+        Some(Self::new(transform, &bus.name, rule.unwrap_or(&subscription.name)))
     }
 
     /// A transform as if a rule of this name had it.

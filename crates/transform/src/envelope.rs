@@ -44,11 +44,11 @@ enum Value<'a> {
     Json(&'a [u8]),
 }
 
-/// An event in its EventBridge envelope. Data that is no JSON has no `detail`.
+/// An event in its EventBridge envelope. Text is a string as `detail`, bytes are a string of Base64, no data is an empty object.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
     members: [(&'static str, Value<'a>); MEMBERS],
-    detail: Option<&'a [u8]>,
+    detail: Cow<'a, [u8]>,
 }
 
 /// Members beside `detail`.
@@ -88,7 +88,10 @@ impl<'a> Envelope<'a> {
                 ("region", text(of("awsregion", context.region))),
                 ("resources", Value::Json(if is_list { resources } else { b"[]" })),
             ],
-            detail: event.data_json().filter(known),
+            detail: match event.data_json().filter(known) {
+                Some(json) => Cow::Borrowed(json),
+                None => other_detail(event),
+            },
         }
     }
 
@@ -99,7 +102,7 @@ impl<'a> Envelope<'a> {
 
     /// Bytes of it, about.
     pub(crate) fn size(&self) -> usize {
-        OVERHEAD_BYTES + self.detail.map_or(0, <[u8]>::len)
+        OVERHEAD_BYTES + self.detail.len()
     }
 
     pub(crate) fn write_as(&self, out: &mut Vec<u8>, spelling: Spelling, quotes: Quotes) {
@@ -115,11 +118,11 @@ impl<'a> Envelope<'a> {
                 Value::Json(json) => put_value(out, json, quotes),
             }
         }
-        if let Some(detail) = self.detail.filter(|_| spelling == Spelling::Envelope) {
+        if spelling == Spelling::Envelope {
             out.push(b',');
             put_text(out, DETAIL, quotes);
             out.push(b':');
-            put_value(out, detail, quotes);
+            put_value(out, &self.detail, quotes);
         }
         out.push(b'}');
     }
@@ -133,9 +136,7 @@ impl<'a> Envelope<'a> {
             return Piece::Missing;
         };
         if &**name == DETAIL {
-            return self
-                .detail
-                .map_or(Piece::Missing, |detail| Piece::Json(find(detail, rest)));
+            return Piece::Json(find(&self.detail, rest));
         }
         match self.members.iter().find(|(member, _)| member == &&**name) {
             Some((_, Value::Text(text))) if rest.is_empty() => Piece::Text(Cow::Borrowed(text)),
@@ -143,6 +144,16 @@ impl<'a> Envelope<'a> {
             _ => Piece::Missing,
         }
     }
+}
+
+/// What stands for data that is no JSON.
+fn other_detail<'a>(event: &EventView<'_>) -> Cow<'a, [u8]> {
+    if event.data().is_none() {
+        return Cow::Borrowed(b"{}");
+    }
+    let mut detail = Vec::new();
+    event::json::encode_data(event, &mut detail);
+    Cow::Owned(detail)
 }
 
 /// How an envelope is written.

@@ -4,7 +4,7 @@ use super::{Effect, Plan, Planning, edit_bus, envelope, put};
 use crate::{
     documents, limits,
     model::Connection,
-    parse::parse,
+    parse::{echo, parse},
     refusal::{Class, Refusal},
     resources::{Auth, ConnectionSpec, Secret, WebhookConfig},
     seal::{Fingerprints, map_secrets},
@@ -15,7 +15,44 @@ use serde_json::{Map, Value};
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use url::Url;
 
+/// The URL of a connection that is credentials alone: its name never resolves (RFC 6761).
+pub const NO_ENDPOINT: &str = "https://endpoint.invalid/";
+
 pub(super) fn put(planning: &Planning<'_>, body: Map<String, Value>) -> Result<Plan, Refusal> {
+    let asked = read(body)?;
+    put_asked(planning, asked)
+}
+
+/// With the authentication of a connection that is credentials alone: no other one gives its secrets away.
+pub(super) fn put_with_auth_of(
+    planning: &Planning<'_>,
+    body: Map<String, Value>,
+    bus: &str,
+    connection: &str,
+) -> Result<Plan, Refusal> {
+    let mut asked = read(body)?;
+    let missing = || Refusal::not_found(format!("connection {} does not exist", echo(connection)));
+    let of = planning
+        .model
+        .bus(bus)?
+        .connections
+        .get(connection)
+        .ok_or_else(missing)?;
+    match (&mut asked, planning.sealer.open_connection(of)?) {
+        (ConnectionSpec::Webhook(asked), ConnectionSpec::Webhook(of)) if of.url == NO_ENDPOINT => {
+            asked.auth = of.auth;
+            asked.headers = of.headers;
+        }
+        _ => {
+            return Err(Refusal::in_use(
+                "only a connection without an endpoint lends its authentication",
+            ));
+        }
+    }
+    put_asked(planning, asked)
+}
+
+fn put_asked(planning: &Planning<'_>, asked: ConnectionSpec) -> Result<Plan, Refusal> {
     let bus = planning.bus()?;
     let name = planning.name();
     let existing = bus.connections.get(name);
@@ -23,7 +60,6 @@ pub(super) fn put(planning: &Planning<'_>, body: Map<String, Value>) -> Result<P
     let stored = existing
         .map(|existing| planning.sealer.open_connection(existing))
         .transpose()?;
-    let asked = read(body)?;
     let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
     validate::connection(&spec, planning.rules)?;
     let spec = validate::derived(spec);

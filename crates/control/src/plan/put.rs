@@ -7,7 +7,7 @@ use crate::{
     model::{Bus, Counters, EventType, Topic},
     parse::{echo, nearest, parse},
     refusal::Refusal,
-    resources::{BusSpec, EventTypeSpec, ResourceKind, TopicSpec},
+    resources::{Annotations, BusSpec, EventTypeSpec, ResourceKind, TopicSpec},
     units::format_duration,
     validate,
 };
@@ -43,6 +43,14 @@ pub(super) fn write(planning: &Planning<'_>, bus: BusId, body: Bytes) -> Result<
         expect: planning.expect()?,
         body,
     })
+}
+
+/// Annotations that are left out stay what they are: who writes a resource by hand does not know those of other systems.
+pub(super) fn keep_annotations(body: &mut Map<String, Value>, existing: &Annotations) {
+    if !existing.is_empty() {
+        body.entry("annotations")
+            .or_insert_with(|| existing.clone().into_iter().collect());
+    }
 }
 
 /// Refuses one more where a bound is reached.
@@ -125,7 +133,10 @@ impl NewBus {
     }
 }
 
-fn bus(planning: &Planning<'_>, body: Map<String, Value>) -> Result<Plan, Refusal> {
+fn bus(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, Refusal> {
+    if let Some(existing) = planning.model.buses.get(planning.name()) {
+        keep_annotations(&mut body, &existing.spec.annotations);
+    }
     let spec: BusSpec = spec(body)?;
     validate::bus(&spec)?;
     let model = planning.model;

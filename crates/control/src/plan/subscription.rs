@@ -21,6 +21,7 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
     let existing = bus.subscriptions.get(planning.name());
     if let Some(existing) = existing {
         keep_start(&mut body, existing)?;
+        put::keep_annotations(&mut body, &existing.spec.annotations);
     }
     let spec: SubscriptionSpec = put::spec(body)?;
     check(bus, &spec, existing)?;

@@ -1,6 +1,6 @@
 //! Subscriptions and their delivery policy.
 
-use super::{DeadLetterSpec, Start, TransformSpec, is_yes, yes};
+use super::{Annotations, DeadLetterSpec, Start, TransformSpec, is_yes, yes};
 use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -38,6 +38,9 @@ pub struct SubscriptionSpec {
     /// Since when; fixed at creation.
     #[serde(default)]
     pub start: Start,
+    /// Notes of other systems.
+    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    pub annotations: Annotations,
     /// False: paused; the position stays.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,

@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// Where to POST; http or https, no user information.
+    /// Where to send; http or https, no user information.
     pub url: String,
+    /// How; absent: POST. GET, HEAD and OPTIONS carry no body.
+    #[serde(default, skip_serializing_if = "Method::is_post")]
+    pub method: Method,
     /// Sent with every request; reserved names (`host`, `content-length`, `webhook-*`, `ce-*`, …) are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -25,6 +28,51 @@ pub struct WebhookConfig {
     /// Ask the endpoint before anything is delivered; absent: deliver at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake: Option<Handshake>,
+}
+
+/// The method of a webhook's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// What webhooks are.
+    #[default]
+    Post,
+    /// With a body.
+    Put,
+    /// With a body.
+    Patch,
+    /// With a body.
+    Delete,
+    /// Without a body.
+    Get,
+    /// Without a body.
+    Head,
+    /// Without a body.
+    Options,
+}
+
+impl Method {
+    fn is_post(&self) -> bool {
+        *self == Method::Post
+    }
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+        }
+    }
+
+    /// Whether its requests have a body.
+    pub fn has_body(self) -> bool {
+        !matches!(self, Self::Get | Self::Head | Self::Options)
+    }
 }
 
 /// How Trunkline authenticates to a destination.

@@ -8,7 +8,7 @@ use super::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connector::{Client, ClientTls, SendError};
 use control::resources::{
-    Auth, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, TlsConfig, WebhookConfig,
+    Auth, Method, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, TlsConfig, WebhookConfig,
 };
 use delivery::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -18,7 +18,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct Shared {
     /// Its way out: the common one, or one with a TLS of its own.
     pub(super) client: Client,
-    /// Where to POST; or why not, since the operator may have closed a network after the connection was saved.
+    /// How.
+    pub(super) method: Method,
+    /// Where to send; or why not, since the operator may have closed a network after the connection was saved.
     pub(super) uri: Result<Uri, SendError>,
     /// The headers that every request has: the user's own, authentication, the user agent.
     pub(super) headers: HeaderMap,
@@ -54,6 +56,7 @@ impl Shared {
                 .check_url(&config.url)
                 .map(|target| target.uri().clone())
                 .map_err(SendError::from),
+            method: config.method,
             client: own_client(client, config.tls.as_ref())?,
             headers,
             signer: signer(config.signing.as_ref())?,

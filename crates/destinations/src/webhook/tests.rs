@@ -207,6 +207,19 @@ async fn an_event_arrives_in_binary_mode_with_its_headers() {
 }
 
 #[tokio::test]
+async fn a_connection_says_the_method_and_one_without_a_body_sends_none() {
+    for (method, body) in [("PUT", r#"{"total": 5}"#), ("DELETE", r#"{"total": 5}"#), ("GET", "")] {
+        let (address, log) = serve(|_| status(204)).await;
+        let config = json!({"url": format!("http://{address}/hook"), "method": method});
+        let outcome = send(&webhook_with(client(), config, json!({})), &event()).await;
+        assert_eq!(outcome.verdict, Verdict::Delivered, "{outcome:?}");
+        let seen = only(&log);
+        assert_eq!((seen.method.as_str(), seen.body.as_ref()), (method, body.as_bytes()));
+        assert_eq!(seen.headers.contains_key("content-type"), !body.is_empty(), "{method}");
+    }
+}
+
+#[tokio::test]
 async fn the_published_vector_is_what_goes_over_the_wire() {
     let (address, log) = serve(|_| status(200)).await;
     let signing = json!({"style": "standard-webhooks", "secrets": [

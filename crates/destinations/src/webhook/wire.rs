@@ -32,7 +32,12 @@ pub(super) struct Written {
 pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Written, SendError> {
     let uri = prepared.shared.uri.clone()?;
     let mut headers = prepared.shared.headers.clone();
-    let (body, sent) = content(prepared.form, attempt.members, &mut headers);
+    let (mut body, sent) = content(prepared.form, attempt.members, &mut headers);
+    let method = prepared.shared.method;
+    if !method.has_body() {
+        body = Bytes::new();
+        headers.remove(header::CONTENT_TYPE);
+    }
     let sent_members = &attempt.members[..sent];
     let id = message_id(prepared.form, sent_members);
     sign(&prepared.shared, &id, attempt.now, &body, &mut headers);
@@ -43,7 +48,7 @@ pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Writ
         trace(only.event, &mut headers);
     }
     let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
+    *request.method_mut() = Method::from_bytes(method.as_str().as_bytes()).expect("its word is a method");
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     Ok(Written { request, sent })

@@ -23,7 +23,7 @@ fn what_an_event_does_not_say_its_envelope_takes_from_where_it_was_accepted() {
     let bare = Event::builder("1", "/s", "t").build().expect("it is valid");
     let whole = made(&Transform::input_path("$").expect("a path"), &bare).expect("an envelope");
     assert!(whole.contains(r#""time":"2026-11-21T10:15:30Z""#), "{whole}");
-    assert!(whole.ends_with(r#""resources":[]}"#), "{whole}");
+    assert!(whole.ends_with(r#""resources":[],"detail":{}}"#), "{whole}");
     let said = Event::builder("1", "/s", "t")
         .extension("awsaccount", "123456789012")
         .extension("awsregion", "eu-west-1");
@@ -62,11 +62,13 @@ fn an_event_without_the_part_fails_with_a_reason() {
         assert_eq!(at(path), Err("transform_path_missing"), "{path}");
     }
     let text = Event::builder("1", "/s", "t")
-        .data(Data::text("no json"))
+        .data(Data::text("no \"json\""))
         .build()
         .expect("it is valid");
+    let whole = Transform::input_path("$.detail").expect("a path");
+    assert_eq!(made(&whole, &text).as_deref(), Ok(r#""no \"json\"""#));
     assert_eq!(
-        made(&Transform::input_path("$.detail").expect("a path"), &text),
+        made(&Transform::input_path("$.detail.x").expect("a path"), &text),
         Err("transform_path_missing")
     );
 }

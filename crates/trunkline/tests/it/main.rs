@@ -20,6 +20,7 @@ mod disk_full;
 mod doctor;
 mod documentation;
 mod eventbridge;
+mod eventbridge_rules;
 mod failed_sync;
 mod filters;
 mod fixtures;

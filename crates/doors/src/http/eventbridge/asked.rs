@@ -1,6 +1,6 @@
 //! An operation that is asked for, other than publishing: who asks, its input, and the ways to the model that operations need.
 
-use super::{fault::Fault, identity::Caller, names};
+use super::{fault::Fault, identity::Caller, names, operations::Right};
 use crate::http::{State, auth::Peer};
 use bytes::Bytes;
 use control::{Bus, Model, audit::Actor, resources::Scope};
@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// A verified request.
-#[expect(dead_code, reason = "the operations on what is declared use it")]
 pub(super) struct Asked {
     /// What the door shares.
     pub(super) state: Arc<State>,
@@ -21,7 +20,6 @@ pub(super) struct Asked {
     body: Bytes,
 }
 
-#[expect(dead_code, reason = "the operations on what is declared use it")]
 impl Asked {
     pub(super) fn new(state: Arc<State>, model: Arc<Model>, caller: Caller, peer: Peer, body: Bytes) -> Self {
         Self {
@@ -43,6 +41,16 @@ impl Asked {
         };
         serde_json::from_slice(body)
             .map_err(|error| Fault::serialization(format!("The request cannot be read: {error}")))
+    }
+
+    /// Refuses a caller who may do this nowhere. On which bus, the operation asks when it knows.
+    pub(super) fn admit(&self, right: Right) -> Result<(), Fault> {
+        match right {
+            Right::AnyKey | Right::Bus(_) => Ok(()),
+            Right::SomeBus(scope) if self.model.buses.keys().any(|bus| self.may(bus, scope)) => Ok(()),
+            Right::SomeBus(scope) => self.require(names::DEFAULT_BUS, scope),
+            Right::Installation(scope) => self.require_installation(scope),
+        }
     }
 
     /// Refuses a caller who may not do this on a bus, whether the bus exists or not.

@@ -11,6 +11,7 @@
 mod asked;
 mod fault;
 mod identity;
+mod manage;
 mod names;
 pub mod operations;
 mod put_events;
@@ -125,6 +126,7 @@ where
         Standing::Publishes => put_events::run(state, head, &caller, holder, body).await,
         Standing::Built(run) => {
             let asked = asked::Asked::new(state.clone(), model, caller, peer, body);
+            asked.admit(operation.right)?;
             let output = run(&asked).await?;
             Ok(fault::json(output.to_string().into()))
         }

@@ -7,7 +7,7 @@
 //! built("DescribeRule", Right::Read, |asked| Box::pin(rules::describe(asked))),
 //! ```
 
-use super::{SERVICE, TARGET, asked::Asked, fault::Fault, test_event_pattern};
+use super::{SERVICE, TARGET, asked::Asked, fault::Fault, manage, test_event_pattern};
 use http::HeaderMap;
 use serde_json::Value;
 use std::pin::Pin;
@@ -34,6 +34,8 @@ pub enum Right {
     AnyKey,
     /// A scope in the bus that the request names.
     Bus(control::resources::Scope),
+    /// A scope in some bus: what the request names lives on one of those that the key may use.
+    SomeBus(control::resources::Scope),
     /// A scope in all buses.
     Installation(control::resources::Scope),
 }
@@ -83,53 +85,65 @@ const fn refused(name: &'static str, why: &'static str) -> Operation {
     }
 }
 
-const NOT_YET: &str = "it is not built yet; /v1 and the command line have what it is about";
+const NO_POLICIES: &str = "there are no resource policies here: what a key may do, its scopes say";
 const NO_PARTNERS: &str = "there are no partner event sources here: whoever has a key publishes";
 const NO_ENDPOINTS: &str = "there are no global endpoints here: an installation has one place";
 
 /// Every operation, sorted by name.
 pub static OPERATIONS: &[Operation] = &[
     refused("ActivateEventSource", NO_PARTNERS),
-    refused("CancelReplay", NOT_YET),
-    refused("CreateApiDestination", NOT_YET),
-    refused("CreateArchive", NOT_YET),
-    refused("CreateConnection", NOT_YET),
+    built("CancelReplay", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::replays::cancel(asked))),
+    built("CreateApiDestination", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::api_destinations::create(asked)))
+    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. Endpoints may be `http` where the operator allows the network. Places for path parameters (`*`) are refused. The rate is kept by each target for itself."),
+    built("CreateArchive", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::archives::create(asked)))
+    .differing("The journal is the archive: the topics of the bus keep their events at least for `RetentionDays` (0: for ever), and what they hold already can be replayed."),
+    built("CreateConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::create(asked)))
+    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. `InvocationHttpParameters` takes headers that are no secrets; `OAuthHttpParameters` takes `scope` and `audience` in the body; a token is asked for with `POST`. Private endpoints and KMS keys are refused."),
     refused("CreateEndpoint", NO_ENDPOINTS),
-    refused("CreateEventBus", NOT_YET),
+    built("CreateEventBus", Right::Installation(control::resources::Scope::Administer), |asked| Box::pin(manage::buses::create(asked)))
+    .differing("Partner event sources and KMS keys are refused."),
     refused("CreatePartnerEventSource", NO_PARTNERS),
     refused("DeactivateEventSource", NO_PARTNERS),
-    refused("DeauthorizeConnection", NOT_YET),
-    refused("DeleteApiDestination", NOT_YET),
-    refused("DeleteArchive", NOT_YET),
-    refused("DeleteConnection", NOT_YET),
+    built("DeauthorizeConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::deauthorize(asked))),
+    built("DeleteApiDestination", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::api_destinations::delete(asked)))
+    .differing("Refused while a target uses it."),
+    built("DeleteArchive", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::archives::delete(asked)))
+    .differing("Topics keep the retention that they have."),
+    built("DeleteConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::delete(asked)))
+    .differing("Refused while an API destination uses it."),
     refused("DeleteEndpoint", NO_ENDPOINTS),
-    refused("DeleteEventBus", NOT_YET),
+    built("DeleteEventBus", Right::Installation(control::resources::Scope::Administer), |asked| Box::pin(manage::buses::delete(asked))),
     refused("DeletePartnerEventSource", NO_PARTNERS),
-    refused("DeleteRule", NOT_YET),
-    refused("DescribeApiDestination", NOT_YET),
-    refused("DescribeArchive", NOT_YET),
-    refused("DescribeConnection", NOT_YET),
+    built("DeleteRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::delete(asked))),
+    built("DescribeApiDestination", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::api_destinations::describe(asked))),
+    built("DescribeArchive", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::archives::describe(asked)))
+    .differing("`EventCount` and `SizeBytes` are not told."),
+    built("DescribeConnection", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::connections::describe(asked))),
     refused("DescribeEndpoint", NO_ENDPOINTS),
-    refused("DescribeEventBus", NOT_YET),
+    built("DescribeEventBus", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::buses::describe(asked))),
     refused("DescribeEventSource", NO_PARTNERS),
     refused("DescribePartnerEventSource", NO_PARTNERS),
-    refused("DescribeReplay", NOT_YET),
-    refused("DescribeRule", NOT_YET),
-    refused("DisableRule", NOT_YET),
-    refused("EnableRule", NOT_YET),
-    refused("ListApiDestinations", NOT_YET),
-    refused("ListArchives", NOT_YET),
-    refused("ListConnections", NOT_YET),
+    built("DescribeReplay", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::replays::describe(asked)))
+    .differing("`EventLastReplayedTime` is not told; `/v1` shows how far each part is."),
+    built("DescribeRule", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::rules::describe(asked))),
+    built("DisableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::disable(asked)))
+    .differing("What matches while a rule is disabled waits, and is delivered when it is enabled."),
+    built("EnableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::enable(asked))),
+    built("ListApiDestinations", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::api_destinations::list(asked))),
+    built("ListArchives", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::archives::list(asked))),
+    built("ListConnections", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::connections::list(asked))),
     refused("ListEndpoints", NO_ENDPOINTS),
-    refused("ListEventBuses", NOT_YET),
+    built("ListEventBuses", Right::AnyKey, |asked| Box::pin(manage::buses::list(asked)))
+    .differing("A key sees the buses that it may read."),
     refused("ListEventSources", NO_PARTNERS),
     refused("ListPartnerEventSourceAccounts", NO_PARTNERS),
     refused("ListPartnerEventSources", NO_PARTNERS),
-    refused("ListReplays", NOT_YET),
-    refused("ListRuleNamesByTarget", NOT_YET),
-    refused("ListRules", NOT_YET),
-    refused("ListTagsForResource", NOT_YET),
-    refused("ListTargetsByRule", NOT_YET),
+    built("ListReplays", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::replays::list(asked))),
+    built("ListRuleNamesByTarget", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::rules::list_names_by_target(asked))),
+    built("ListRules", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::rules::list(asked)))
+    .differing("Subscriptions that were not made as targets are in `/v1` alone."),
+    built("ListTagsForResource", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::tags::list(asked))),
+    built("ListTargetsByRule", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::targets::list(asked))),
     Operation {
         name: "PutEvents",
         right: Right::Bus(control::resources::Scope::Publish),
@@ -140,23 +154,28 @@ pub static OPERATIONS: &[Operation] = &[
                       refused.",
     },
     refused("PutPartnerEvents", NO_PARTNERS),
-    refused("PutPermission", NOT_YET),
-    refused("PutRule", NOT_YET),
-    refused("PutTargets", NOT_YET),
-    refused("RemovePermission", NOT_YET),
-    refused("RemoveTargets", NOT_YET),
-    refused("StartReplay", NOT_YET),
-    refused("TagResource", NOT_YET),
+    refused("PutPermission", NO_POLICIES),
+    built("PutRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::put(asked)))
+    .differing("`ScheduleExpression` is refused. A name begins with a letter or digit."),
+    built("PutTargets", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::targets::put(asked)))
+    .differing("Targets are API destinations; other ARNs are refused, and so are `HttpParameters` and parameters of other services. A `DeadLetterConfig` is kept and shown: dead letters stay in Trunkline, to be looked at and sent again. What AWS drops (an output that is no JSON, a status that it does not retry) is a dead letter or is tried again. Values in strings of a template stay escaped."),
+    refused("RemovePermission", NO_POLICIES),
+    built("RemoveTargets", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::targets::remove(asked))),
+    built("StartReplay", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::replays::start(asked)))
+    .differing("Events come in their order, as a Trunkline replay for each target."),
+    built("TagResource", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::tags::tag(asked)))
+    .differing("Rules and event buses have tags."),
     built("TestEventPattern", Right::AnyKey, |asked| {
         Box::pin(test_event_pattern::run(asked))
     })
     .differing("Any key may ask: it is about nothing that the server keeps."),
-    refused("UntagResource", NOT_YET),
-    refused("UpdateApiDestination", NOT_YET),
-    refused("UpdateArchive", NOT_YET),
-    refused("UpdateConnection", NOT_YET),
+    built("UntagResource", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::tags::untag(asked))),
+    built("UpdateApiDestination", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::api_destinations::update(asked))),
+    built("UpdateArchive", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::archives::update(asked))),
+    built("UpdateConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::update(asked)))
+    .differing("`AuthParameters` are given whole."),
     refused("UpdateEndpoint", NO_ENDPOINTS),
-    refused("UpdateEventBus", NOT_YET),
+    built("UpdateEventBus", Right::Installation(control::resources::Scope::Administer), |asked| Box::pin(manage::buses::update(asked))),
 ];
 
 /// The operation that a request asks for.

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod hostile;
+mod manage;
 mod put_events;
 mod signer;
 

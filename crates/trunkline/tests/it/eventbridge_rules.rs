@@ -1,0 +1,59 @@
+//! The whole life of an EventBridge rule with boto3 as it comes from its registry, and the same things in `/v1`.
+
+use crate::{sdk::installed, support::server::Server};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/eventbridge_rules.py");
+
+#[tokio::test]
+async fn boto3_leads_a_rule_through_its_life_and_v1_shows_the_same_things() {
+    let Some(python) = installed("TRUNKLINE_PYTHON") else {
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start(directory.path());
+    let mut script = Command::new(python)
+        .args([SCRIPT, server.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the interpreter starts");
+    let output = BufReader::new(script.stdout.take().expect("piped"));
+    let mut lines = tokio::task::spawn_blocking(move || {
+        let mut lines = output.lines();
+        (lines.next().map(|line| line.expect("text")), lines)
+    });
+    let (first, rest) = (&mut lines).await.expect("it is read");
+    let told: Value = serde_json::from_str(&first.expect("the script said what went wrong")).expect("JSON");
+    assert_eq!(told["received"].as_array().map(Vec::len), Some(2));
+
+    let subscription = server.get("/v1/buses/orders/subscriptions/big.crm").await;
+    assert_eq!(subscription["connection"], "crm-orders");
+    assert_eq!(
+        subscription["transform"]["input_transformer"]["paths"]["name"],
+        "$.detail.name"
+    );
+    assert_eq!(subscription["delivery"]["retry"]["attempts"], 6);
+    let connection = server.get("/v1/buses/default/connections/crm-orders").await;
+    assert_eq!(
+        (&connection["config"]["method"], &connection["config"]["auth"]["type"]),
+        (&json!("PUT"), &json!("api-key"))
+    );
+    let replays = server.get("/v1/buses/orders/replays").await;
+    assert_eq!(
+        (&replays["items"][0]["name"], &replays["items"][0]["status"]["state"]),
+        (&json!("again.0"), &json!("completed"))
+    );
+    let topic = server.get("/v1/buses/orders/topics/events").await;
+    assert_eq!(topic["retention"]["age"], "10d");
+
+    writeln!(script.stdin.take().expect("piped"), "seen").expect("written");
+    let last = tokio::task::spawn_blocking(move || rest.map_while(Result::ok).last());
+    assert_eq!(last.await.expect("it is read").as_deref(), Some("gone"));
+    assert!(script.wait().expect("it ends").success());
+    assert_eq!(server.get("/v1/buses/orders/subscriptions").await["items"], json!([]));
+}
