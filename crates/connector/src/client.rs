@@ -162,6 +162,17 @@ impl Client {
         Client::build(settings, tls, self.0.drains.clone())
     }
 
+    /// A way out of its own to these networks and nowhere else that is not public: for what answers on the machine itself. It
+    /// knows no proxy.
+    pub fn only_to(&self, allow_networks: crate::Networks) -> Result<Client, SettingsError> {
+        let settings = Settings {
+            guard: Guard { allow_networks },
+            egress_proxy: None,
+            ..self.0.settings.clone()
+        };
+        Client::build(settings, &ClientTls::default(), self.0.drains.clone())
+    }
+
     fn build(settings: Settings, tls: &ClientTls, drains: Arc<Semaphore>) -> Result<Client, SettingsError> {
         let proxy = settings.egress_proxy.as_ref().map(parse_proxy).transpose()?;
         let dial = Arc::new(Dial {

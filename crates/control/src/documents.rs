@@ -10,7 +10,7 @@ use crate::{
     filters,
     keys::LastUse,
     model::{Bus, Connection, Counters, EventType, Model, Subscription, Topic},
-    resources::{BusSpec, ConnectionSpec, EventTypeSpec, SubscriptionSpec, TopicSpec},
+    resources::{BusSpec, DeclaredConnection, EventTypeSpec, SubscriptionSpec, TopicSpec},
     seal::FINGERPRINT_KEY_SETTING,
     transforms,
 };
@@ -216,7 +216,7 @@ impl Loading {
     }
 
     fn connection(&mut self, document: &Document) -> Result<(), String> {
-        let stored: Plain<ConnectionSpec> = read(document)?;
+        let stored: Plain<DeclaredConnection> = read(document)?;
         let name = document.name.clone();
         let owner = self.owner(document)?;
         let bus = owner.name.clone();
@@ -224,7 +224,8 @@ impl Loading {
             bus,
             name: name.clone(),
             version: document.version,
-            spec: stored.spec,
+            spec: stored.spec.spec,
+            dry_run: stored.spec.dry_run,
         };
         owner.connections.insert(name, Arc::new(connection));
         Ok(())

@@ -5,7 +5,7 @@ use crate::{
     parse::token,
     plan::{Change, Effect, plan},
     refusal::Refusal,
-    resources::ResourceKind,
+    resources::{DeclaredConnection, ResourceKind},
     rules::Rules,
     seal::{Fingerprints, Sealer},
 };
@@ -64,11 +64,10 @@ fn connection_object(
     connection: &Connection,
 ) -> Result<Map<String, Value>, Refusal> {
     let spec = sealer.open_connection(connection)?;
-    Ok(to_object(&fingerprints.of_spec(
-        &connection.bus,
-        &connection.name,
-        &spec,
-    )))
+    Ok(to_object(&DeclaredConnection {
+        spec: fingerprints.of_spec(&connection.bus, &connection.name, &spec),
+        dry_run: connection.dry_run,
+    }))
 }
 
 fn to_object(spec: &impl Serialize) -> Map<String, Value> {

@@ -96,6 +96,21 @@ pub const PEM_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a DNS name.
 pub const ORIGIN_BYTES_MAX: usize = 253;
 
+/// Bytes of an AWS region's name; the longest one has 14, and it becomes a host name.
+pub const AWS_REGION_BYTES_MAX: usize = 32;
+/// Bytes of an AWS access key's id, as IAM says.
+pub const AWS_KEY_ID_BYTES_MAX: usize = 128;
+/// Bytes of a name or an ARN of a bus, topic, stream or function; EventBridge's is the longest that any service takes.
+pub const AWS_NAME_BYTES_MAX: usize = 1_600;
+/// Characters of EventBridge's `Source`, and of a profile's name.
+pub const AWS_TEXT_CHARACTERS_MAX: usize = 256;
+/// Characters of EventBridge's `DetailType`.
+pub const DETAIL_TYPE_CHARACTERS_MAX: usize = 128;
+/// Entries of one request to EventBridge, SQS or SNS.
+pub const AWS_ENTRIES_MAX: u32 = 10;
+/// Records of one request to Kinesis.
+pub const KINESIS_RECORDS_MAX: u32 = 500;
+
 /// Topics a subscription names.
 pub const SUBSCRIPTION_TOPICS_MAX: usize = 200;
 /// Type patterns of a subscription.

@@ -110,6 +110,8 @@ pub struct Connection {
     pub version: Revision,
     /// As declared, secrets sealed.
     pub spec: ConnectionSpec,
+    /// Nothing is sent: attempts show what would have been.
+    pub dry_run: bool,
 }
 
 /// A subscription, compiled.

@@ -3,6 +3,7 @@
 //! need other resources are in `plan`.
 
 mod annotations;
+mod aws;
 mod dead_letter;
 mod key;
 mod quotas;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use crate::secret::Secret;
 pub use annotations::*;
+pub use aws::*;
 pub use dead_letter::*;
 pub use key::*;
 pub use quotas::*;
@@ -229,10 +231,87 @@ fn is_yes(value: &bool) -> bool {
     *value
 }
 
+fn is_no(value: &bool) -> bool {
+    !*value
+}
+
 /// A connection: a provider and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", content = "config", rename_all = "kebab-case")]
 pub enum ConnectionSpec {
     /// An HTTP endpoint.
     Webhook(WebhookConfig),
+    /// An Amazon EventBridge bus.
+    #[serde(rename = "eventbridge")]
+    EventBridge(EventBridgeConfig),
+    /// An Amazon SQS queue.
+    Sqs(SqsConfig),
+    /// An Amazon SNS topic.
+    Sns(SnsConfig),
+    /// An Amazon Kinesis data stream.
+    Kinesis(KinesisConfig),
+    /// An AWS Lambda function.
+    Lambda(LambdaConfig),
+}
+
+impl ConnectionSpec {
+    /// The provider's word in resource files.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::EventBridge(_) => "eventbridge",
+            Self::Sqs(_) => "sqs",
+            Self::Sns(_) => "sns",
+            Self::Kinesis(_) => "kinesis",
+            Self::Lambda(_) => "lambda",
+        }
+    }
+
+    /// How many events one request to the provider holds at most.
+    pub fn request_events_max(&self) -> u32 {
+        match self {
+            Self::Webhook(_) | Self::Lambda(_) => limits::BATCH_EVENTS_MAX,
+            Self::EventBridge(_) | Self::Sqs(_) | Self::Sns(_) => limits::AWS_ENTRIES_MAX,
+            Self::Kinesis(_) => limits::KINESIS_RECORDS_MAX,
+        }
+    }
+
+    /// How Amazon's services are reached, where it is a connection to one.
+    pub fn aws(&self) -> Option<&AwsAccess> {
+        match self {
+            Self::Webhook(_) => None,
+            Self::EventBridge(config) => Some(&config.aws),
+            Self::Sqs(config) => Some(&config.aws),
+            Self::Sns(config) => Some(&config.aws),
+            Self::Kinesis(config) => Some(&config.aws),
+            Self::Lambda(config) => Some(&config.aws),
+        }
+    }
+
+    fn aws_mut(&mut self) -> Option<&mut AwsAccess> {
+        match self {
+            Self::Webhook(_) => None,
+            Self::EventBridge(config) => Some(&mut config.aws),
+            Self::Sqs(config) => Some(&mut config.aws),
+            Self::Sns(config) => Some(&mut config.aws),
+            Self::Kinesis(config) => Some(&mut config.aws),
+            Self::Lambda(config) => Some(&mut config.aws),
+        }
+    }
+
+    /// Its credentials, to be replaced.
+    pub(crate) fn aws_credentials_mut(&mut self) -> Option<&mut AwsCredentials> {
+        self.aws_mut().map(|aws| &mut aws.credentials)
+    }
+}
+
+/// A connection as it is declared: its provider, and whether anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredConnection {
+    /// The provider and how to reach it.
+    #[serde(flatten)]
+    pub spec: ConnectionSpec,
+    /// Nothing is sent: attempts show what would have been.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub dry_run: bool,
 }

@@ -1,4 +1,4 @@
-//! What the operator decides about resources: where connections may lead.
+//! What the operator decides about resources: where connections may lead, and as whom.
 
 use connector::{Guard, Refused};
 
@@ -8,12 +8,31 @@ pub struct Rules {
     /// Says where a connection may lead, as far as its URL shows; the address is checked again, after resolution, at every
     /// connection.
     pub guard: Guard,
+    /// The buses whose connections may use the machine's own AWS credentials; `*`: all.
+    pub aws_machine_credentials: Vec<String>,
 }
 
 impl Rules {
     /// With the guard of the one connector.
     pub fn new(guard: Guard) -> Self {
-        Self { guard }
+        Self {
+            guard,
+            ..Self::default()
+        }
+    }
+
+    /// Lets connections of these buses use the machine's own AWS credentials; `*` is all of them.
+    pub fn with_aws_machine_credentials(self, buses: Vec<String>) -> Self {
+        Self {
+            aws_machine_credentials: buses,
+            ..self
+        }
+    }
+
+    /// Whether a connection of this bus may use the machine's own AWS credentials.
+    pub fn may_use_machine_credentials(&self, bus: &str) -> bool {
+        let mut buses = self.aws_machine_credentials.iter();
+        buses.any(|allowed| allowed == "*" || allowed == bus)
     }
 
     /// The stable code and the reason why a URL is refused.

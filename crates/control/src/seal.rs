@@ -17,7 +17,9 @@ use crate::{
     limits::DEFAULT_BUS,
     model::{Connection, Model},
     refusal::{Class, Refusal},
-    resources::{Auth, ClientCredentials, ConnectionSpec, ResourceKind, Secret, Signing, WebhookConfig},
+    resources::{
+        Auth, AwsCredentials, ClientCredentials, ConnectionSpec, ResourceKind, Secret, Signing, WebhookConfig,
+    },
 };
 use base64::{
     Engine as _,
@@ -308,7 +310,10 @@ pub(crate) fn map_secrets<E>(
     spec: &ConnectionSpec,
     replace: &mut dyn FnMut(&Secret, &str) -> Result<Secret, E>,
 ) -> Result<ConnectionSpec, E> {
-    let ConnectionSpec::Webhook(config) = spec;
+    let config = match spec {
+        ConnectionSpec::Webhook(config) => config,
+        other => return map_aws_secrets(other.clone(), replace),
+    };
     let auth = match &config.auth {
         Auth::None => Auth::None,
         Auth::Basic { username, password } => Auth::Basic {
@@ -354,6 +359,24 @@ pub(crate) fn map_secrets<E>(
         tls,
         ..config.clone()
     }))
+}
+
+fn map_aws_secrets<E>(
+    mut spec: ConnectionSpec,
+    replace: &mut dyn FnMut(&Secret, &str) -> Result<Secret, E>,
+) -> Result<ConnectionSpec, E> {
+    if let Some(AwsCredentials::Static {
+        secret_access_key,
+        session_token,
+        ..
+    }) = spec.aws_credentials_mut()
+    {
+        *secret_access_key = replace(secret_access_key, "/config/aws/credentials/secret_access_key")?;
+        if let Some(token) = session_token {
+            *token = replace(token, "/config/aws/credentials/session_token")?;
+        }
+    }
+    Ok(spec)
 }
 
 const _: () = assert!(

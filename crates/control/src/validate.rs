@@ -1,11 +1,14 @@
 //! The rules of one specification by itself, beyond what its types say. Rules that need other resources are in `plan`.
 
 mod annotations;
+mod aws;
 mod key;
 mod quotas;
+mod target;
 mod webhook;
 
 pub(crate) use key::key;
+pub(crate) use target::target;
 
 use crate::{
     limits,
@@ -13,7 +16,7 @@ use crate::{
     refusal::Refusal,
     resources::{
         BusSpec, ConnectionSpec, DeliveryPolicy, EventTypeSpec, Exponential, Rate, RetryPolicy, Route,
-        SubscriptionSpec, TargetMode, TopicSpec,
+        SubscriptionSpec, TopicSpec,
     },
     rules::Rules,
     units::format_duration,
@@ -101,9 +104,10 @@ fn key_path(index: usize, route: &Route) -> Result<(), Refusal> {
 }
 
 /// Its secrets must be plain.
-pub(crate) fn connection(spec: &ConnectionSpec, rules: &Rules) -> Result<(), Refusal> {
+pub(crate) fn connection(spec: &ConnectionSpec, bus: &str, rules: &Rules) -> Result<(), Refusal> {
     match spec {
         ConnectionSpec::Webhook(config) => webhook::check(config, rules),
+        other => aws::check(other, bus, rules),
     }
 }
 
@@ -111,6 +115,7 @@ pub(crate) fn connection(spec: &ConnectionSpec, rules: &Rules) -> Result<(), Ref
 pub(crate) fn derived(spec: ConnectionSpec) -> ConnectionSpec {
     match spec {
         ConnectionSpec::Webhook(config) => ConnectionSpec::Webhook(webhook::derived(config)),
+        other => other,
     }
 }
 
@@ -167,12 +172,9 @@ pub(crate) fn selection(topics: Option<&[String]>, types: Option<&[String]>) -> 
 fn batch(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     const AT: &str = "/delivery/batch";
     let batch = &spec.delivery.batch;
-    number(
-        &format!("{AT}/events"),
-        "events",
-        batch.events,
-        1..=limits::BATCH_EVENTS_MAX,
-    )?;
+    if let Some(events) = batch.events {
+        number(&format!("{AT}/events"), "events", events, 1..=limits::BATCH_EVENTS_MAX)?;
+    }
     duration(
         &format!("{AT}/window"),
         "window",
@@ -182,17 +184,7 @@ fn batch(spec: &SubscriptionSpec) -> Result<(), Refusal> {
     if !(limits::BATCH_BYTES_MIN..=limits::BATCH_BYTES_MAX).contains(&batch.bytes) {
         return Err(Refusal::invalid(format!("{AT}/bytes"), "bytes is from 1KiB to 16MiB"));
     }
-    if batch.events > 1 && !matches!(spec.target.mode, TargetMode::Batched | TargetMode::Data) {
-        let detail = "several events go into a request only with target.mode batched or data";
-        return Err(Refusal::invalid(format!("{AT}/events"), detail));
-    }
-    match batch.events == 1 && !batch.window.is_zero() {
-        true => Err(Refusal::invalid(
-            format!("{AT}/window"),
-            "one event waits for no others: a window needs events of more than 1",
-        )),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 fn delivery(policy: &DeliveryPolicy) -> Result<(), Refusal> {

@@ -41,7 +41,8 @@ impl FromStr for ConnectionTest {
 /// One step of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestStep {
-    /// `configuration`, `certificate`, `token`, `handshake`, `address`, `name`, `connect`, `tls` or `answer`.
+    /// `configuration`, `certificate`, `token`, `credentials`, `handshake`, `address`, `name`, `connect`, `tls`, `permission`,
+    /// `resource` or `answer`.
     pub name: &'static str,
     /// A stable class of what is wrong; empty when nothing is.
     pub code: String,

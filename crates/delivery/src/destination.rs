@@ -21,6 +21,14 @@ pub struct Member<'a> {
     pub number: u32,
 }
 
+impl<'a> Member<'a> {
+    /// The key of its record.
+    pub fn key(&self) -> Option<&'a [u8]> {
+        // Neither offset nor time has to do with the key.
+        self.record.view(0, 0).key
+    }
+}
+
 /// One request's worth of work, borrowed from the lane.
 #[derive(Clone, Debug)]
 pub struct Attempt<'a> {

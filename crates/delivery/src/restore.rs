@@ -138,12 +138,16 @@ fn config(inner: &Inner, bus: &Bus, subscription: &Subscription, limits: Limits)
         },
         counters: inner.copies.counters(subscription.id),
     };
+    let mut policy = subscription.spec.delivery.clone();
+    if let Some(connection) = bus.connections.get(&subscription.spec.connection) {
+        policy.batch.events = Some(subscription.spec.events_per_request(&connection.spec));
+    }
     Config {
         subscription: subscription.id,
         replay: 0,
         created: subscription.created,
         enabled: subscription.spec.enabled,
-        policy: subscription.spec.delivery.clone(),
+        policy,
         limits,
         bounds: inner.settings.lane,
         copies: subscription.spec.dead_letter.is_some().then(|| Arc::new(maker())),

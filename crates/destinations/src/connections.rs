@@ -1,7 +1,6 @@
 //! What the subscriptions of one connection share (connections of the network, tokens, the endpoint's consent), for as long as
 //! one of them lives. It makes nothing itself.
 
-use crate::webhook::Shared;
 use control::Connection;
 use std::{
     collections::HashMap,
@@ -12,16 +11,21 @@ use std::{
 type Place = (String, String);
 
 /// The connections in use, with the version that they were made of.
-#[derive(Default)]
-pub(crate) struct Connections(Mutex<HashMap<Place, (u64, Weak<Shared>)>>);
+pub(crate) struct Connections<S>(Mutex<HashMap<Place, (u64, Weak<S>)>>);
 
-impl Connections {
+impl<S> Default for Connections<S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<S> Connections<S> {
     /// What is shared by the subscriptions of this version of a connection; made if there is none.
     pub(crate) fn shared(
         &self,
         connection: &Connection,
-        make: impl FnOnce() -> Result<Shared, String>,
-    ) -> Result<Arc<Shared>, String> {
+        make: impl FnOnce() -> Result<S, String>,
+    ) -> Result<Arc<S>, String> {
         let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (connection.bus.clone(), connection.name.clone());
         let known = connections

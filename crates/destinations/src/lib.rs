@@ -3,37 +3,108 @@
 //!
 //! A destination knows nothing of the journal, of queues or of retries: it makes one request and says what it meant.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod connections;
+pub mod dry_run;
+mod outcomes;
 pub mod webhook;
 
 use connections::Connections;
 use connector::Client;
-use control::resources::ConnectionSpec;
-use delivery::{ConnectionTester, Destination, DestinationFactory};
+use control::{Connection, Rules, Subscription, resources::ConnectionSpec};
+use delivery::{ConnectionTest, ConnectionTester, Destination, DestinationFactory, TestReport, TestStep};
 use std::sync::Arc;
 
 /// Makes the destination of a subscription by its connection's provider. Every destination goes out through `client`.
-pub fn factory(client: Client) -> DestinationFactory {
-    let connections = Connections::default();
-    Arc::new(move |connection, subscription| {
-        let destination: Arc<dyn Destination> = match &connection.spec {
-            ConnectionSpec::Webhook(config) => {
-                let shared = connections.shared(connection, || webhook::Shared::new(&client, config))?;
-                Arc::new(webhook::Webhook::new(shared, &subscription.spec))
-            }
-        };
-        Ok(destination)
-    })
+pub fn factory(client: Client, rules: Rules) -> DestinationFactory {
+    let shared = Shared::default();
+    Arc::new(move |connection, subscription| made(&client, &rules, &shared, connection, subscription))
+}
+
+/// What subscriptions of one connection share, by provider.
+#[derive(Default)]
+struct Shared {
+    webhook: Connections<webhook::Shared>,
+    #[cfg(feature = "aws")]
+    aws: Connections<aws::Access>,
+}
+
+fn made(
+    client: &Client,
+    rules: &Rules,
+    shared: &Shared,
+    connection: &Connection,
+    subscription: &Subscription,
+) -> Result<Arc<dyn Destination>, String> {
+    permitted(rules, connection)?;
+    match &connection.spec {
+        ConnectionSpec::Webhook(config) => {
+            let make = || Ok(webhook::Shared::new(client, config)?.in_dry_run(connection.dry_run));
+            let shared = shared.webhook.shared(connection, make)?;
+            Ok(Arc::new(webhook::Webhook::new(shared, &subscription.spec)))
+        }
+        #[cfg(feature = "aws")]
+        spec => {
+            let make = || aws::Access::new(client, spec, connection.dry_run);
+            let shared = shared.aws.shared(connection, make)?;
+            Ok(Arc::new(aws::Aws::new(shared, spec, &subscription.spec)?))
+        }
+        #[cfg(not(feature = "aws"))]
+        spec => Err(not_built_in(spec)),
+    }
 }
 
 /// Tries connections by their provider, through the same client.
-pub fn tester(client: Client) -> ConnectionTester {
+pub fn tester(client: Client, rules: Rules) -> ConnectionTester {
     Arc::new(move |connection, how, now| {
         let client = client.clone();
+        if let Err(reason) = permitted(&rules, &connection) {
+            return Box::pin(std::future::ready(misconfigured(reason)));
+        }
         Box::pin(async move {
             match &connection.spec {
+                ConnectionSpec::Webhook(_) if connection.dry_run && how == ConnectionTest::Event => in_dry_run(),
                 ConnectionSpec::Webhook(config) => webhook::test(&client, config, how, now).await,
+                #[cfg(feature = "aws")]
+                spec => aws::test(&client, spec, connection.dry_run, how).await,
+                #[cfg(not(feature = "aws"))]
+                spec => misconfigured(not_built_in(spec)),
             }
         })
     })
+}
+
+/// What the operator allowed when the connection was saved may be forbidden since.
+fn permitted(rules: &Rules, connection: &Connection) -> Result<(), String> {
+    let is_ambient = connection.spec.aws().is_some_and(|aws| aws.credentials.is_ambient());
+    match is_ambient && !rules.may_use_machine_credentials(&connection.bus) {
+        true => Err(format!(
+            "the operator does not let bus {:?} use the machine's own AWS credentials (aws_machine_credentials)",
+            connection.bus
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+fn not_built_in(spec: &ConnectionSpec) -> String {
+    let provider = spec.provider();
+    format!("this Trunkline is built without the feature aws, which {provider} connections need")
+}
+
+/// A dry run sends no event, a test's neither.
+fn in_dry_run() -> TestReport {
+    let detail = "the connection is in a dry run: no event is sent, and a delivery shows the request".to_owned();
+    TestReport {
+        steps: vec![TestStep::good("answer", detail)],
+        status: None,
+    }
+}
+
+fn misconfigured(reason: String) -> TestReport {
+    TestReport {
+        steps: vec![TestStep::failed("configuration", "misconfigured", reason)],
+        status: None,
+    }
 }

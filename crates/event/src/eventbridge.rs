@@ -7,7 +7,7 @@
 //! | `DetailType` | `type` |
 //! | `Detail` | the data, as the same bytes, of type `application/json` |
 //! | `Time` | `time`; absent: absent, and the envelope has the time at which the event was appended |
-//! | `Resources` | the extension `awsresources`, a JSON list; none: absent |
+//! | `Resources` | the extension `awsresources`, a JSON list; none: absent. `trunkline:hops:N` is what another bus wrote: [`hops`] |
 //! | `TraceHeader` | the extension `awstraceheader`, and what it says of W3C's trace in `traceparent` |
 //! | `id` | `id` |
 //! | `account`, `region` | the extensions `awsaccount` and `awsregion`; absent: [`ACCOUNT_DEFAULT`] and [`REGION_DEFAULT`] |
@@ -21,7 +21,7 @@ mod trace;
 
 pub use epoch::{epoch_of, time_of_epoch};
 
-use crate::{Data, Event, EventView, Invalid, json, rules};
+use crate::{Data, Event, EventView, Invalid, hops, json, rules};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 
@@ -89,8 +89,14 @@ impl<'a> Entry<'a> {
         if let Some(time) = self.time {
             builder = builder.time(time);
         }
-        if !self.resources.is_empty() {
-            let list = serde_json::to_string(&self.resources).expect("a list of strings always serialises");
+        let hops = self.resources.iter().filter_map(|one| hops::from_marker(one)).max();
+        if let Some(hops) = hops {
+            builder = builder.extension(hops::EXTENSION, hops.to_string());
+        }
+        let is_ordinary = |one: &&Cow<'_, str>| hops::from_marker(one).is_none();
+        let resources: Vec<_> = self.resources.iter().filter(is_ordinary).collect();
+        if !resources.is_empty() {
+            let list = serde_json::to_string(&resources).expect("a list of strings always serialises");
             builder = builder.extension(RESOURCES, list);
         }
         let places = [
@@ -199,7 +205,8 @@ fn is_object(json: &str) -> bool {
     json.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{')
 }
 
-fn resources(event: &EventView<'_>) -> impl Iterator<Item = String> + use<> {
+/// What the event is about, as the entry said it: strings alone.
+pub fn resources(event: &EventView<'_>) -> impl Iterator<Item = String> + use<> {
     let list: Vec<serde_json::Value> = serde_json::from_str(resources_json(event)).unwrap_or_default();
     list.into_iter().filter_map(|value| match value {
         serde_json::Value::String(text) => Some(text),
@@ -208,7 +215,7 @@ fn resources(event: &EventView<'_>) -> impl Iterator<Item = String> + use<> {
 }
 
 /// The trace header that came, or one made of W3C's trace.
-fn trace_header<'a>(event: &EventView<'a>) -> Option<Cow<'a, str>> {
+pub fn trace_header<'a>(event: &EventView<'a>) -> Option<Cow<'a, str>> {
     match event.extension(TRACE_HEADER) {
         Some(header) => Some(Cow::Borrowed(header)),
         None => trace::header_of(event.extension(TRACE_PARENT)?).map(Cow::Owned),

@@ -23,6 +23,7 @@ mod view;
 
 pub mod eventbridge;
 pub mod eventgrid;
+pub mod hops;
 pub mod http_binding;
 pub mod identity;
 pub mod json;

@@ -3,9 +3,11 @@
 //! Every party is a process of its own, as in use: the load comes from this process, the bus is the real binary, the bare
 //! server and the receiver are this program started again. Rounds of the two sides alternate; medians are printed. The
 //! load shares the processors with whoever answers it, so it does as little as it can: each connection has its request
-//! ready and writes new ids into it. `cargo bench -p trunkline --bench bus -- publish` (or `deliver`, `latency`, `eventbridge`, `subscriptions`)
-//! runs a part.
+//! ready and writes new ids into it. `cargo bench -p trunkline --bench bus -- publish` (or `deliver`, `latency`, `eventbridge`, `subscriptions`,
+//! `amazon`) runs a part.
 
+#[path = "bus/amazon.rs"]
+mod amazon;
 #[path = "bus/eventbridge.rs"]
 mod eventbridge;
 #[path = "bus/subscriptions.rs"]
@@ -90,6 +92,9 @@ async fn compare(arguments: &[String]) {
     }
     if wanted("subscriptions") {
         subscriptions::compare().await;
+    }
+    if wanted("amazon") {
+        amazon::compare().await;
     }
 }
 

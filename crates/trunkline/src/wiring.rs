@@ -58,7 +58,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
 
     let guard = guard(config, model.keys.is_empty())?;
     let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
-    let rules = control::Rules::new(guard);
+    let rules = control::Rules::new(guard).with_aws_machine_credentials(config.aws_machine_credentials.clone());
     let (tracer, exporter) = tracing_parts(config)?;
     let parts = Parts {
         journal: journal.clone(),
@@ -67,7 +67,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         model,
         sealer: sealer.clone(),
         rules: rules.clone(),
-        destinations: destinations::factory(client.clone()),
+        destinations: destinations::factory(client.clone(), rules.clone()),
         settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
@@ -77,9 +77,9 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         core: core.clone(),
         journal: journal.clone(),
         sealer,
-        rules,
+        rules: rules.clone(),
         operations: operations(&backups, &reloader),
-        tester: destinations::tester(client),
+        tester: destinations::tester(client, rules),
         eventbridge: eventbridge(config),
     };
     let serving = server.start(Door::new(door).allowing(origins));

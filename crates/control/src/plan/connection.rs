@@ -3,10 +3,10 @@
 use super::{Effect, Plan, Planning, edit_bus, envelope, put};
 use crate::{
     documents, limits,
-    model::Connection,
+    model::{Bus, Connection},
     parse::{echo, parse},
     refusal::{Class, Refusal},
-    resources::{Auth, ConnectionSpec, Secret, WebhookConfig},
+    resources::{Auth, ConnectionSpec, DeclaredConnection, Secret},
     seal::{Fingerprints, map_secrets},
     validate,
 };
@@ -38,7 +38,7 @@ pub(super) fn put_with_auth_of(
         .connections
         .get(connection)
         .ok_or_else(missing)?;
-    match (&mut asked, planning.sealer.open_connection(of)?) {
+    match (&mut asked.spec, planning.sealer.open_connection(of)?) {
         (ConnectionSpec::Webhook(asked), ConnectionSpec::Webhook(of)) if of.url == NO_ENDPOINT => {
             asked.auth = of.auth;
             asked.headers = of.headers;
@@ -52,7 +52,8 @@ pub(super) fn put_with_auth_of(
     put_asked(planning, asked)
 }
 
-fn put_asked(planning: &Planning<'_>, asked: ConnectionSpec) -> Result<Plan, Refusal> {
+fn put_asked(planning: &Planning<'_>, asked: DeclaredConnection) -> Result<Plan, Refusal> {
+    let DeclaredConnection { spec: asked, dry_run } = asked;
     let bus = planning.bus()?;
     let name = planning.name();
     let existing = bus.connections.get(name);
@@ -61,19 +62,23 @@ fn put_asked(planning: &Planning<'_>, asked: ConnectionSpec) -> Result<Plan, Ref
         .map(|existing| planning.sealer.open_connection(existing))
         .transpose()?;
     let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
-    validate::connection(&spec, planning.rules)?;
+    validate::connection(&spec, &bus.name, planning.rules)?;
+    suits_subscriptions(bus, name, &spec)?;
     let spec = validate::derived(spec);
+    let as_before = existing.is_some_and(|existing| existing.dry_run == dry_run);
     let same = |stored: &ConnectionSpec| {
         let shown = |spec| Fingerprints::of_spec(&fingerprints, &bus.name, name, spec);
         shown(stored) == shown(&spec)
     };
     match &stored {
-        Some(stored) if same(stored) => return Ok(planning.unchanged()),
+        Some(stored) if as_before && same(stored) => return Ok(planning.unchanged()),
         Some(_) => {}
         None => put::room("connections", bus.connections.len(), limits::CONNECTIONS_MAX)?,
     }
     let spec = planning.sealer.seal_connection(&bus.name, name, &spec)?;
-    let operations = vec![put::write(planning, bus.id, documents::plain_body(&spec))?];
+    let declared = DeclaredConnection { spec, dry_run };
+    let operations = vec![put::write(planning, bus.id, documents::plain_body(&declared))?];
+    let spec = declared.spec;
     let (owner, name) = (bus.name.clone(), name.to_owned());
     let edit = edit_bus(&bus.name, move |bus, version| {
         let connection = Connection {
@@ -81,6 +86,7 @@ fn put_asked(planning: &Planning<'_>, asked: ConnectionSpec) -> Result<Plan, Ref
             name: name.clone(),
             version,
             spec,
+            dry_run,
         };
         bus.connections.insert(name, Arc::new(connection));
     });
@@ -92,20 +98,50 @@ fn put_asked(planning: &Planning<'_>, asked: ConnectionSpec) -> Result<Plan, Ref
 struct Asked {
     provider: Provider,
     config: Value,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Provider {
     Webhook,
+    Eventbridge,
+    Sqs,
+    Sns,
+    Kinesis,
+    Lambda,
 }
 
 /// By provider, so that a fault in `config` keeps its place.
-fn read(body: Map<String, Value>) -> Result<ConnectionSpec, Refusal> {
-    let Asked { provider, config } = parse(&Value::Object(body), "", envelope::FIELDS)?;
-    match provider {
-        Provider::Webhook => parse::<WebhookConfig>(&config, "/config", &[]).map(ConnectionSpec::Webhook),
+fn read(body: Map<String, Value>) -> Result<DeclaredConnection, Refusal> {
+    let Asked {
+        provider,
+        config,
+        dry_run,
+    } = parse(&Value::Object(body), "", envelope::FIELDS)?;
+    let spec = match provider {
+        Provider::Webhook => parse(&config, "/config", &[]).map(ConnectionSpec::Webhook),
+        Provider::Eventbridge => parse(&config, "/config", &[]).map(ConnectionSpec::EventBridge),
+        Provider::Sqs => parse(&config, "/config", &[]).map(ConnectionSpec::Sqs),
+        Provider::Sns => parse(&config, "/config", &[]).map(ConnectionSpec::Sns),
+        Provider::Kinesis => parse(&config, "/config", &[]).map(ConnectionSpec::Kinesis),
+        Provider::Lambda => parse(&config, "/config", &[]).map(ConnectionSpec::Lambda),
+    }?;
+    Ok(DeclaredConnection { spec, dry_run })
+}
+
+/// The subscriptions that use it go on with it: what their targets say is for its provider.
+fn suits_subscriptions(bus: &Bus, name: &str, spec: &ConnectionSpec) -> Result<(), Refusal> {
+    let users = bus.subscriptions.values().filter(|user| user.spec.connection == name);
+    for user in users {
+        validate::target(&user.spec, spec).map_err(|refusal| {
+            let reason = refusal.detail;
+            let detail = format!("subscription {:?} uses this connection, and {reason}", user.name);
+            Refusal::invalid("/provider", detail)
+        })?;
     }
+    Ok(())
 }
 
 /// Puts the stored secret where a fingerprint stands.
@@ -149,11 +185,17 @@ fn secrets_by_fingerprint(stored: &ConnectionSpec, fingerprint: impl Fn(&str) ->
 
 /// Where the secrets are sent; texts that mean the same place are equal.
 fn endpoint(spec: &ConnectionSpec) -> String {
-    let ConnectionSpec::Webhook(config) = spec;
     let normal = |url: &str| Url::parse(url).map_or_else(|_| url.to_owned(), String::from);
-    match &config.auth {
-        Auth::ClientCredentials(client) => format!("{} {}", normal(&config.url), normal(&client.token_url)),
-        _ => normal(&config.url),
+    match spec {
+        ConnectionSpec::Webhook(config) => match &config.auth {
+            Auth::ClientCredentials(client) => format!("{} {}", normal(&config.url), normal(&client.token_url)),
+            _ => normal(&config.url),
+        },
+        other => other.aws().map_or_else(String::new, |aws| {
+            let sts = aws.assume_role.as_ref().and_then(|role| role.sts_endpoint.as_deref());
+            let [own, sts] = [aws.endpoint.as_deref(), sts].map(|url| url.map_or_else(String::new, normal));
+            format!("{} {own} {sts}", other.provider())
+        }),
     }
 }
 

@@ -90,6 +90,9 @@ fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>
             put::exists("/dead_letter/connection", "connection", connection, &bus.connections)?;
         }
     }
+    if let Some(connection) = bus.connections.get(&spec.connection) {
+        validate::target(spec, &connection.spec)?;
+    }
     let age = spec.delivery.retry.age;
     for topic in bus.topics_of(spec) {
         if let Some(hold) = topic.spec.retention.hold_in_effect().filter(|hold| age > *hold) {

@@ -1,6 +1,6 @@
 //! Subscriptions and their delivery policy.
 
-use super::{Annotations, DeadLetterSpec, Start, TransformSpec, is_yes, yes};
+use super::{Annotations, ConnectionSpec, DeadLetterSpec, MessageGroup, Start, TransformSpec, is_yes, yes};
 use crate::{filters::FilterText, limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -69,6 +69,16 @@ impl SubscriptionSpec {
         self.connection == connection || copies_to == Some(connection)
     }
 
+    /// How many events one request to its connection holds at most, as it says or as is usual with the provider.
+    pub fn events_per_request(&self, connection: &ConnectionSpec) -> u32 {
+        let usual = match connection {
+            ConnectionSpec::Webhook(_) => 1,
+            ConnectionSpec::Lambda(_) if self.target.mode != Some(TargetMode::Batched) => 1,
+            other => other.request_events_max(),
+        };
+        self.delivery.batch.events.unwrap_or(usual)
+    }
+
     fn asks_for_operational_events(&self) -> bool {
         let mut types = self.types.iter().flatten();
         types.any(|event_type| event_type.starts_with(limits::OPERATIONAL_PREFIX))
@@ -127,22 +137,28 @@ impl FilterSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetSpec {
-    /// The mode.
-    pub mode: TargetMode,
+    /// The mode; absent: what is usual with the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<TargetMode>,
+    /// `DetailType` of EventBridge's entries; absent: each event's type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail_type: Option<String>,
+    /// Which events a FIFO queue or topic keeps in order, and a Kinesis stream on one shard; absent: those of one key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<MessageGroup>,
 }
 
-/// How a webhook carries the event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How a request carries the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetMode {
-    /// CloudEvents binary mode.
-    #[default]
+    /// CloudEvents binary mode: webhooks only, and usual there.
     Binary,
-    /// CloudEvents structured JSON.
+    /// CloudEvents structured JSON: usual with queues, topics, streams and functions.
     Structured,
     /// A CloudEvents JSON batch, also for one event.
     Batched,
-    /// The data alone, with its content type; of several events a JSON array of their data.
+    /// The data alone: usual with EventBridge. A webhook gets it with its content type, of several events a JSON array.
     Data,
 }
 
@@ -174,8 +190,9 @@ pub struct DeliveryPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batch {
-    /// Events at most, 1 to 1,000.
-    pub events: u32,
+    /// Events at most, 1 to 1,000; absent: as many as the provider takes in one request, a webhook one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u32>,
     /// How long an event may wait for others, at most 5 m.
     #[serde(with = "crate::units::duration")]
     pub window: Duration,
@@ -193,7 +210,7 @@ impl Batch {
 impl Default for Batch {
     fn default() -> Self {
         Self {
-            events: 1,
+            events: None,
             window: Duration::ZERO,
             bytes: limits::BATCH_BYTES_DEFAULT,
         }

@@ -28,7 +28,9 @@ fn installation() -> (Installation, String) {
 
 fn opened(installation: &Installation, name: &str) -> Vec<String> {
     let connection = &installation.model.buses[BUS].connections[name];
-    let ConnectionSpec::Webhook(config) = installation.sealer.open_connection(connection).unwrap();
+    let ConnectionSpec::Webhook(config) = installation.sealer.open_connection(connection).unwrap() else {
+        panic!("it is a webhook");
+    };
     let Some(Signing::StandardWebhooks { secrets, .. }) = config.signing else {
         panic!("signed")
     };

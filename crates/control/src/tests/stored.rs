@@ -59,7 +59,7 @@ fn the_stored_forms_are_these() {
         stored(&installation, 1, Kind::Subscription, "to-crm"),
         concat!(
             r#"{"format":1,"id":1,"created":1800000000000,"spec":{"topics":["orders"],"connection":"crm","#,
-            r#""target":{"mode":"binary"},"delivery":{"ordering":"none","concurrency":16,"timeout":"15s","retry":"#,
+            r#""target":{},"delivery":{"ordering":"none","concurrency":16,"timeout":"15s","retry":"#,
             r#"{"schedule":["0s","5s","30s","2m","10m","30m","1h","3h","6h","12h"],"age":"1d"}},"start":"now"}}"#
         )
     );

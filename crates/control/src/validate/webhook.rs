@@ -127,7 +127,7 @@ fn handshake(handshake: &Handshake) -> Result<(), Refusal> {
     }
 }
 
-fn url(pointer: &str, text: &str, rules: &Rules) -> Result<(), Refusal> {
+pub(super) fn url(pointer: &str, text: &str, rules: &Rules) -> Result<(), Refusal> {
     let refused = |detail: &str| Refusal::invalid(pointer, detail);
     if text.len() > limits::URL_CHARACTERS_MAX {
         return Err(refused("the URL has at most 2048 characters"));

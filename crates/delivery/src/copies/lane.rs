@@ -185,7 +185,7 @@ fn policy(subscription: &Subscription) -> DeliveryPolicy {
             age: PATIENCE,
         },
         batch: Batch {
-            events,
+            events: Some(events),
             ..Batch::default()
         },
         ..DeliveryPolicy::default()

@@ -23,7 +23,9 @@ impl Lane {
     fn most(&self) -> Most {
         let (batch, limits) = (&self.config.policy.batch, self.config.limits);
         let events = match self.breaker.state() {
-            State::Closed => usize::try_from(batch.events).unwrap_or(usize::MAX).min(limits.events),
+            State::Closed => usize::try_from(batch.events.unwrap_or(1))
+                .unwrap_or(usize::MAX)
+                .min(limits.events),
             State::Open { .. } | State::HalfOpen => 1,
         };
         let bytes = usize::try_from(batch.bytes).unwrap_or(usize::MAX).min(limits.bytes);

@@ -1,5 +1,10 @@
 //! One request: send, and say what the answer means.
 
+use crate::{
+    dry_run,
+    outcomes::{ANSWER_BYTES_MAX, delivered, unanswered},
+};
+
 use super::{
     config::{Prepared, Shared},
     outcome,
@@ -7,17 +12,15 @@ use super::{
     wire::{self, Written},
 };
 use bytes::Bytes;
-use connector::{BodyEnd, Head, SendError, Timeouts};
+use connector::{BodyEnd, Head, Timeouts};
 use control::resources::SubscriptionSpec;
 use delivery::{Attempt, BoxFuture, Destination, Limits, Member, Outcome, Outcomes, Verdict};
 use event::media_type;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::Full;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Kept of a failed answer, for whoever looks for the reason.
-const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// How long the beginning of a failed answer is waited for, beyond the attempt's timeout.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,9 @@ impl Webhook {
 
     async fn try_once(&self, attempt: Attempt<'_>) -> Outcomes {
         let end = Instant::now() + attempt.timeout;
+        if self.prepared.shared.dry_run {
+            return self.shown(&attempt);
+        }
         if let Err(refused) = self.permitted(end).await {
             return match refused {
                 NotYet::Wait(after) => Outcomes::NotNow { after },
@@ -46,9 +52,24 @@ impl Webhook {
             Ok(written) => written,
             Err(refused) => return Outcomes::all(&attempt, unanswered(&refused)),
         };
-        match self.prepared.shared.send(request, end).await {
+        match self.prepared.shared.send(request.map(Full::new), end).await {
             Ok(head) => self.answered(head, &attempt.members[..sent], attempt.now).await,
             Err(outcome) => Outcomes::Whole { sent, outcome },
+        }
+    }
+
+    /// The request that would be sent; nobody is asked for a token or for consent.
+    fn shown(&self, attempt: &Attempt<'_>) -> Outcomes {
+        match wire::request(&self.prepared, attempt) {
+            Ok(Written { mut request, sent }) => {
+                if self.prepared.shared.tokens.is_some() {
+                    let headers = request.headers_mut();
+                    headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer token"));
+                }
+                let outcome = dry_run::outcome(&request);
+                Outcomes::Whole { sent, outcome }
+            }
+            Err(refused) => Outcomes::all(attempt, unanswered(&refused)),
         }
     }
 
@@ -150,16 +171,6 @@ impl Webhook {
     }
 }
 
-fn delivered(status: StatusCode) -> Outcome {
-    Outcome {
-        verdict: Verdict::Delivered,
-        status: Some(status.as_u16()),
-        reason: String::new(),
-        detail: String::new(),
-        answer: Bytes::new(),
-    }
-}
-
 /// Whether an answer says that it is JSON, `application/problem+json` and the like included.
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -204,17 +215,6 @@ impl Shared {
         };
         let sent = self.client.send_head(request, timeouts).await;
         sent.map_err(|error| unanswered(&error))
-    }
-}
-
-/// No answer is about the endpoint, or about the way there: never about the event.
-pub(super) fn unanswered(error: &SendError) -> Outcome {
-    Outcome {
-        verdict: Verdict::Retry { after: None },
-        status: None,
-        reason: error.code().to_owned(),
-        detail: error.to_string(),
-        answer: Bytes::new(),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Shared {
     pub(super) tokens: Option<Tokens>,
     /// What its endpoint allows, if it is to be asked.
     pub(super) consent: Option<Consent>,
+    /// Whether everything happens but the call.
+    pub(super) dry_run: bool,
 }
 
 impl Shared {
@@ -62,7 +64,13 @@ impl Shared {
             signer: signer(config.signing.as_ref())?,
             tokens,
             consent,
+            dry_run: false,
         })
+    }
+
+    /// The same, but that nothing is sent.
+    pub fn in_dry_run(self, dry_run: bool) -> Shared {
+        Shared { dry_run, ..self }
     }
 }
 
@@ -104,15 +112,16 @@ pub(super) enum Form {
 impl Form {
     fn of(subscription: &SubscriptionSpec) -> Form {
         let batch = &subscription.delivery.batch;
+        let events = batch.events.unwrap_or(1);
         let limits = Limits {
-            events: usize::try_from(batch.events).unwrap_or(usize::MAX),
+            events: usize::try_from(events).unwrap_or(usize::MAX),
             bytes: usize::try_from(batch.bytes).unwrap_or(usize::MAX),
         };
-        match subscription.target.mode {
+        match subscription.target.mode.unwrap_or(TargetMode::Binary) {
             TargetMode::Binary => Form::Binary,
             TargetMode::Structured => Form::Structured,
             TargetMode::Batched => Form::Batched(limits),
-            TargetMode::Data if batch.events > 1 => Form::DataList(limits),
+            TargetMode::Data if events > 1 => Form::DataList(limits),
             TargetMode::Data => Form::Data,
         }
     }

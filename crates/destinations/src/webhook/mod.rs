@@ -9,7 +9,7 @@ pub mod results;
 mod signature;
 mod test;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tokens;
 mod wire;
 

@@ -1,7 +1,8 @@
 //! Tries a connection with one harmless request and says in words what is wrong. It delivers no event unless it is asked to
 //! send its own.
 
-use super::{act::unanswered, config::Shared, outcome};
+use super::{config::Shared, outcome};
+use crate::outcomes::unanswered;
 use bytes::Bytes;
 use connector::Client;
 use control::resources::WebhookConfig;

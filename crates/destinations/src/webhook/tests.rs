@@ -31,19 +31,21 @@ use tokio::{
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
-struct Seen {
+pub(crate) struct Seen {
     peer: SocketAddr,
     method: String,
-    path: String,
+    pub(crate) path: String,
     version: Version,
-    headers: HeaderMap,
-    body: Bytes,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-type Log = Arc<Mutex<Vec<Seen>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Seen>>>;
 
 /// A real hyper server that answers as it is told and keeps what it saw.
-async fn serve(answer: impl Fn(&Seen) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static) -> (SocketAddr, Log) {
+pub(crate) async fn serve(
+    answer: impl Fn(&Seen) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+) -> (SocketAddr, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let log = Log::default();
@@ -80,7 +82,9 @@ async fn serve(answer: impl Fn(&Seen) -> Response<Full<Bytes>> + Clone + Send + 
 }
 
 /// A server that talks raw bytes.
-async fn serve_raw<F: Future<Output = ()> + Send>(talk: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
+pub(crate) async fn serve_raw<F: Future<Output = ()> + Send>(
+    talk: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move {
@@ -97,7 +101,7 @@ fn status(code: u16) -> Response<Full<Bytes>> {
     answer
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     let settings = Settings {
         guard: Guard {
             allow_networks: Networks::loopback(),

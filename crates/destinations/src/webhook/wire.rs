@@ -6,7 +6,6 @@ use connector::SendError;
 use delivery::{Attempt, Limits, Member};
 use event::{EventView, http_binding, identity, json};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use http_body_util::Full;
 use std::borrow::Cow;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -24,7 +23,7 @@ const STRUCTURED_OVERHEAD: usize = 512;
 
 /// A request, and how many of the attempt's members it holds.
 pub(super) struct Written {
-    pub request: Request<Full<Bytes>>,
+    pub request: Request<Bytes>,
     pub sent: usize,
 }
 
@@ -47,7 +46,7 @@ pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Writ
     if let [only] = sent_members {
         trace(only.event, &mut headers);
     }
-    let mut request = Request::new(Full::new(body));
+    let mut request = Request::new(body);
     *request.method_mut() = Method::from_bytes(method.as_str().as_bytes()).expect("its word is a method");
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

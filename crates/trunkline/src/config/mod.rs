@@ -26,6 +26,8 @@ pub struct Config {
     pub allow_plaintext: bool,
     /// Private networks that destinations may be in.
     pub allow_networks: AllowNetworks,
+    /// Buses whose connections may use the machine's own AWS credentials.
+    pub aws_machine_credentials: Vec<String>,
     /// A proxy for outbound connections; empty: none.
     pub egress_proxy: String,
     /// Origins whose pages are answered.

@@ -126,3 +126,36 @@ fn every_metric_is_in_the_documentation() {
         "the metrics in docs/observability.md are not what the code says; TRUNKLINE_BLESS=1 writes them anew"
     );
 }
+
+#[cfg(feature = "aws")]
+#[test]
+fn what_amazons_errors_mean_is_in_the_documentation() {
+    use destinations::aws::errors::{COMMON, Row, Service};
+    let (begins, ends) = ("<!-- errors: made from the code -->\n", "<!-- end of errors -->");
+    let mut tables = String::new();
+    let mut table = |name: &str, rows: &[Row]| {
+        tables.push_str(&format!(
+            "\n### {name}\n\n| error | what is wrong | what happens |\n|---|---|---|\n"
+        ));
+        for row in rows {
+            tables.push_str(&format!("| `{}` | {} | {} |\n", row.code, row.words, row.means.words()));
+        }
+    };
+    table("Every service", COMMON);
+    for service in Service::ALL {
+        table(service.name(), service.errors());
+    }
+    tables.push('\n');
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/destinations-aws.md"));
+    let page = std::fs::read_to_string(&path).expect("docs/destinations-aws.md");
+    let (before, rest) = page.split_once(begins).expect("where the tables begin");
+    let (found, after) = rest.split_once(ends).expect("where they end");
+    if std::env::var_os("TRUNKLINE_BLESS").is_some() {
+        std::fs::write(&path, format!("{before}{begins}{tables}{ends}{after}")).expect("written");
+        return;
+    }
+    assert!(
+        found == tables,
+        "the errors in docs/destinations-aws.md are not what the code says; TRUNKLINE_BLESS=1 writes them anew"
+    );
+}

@@ -6,6 +6,7 @@
 mod support;
 
 mod alerts;
+mod aws;
 mod backup;
 mod bombs;
 mod canaries;

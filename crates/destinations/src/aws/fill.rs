@@ -1,0 +1,161 @@
+//! Events as a service's entries: as many as fit into one request, within its count and its bytes. Pure.
+
+use bytes::Bytes;
+use delivery::{Member, Outcome, Outcomes, Verdict};
+use event::{EventView, json};
+
+/// Why an event cannot be an entry of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unfit {
+    /// A stable class.
+    pub reason: &'static str,
+    /// In words.
+    pub detail: String,
+}
+
+impl Unfit {
+    pub(super) fn too_large(what: &str, bytes: usize, max: usize) -> Unfit {
+        Unfit {
+            reason: "event_too_large",
+            detail: format!("{what} of {bytes} bytes is larger than the {max} bytes that the service takes"),
+        }
+    }
+
+    pub(super) fn unsuitable(detail: impl Into<String>) -> Unfit {
+        Unfit {
+            reason: "event_unsuitable",
+            detail: detail.into(),
+        }
+    }
+
+    /// It is about the event, and another try would end alike: the first member alone, refused.
+    pub(super) fn outcomes(self) -> Outcomes {
+        Outcomes::Each(vec![Outcome {
+            verdict: Verdict::Refused,
+            status: None,
+            reason: self.reason.to_owned(),
+            detail: self.detail,
+            answer: Bytes::new(),
+        }])
+    }
+}
+
+/// One entry, written.
+pub(super) struct Entry {
+    /// Its text in the request.
+    pub text: Vec<u8>,
+    /// What the service counts it as, in bytes.
+    pub size: usize,
+}
+
+/// The bounds of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Entries.
+    pub entries: usize,
+    /// What the service counts, of all entries together.
+    pub bytes: usize,
+    /// What it counts, of one entry that goes alone.
+    pub alone: usize,
+}
+
+/// The first members' entries between `before` and `after`, separated by commas, and how many there are.
+pub(super) fn fill(
+    bounds: Bounds,
+    members: &[Member<'_>],
+    separator: &[u8],
+    body: &mut Vec<u8>,
+    write: impl Fn(usize, &Member<'_>) -> Result<Entry, Unfit>,
+) -> Result<usize, Unfit> {
+    let (mut sent, mut size) = (0, 0);
+    for member in members.iter().take(bounds.entries) {
+        let entry = match write(sent, member) {
+            Ok(entry) => entry,
+            // It is the first one of the next request, and refused then.
+            Err(_) if sent > 0 => break,
+            Err(unfit) => return Err(unfit),
+        };
+        if sent == 0 && entry.size > bounds.alone {
+            return Err(Unfit::too_large("an entry", entry.size, bounds.alone));
+        }
+        if sent > 0 && size + entry.size > bounds.bytes {
+            break;
+        }
+        if sent > 0 {
+            body.extend_from_slice(separator);
+        }
+        body.extend_from_slice(&entry.text);
+        (sent, size) = (sent + 1, size + entry.size);
+    }
+    Ok(sent)
+}
+
+/// What a message holds: the event in the CloudEvents JSON format, or its data alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Structured,
+    Data,
+}
+
+impl Content {
+    /// The bytes of a message.
+    pub(super) fn bytes(self, event: &EventView<'_>) -> Vec<u8> {
+        match self {
+            Content::Structured => {
+                let mut body = Vec::with_capacity(event.data().map_or(0, <[u8]>::len) + 512);
+                json::encode_structured(event, &mut body);
+                body
+            }
+            Content::Data => event.data().unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// A message that must be text, of the characters that SQS and SNS take.
+    pub(super) fn text(self, event: &EventView<'_>) -> Result<String, Unfit> {
+        let text = String::from_utf8(self.bytes(event));
+        let text = text.map_err(|_| Unfit::unsuitable("the data is not text; target.mode structured can carry it"))?;
+        if text.is_empty() {
+            return Err(Unfit::unsuitable(
+                "the event has no data, and a message must not be empty",
+            ));
+        }
+        let legal =
+            |one: char| matches!(one, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        match text.chars().all(legal) {
+            true => Ok(text),
+            false => Err(Unfit::unsuitable(
+                "the text holds a character that the service does not take",
+            )),
+        }
+    }
+}
+
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string is written to memory");
+}
+
+/// Which group a FIFO message is of, or which shard a record goes to; at most 128 characters that SQS and SNS take.
+pub(super) fn group(by: control::resources::MessageGroup, member: &Member<'_>) -> String {
+    use control::resources::MessageGroup::{Event, Key, Source, Subject, Type};
+    let event = member.event;
+    let text = match by {
+        Key => member
+            .key()
+            .and_then(|key| std::str::from_utf8(key).ok())
+            .unwrap_or(event.source()),
+        Subject => event.subject().unwrap_or(event.source()),
+        Source => event.source(),
+        Type => event.event_type(),
+        Event => return member.message_id.to_owned(),
+    };
+    let legal = |one: char| one.is_ascii_graphic();
+    match (1..=GROUP_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(legal) {
+        true => text.to_owned(),
+        // Still the same for the same text.
+        false => format!("h-{:032x}", event::identity::unique_hash("", text)),
+    }
+}
+
+/// As SQS and SNS say.
+const GROUP_CHARACTERS_MAX: usize = 128;
