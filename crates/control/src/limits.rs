@@ -188,3 +188,6 @@ const _: () = assert!(RETRY_AGE_DEFAULT.as_secs() <= HOLD_DEFAULT_MIN.as_secs())
 const _: () = assert!(RETRY_SCHEDULE_DEFAULT.len() <= RETRY_SCHEDULE_MAX);
 const _: () = assert!(TIMEOUT_MIN.as_millis() <= TIMEOUT_DEFAULT.as_millis());
 const _: () = assert!(TIMEOUT_DEFAULT.as_millis() <= TIMEOUT_MAX.as_millis());
+
+/// Bytes of a directory's or an application's name at Microsoft: a GUID, or a domain.
+pub const AZURE_NAME_BYTES_MAX: usize = 253;

@@ -5,6 +5,7 @@
 mod annotations;
 mod aws;
 mod dead_letter;
+mod eventgrid;
 mod key;
 mod quotas;
 mod redrive;
@@ -19,6 +20,7 @@ pub use crate::secret::Secret;
 pub use annotations::*;
 pub use aws::*;
 pub use dead_letter::*;
+pub use eventgrid::*;
 pub use key::*;
 pub use quotas::*;
 pub use redrive::*;
@@ -252,6 +254,9 @@ pub enum ConnectionSpec {
     Kinesis(KinesisConfig),
     /// An AWS Lambda function.
     Lambda(LambdaConfig),
+    /// An Azure Event Grid topic.
+    #[serde(rename = "eventgrid")]
+    EventGrid(EventGridConfig),
 }
 
 impl ConnectionSpec {
@@ -264,13 +269,14 @@ impl ConnectionSpec {
             Self::Sns(_) => "sns",
             Self::Kinesis(_) => "kinesis",
             Self::Lambda(_) => "lambda",
+            Self::EventGrid(_) => "eventgrid",
         }
     }
 
     /// How many events one request to the provider holds at most.
     pub fn request_events_max(&self) -> u32 {
         match self {
-            Self::Webhook(_) | Self::Lambda(_) => limits::BATCH_EVENTS_MAX,
+            Self::Webhook(_) | Self::Lambda(_) | Self::EventGrid(_) => limits::BATCH_EVENTS_MAX,
             Self::EventBridge(_) | Self::Sqs(_) | Self::Sns(_) => limits::AWS_ENTRIES_MAX,
             Self::Kinesis(_) => limits::KINESIS_RECORDS_MAX,
         }
@@ -279,7 +285,7 @@ impl ConnectionSpec {
     /// How Amazon's services are reached, where it is a connection to one.
     pub fn aws(&self) -> Option<&AwsAccess> {
         match self {
-            Self::Webhook(_) => None,
+            Self::Webhook(_) | Self::EventGrid(_) => None,
             Self::EventBridge(config) => Some(&config.aws),
             Self::Sqs(config) => Some(&config.aws),
             Self::Sns(config) => Some(&config.aws),
@@ -290,7 +296,7 @@ impl ConnectionSpec {
 
     fn aws_mut(&mut self) -> Option<&mut AwsAccess> {
         match self {
-            Self::Webhook(_) => None,
+            Self::Webhook(_) | Self::EventGrid(_) => None,
             Self::EventBridge(config) => Some(&mut config.aws),
             Self::Sqs(config) => Some(&mut config.aws),
             Self::Sns(config) => Some(&mut config.aws),

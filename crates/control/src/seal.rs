@@ -312,6 +312,12 @@ pub(crate) fn map_secrets<E>(
 ) -> Result<ConnectionSpec, E> {
     let config = match spec {
         ConnectionSpec::Webhook(config) => config,
+        ConnectionSpec::EventGrid(config) => {
+            let mut config = config.clone();
+            let (secret, pointer) = config.auth.secret_mut();
+            *secret = replace(secret, pointer)?;
+            return Ok(ConnectionSpec::EventGrid(config));
+        }
         other => return map_aws_secrets(other.clone(), replace),
     };
     let auth = match &config.auth {

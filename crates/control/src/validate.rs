@@ -2,6 +2,7 @@
 
 mod annotations;
 mod aws;
+mod eventgrid;
 mod key;
 mod quotas;
 mod target;
@@ -107,6 +108,7 @@ fn key_path(index: usize, route: &Route) -> Result<(), Refusal> {
 pub(crate) fn connection(spec: &ConnectionSpec, bus: &str, rules: &Rules) -> Result<(), Refusal> {
     match spec {
         ConnectionSpec::Webhook(config) => webhook::check(config, rules),
+        ConnectionSpec::EventGrid(config) => eventgrid::check(config, rules),
         other => aws::check(other, bus, rules),
     }
 }

@@ -59,6 +59,7 @@ mod skipping;
 mod start;
 mod story;
 pub mod trace;
+pub mod validation;
 
 pub use clock::Clock;
 pub use connection_test::{ConnectionTest, ConnectionTester, TestReport, TestStep};
@@ -94,3 +95,4 @@ pub use told::{
     Changed, CopiesStatus, CopyStory, DeadSelection, DeliveryState, Error, LaneCounters, PublishError, Published,
     Rejected, ReplayStory, Skipped, StoredAt, Story, SubscriptionStatus, SubscriptionStory,
 };
+pub use validation::{Asked, Permit, Validation, ValidationState, Validations};

@@ -7,27 +7,44 @@
 pub mod aws;
 mod connections;
 pub mod dry_run;
+pub mod eventgrid;
 mod outcomes;
 pub mod webhook;
 
 use connections::Connections;
 use connector::Client;
-use control::{Connection, Rules, Subscription, resources::ConnectionSpec};
-use delivery::{ConnectionTest, ConnectionTester, Destination, DestinationFactory, TestReport, TestStep};
+use control::{
+    Connection, Rules, Subscription,
+    resources::{ConnectionSpec, TargetMode},
+};
+use delivery::{ConnectionTest, ConnectionTester, Destination, DestinationFactory, TestReport, TestStep, Validations};
 use std::sync::Arc;
 
 /// Makes the destination of a subscription by its connection's provider. Every destination goes out through `client`.
-pub fn factory(client: Client, rules: Rules) -> DestinationFactory {
-    let shared = Shared::default();
+pub fn factory(client: Client, rules: Rules, validations: Validations) -> DestinationFactory {
+    let shared = Shared::new(validations);
     Arc::new(move |connection, subscription| made(&client, &rules, &shared, connection, subscription))
 }
 
 /// What subscriptions of one connection share, by provider.
-#[derive(Default)]
 struct Shared {
+    validations: Validations,
     webhook: Connections<webhook::Shared>,
+    eventgrid: Connections<eventgrid::Shared>,
     #[cfg(feature = "aws")]
     aws: Connections<aws::Access>,
+}
+
+impl Shared {
+    fn new(validations: Validations) -> Self {
+        Self {
+            validations,
+            webhook: Connections::default(),
+            eventgrid: Connections::default(),
+            #[cfg(feature = "aws")]
+            aws: Connections::default(),
+        }
+    }
 }
 
 fn made(
@@ -41,8 +58,18 @@ fn made(
     match &connection.spec {
         ConnectionSpec::Webhook(config) => {
             let make = || Ok(webhook::Shared::new(client, config)?.in_dry_run(connection.dry_run));
-            let shared = shared.webhook.shared(connection, make)?;
-            Ok(Arc::new(webhook::Webhook::new(shared, &subscription.spec)))
+            let endpoint = shared.webhook.shared(connection, make)?;
+            let webhook = webhook::Webhook::new(endpoint, &subscription.spec);
+            if subscription.spec.target.mode != Some(TargetMode::EventGrid) {
+                return Ok(Arc::new(webhook));
+            }
+            let gate = webhook::Gate::new(shared.validations.clone(), &connection.bus, subscription.id);
+            Ok(Arc::new(webhook.behind(gate)))
+        }
+        ConnectionSpec::EventGrid(config) => {
+            let make = || eventgrid::Shared::new(client, config, connection.dry_run);
+            let shared = shared.eventgrid.shared(connection, make)?;
+            Ok(Arc::new(eventgrid::EventGrid::new(shared, &subscription.spec)))
         }
         #[cfg(feature = "aws")]
         spec => {
@@ -64,8 +91,13 @@ pub fn tester(client: Client, rules: Rules) -> ConnectionTester {
         }
         Box::pin(async move {
             match &connection.spec {
-                ConnectionSpec::Webhook(_) if connection.dry_run && how == ConnectionTest::Event => in_dry_run(),
+                ConnectionSpec::Webhook(_) | ConnectionSpec::EventGrid(_)
+                    if connection.dry_run && how == ConnectionTest::Event =>
+                {
+                    in_dry_run()
+                }
                 ConnectionSpec::Webhook(config) => webhook::test(&client, config, how, now).await,
+                ConnectionSpec::EventGrid(config) => eventgrid::test(&client, config, how, now).await,
                 #[cfg(feature = "aws")]
                 spec => aws::test(&client, spec, connection.dry_run, how).await,
                 #[cfg(not(feature = "aws"))]

@@ -173,6 +173,15 @@ fn take_rest<'a>(parts: &mut Parts<'a>, raw: &'a str) -> Result<(), Invalid> {
 
 /// Appends an event. One without a time gets `now` (RFC 3339), because the schema wants one.
 pub fn encode(event: &EventView<'_>, now: &str, out: &mut Vec<u8>) {
+    put(event, now, None, out);
+}
+
+/// The same with one extension more, a string, that stands instead of one that the event may have under that name.
+pub fn encode_with(event: &EventView<'_>, now: &str, added: (&str, &str), out: &mut Vec<u8>) {
+    put(event, now, Some(added), out);
+}
+
+fn put(event: &EventView<'_>, now: &str, added: Option<(&str, &str)>, out: &mut Vec<u8>) {
     out.push(b'{');
     let members = [
         ("id", event.id()),
@@ -192,7 +201,7 @@ pub fn encode(event: &EventView<'_>, now: &str, out: &mut Vec<u8>) {
     }
     json::put_name(out, "data");
     let is_base64 = put_data(event, out);
-    put_rest(event, is_base64, out);
+    put_rest(event, is_base64, added, out);
     out.push(b'}');
 }
 
@@ -225,13 +234,18 @@ fn metadata_version<'a>(event: &EventView<'a>) -> Option<&'a str> {
 }
 
 /// Appends `cloudEvent`, if the event has anything that belongs there.
-fn put_rest(event: &EventView<'_>, is_base64: bool, out: &mut Vec<u8>) {
+fn put_rest(event: &EventView<'_>, is_base64: bool, added: Option<(&str, &str)>, out: &mut Vec<u8>) {
     let before = out.len();
     json::put_name(out, REST);
     out.push(b'{');
     let empty = out.len();
     put_rest_of_core(event, is_base64, out);
-    for extension in event.extensions() {
+    if let Some((name, value)) = added {
+        json::put_name(out, name);
+        json::put_string(out, value);
+    }
+    let is_added = |name: &str| added.is_some_and(|(added, _)| added == name);
+    for extension in event.extensions().iter().filter(|extension| !is_added(extension.name)) {
         let has_place = match extension.name {
             DATA_VERSION => text_extension(event, DATA_VERSION).is_some(),
             METADATA_VERSION => metadata_version(event).is_some(),

@@ -12,7 +12,7 @@ use crate::{
     serve::refuse_exposure,
 };
 use backup::Service;
-use delivery::{Core, Parts};
+use delivery::{Core, Parts, Validations};
 use doors::{
     http::{Door, DoorParts},
     server::{Server, Serving},
@@ -60,6 +60,9 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
     let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
     let rules = control::Rules::new(guard).with_aws_machine_credentials(config.aws_machine_credentials.clone());
     let (tracer, exporter) = tracing_parts(config)?;
+    let validations = Validations::open(store.clone(), &config.public_url)
+        .await
+        .map_err(failed)?;
     let parts = Parts {
         journal: journal.clone(),
         store: store.clone(),
@@ -67,7 +70,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         model,
         sealer: sealer.clone(),
         rules: rules.clone(),
-        destinations: destinations::factory(client.clone(), rules.clone()),
+        destinations: destinations::factory(client.clone(), rules.clone(), validations.clone()),
         settings: delivery_settings(config, tracer),
     };
     let core = Core::start(parts).await.map_err(failed)?;
@@ -79,6 +82,7 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
         sealer,
         rules: rules.clone(),
         operations: operations(&backups, &reloader),
+        validations,
         tester: destinations::tester(client, rules),
         eventbridge: eventbridge(config),
     };

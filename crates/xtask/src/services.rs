@@ -27,6 +27,7 @@ const PEERS: &[(&str, &str)] = &[
 /// Python packages, with the versions the tests were written against.
 const PYTHON: &[&str] = &[
     "awscli==1.46.3",
+    "azure-eventgrid==4.22.1",
     "boto3==1.44.5",
     "cloudevents==2.2.0",
     "cryptography==50.0.2",
@@ -40,6 +41,7 @@ const PYTHON: &[&str] = &[
 /// Node.js packages, likewise.
 const NODE: &[&str] = &[
     "@aws-sdk/client-eventbridge@3.1169.0",
+    "@azure/eventgrid@5.12.0",
     "cloudevents@10.0.0",
     "standardwebhooks@1.1.1",
 ];

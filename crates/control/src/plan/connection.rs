@@ -111,6 +111,8 @@ enum Provider {
     Sns,
     Kinesis,
     Lambda,
+    #[serde(rename = "eventgrid")]
+    EventGrid,
 }
 
 /// By provider, so that a fault in `config` keeps its place.
@@ -127,6 +129,7 @@ fn read(body: Map<String, Value>) -> Result<DeclaredConnection, Refusal> {
         Provider::Sns => parse(&config, "/config", &[]).map(ConnectionSpec::Sns),
         Provider::Kinesis => parse(&config, "/config", &[]).map(ConnectionSpec::Kinesis),
         Provider::Lambda => parse(&config, "/config", &[]).map(ConnectionSpec::Lambda),
+        Provider::EventGrid => parse(&config, "/config", &[]).map(ConnectionSpec::EventGrid),
     }?;
     Ok(DeclaredConnection { spec, dry_run })
 }
@@ -190,6 +193,10 @@ fn endpoint(spec: &ConnectionSpec) -> String {
         ConnectionSpec::Webhook(config) => match &config.auth {
             Auth::ClientCredentials(client) => format!("{} {}", normal(&config.url), normal(&client.token_url)),
             _ => normal(&config.url),
+        },
+        ConnectionSpec::EventGrid(config) => match config.auth.credentials() {
+            Some(client) => format!("{} {}", normal(&config.endpoint), normal(&client.token_url)),
+            None => normal(&config.endpoint),
         },
         other => other.aws().map_or_else(String::new, |aws| {
             let sts = aws.assume_role.as_ref().and_then(|role| role.sts_endpoint.as_deref());

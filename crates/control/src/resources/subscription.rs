@@ -160,6 +160,9 @@ pub enum TargetMode {
     Batched,
     /// The data alone: usual with EventBridge. A webhook gets it with its content type, of several events a JSON array.
     Data,
+    /// An array in the schema of Azure Event Grid, to a webhook that has answered its validation.
+    #[serde(rename = "eventgrid")]
+    EventGrid,
 }
 
 /// The delivery policy.

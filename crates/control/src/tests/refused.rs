@@ -752,7 +752,7 @@ fn batches_oauth_tls_and_handshakes_out_of_their_bounds_are_refused() {
         &[
             (
                 batch("binary", json!({"events": 2})),
-                "resource_invalid /delivery/batch/events: several events go into a request only with target.mode batched or data",
+                "resource_invalid /delivery/batch/events: several events go into a request only with target.mode batched, data or eventgrid",
             ),
             (
                 batch("batched", json!({"events": 1_001})),

@@ -16,7 +16,7 @@ pub(super) fn check(spec: &ConnectionSpec, bus: &str, rules: &Rules) -> Result<(
         access(aws, bus, rules)?;
     }
     match spec {
-        ConnectionSpec::Webhook(_) => Ok(()),
+        ConnectionSpec::Webhook(_) | ConnectionSpec::EventGrid(_) => Ok(()),
         ConnectionSpec::EventBridge(config) => event_bus(config),
         ConnectionSpec::Sqs(config) => queue(&config.queue, rules),
         ConnectionSpec::Sns(config) => match is_arn(&config.topic, "sns") {

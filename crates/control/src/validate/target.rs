@@ -52,6 +52,11 @@ fn mode(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal>
     let Some(mode) = target.mode else { return Ok(()) };
     let (takes, words): (&[TargetMode], _) = match connection {
         ConnectionSpec::Webhook(_) => return Ok(()),
+        ConnectionSpec::EventGrid(_) => {
+            let detail =
+                "with eventgrid connections there is no mode: the connection's schema says what the topic takes";
+            return Err(Refusal::invalid("/target/mode", detail));
+        }
         ConnectionSpec::Lambda(_) => (&[Structured, Batched, Data], "structured, batched or data"),
         _ => (&[Structured, Data], "structured or data"),
     };
@@ -69,14 +74,17 @@ fn batch(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Ref
     let batch = &spec.delivery.batch;
     let events = spec.events_per_request(connection);
     let several = match (connection, spec.target.mode) {
-        (ConnectionSpec::Webhook(_), mode) => matches!(mode, Some(TargetMode::Batched | TargetMode::Data)),
+        (ConnectionSpec::Webhook(_), mode) => matches!(
+            mode,
+            Some(TargetMode::Batched | TargetMode::Data | TargetMode::EventGrid)
+        ),
         (ConnectionSpec::Lambda(_), mode) => mode == Some(TargetMode::Batched),
         _ => true,
     };
     if events > 1 && !several {
         let detail = match connection {
             ConnectionSpec::Lambda(_) => "several events go into a request only with target.mode batched",
-            _ => "several events go into a request only with target.mode batched or data",
+            _ => "several events go into a request only with target.mode batched, data or eventgrid",
         };
         return Err(Refusal::invalid(format!("{AT}/events"), detail));
     }

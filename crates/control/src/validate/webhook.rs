@@ -290,7 +290,12 @@ fn api_key(config: &WebhookConfig, header: &str, value: &Secret) -> Result<(), R
     )
 }
 
-fn sent_secret(pointer: &str, secret: &Secret, legal: impl Fn(&str) -> bool, rule: &str) -> Result<(), Refusal> {
+pub(super) fn sent_secret(
+    pointer: &str,
+    secret: &Secret,
+    legal: impl Fn(&str) -> bool,
+    rule: &str,
+) -> Result<(), Refusal> {
     let text = plain(pointer, secret)?;
     match (1..=limits::SECRET_BYTES_MAX).contains(&text.len()) && legal(text) {
         true => Ok(()),

@@ -9,6 +9,7 @@ use crate::{
     restore::boundary_name,
     router::{Message, Place},
     settings::DELETED_GRACE,
+    validation::validation_name,
 };
 use control::{Change, resources::ResourceKind};
 use futures_util::{FutureExt, future::join};
@@ -145,6 +146,7 @@ impl Changes {
         operations.extend(self.discarded_parked(id, &places).await?);
         operations.push(Operation::ForgetSubscription(id));
         operations.push(delete_document(0, Kind::Setting, gone_name(id)));
+        operations.push(delete_document(0, Kind::Setting, validation_name(id)));
         for (_, version) in self.boundaries.range((id, 0)..=(id, u64::MAX)).map(|(key, _)| *key) {
             operations.push(delete_document(0, Kind::Setting, boundary_name(id, version)));
         }

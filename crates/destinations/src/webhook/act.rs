@@ -9,6 +9,7 @@ use super::{
     config::{Prepared, Shared},
     outcome,
     results::{self, RESULTS_BYTES_MAX, Said},
+    validation::Gate,
     wire::{self, Written},
 };
 use bytes::Bytes;
@@ -27,6 +28,8 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_secs(1);
 /// An HTTP endpoint of a subscription.
 pub struct Webhook {
     prepared: Prepared,
+    /// Of an endpoint that is asked first, as Event Grid asks.
+    gate: Option<Gate>,
 }
 
 impl Webhook {
@@ -34,6 +37,15 @@ impl Webhook {
     pub fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Webhook {
         Webhook {
             prepared: Prepared::new(shared, subscription),
+            gate: None,
+        }
+    }
+
+    /// The same, but that the endpoint is asked first, as Event Grid asks.
+    pub fn behind(self, gate: Gate) -> Webhook {
+        Webhook {
+            gate: Some(gate),
+            ..self
         }
     }
 
@@ -41,6 +53,11 @@ impl Webhook {
         let end = Instant::now() + attempt.timeout;
         if self.prepared.shared.dry_run {
             return self.shown(&attempt);
+        }
+        if let Some(gate) = &self.gate
+            && let Err(after) = gate.pass(&self.prepared.shared, &attempt, end).await
+        {
+            return Outcomes::NotNow { after };
         }
         if let Err(refused) = self.permitted(end).await {
             return match refused {
@@ -189,7 +206,7 @@ fn left(end: Instant) -> Duration {
 
 impl Shared {
     /// Sends a request with a token, where the connection has such. A token that is not taken is renewed once.
-    pub(super) async fn send(&self, mut request: Request<Full<Bytes>>, end: Instant) -> Result<Head, Outcome> {
+    pub(crate) async fn send(&self, mut request: Request<Full<Bytes>>, end: Instant) -> Result<Head, Outcome> {
         let Some(tokens) = &self.tokens else {
             return self.send_once(request, end).await;
         };

@@ -17,21 +17,21 @@ use std::{collections::BTreeMap, sync::Arc};
 /// What all subscriptions of a connection share.
 pub struct Shared {
     /// Its way out: the common one, or one with a TLS of its own.
-    pub(super) client: Client,
+    pub(crate) client: Client,
     /// How.
     pub(super) method: Method,
     /// Where to send; or why not, since the operator may have closed a network after the connection was saved.
-    pub(super) uri: Result<Uri, SendError>,
+    pub(crate) uri: Result<Uri, SendError>,
     /// The headers that every request has: the user's own, authentication, the user agent.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Signs, if there is a secret.
     pub(super) signer: Option<Signer>,
     /// Where its bearer tokens come from, if it has such.
-    pub(super) tokens: Option<Tokens>,
+    pub(crate) tokens: Option<Tokens>,
     /// What its endpoint allows, if it is to be asked.
     pub(super) consent: Option<Consent>,
     /// Whether everything happens but the call.
-    pub(super) dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 impl Shared {
@@ -107,6 +107,8 @@ pub(super) enum Form {
     Batched(Limits),
     /// A JSON array of events' data.
     DataList(Limits),
+    /// An array in Event Grid's schema.
+    EventGrid(Limits),
 }
 
 impl Form {
@@ -123,6 +125,7 @@ impl Form {
             TargetMode::Batched => Form::Batched(limits),
             TargetMode::Data if events > 1 => Form::DataList(limits),
             TargetMode::Data => Form::Data,
+            TargetMode::EventGrid => Form::EventGrid(limits),
         }
     }
 
@@ -130,13 +133,13 @@ impl Form {
     pub(super) fn limits(self) -> Limits {
         match self {
             Form::Binary | Form::Structured | Form::Data => Limits::ONE,
-            Form::Batched(limits) | Form::DataList(limits) => limits,
+            Form::Batched(limits) | Form::DataList(limits) | Form::EventGrid(limits) => limits,
         }
     }
 
     /// Whether the receiver may say something of each event.
     pub(super) fn holds_several(self) -> bool {
-        matches!(self, Form::Batched(_) | Form::DataList(_))
+        matches!(self, Form::Batched(_) | Form::DataList(_) | Form::EventGrid(_))
     }
 }
 

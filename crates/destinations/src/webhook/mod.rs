@@ -11,8 +11,12 @@ mod test;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tokens;
+mod validation;
 mod wire;
 
 pub use act::Webhook;
 pub use config::Shared;
+pub(crate) use outcome::verdict;
+pub(crate) use test::step_of;
 pub use test::test;
+pub use validation::Gate;

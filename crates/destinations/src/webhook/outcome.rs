@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// What a status means; `now` is wall time in seconds, for a `Retry-After` that is a date.
-pub(super) fn verdict(
+pub(crate) fn verdict(
     status: StatusCode,
     headers: &HeaderMap,
     outcomes: &BTreeMap<u16, OutcomeOverride>,

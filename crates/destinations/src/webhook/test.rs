@@ -122,7 +122,7 @@ async fn request(shared: &Shared, how: ConnectionTest, now: i64, report: &mut Te
 }
 
 /// The step at which there was no answer.
-fn step_of(outcome: &Outcome) -> &'static str {
+pub(crate) fn step_of(outcome: &Outcome) -> &'static str {
     match outcome.reason.as_str() {
         "refused_address" => "address",
         "dns" => "name",

@@ -2,8 +2,9 @@
 
 mod batches;
 mod connections;
+mod validations;
 
-use super::{Shared, Webhook};
+use super::{Gate, Shared, Webhook};
 use bytes::Bytes;
 use connector::{Client, Guard, Networks, Settings};
 use control::resources::{SubscriptionSpec, WebhookConfig};

@@ -64,7 +64,7 @@ impl NoToken {
 }
 
 /// The tokens of a connection.
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     client: Client,
     asked: Result<Asked, SendError>,
     token: Mutex<Option<Arc<Token>>>,

@@ -4,13 +4,18 @@ use super::config::{Form, Prepared, Shared};
 use bytes::Bytes;
 use connector::SendError;
 use delivery::{Attempt, Limits, Member};
-use event::{EventView, http_binding, identity, json};
+use event::{EventView, eventgrid, http_binding, identity, json};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use std::borrow::Cow;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_REPLAY: HeaderName = HeaderName::from_static("webhook-replay");
+const AEG_EVENT_TYPE: HeaderName = HeaderName::from_static("aeg-event-type");
+const AEG_SUBSCRIPTION_NAME: HeaderName = HeaderName::from_static("aeg-subscription-name");
+const AEG_DELIVERY_COUNT: HeaderName = HeaderName::from_static("aeg-delivery-count");
+const AEG_METADATA_VERSION: HeaderName = HeaderName::from_static("aeg-metadata-version");
+const AEG_DATA_VERSION: HeaderName = HeaderName::from_static("aeg-data-version");
 const TRACE: [(&str, HeaderName); 2] = [
     ("traceparent", HeaderName::from_static("traceparent")),
     ("tracestate", HeaderName::from_static("tracestate")),
@@ -31,7 +36,7 @@ pub(super) struct Written {
 pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Written, SendError> {
     let uri = prepared.shared.uri.clone()?;
     let mut headers = prepared.shared.headers.clone();
-    let (mut body, sent) = content(prepared.form, attempt.members, &mut headers);
+    let (mut body, sent) = content(prepared.form, attempt, &mut headers);
     let method = prepared.shared.method;
     if !method.has_body() {
         body = Bytes::new();
@@ -61,7 +66,8 @@ fn message_id<'a>(form: Form, members: &[Member<'a>]) -> Cow<'a, str> {
 }
 
 /// The body, the headers that describe it, and how many members it holds.
-fn content(form: Form, members: &[Member<'_>], headers: &mut HeaderMap) -> (Bytes, usize) {
+fn content(form: Form, attempt: &Attempt<'_>, headers: &mut HeaderMap) -> (Bytes, usize) {
+    let members = attempt.members;
     let first = members[0].event;
     let body = match form {
         Form::Binary => {
@@ -91,6 +97,7 @@ fn content(form: Form, members: &[Member<'_>], headers: &mut HeaderMap) -> (Byte
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return array(limits, members, |member, body| json::encode_data(member.event, body));
         }
+        Form::EventGrid(limits) => return event_grid(limits, attempt, headers),
     };
     (body, 1)
 }
@@ -120,6 +127,27 @@ fn array(limits: Limits, members: &[Member<'_>], encode: impl Fn(&Member<'_>, &m
     }
     body.push(b']');
     (Bytes::from(body), sent)
+}
+
+/// Event Grid's schema, with the headers that its webhooks get.
+fn event_grid(limits: Limits, attempt: &Attempt<'_>, headers: &mut HeaderMap) -> (Bytes, usize) {
+    let first = &attempt.members[0];
+    let version = first.event.extension(eventgrid::DATA_VERSION).unwrap_or_default();
+    grid_headers("Notification", attempt.subscription, first.number - 1, version, headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(eventgrid::MEDIA_TYPE));
+    let now = crate::eventgrid::rfc_3339(attempt.now);
+    array(limits, attempt.members, |member, body| {
+        eventgrid::encode(member.event, &now, body)
+    })
+}
+
+/// What Event Grid says of a delivery beside its events.
+pub(super) fn grid_headers(kind: &'static str, subscription: &str, count: u32, version: &str, headers: &mut HeaderMap) {
+    headers.insert(AEG_EVENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(AEG_SUBSCRIPTION_NAME, ascii(subscription));
+    headers.insert(AEG_DELIVERY_COUNT, HeaderValue::from(count));
+    headers.insert(AEG_METADATA_VERSION, HeaderValue::from_static("1"));
+    headers.insert(AEG_DATA_VERSION, ascii(version));
 }
 
 /// Standard Webhooks' headers. Id and timestamp are there unsigned as well: a receiver deduplicates by the id.

@@ -38,6 +38,7 @@ mod story;
 mod tail;
 mod time;
 mod transforms;
+mod validations;
 
 pub use answer::{Answer, AnswerBody};
 pub use auth::Peer;
@@ -48,7 +49,7 @@ use crate::server::{Drain, HEADERS_MAX};
 use axum::Router;
 use budget::{BODIES_BYTES_MAX, Budget};
 use control::{Rules, seal::Sealer, usage::Holder};
-use delivery::{ConnectionTester, Core};
+use delivery::{ConnectionTester, Core, Validations};
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -75,6 +76,8 @@ pub struct DoorParts {
     pub tester: ConnectionTester,
     /// How the EventBridge door is set up.
     pub eventbridge: eventbridge::EventBridge,
+    /// What webhooks said that are asked first.
+    pub validations: Validations,
 }
 
 /// The HTTP door: turns a request into an answer. Cheap to clone.
@@ -111,6 +114,7 @@ struct State {
     rules: Rules,
     operations: Operations,
     tester: ConnectionTester,
+    validations: Validations,
     bodies: Budget,
     eventbridge: eventbridge::Kept,
     tails: tail::Slots,
@@ -151,6 +155,7 @@ impl Door {
             operations,
             tester,
             eventbridge,
+            validations,
         } = parts;
         let state = Arc::new(State {
             core,
@@ -159,6 +164,7 @@ impl Door {
             rules,
             operations,
             tester,
+            validations,
             bodies: Budget::new(BODIES_BYTES_MAX),
             eventbridge: eventbridge::Kept::new(eventbridge),
             tails: tail::Slots::default(),

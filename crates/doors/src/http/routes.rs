@@ -21,6 +21,7 @@
 use super::{
     State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, master_key,
     metrics, openapi, patterns, probes, problem::Problem, redrives, replays, resources, story, tail, transforms,
+    validations,
 };
 use axum::{
     Extension, Router,
@@ -303,6 +304,11 @@ pub static GROUPS: &[Group] = &[
         "subscriptions",
         "Pausing and resuming.",
         resources::SUBSCRIPTION_VERB_ROUTES,
+    ),
+    group(
+        "subscriptions",
+        "Saying yes for a webhook that is asked as Event Grid asks.",
+        validations::ROUTES,
     ),
     group("events", "Where an event is and what became of it.", story::ROUTES),
     group("events", "Events as they come.", tail::ROUTES),

@@ -75,6 +75,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("deleteSubscription", Subscribe),
     ("pauseSubscription", Subscribe),
     ("resumeSubscription", Subscribe),
+    ("confirmValidation", Open),
     ("showEvent", Subscribe),
     ("tailEvents", Subscribe),
     ("testFilter", Subscribe),

@@ -344,3 +344,21 @@ async fn a_webhook_for_cloudevents_is_allowed_to_who_shows_a_key() {
         "unauthenticated",
     );
 }
+
+/// The address of a validation needs no key: its code is one, and counts once.
+#[tokio::test]
+async fn who_opens_the_address_of_a_validation_says_yes_for_the_webhook() {
+    let node = start().await;
+    create(&node, "admin", json!({"scopes": ["administer"]}), None).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs().cast_signed();
+    let asked = node.validations.begin(7, "http://hook/", now).await.expect("kept");
+    let url = asked.url.expect("it has an address");
+    let path = url.strip_prefix("http://localhost:8080").expect("the server's own");
+    node.get("/v1/validations/wrong").await.problem(404, "not_found");
+    let confirmed = node.get(path).await;
+    assert_eq!((confirmed.status, confirmed.json()), (200, json!({"validated": true})));
+    node.get(path).await.problem(404, "not_found");
+    let shown = node.validations.shown(7).expect("it was asked");
+    assert_eq!(shown.state, delivery::ValidationState::Succeeded);
+}

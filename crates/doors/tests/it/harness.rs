@@ -5,7 +5,9 @@ use control::{
     Model, Rules,
     seal::{MasterKey, Sealer},
 };
-use delivery::{Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Verdict};
+use delivery::{
+    Attempt, BoxFuture, Core, Destination, Limits, Outcome, Outcomes, Parts, Settings, Validations, Verdict,
+};
 use doors::{
     http::{Door, DoorParts, Operations, Origins, eventbridge::EventBridge},
     server::{Server, ServerSettings, Serving},
@@ -85,6 +87,7 @@ pub struct Node {
     pub address: SocketAddr,
     pub endpoint: Arc<Endpoint>,
     pub journal: journal::Memory,
+    pub validations: Validations,
     pub serving: Option<Serving>,
     _directory: tempfile::TempDir,
 }
@@ -116,6 +119,8 @@ pub async fn start_as(settings: ServerSettings, eventbridge: EventBridge) -> Nod
     let rules = Rules::new(Guard {
         allow_networks: Networks::loopback(),
     });
+    let validations = Validations::open(store.clone(), "http://localhost:8080").await;
+    let validations = validations.expect("memory opens");
     let to = endpoint.clone();
     let core = Core::start(Parts {
         journal: journal.clone(),
@@ -139,6 +144,7 @@ pub async fn start_as(settings: ServerSettings, eventbridge: EventBridge) -> Nod
         rules,
         operations: Operations::none(),
         eventbridge,
+        validations: validations.clone(),
         tester: Arc::new(|connection, how, _| {
             let detail = format!("{how} to {}", connection.name);
             Box::pin(std::future::ready(delivery::TestReport {
@@ -153,6 +159,7 @@ pub async fn start_as(settings: ServerSettings, eventbridge: EventBridge) -> Nod
         address: serving.addresses()[0],
         endpoint,
         journal: memory,
+        validations,
         serving: Some(serving),
         _directory: directory,
     }

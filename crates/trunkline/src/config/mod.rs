@@ -30,6 +30,8 @@ pub struct Config {
     pub aws_machine_credentials: Vec<String>,
     /// A proxy for outbound connections; empty: none.
     pub egress_proxy: String,
+    /// Where the server is reached from outside; empty: not known.
+    pub public_url: String,
     /// Origins whose pages are answered.
     pub cors_origins: Vec<String>,
     /// How long a stop may take.

@@ -22,6 +22,7 @@ mod doctor;
 mod documentation;
 mod eventbridge;
 mod eventbridge_rules;
+mod eventgrid;
 mod failed_sync;
 mod filters;
 mod fixtures;

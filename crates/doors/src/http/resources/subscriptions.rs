@@ -6,6 +6,7 @@ use crate::http::{
     json,
     problem::Problem,
     routes::{Gives, Permission, Route, Serve, Takes, Verb, in_json, parameter, route},
+    validations,
 };
 use axum::routing;
 use control::{
@@ -20,7 +21,13 @@ const TRIES_MAX: usize = 4;
 
 /// How a subscription is doing; `None` before its lane runs.
 pub(super) fn status(call: &Call, bus: &str, name: &str) -> Option<Value> {
-    call.state.core.status_of(bus, name).as_ref().map(describe)
+    let mut status = call.state.core.status_of(bus, name).as_ref().map(describe)?;
+    let subscription = call.model.buses.get(bus)?.subscriptions.get(name);
+    let validation = subscription.and_then(|subscription| call.state.validations.shown(subscription.id));
+    if let Some(validation) = validation {
+        status["validation"] = validations::describe(&validation);
+    }
+    Some(status)
 }
 
 fn describe(status: &SubscriptionStatus) -> Value {
