@@ -2,7 +2,7 @@
 //!
 //! A target of a rule is a subscription, an API destination is a connection, and EventBridge's connection is a connection without an
 //! endpoint. What Trunkline itself has no word for (a rule without targets, a description, tags) stands in the bus's annotations.
-//! `docs/adr/0003-eventbridge-rules.md` says why.
+//! `docs/adr/0004-eventbridge-rules.md` says why.
 
 pub(super) mod api_destinations;
 pub(super) mod archives;
