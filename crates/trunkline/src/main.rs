@@ -15,6 +15,7 @@ mod parts;
 mod progress;
 mod reload;
 mod resource_files;
+mod running;
 mod serve;
 mod wiring;
 

@@ -22,6 +22,7 @@ mod json;
 mod looks;
 mod master_key;
 pub mod metrics;
+mod numbered;
 pub mod openapi;
 mod operations;
 mod page;

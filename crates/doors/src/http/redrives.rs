@@ -4,8 +4,7 @@ use super::{
     answer_event,
     call::Call,
     dead_letters::Letter,
-    json,
-    page::{self, Page},
+    json, numbered,
     problem::Problem,
     routes::{
         CURSOR, DRY_RUN, Gives, JSON, LIMIT, NO_CONTENT, Permission, Route, Serve, Verb, content, in_json, route,
@@ -13,7 +12,7 @@ use super::{
     time,
 };
 use axum::{body::Body, response::IntoResponse, routing};
-use control::resources::{RedriveSpec, Scope, check_replay_name};
+use control::resources::{RedriveSpec, Scope};
 use delivery::{Redrive, ReplayState};
 use http::StatusCode;
 use serde::Serialize;
@@ -100,17 +99,7 @@ struct Preview<'a> {
 
 /// The name, if there is one, and what is asked for.
 fn read(mut document: Value) -> Result<(Option<String>, RedriveSpec), Problem> {
-    let name = match document.as_object_mut().and_then(|object| object.remove("name")) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(name),
-        Some(_) => {
-            let problem = Problem::new("resource_invalid", "name is a text");
-            return Err(problem.pointer(Some("/name".to_owned())));
-        }
-    };
-    if let Some(name) = &name {
-        check_replay_name(name)?;
-    }
+    let name = numbered::take_name(&mut document)?;
     Ok((name, RedriveSpec::read(&document)?))
 }
 
@@ -140,23 +129,8 @@ async fn start(call: Call, body: Body) -> json::Result {
 }
 
 async fn list(call: Call) -> json::Result {
-    let query = call.query()?;
-    let bus = call.bus()?;
-    let limit = query.limit()?;
-    let after = match page::read_cursor(query.text("cursor"))? {
-        None => 0,
-        Some(text) => text.parse::<u32>().map_err(|_| page::wrong_cursor())?,
-    };
-    let mut redrives = call.state.core.redrives(&bus.name)?;
-    redrives.retain(|redrive| redrive.number > after);
-    let more = redrives.len() > limit;
-    redrives.truncate(limit);
-    let last = redrives.last().filter(|_| more);
-    let next = last.map(|last| page::cursor(&last.number.to_string()));
-    json::ok(&Page {
-        items: redrives.iter().map(described).collect(),
-        next,
-    })
+    let all = call.state.core.redrives(&call.bus()?.name)?;
+    numbered::page(&call, all, |redrive| redrive.number, described)
 }
 
 async fn one(call: Call) -> json::Result {

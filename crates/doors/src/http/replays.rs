@@ -3,8 +3,7 @@
 use super::{
     answer_event,
     call::Call,
-    json,
-    page::{self, Page},
+    json, numbered,
     problem::Problem,
     routes::{
         CURSOR, DRY_RUN, Gives, JSON, LIMIT, NO_CONTENT, Permission, Route, Serve, Verb, content, in_json, route,
@@ -14,7 +13,7 @@ use super::{
 use axum::{body::Body, response::IntoResponse, routing};
 use control::{
     Action, Bus, Change, Precondition,
-    resources::{ReplaySpec, ResourceKind, Scope, check_replay_name},
+    resources::{ReplaySpec, ResourceKind, Scope},
 };
 use delivery::{Replay, ReplayPreview, ReplaySample};
 use http::StatusCode;
@@ -104,17 +103,7 @@ struct Asked {
 
 impl Asked {
     fn read(mut document: Value) -> Result<Self, Problem> {
-        let name = match document.as_object_mut().and_then(|object| object.remove("name")) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(name)) => Some(name),
-            Some(_) => {
-                let problem = Problem::new("resource_invalid", "name is a text");
-                return Err(problem.pointer(Some("/name".to_owned())));
-            }
-        };
-        if let Some(name) = &name {
-            check_replay_name(name)?;
-        }
+        let name = numbered::take_name(&mut document)?;
         let into = document.get_mut("into").and_then(Value::as_object_mut);
         let create = into.and_then(|into| into.remove("create"));
         let spec = ReplaySpec::read(&document)?;
@@ -177,23 +166,8 @@ async fn start(call: Call, body: Body) -> json::Result {
 }
 
 async fn list(call: Call) -> json::Result {
-    let query = call.query()?;
-    let bus = call.bus()?;
-    let limit = query.limit()?;
-    let after = match page::read_cursor(query.text("cursor"))? {
-        None => 0,
-        Some(text) => text.parse::<u32>().map_err(|_| page::wrong_cursor())?,
-    };
-    let mut replays = call.state.core.replays(&bus.name)?;
-    replays.retain(|replay| replay.number > after);
-    let more = replays.len() > limit;
-    replays.truncate(limit);
-    let last = replays.last().filter(|_| more);
-    let next = last.map(|last| page::cursor(&last.number.to_string()));
-    json::ok(&Page {
-        items: replays.iter().map(described).collect(),
-        next,
-    })
+    let all = call.state.core.replays(&call.bus()?.name)?;
+    numbered::page(&call, all, |replay| replay.number, described)
 }
 
 async fn one(call: Call) -> json::Result {

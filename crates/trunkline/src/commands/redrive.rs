@@ -5,16 +5,12 @@ use crate::{
     client::{Client, segment},
     exit::Failure,
     output::{Output, printable},
+    running::{self, Way, count, text},
 };
-use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
-use std::{io::IsTerminal, time::Duration};
 
-/// How often a redrive is looked at while it is followed.
-const LOOK: Duration = Duration::from_millis(500);
-/// Without a terminal a line is printed for each tenth of the way.
-const LINES: u64 = 10;
+/// The bar of one that is followed.
+const BAR: &str = "{bar:40} {pos}/{len} dead letters {msg} {eta} left";
 
 /// Send out many dead letters again.
 #[derive(Debug, clap::Subcommand)]
@@ -100,32 +96,19 @@ impl Redrive {
         match self {
             Redrive::Start(start) => start.run(client, output, &collection).await,
             Redrive::List => list(client, output, &collection).await,
-            Redrive::Show { name } => {
-                let found = client.get(&path(&name)).await?;
-                output.line(&format!("{found:#}"));
-                Ok(())
-            }
+            Redrive::Show { name } => running::show(client, output, &path(&name)).await,
             Redrive::Watch { name } => follow(client, output, &path(&name)).await,
-            Redrive::Pause { name } => act(client, output, &path(&name), "pause").await,
-            Redrive::Resume { name } => act(client, output, &path(&name), "resume").await,
-            Redrive::Cancel { name } => act(client, output, &path(&name), "cancel").await,
-            Redrive::Delete { name } => {
-                client.send(Method::DELETE, &path(&name), None).await?;
-                output.line(&printable(&format!("{name}: deleted")));
-                Ok(())
-            }
+            Redrive::Pause { name } => running::act(client, output, &path(&name), "pause", said).await,
+            Redrive::Resume { name } => running::act(client, output, &path(&name), "resume", said).await,
+            Redrive::Cancel { name } => running::act(client, output, &path(&name), "cancel", said).await,
+            Redrive::Delete { name } => running::delete(client, output, &collection, &name).await,
         }
     }
 }
 
 impl Start {
     async fn run(self, client: &Client, output: Output, collection: &str) -> Result<(), Failure> {
-        let query = if self.dry_run { "?dry_run=true" } else { "" };
-        let body = self.document().to_string().into_bytes();
-        let path = format!("{collection}{query}");
-        let answer = client
-            .send(Method::POST, &path, Some(("application/json", body)))
-            .await?;
+        let answer = running::begin(client, collection, &self.document(), self.dry_run).await?;
         if self.dry_run {
             previewed(output, &answer);
             return Ok(());
@@ -209,41 +192,19 @@ async fn list(client: &Client, output: Output, collection: &str) -> Result<(), F
     Ok(())
 }
 
-async fn act(client: &Client, output: Output, path: &str, verb: &str) -> Result<(), Failure> {
-    let redrive = client.send(Method::POST, &format!("{path}:{verb}"), None).await?;
-    match output.is_json() {
-        true => output.line(&format!("{redrive:#}")),
-        false => output.line(&printable(&said(&redrive))),
-    }
-    Ok(())
-}
-
 /// Shows how a redrive goes on until it is over or held.
 async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failure> {
-    let bar = bar(output);
-    let mut told = None;
-    loop {
-        let redrive = client.get(path).await?;
-        let status = &redrive["status"];
-        let count = |value: &Value| value.as_u64().unwrap_or_default();
+    let redrive = running::follow(client, output, path, BAR, |status| {
         let (done, all) = (count(&status["redriven"]), count(&status["matched"]));
-        bar.set_length(all);
-        bar.set_position(done);
-        bar.set_message(status["reason"].as_str().unwrap_or_default().to_owned());
-        let tenth = done * LINES / all.max(1);
-        if bar.is_hidden() && !output.is_json() && told.replace(tenth) != Some(tenth) {
-            output.line(&format!("{done} of {all} dead letters"));
+        Way {
+            done,
+            all,
+            message: status["reason"].as_str().unwrap_or_default().to_owned(),
+            line: format!("{done} of {all} dead letters"),
         }
-        if status["state"] != "running" {
-            bar.finish_and_clear();
-            match output.is_json() {
-                true => output.line(&format!("{redrive:#}")),
-                false => output.line(&printable(&said(&redrive))),
-            }
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    });
+    running::tell(output, &redrive.await?, said);
+    Ok(())
 }
 
 fn said(redrive: &Value) -> String {
@@ -254,16 +215,4 @@ fn said(redrive: &Value) -> String {
         text(&status["state"]),
         status["redriven"]
     )
-}
-
-fn bar(output: Output) -> ProgressBar {
-    if output.is_json() || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} dead letters {msg} {eta} left");
-    ProgressBar::new(0).with_style(style.expect("the template is correct"))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

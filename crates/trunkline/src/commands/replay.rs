@@ -5,21 +5,14 @@ use crate::{
     client::{Client, segment},
     exit::{Code, Failure},
     output::{Output, printable},
+    running::{self, Way, count, text},
 };
 use control::filters::read_document;
-use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
-use std::{
-    io::IsTerminal,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
-/// How often a replay is looked at while it is followed.
-const LOOK: Duration = Duration::from_millis(500);
-/// Without a terminal a line is printed for each tenth of the way.
-const LINES: u64 = 10;
+/// The bar of one that is followed.
+const BAR: &str = "{bar:40} {pos}/{len} records, {msg}, {eta} left";
 
 /// Deliver past events once more.
 #[derive(Debug, clap::Subcommand)]
@@ -116,32 +109,19 @@ impl Replay {
         match self {
             Replay::Start(arguments) => arguments.run(client, output, &collection).await,
             Replay::List => list(client, output, &collection).await,
-            Replay::Show { name } => {
-                let found = client.get(&path(&name)).await?;
-                output.line(&format!("{found:#}"));
-                Ok(())
-            }
+            Replay::Show { name } => running::show(client, output, &path(&name)).await,
             Replay::Watch { name } => follow(client, output, &path(&name)).await,
-            Replay::Pause { name } => act(client, output, &path(&name), "pause").await,
-            Replay::Resume { name } => act(client, output, &path(&name), "resume").await,
-            Replay::Cancel { name } => act(client, output, &path(&name), "cancel").await,
-            Replay::Delete { name } => {
-                client.send(Method::DELETE, &path(&name), None).await?;
-                output.line(&printable(&format!("{name}: deleted")));
-                Ok(())
-            }
+            Replay::Pause { name } => running::act(client, output, &path(&name), "pause", said).await,
+            Replay::Resume { name } => running::act(client, output, &path(&name), "resume", said).await,
+            Replay::Cancel { name } => running::act(client, output, &path(&name), "cancel", said).await,
+            Replay::Delete { name } => running::delete(client, output, &collection, &name).await,
         }
     }
 }
 
 impl Start {
     async fn run(self, client: &Client, output: Output, collection: &str) -> Result<(), Failure> {
-        let query = if self.dry_run { "?dry_run=true" } else { "" };
-        let body = self.document()?.to_string().into_bytes();
-        let path = format!("{collection}{query}");
-        let answer = client
-            .send(Method::POST, &path, Some(("application/json", body)))
-            .await?;
+        let answer = running::begin(client, collection, &self.document()?, self.dry_run).await?;
         if self.dry_run {
             previewed(output, &answer);
             return Ok(());
@@ -311,58 +291,26 @@ fn goes_to(into: &Value) -> String {
 }
 
 fn settled(status: &Value) -> u64 {
-    let count = |name: &str| status[name].as_u64().unwrap_or_default();
-    count("delivered") + count("published")
+    count(&status["delivered"]) + count(&status["published"])
 }
 
-async fn act(client: &Client, output: Output, path: &str, verb: &str) -> Result<(), Failure> {
-    let replay = client.send(Method::POST, &format!("{path}:{verb}"), None).await?;
-    match output.is_json() {
-        true => output.line(&format!("{replay:#}")),
-        false => output.line(&printable(&format!(
-            "{}: {}",
-            text(&replay["name"]),
-            text(&replay["status"]["state"])
-        ))),
-    }
-    Ok(())
+fn said(replay: &Value) -> String {
+    format!("{}: {}", text(&replay["name"]), text(&replay["status"]["state"]))
 }
 
 /// Shows how a replay goes on until it is over or held.
 async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failure> {
-    let bar = bar(output);
-    let mut told = None;
-    loop {
-        let replay = client.get(path).await?;
-        let status = &replay["status"];
+    let replay = running::follow(client, output, path, BAR, |status| {
         let records = &status["records"];
-        let count = |value: &Value| value.as_u64().unwrap_or_default();
-        let (done, all) = (count(&records["done"]), count(&records["all"]));
-        bar.set_length(all);
-        bar.set_position(done);
-        bar.set_message(format!(
-            "{} delivered, {} dead",
-            settled(status),
-            status["dead_lettered"]
-        ));
-        let tenth = done * LINES / all.max(1);
-        if bar.is_hidden() && !output.is_json() && told.replace(tenth) != Some(tenth) {
-            output.line(&format!("{done} of {all} records, {} delivered", settled(status)));
+        let (done, all, delivered) = (count(&records["done"]), count(&records["all"]), settled(status));
+        Way {
+            done,
+            all,
+            message: format!("{delivered} delivered, {} dead", status["dead_lettered"]),
+            line: format!("{done} of {all} records, {delivered} delivered"),
         }
-        if status["state"] != "running" {
-            bar.finish_and_clear();
-            return ended(output, &replay);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn bar(output: Output) -> ProgressBar {
-    if output.is_json() || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} records, {msg}, {eta} left");
-    ProgressBar::new(0).with_style(style.expect("the template is correct"))
+    });
+    ended(output, &replay.await?)
 }
 
 fn ended(output: Output, replay: &Value) -> Result<(), Failure> {
@@ -389,10 +337,6 @@ fn ended(output: Output, replay: &Value) -> Result<(), Failure> {
         "failed" => Err(Failure::new(Code::Failed, text(&status["reason"]))),
         _ => Ok(()),
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
