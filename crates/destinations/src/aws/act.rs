@@ -53,7 +53,7 @@ impl Aws {
         match self.access.send(call, end).await {
             Ok(answer) => match answer.failure() {
                 Some(outcome) => whole(outcome),
-                None => self.writer.read(&answer, sent),
+                None => self.writer.read(&answer, &members[..sent]),
             },
             Err(outcome) if outcome.reason == dry_run::REASON => Outcomes::Each(vec![outcome; sent]),
             Err(outcome) => whole(outcome),
@@ -93,16 +93,14 @@ impl Writer {
         }
     }
 
-    fn read(&self, answer: &Answer, sent: usize) -> Outcomes {
+    fn read(&self, answer: &Answer, members: &[Member<'_>]) -> Outcomes {
+        let sent = members.len();
         let said = match self {
             Self::EventBridge(_) => eventbridge::Writer::read(answer, sent),
             Self::Sqs(_) => sqs::Writer::read(answer, sent),
             Self::Sns(_) => sns::Writer::read(answer, sent),
             Self::Kinesis(_) => kinesis::Writer::read(answer, sent),
-            Self::Lambda(_) => {
-                let outcome = lambda::Writer::read(answer);
-                return Outcomes::Whole { sent, outcome };
-            }
+            Self::Lambda(writer) => return writer.read(answer, members),
         };
         match said {
             Ok(said) => Outcomes::Each(answer.each(said)),

@@ -30,7 +30,7 @@ pub(super) struct Answer {
 
 /// What a service says of an entry that it did not take, or of the whole request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub struct Said {
     /// Its code, without namespace.
     pub code: String,
     /// In its words.
@@ -224,6 +224,14 @@ mod tests {
                 "<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>Topic does not exist</Message></Error></ErrorResponse>",
                 retry,
                 "aws_NotFound",
+            ),
+            (
+                Service::Kinesis,
+                403,
+                &[][..],
+                "<ErrorResponse><Errors><Error><Code>InvalidClientTokenId</Code></Error></Errors></ErrorResponse>",
+                retry,
+                "aws_InvalidClientTokenId",
             ),
             (
                 Service::EventBridge,

@@ -165,7 +165,7 @@ impl Asked {
         let made = async || self.how.provider(&self.transport, &self.region).await;
         let provider = self.provider.get_or_try_init(made).await.map_err(NoCredentials)?;
         let provided = provider.provide_credentials().await;
-        provided.map_err(|error| NoCredentials(format!("no credentials: {}", chain_of(&error))))
+        provided.map_err(|error| NoCredentials(format!("no credentials: {}", in_words(chain_of(&error)))))
     }
 }
 
@@ -258,6 +258,15 @@ fn known(credentials: &Credentials) -> Known {
         credentials: credentials.clone(),
         renew: if credentials.expiry().is_none() { ends } else { renew },
         ends,
+    }
+}
+
+/// What the chain says of its own parts helps nobody who has only the binary.
+fn in_words(text: String) -> String {
+    match text.contains("cargo feature") {
+        true => "the profile names a program (credential_process) or single sign-on, which this server does not use"
+            .to_owned(),
+        false => text,
     }
 }
 

@@ -1,16 +1,21 @@
-//! AWS Lambda: an event, or a batch of them, as the payload of one invocation.
+//! AWS Lambda: an event, or a batch of them, as the payload of one invocation. A function that is waited for may say which
+//! events of a batch failed, as functions say to queues.
 
 use super::{
     access::Call,
     answer::Answer,
     fill::{Bounds, Content, Entry, Unfit, fill},
 };
-use crate::outcomes::{beginning, delivered, failed};
+use crate::{
+    outcomes::{beginning, delivered, failed},
+    webhook::{self, results},
+};
 use bytes::Bytes;
 use control::resources::{Invocation, LambdaConfig, SubscriptionSpec, TargetMode};
-use delivery::{Member, Outcome, Verdict};
+use delivery::{Member, Outcome, Outcomes, Verdict};
 use event::json;
 use http::{HeaderName, HeaderValue};
+use std::collections::BTreeMap;
 use url::form_urlencoded;
 
 /// Payload of an invocation that is not waited for.
@@ -79,25 +84,49 @@ impl Writer {
         invoke(&self.path, invocation, body)
     }
 
-    /// A function's own error is not the event's fault: it is tried again.
-    pub(super) fn read(answer: &Answer) -> Outcome {
-        match answer.headers.get(FUNCTION_ERROR) {
-            None => delivered(answer.status),
-            Some(kind) => Outcome {
+    /// A function's own error is not the event's fault: it is tried again. What a function says of single events counts.
+    pub(super) fn read(&self, answer: &Answer, members: &[Member<'_>]) -> Outcomes {
+        let sent = members.len();
+        let whole = |outcome| Outcomes::Whole { sent, outcome };
+        if let Some(kind) = answer.headers.get(FUNCTION_ERROR) {
+            return whole(function_error(answer, kind));
+        }
+        let (Form::Batched(_), Invocation::RequestResponse) = (self.form, self.invocation) else {
+            return whole(delivered(answer.status));
+        };
+        let ids: Vec<&str> = members.iter().map(|member| member.message_id).collect();
+        let outcomes = BTreeMap::new();
+        let of_one = |said| webhook::of_event(said, answer.status, &outcomes, &answer.body);
+        match results::read(&answer.body, &ids) {
+            Ok(Some(said)) => Outcomes::Each(said.into_iter().map(of_one).collect()),
+            Ok(None) => whole(delivered(answer.status)),
+            Err(unusable) => whole(Outcome {
                 status: Some(answer.status.as_u16()),
                 answer: beginning(&answer.body),
                 ..failed(
                     Verdict::Retry { after: None },
-                    "aws_function_error",
-                    format!("the function failed ({})", kind.to_str().unwrap_or("unknown")),
+                    "batch_results",
+                    format!("the results in the function's answer cannot be used: {unusable}"),
                 )
-            },
+            }),
         }
     }
 
     /// Asks whether the function may be invoked.
     pub(super) fn probe(config: &LambdaConfig) -> Call {
         invoke(&path(config), "DryRun", Bytes::from_static(b"{}"))
+    }
+}
+
+fn function_error(answer: &Answer, kind: &HeaderValue) -> Outcome {
+    Outcome {
+        status: Some(answer.status.as_u16()),
+        answer: beginning(&answer.body),
+        ..failed(
+            Verdict::Retry { after: None },
+            "aws_function_error",
+            format!("the function failed ({})", kind.to_str().unwrap_or("unknown")),
+        )
     }
 }
 
@@ -130,7 +159,7 @@ fn payload(content: Content, member: &Member<'_>, max: usize) -> Result<Vec<u8>,
     }
 }
 
-/// A JSON array of events; the brackets and commas count.
+/// A JSON array of events, each with its message id; the brackets and commas count.
 fn batch(members: &[Member<'_>], events: usize, max: usize) -> Result<(Vec<u8>, usize), Unfit> {
     let bounds = Bounds {
         entries: events,
@@ -140,7 +169,7 @@ fn batch(members: &[Member<'_>], events: usize, max: usize) -> Result<(Vec<u8>, 
     let mut body = b"[".to_vec();
     let sent = fill(bounds, members, b",", &mut body, |_, member| {
         let mut text = Vec::new();
-        json::encode_structured(member.event, &mut text);
+        json::encode_structured_with(member.event, webhook::ID_EXTENSION, member.message_id, &mut text);
         let size = text.len() + 1;
         Ok(Entry { text, size })
     })?;

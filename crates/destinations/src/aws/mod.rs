@@ -19,8 +19,9 @@ mod test;
 #[cfg(test)]
 mod tests;
 mod transport;
-mod xml;
+pub mod xml;
 
 pub use access::Access;
 pub use act::Aws;
+pub use answer::Said;
 pub use test::test;

@@ -2,6 +2,7 @@
 //! themselves make of it, the end-to-end tests ask moto.
 
 mod credentials;
+mod functions;
 mod testing;
 mod written;
 

@@ -1,4 +1,4 @@
-//! As much XML as SNS answers with: texts of elements, by their path. Pure; it reads what others wrote.
+//! As much XML as SNS and STS answer with: texts of elements, by their path. Pure; it reads what others wrote.
 
 use super::answer::Said;
 use std::borrow::Cow;
@@ -7,16 +7,16 @@ use xmlparser::{ElementEnd, Token, Tokenizer};
 /// Elements in one another; what SNS sends has six.
 const DEPTH_MAX: usize = 32;
 
-/// The error of a whole request: `ErrorResponse/Error`.
-pub(super) fn error(body: &[u8]) -> Option<Said> {
+/// The error of a whole request: `ErrorResponse/Error`, around which some services put `Errors`.
+pub fn error(body: &[u8]) -> Option<Said> {
     let mut said = Said::default();
     let mut found = false;
     walk(body, |event| {
         if let Event::Text(path, text) = event {
             match path {
-                ["ErrorResponse", "Error", "Code"] => (said.code, found) = (text, true),
-                ["ErrorResponse", "Error", "Message"] => said.message = text,
-                ["ErrorResponse", "Error", "Type"] => said.is_senders_fault = text == "Sender",
+                ["ErrorResponse", .., "Error", "Code"] => (said.code, found) = (text, true),
+                ["ErrorResponse", .., "Error", "Message"] => said.message = text,
+                ["ErrorResponse", .., "Error", "Type"] => said.is_senders_fault = text == "Sender",
                 _ => {}
             }
         }
@@ -25,7 +25,7 @@ pub(super) fn error(body: &[u8]) -> Option<Said> {
 }
 
 /// What `PublishBatch` says of its entries: the ids of those taken, and of each of the others what is wrong.
-pub(super) fn publish_batch(body: &[u8]) -> Option<Entries> {
+pub fn publish_batch(body: &[u8]) -> Option<Entries> {
     let mut entries = Entries::default();
     let (mut id, mut said) = (String::new(), Said::default());
     walk(body, |event| match event {
@@ -50,7 +50,7 @@ pub(super) fn publish_batch(body: &[u8]) -> Option<Entries> {
 
 /// What is said of entries, by their ids.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Entries {
+pub struct Entries {
     /// The ids of those that were taken.
     pub taken: Vec<String>,
     /// The others.

@@ -8,7 +8,7 @@ use crate::{
 use super::{
     config::{Prepared, Shared},
     outcome,
-    results::{self, RESULTS_BYTES_MAX, Said},
+    results::{self, RESULTS_BYTES_MAX},
     validation::Gate,
     wire::{self, Written},
 };
@@ -154,36 +154,15 @@ impl Webhook {
         }
         let ids: Vec<&str> = members.iter().map(|member| member.message_id).collect();
         match results::read(&body, &ids) {
-            Ok(Some(said)) => Outcomes::Each(said.into_iter().map(|said| self.of_one(said, status, &body)).collect()),
+            Ok(Some(said)) => {
+                let of_one = |said| outcome::of_event(said, status, &self.prepared.outcomes, &body);
+                Outcomes::Each(said.into_iter().map(of_one).collect())
+            }
             Ok(None) => Outcomes::Whole {
                 sent: members.len(),
                 outcome: delivered(status),
             },
             Err(unusable) => unclear(format!("the results in the answer cannot be used: {unusable}")),
-        }
-    }
-
-    /// An event's own status means what it means for a whole answer, but that 410 is about this event, not about the endpoint.
-    fn of_one(&self, said: Option<Said>, whole: StatusCode, body: &Bytes) -> Outcome {
-        let Some(said) = said else { return delivered(whole) };
-        let status = StatusCode::from_u16(said.status).expect("it was checked to be from 200 to 599");
-        let verdict = match outcome::verdict(status, &HeaderMap::new(), &self.prepared.outcomes, 0) {
-            Verdict::Delivered => return delivered(status),
-            Verdict::Gone => Verdict::Refused,
-            Verdict::Retry { .. } => Verdict::Retry {
-                after: said
-                    .retry_after
-                    .map(|seconds| Duration::from_secs(seconds).min(outcome::RETRY_AFTER_MAX)),
-            },
-            Verdict::Refused => Verdict::Refused,
-        };
-        let words = if said.error.is_empty() { "" } else { ": " };
-        Outcome {
-            verdict,
-            status: Some(said.status),
-            reason: format!("http_{}", said.status),
-            detail: format!("the endpoint said {status} of this event{words}{}", said.error),
-            answer: body.slice(..body.len().min(ANSWER_BYTES_MAX)),
         }
     }
 }

@@ -16,7 +16,8 @@ mod wire;
 
 pub use act::Webhook;
 pub use config::Shared;
-pub(crate) use outcome::verdict;
+pub(crate) use outcome::{of_event, verdict};
 pub(crate) use test::step_of;
 pub use test::test;
 pub use validation::Gate;
+pub(crate) use wire::ID_EXTENSION;

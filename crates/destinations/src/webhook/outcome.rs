@@ -1,13 +1,16 @@
 //! What an answer means for a delivery. Pure.
 
+use super::results::Said;
+use crate::outcomes::{beginning, delivered};
+use bytes::Bytes;
 use control::resources::OutcomeOverride;
-use delivery::Verdict;
+use delivery::{Outcome, Verdict};
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// A `Retry-After` beyond this is cut to it: the longest wait of the default schedule.
-pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(12 * 3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// What a status means; `now` is wall time in seconds, for a `Retry-After` that is a date.
 pub(crate) fn verdict(
@@ -30,6 +33,36 @@ pub(crate) fn verdict(
         400 | 413 | 414 | 415 | 422 => Verdict::Refused,
         410 => Verdict::Gone,
         _ => retry(),
+    }
+}
+
+/// What is said of one event of a batch, where the whole was answered with `whole`. An event's own status means what it means for
+/// a whole answer, but that 410 is about this event, not about the endpoint.
+pub(crate) fn of_event(
+    said: Option<Said>,
+    whole: StatusCode,
+    outcomes: &BTreeMap<u16, OutcomeOverride>,
+    body: &Bytes,
+) -> Outcome {
+    let Some(said) = said else { return delivered(whole) };
+    let status = StatusCode::from_u16(said.status).expect("it was checked to be from 200 to 599");
+    let verdict = match verdict(status, &HeaderMap::new(), outcomes, 0) {
+        Verdict::Delivered => return delivered(status),
+        Verdict::Gone => Verdict::Refused,
+        Verdict::Retry { .. } => Verdict::Retry {
+            after: said
+                .retry_after
+                .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX)),
+        },
+        Verdict::Refused => Verdict::Refused,
+    };
+    let words = if said.error.is_empty() { "" } else { ": " };
+    Outcome {
+        verdict,
+        status: Some(said.status),
+        reason: format!("http_{}", said.status),
+        detail: format!("the endpoint said {status} of this event{words}{}", said.error),
+        answer: beginning(body),
     }
 }
 

@@ -21,7 +21,7 @@ const TRACE: [(&str, HeaderName); 2] = [
     ("tracestate", HeaderName::from_static("tracestate")),
 ];
 /// The extension of an event in a batch that holds its own message id; the request's `webhook-id` is the batch's.
-const ID_EXTENSION: &str = "webhookid";
+pub(crate) const ID_EXTENSION: &str = "webhookid";
 
 /// What the JSON format adds to data and attributes, about; a first size for the buffer.
 const STRUCTURED_OVERHEAD: usize = 512;

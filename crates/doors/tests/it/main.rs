@@ -19,6 +19,7 @@ mod quotas;
 mod replays;
 mod resources;
 mod server;
+mod sigv4;
 mod story;
 mod tail;
 mod transfers;

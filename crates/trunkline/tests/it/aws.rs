@@ -13,17 +13,19 @@ use std::{
 };
 
 /// moto, with what was made in it.
-struct Amazon {
+pub struct Amazon {
     child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    made: Value,
+    /// What was made.
+    pub made: Value,
     /// Everything that arrived so far, by service.
-    arrived: Value,
+    pub arrived: Value,
 }
 
 impl Amazon {
-    fn start(python: &str) -> Amazon {
+    /// Starts it.
+    pub fn start(python: &str) -> Amazon {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/moto_services.py");
         let mut child = Command::new(python)
             .arg(script)
@@ -61,7 +63,7 @@ impl Amazon {
     }
 
     /// Waits until so many arrived there.
-    async fn took(&mut self, place: &str, count: usize) -> Vec<Value> {
+    pub async fn took(&mut self, place: &str, count: usize) -> Vec<Value> {
         let what = format!("{count} at {place}");
         eventually(&what, Duration::from_secs(60), async || {
             self.collect();
@@ -71,7 +73,8 @@ impl Amazon {
         .await
     }
 
-    fn connection(&self, provider: &str, more: Value) -> Value {
+    /// A connection to it.
+    pub fn connection(&self, provider: &str, more: Value) -> Value {
         let credentials =
             json!({"type": "static", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "CANARY-SECRET"});
         let endpoint = format!("http://127.0.0.1:{}", self.made["port"]);
@@ -90,7 +93,8 @@ impl Drop for Amazon {
     }
 }
 
-async fn deliver_to(server: &Server, name: &str, connection: Value, extra: Value) {
+/// A connection, and a subscription to it.
+pub async fn deliver_to(server: &Server, name: &str, connection: Value, extra: Value) {
     server
         .put(&format!("/v1/buses/default/connections/{name}"), connection)
         .await;
@@ -103,7 +107,8 @@ async fn deliver_to(server: &Server, name: &str, connection: Value, extra: Value
         .await;
 }
 
-async fn publish_keyed(server: &Server, id: &str, key: &str, data: Value) {
+/// An event whose data hold its key.
+pub async fn publish_keyed(server: &Server, id: &str, key: &str, data: Value) {
     let headers = [
         ("ce-specversion", "1.0"),
         ("ce-type", "order.placed"),

@@ -64,9 +64,9 @@ fn every_operation_of_eventbridge_is_in_the_page_of_its_compatibility() {
          Every operation of the service `events` (EventBridge Classic, API version 2015-10-07), as the door has it; made from its own \
          table. How to point an SDK at it: [EventBridge](../eventbridge.md). The v2 service (`eventbridgev2`), EventBridge \
          Scheduler and Schema Registry are other services, and are refused.\n\n\
-         Tried with boto3, the AWS CLI and the AWS SDK for JavaScript v3, each as its registry has it, in the tests of every \
-         change. The SDKs for Rust, PHP, Java, Go and .NET are not tried there (that for Rust would have to be built each time); the \
-         call of the PHP SDK, as the Magento module makes it, is, signed by botocore.\n\n\
+         Tried with boto3, the AWS CLI, the AWS SDK for JavaScript v3 and that for Rust, each as its registry has it, in the tests \
+         of every change. The SDKs for PHP, Java, Go and .NET are not tried there; the call of the PHP SDK, as the \
+         Magento module makes it, is, signed by botocore.\n\n\
          | operation | | what differs from AWS |\n|---|---|---|\n",
     );
     for operation in OPERATIONS {

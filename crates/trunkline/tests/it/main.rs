@@ -7,6 +7,8 @@ mod support;
 
 mod alerts;
 mod aws;
+mod aws_credentials;
+mod aws_lambda;
 mod backup;
 mod bombs;
 mod canaries;
@@ -22,6 +24,7 @@ mod doctor;
 mod documentation;
 mod eventbridge;
 mod eventbridge_rules;
+mod eventbridge_rust;
 mod eventgrid;
 mod failed_sync;
 mod filters;

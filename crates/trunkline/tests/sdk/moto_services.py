@@ -22,6 +22,7 @@ _, MOTO_PORT = MOTO.get_host_and_port()
 REGION = "eu-central-1"
 
 seen = []
+invoked = []
 failed_once = set()
 done = set()
 
@@ -56,9 +57,39 @@ class Proxy(BaseHTTPRequestHandler):
         target = self.headers.get("x-amz-target", "")
         if target == "AWSEvents.PutEvents":
             return self.put_events(body)
+        if self.path.startswith("/2015-03-31/functions/"):
+            return self.invoke(body)
         if target:
             seen.append({"target": target})
         return self.forward(body)
+
+    def invoke(self, body):
+        """A function that fails as its events ask for, and otherwise says which of them it could not take."""
+        kind = self.headers["x-amz-invocation-type"]
+        payload = json.loads(body)
+        events = payload if isinstance(payload, list) else [payload]
+        invoked.append({"path": self.path, "kind": kind, "events": events})
+        wanted = next((e["data"]["fault"] for e in events if "fault" in e.get("data", {})), None)
+        if wanted and wanted not in done:
+            done.add(wanted)
+            if wanted == "busy":
+                status, headers, text = error("TooManyRequestsException", 429)
+                return status, {**headers, "x-amzn-errortype": "TooManyRequestsException"}, text
+        failing = [e for e in events if e.get("data", {}).get("fail_once") and e["id"] not in failed_once]
+        failed_once.update(e["id"] for e in failing)
+        said = {"batchItemFailures": [{"itemIdentifier": e["webhookid"]} for e in failing]}
+        self.result(json.dumps(said if isinstance(payload, list) else {"ok": True}))
+        status, headers, text = self.forward(body)
+        if wanted == "raises" and "raised" not in done:
+            done.add("raised")
+            return status, {**headers, "x-amz-function-error": "Unhandled"}, '{"errorMessage": "division by zero"}'
+        return status, headers, text
+
+    def result(self, text):
+        """What moto answers to the next invocation."""
+        said = json.dumps({"results": [text], "region": REGION}).encode()
+        url = f"http://127.0.0.1:{MOTO_PORT}/moto-api/static/lambda-simple/response"
+        urllib.request.urlopen(urllib.request.Request(url, data=said, method="POST")).read()
 
     def put_events(self, body):
         """Each fault once, in turn; then every entry that asks for it fails once, and the others go on."""
@@ -167,6 +198,8 @@ for _ in sys.stdin:
         "topic": messages(of_topic),
         "stream": [{"body": r["Data"].decode(), "key": r["PartitionKey"]} for r in answer["Records"]],
         "requests": list(seen),
+        "functions": list(invoked),
     }
     seen.clear()
+    invoked.clear()
     print(json.dumps(arrived), flush=True)
