@@ -23,6 +23,8 @@ mod pattern_types;
 mod record_batch;
 mod resource;
 mod segment;
+mod sigv4_claim;
+mod sns_answer;
 mod token_answer;
 mod transform;
 mod units;
@@ -49,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     event_grid::TARGET,
     event_record::TARGET,
     eventbridge_entry::TARGET,
+    sigv4_claim::TARGET,
     record_batch::TARGET,
     pattern::TARGET,
     pattern_types::TARGET,
@@ -65,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     config::TARGET,
     batch_results::TARGET,
     token_answer::TARGET,
+    sns_answer::TARGET,
     frames::TARGET,
     segment::TARGET,
     checkpoint::TARGET,

@@ -213,7 +213,7 @@ async fn faults_are_tried_again_and_of_a_batch_only_the_entries_that_failed() {
         publish_keyed(&server, &number.to_string(), "c", data).await;
     }
     let events = amazon.took("eventbridge", 4 + 9).await;
-    assert_eq!(events.last().expect("the last")["detail"]["n"], 13);
+    assert!(events.iter().any(|event| event["detail"]["n"] == 13), "{events:?}");
     let requests = amazon.arrived["requests"].as_array().expect("a list").clone();
     let times = |wanted: i64| {
         let details = requests
