@@ -8,6 +8,7 @@ use crate::{
     resources::{DeclaredConnection, ResourceKind},
     rules::Rules,
     seal::{Fingerprints, Sealer},
+    trial::shown,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -149,13 +150,8 @@ pub fn preview(
     now: Millis,
 ) -> Result<(Effect, Vec<Difference>), Refusal> {
     let planned = plan(model, rules, sealer, change, now)?;
-    let Change { kind, bus, name, .. } = change;
     let effect = planned.effect.clone();
     let after = planned.finish.at(Revision::MAX);
-    let shown = |model: &Model| match model.version(*kind, bus, name) {
-        Some(_) => export(model, sealer, *kind, bus, name).map(Some),
-        None => Ok(None),
-    };
-    let (before, after) = (shown(model)?, shown(&after)?);
+    let (before, after) = (shown(model, sealer, change)?, shown(&after, sealer, change)?);
     Ok((effect, diff(before.as_ref(), after.as_ref())))
 }

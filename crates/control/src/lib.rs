@@ -48,6 +48,7 @@ pub mod documents;
 pub mod export;
 pub mod plan;
 pub mod refusal;
+pub mod trial;
 
 pub mod keys;
 pub mod seal;

@@ -295,7 +295,8 @@ impl Core {
         crate::skipping::skip_to_now(&self.inner, bus, subscription).await
     }
 
-    /// A page of dead letters.
+    /// A page of dead letters: at most `limit`, and fewer where they are large ([`dead_page_is_cut`](crate::dead_page_is_cut)). An
+    /// empty one is the end.
     pub async fn dead_letters(
         &self,
         bus: &str,

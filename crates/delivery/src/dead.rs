@@ -17,7 +17,7 @@ use crate::{
     matching::stored,
     pending::NEVER,
     router::Place,
-    settings::DEAD_PAGE,
+    settings::{DEAD_PAGE, DEAD_PAGE_BYTES},
 };
 use control::{Refusal, refusal::Class};
 use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
@@ -50,7 +50,7 @@ impl Selected {
         })
     }
 
-    /// A page of them, after a key.
+    /// A page of them, after a key: at most so many, and their bytes are bounded. An empty one is the end.
     pub async fn page(&self, inner: &Inner, after: Option<DeliveryKey>, limit: usize) -> Result<Vec<Dead>, Error> {
         if self.subscriptions.is_empty() {
             return Ok(Vec::new());
@@ -100,8 +100,14 @@ impl Selected {
             died_to: selection.died_to,
             after,
             limit,
+            bytes_max: Some(DEAD_PAGE_BYTES),
         }
     }
+}
+
+/// Whether a page ended before its limit, with its bytes: there may be more.
+pub fn is_cut(page: &[Dead]) -> bool {
+    page.iter().map(|dead| dead.delivery.record.len() as u64).sum::<u64>() >= DEAD_PAGE_BYTES
 }
 
 /// The greatest key below another one.

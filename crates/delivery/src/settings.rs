@@ -43,6 +43,9 @@ pub const INTAKE_BYTES_MAX: usize = 128 << 20;
 pub const ROUTES_MAX: usize = 8;
 /// Dead letters that one redrive or discard takes in one transaction.
 pub const DEAD_PAGE: usize = 500;
+/// A page of dead letters ends with the one with which their records have so many bytes: what it takes in memory, and in a
+/// transaction, is this and one more of the largest.
+pub const DEAD_PAGE_BYTES: u64 = 16 << 20;
 /// Earlier versions of a subscription that are kept for stories alone: of events that are still kept and settled.
 pub const VERSIONS_TOLD: usize = 16;
 /// Earlier versions of a subscription in all. Far more than anybody's unsettled events need; a change beyond it is refused, so

@@ -161,10 +161,11 @@ impl Embedded {
         };
         let shared = self.shared.clone();
         let joined = runtime.spawn_blocking(move || read(&shared)).await;
-        joined.unwrap_or_else(|error| {
+        joined.unwrap_or_else(|_| {
+            // What a panic said may hold data.
             Err(Error::Io {
                 action: "read".into(),
-                reason: error.to_string(),
+                reason: "it broke off".into(),
             })
         })
     }
@@ -423,10 +424,10 @@ impl Journal for Embedded {
             let end = self.end();
             // Joining threads would hold up the runtime, which may have to run what they wait for.
             match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => runtime.spawn_blocking(end).await.unwrap_or_else(|error| {
+                Ok(runtime) => runtime.spawn_blocking(end).await.unwrap_or_else(|_| {
                     Err(Error::Io {
                         action: "shut down".into(),
-                        reason: error.to_string(),
+                        reason: "it broke off".into(),
                     })
                 }),
                 Err(_) => end(),

@@ -319,6 +319,15 @@ pub struct DeadQuery {
     pub after: Option<DeliveryKey>,
     /// At most this many.
     pub limit: usize,
+    /// The last one is that with which their records have this many bytes; `None`: however many they have.
+    pub bytes_max: Option<u64>,
+}
+
+impl DeadQuery {
+    /// Whether nothing is to follow what was found: the limit, or the bytes.
+    pub(crate) fn is_filled(&self, found: usize, bytes: u64) -> bool {
+        found >= self.limit || self.bytes_max.is_some_and(|max| bytes >= max)
+    }
 }
 
 /// How much a subscription holds.
@@ -418,6 +427,11 @@ pub enum Error {
     /// Shut down.
     #[error("use a closed store")]
     Closed,
+}
+
+/// Work on a thread of its own that panicked. What the panic said is not repeated: it may hold data.
+pub(crate) fn broke_off(work: &str) -> Error {
+    Error::Engine(format!("{work} broke off"))
 }
 
 /// Documents and delivery state.

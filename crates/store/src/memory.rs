@@ -285,7 +285,15 @@ impl Rows {
                     .as_ref()
                     .is_none_or(|event_id| *event_id == dead.event_id)
         };
-        self.dead.values().filter(wanted).take(query.limit).cloned().collect()
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for dead in self.dead.values().filter(wanted) {
+            if query.is_filled(found.len(), bytes) {
+                break;
+            }
+            bytes += dead.delivery.record.len() as u64;
+            found.push(dead.clone());
+        }
+        found
     }
 
     fn holdings(&self) -> Vec<(SubscriptionId, Holdings)> {
@@ -413,6 +421,7 @@ impl Store for Memory {
         let all = DeadQuery {
             after: None,
             limit: usize::MAX,
+            bytes_max: None,
             ..query
         };
         self.read(move |rows| {

@@ -228,7 +228,6 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         _ => Code::Failed,
     };
     let mut failure = Failure::new(code, message);
-    failure.pointer = problem["pointer"].as_str().map(str::to_string);
     if status == 401 {
         failure = failure.hint("give a key with --key or TRUNKLINE_KEY; `trunkline key create` makes one");
     } else if !text("suggestion").is_empty() {

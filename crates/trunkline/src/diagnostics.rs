@@ -34,7 +34,7 @@ pub fn filter(level: &str) -> Result<EnvFilter, Failure> {
     EnvFilter::try_new(level).map_err(|error| Failure::new(Code::Usage, format!("log.level {level:?}: {error}")))
 }
 
-/// Starts them; once per process.
+/// Starts them, those of panics too; once per process.
 pub fn start(log: &Log) -> Result<Level, Failure> {
     let lines = fmt()
         .with_env_filter(filter(&log.level)?)
@@ -53,6 +53,7 @@ pub fn start(log: &Log) -> Result<Level, Failure> {
         }
     };
     started.map_err(|error| Failure::new(Code::Failed, format!("start diagnostics: {error}")))?;
+    crate::panics::report();
     Ok(level)
 }
 

@@ -37,8 +37,6 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// The place in what was sent, as a JSON pointer, where the server names one.
-    pub pointer: Option<String>,
 }
 
 impl Failure {
@@ -48,7 +46,6 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
-            pointer: None,
         }
     }
 

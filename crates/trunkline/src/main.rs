@@ -11,6 +11,7 @@ mod exit;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;
+mod panics;
 mod parts;
 mod progress;
 mod reload;

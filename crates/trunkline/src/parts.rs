@@ -314,7 +314,11 @@ pub fn sources(
         }),
         master_keys: Box::new(move || needed.master_keys_needed()),
         ended: Box::new(move |name, state| {
-            let (core, act) = (telling.clone(), backup_ended(name, state));
+            let (action, details) = match state {
+                backup::State::Failed(reason) => ("failed", json!({ "reason": reason })),
+                _ => ("completed", serde_json::Value::Null),
+            };
+            let (core, act) = (telling.clone(), backup_act("backup", action, name, details));
             Box::pin(async move {
                 if let Err(error) = core.record(&act).await {
                     tracing::warn!(%error, "the end of a backup is not in the audit trail");
@@ -324,14 +328,10 @@ pub fn sources(
     }
 }
 
-/// The entry of a backup's end in the audit trail.
-fn backup_ended(name: &backup::Name, state: &backup::State) -> Act {
-    let (action, details) = match state {
-        backup::State::Failed(reason) => ("failed", json!({ "reason": reason })),
-        _ => ("completed", serde_json::Value::Null),
-    };
+/// The entry in the audit trail of what becomes of a backup.
+pub fn backup_act(by: &'static str, action: &'static str, name: &backup::Name, details: serde_json::Value) -> Act {
     Act {
-        by: Actor::System("backup"),
+        by: Actor::System(by),
         action,
         bus_id: control::documents::INSTALLATION,
         bus: String::new(),
@@ -357,14 +357,16 @@ pub fn operations(backups: &Service, reloader: &Arc<Reloader>) -> Operations {
             let reloader = reloader.clone();
             Box::pin(async move {
                 let read = tokio::task::spawn_blocking(move || reloader.reload());
-                read.await.unwrap_or_else(|error| Err(error.to_string()))
+                // What a panic said may hold what was read.
+                read.await
+                    .unwrap_or_else(|_| Err("reading the configuration broke off".to_owned()))
             })
         }),
     }
 }
 
 /// Wall time.
-fn now() -> Millis {
+pub fn now() -> Millis {
     let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }

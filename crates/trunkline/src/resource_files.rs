@@ -47,6 +47,18 @@ impl Resource {
         Ok(format!("/v1/buses/{bus}/{collection}/{name}"))
     }
 
+    /// The whole of it, with its bus said: for the bus given or its own.
+    pub fn document(&self, bus: &str) -> Result<Value, Failure> {
+        self.path(bus)?;
+        let mut document = self.body.clone();
+        document.insert("kind".to_owned(), self.kind.as_str().into());
+        document.insert("name".to_owned(), self.name.as_str().into());
+        if self.kind != "bus" {
+            document.insert("bus".to_owned(), self.bus.as_deref().unwrap_or(bus).into());
+        }
+        Ok(Value::Object(document))
+    }
+
     /// Where it goes among resources that need each other: topics before event types, connections before subscriptions.
     pub fn rank(&self) -> usize {
         let order = ["bus", "topic", "event-type", "connection", "subscription"];

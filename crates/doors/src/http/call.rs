@@ -83,12 +83,12 @@ impl Call {
 
     /// Before anything is said about what exists, so that a key of another bus learns nothing.
     fn permits(&self, principal: &Principal) -> Result<(), Problem> {
-        match self.route.permission {
-            Permission::Open | Permission::AnyKey | Permission::Signed => Ok(()),
-            Permission::Bus(scope) => Ok(control::authorize(principal, self.parameter("bus"), scope)?),
-            Permission::DefaultBus(scope) => Ok(control::authorize(principal, control::limits::DEFAULT_BUS, scope)?),
-            Permission::Installation(scope) => Ok(control::authorize_installation(principal, scope)?),
-        }
+        permits(principal, self.route.permission, self.parameter("bus"))
+    }
+
+    /// Asks for what another row asks for, on a bus that the body names.
+    pub(super) fn permits_on(&self, permission: Permission, bus: &str) -> Result<(), Problem> {
+        permits(&self.principal, permission, bus)
     }
 
     /// The bus of the path, if it is there.
@@ -242,6 +242,15 @@ impl Call {
         let too_large = || Problem::new("body_too_large", format!("the body takes more than {bytes_max} bytes"));
         let read = body::read(&self.state.bodies, &self.head.headers, body, bytes_max).await;
         read.map_err(|error| error.or_too_large(too_large))
+    }
+}
+
+fn permits(principal: &Principal, permission: Permission, bus: &str) -> Result<(), Problem> {
+    match permission {
+        Permission::Open | Permission::AnyKey | Permission::Signed => Ok(()),
+        Permission::Bus(scope) => Ok(control::authorize(principal, bus, scope)?),
+        Permission::DefaultBus(scope) => Ok(control::authorize(principal, control::limits::DEFAULT_BUS, scope)?),
+        Permission::Installation(scope) => Ok(control::authorize_installation(principal, scope)?),
     }
 }
 

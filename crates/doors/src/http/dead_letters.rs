@@ -171,7 +171,7 @@ async fn list(call: Call) -> json::Result {
         .core
         .dead_letters(&bus.name, selection, after, limit + 1)
         .await?;
-    let more = dead.len() > limit;
+    let more = dead.len() > limit || delivery::dead_page_is_cut(&dead);
     dead.truncate(limit);
     let next = dead
         .last()

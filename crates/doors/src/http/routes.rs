@@ -310,6 +310,7 @@ pub static GROUPS: &[Group] = &[
         "Saying yes for a webhook that is asked as Event Grid asks.",
         validations::ROUTES,
     ),
+    group("resources", "Several at once.", resources::preview::ROUTES),
     group("events", "Where an event is and what became of it.", story::ROUTES),
     group("events", "Events as they come.", tail::ROUTES),
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),

@@ -119,6 +119,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("health", Open),
     ("readiness", Open),
     ("explainError", Open),
+    ("previewResources", AnyKey),
     ("describeApi", AnyKey),
 ];
 

@@ -15,12 +15,13 @@ fn address(path: &str, parameters: &Value) -> String {
 }
 
 /// In the order in which they need each other.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "putBus",
     "putTopic",
     "putEventType",
     "putConnection",
     "putSubscription",
+    "previewResources",
     "publish",
     "testFilter",
     "explainFilter",

@@ -106,6 +106,58 @@ async fn a_dead_letter_is_edited_at_the_version_that_was_seen_and_what_was_recei
     assert_eq!(attempts.last().expect("the last")["edits"], json!(1));
 }
 
+/// 500 of the largest would be half a gigabyte: pages end with their bytes, and none is passed over or counted twice.
+#[tokio::test]
+async fn large_dead_letters_come_in_pages_of_few_and_all_of_them_are_moved() {
+    const LETTERS_MADE: usize = 40;
+    let (node, _) = with_dead(&[]).await;
+    for number in 0..LETTERS_MADE {
+        let mut event = event(&format!("large-{number}"));
+        event["data"] = json!({"padding": "x".repeat(1_000_000)});
+        assert_eq!(node.publish(event).await.status, 200);
+    }
+    let dead = |path: &str, wanted: usize| {
+        let (path, node) = (path.to_owned(), &node);
+        async move {
+            node.until(&path, |shown| shown["status"]["dead_letters"] == json!(wanted))
+                .await
+        }
+    };
+    dead("/v1/buses/default/subscriptions/s", LETTERS_MADE).await;
+    let (mut listed, mut pages, mut path) = (Vec::new(), 0, format!("{LETTERS}?limit=500"));
+    loop {
+        let page = node.get(&path).await.json();
+        pages += 1;
+        for item in page["items"].as_array().expect("a list") {
+            listed.push(item["event_id"].as_str().expect("an id").to_owned());
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("{LETTERS}?limit=500&cursor={next}");
+    }
+    assert!(pages > 2, "{LETTERS_MADE} MB came in {pages} pages");
+    listed.sort_unstable();
+    listed.dedup();
+    assert_eq!(listed.len(), LETTERS_MADE);
+    let exported = unchunked(&node.get(&format!("{LETTERS}:export")).await.body);
+    assert_eq!(exported.lines().count(), LETTERS_MADE + 1);
+
+    node.endpoint.status.store(200, Ordering::Relaxed);
+    let one = post(
+        &node,
+        &format!("{LETTERS}:discard"),
+        json!({"ids": [id_of(&node, "large-0").await]}),
+    )
+    .await;
+    assert_eq!(one.json()["discarded"], 1, "{one}");
+    let rest = post(&node, &format!("{LETTERS}:redrive"), json!({"all": true})).await;
+    assert_eq!(rest.json()["redriven"], LETTERS_MADE - 1, "{rest}");
+    dead("/v1/buses/default/subscriptions/s", 0).await;
+}
+
+async fn id_of(node: &Node, event: &str) -> Value {
+    node.get(&format!("{LETTERS}?event={event}")).await.json()["items"][0]["id"].clone()
+}
+
 #[tokio::test]
 async fn who_may_not_publish_an_event_may_not_make_one_of_a_dead_letter() {
     let (node, letters) = with_dead(&["a"]).await;

@@ -24,7 +24,7 @@ pub use attempt::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, REASON_BYTES_MAX};
 pub use copy::{HistoryFile, history_files, verify_history};
 pub use days::Day;
 
-use crate::{Error, Millis, SubscriptionId};
+use crate::{Error, Millis, SubscriptionId, contract::broke_off};
 use days::Appender;
 use heads::Heads;
 use index::Index;
@@ -249,8 +249,7 @@ impl AttemptHistory {
             let _permit = permit;
             search(&directory)
         });
-        task.await
-            .unwrap_or_else(|error| Err(Error::Engine(format!("a search ended early: {error}"))))
+        task.await.unwrap_or_else(|_| Err(broke_off("a search")))
     }
 }
 

@@ -203,6 +203,16 @@ pub(super) async fn dead_letters_are_paged_and_filtered(store: &Opened) {
         let bytes = expected.iter().map(|dead| dead.delivery.record.len() as u64).sum();
         assert_eq!(store.dead_count(query).await, Ok((expected.len() as u64, bytes)));
     }
+    let of_one = rows[0].delivery.record.len() as u64;
+    for (bytes_max, length) in [(1, 1), (of_one, 1), (of_one + 1, 2), (2 * of_one, 2), (u64::MAX, 3)] {
+        let bounded = DeadQuery {
+            bytes_max: Some(bytes_max),
+            ..all.clone()
+        };
+        let page = store.dead(bounded.clone()).await.expect("the store reads");
+        assert_eq!(page.len(), length, "{bytes_max} bytes");
+        assert_eq!(pages(store, &bounded).await, rows);
+    }
     let one = DeadQuery {
         subscriptions: vec![2],
         ..all.clone()

@@ -96,7 +96,11 @@ pub(super) async fn ranges_are_listed_newest_last(store: &Opened) {
         reason: RangeReason::Discarded,
         ..range(1, 5, u64::MAX)
     };
-    let ranges = [range(1, 10, 20), unknown, discarded];
+    let skipped = Range {
+        reason: RangeReason::Skipped,
+        ..range(1, 30, 40)
+    };
+    let ranges = [range(1, 10, 20), unknown, discarded, skipped];
     applied(store, ranges[..1].iter().cloned().map(Operation::RecordRange).collect()).await;
     applied(store, ranges[1..].iter().cloned().map(Operation::RecordRange).collect()).await;
     applied(store, vec![Operation::RecordRange(range(2, 0, 1))]).await;

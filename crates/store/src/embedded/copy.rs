@@ -5,7 +5,7 @@ use super::{
     Embedded, open,
     schema::{APPLICATION_ID, FORMAT as WRITTEN},
 };
-use crate::{Error, Revision};
+use crate::{Error, Revision, contract::broke_off};
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
@@ -51,8 +51,7 @@ impl Embedded {
     ) -> Result<Copied, Error> {
         let (path, target) = (self.path.clone(), target.to_owned());
         let task = tokio::task::spawn_blocking(move || copy(&path, &target, progress));
-        task.await
-            .unwrap_or_else(|error| Err(Error::Engine(format!("a copy ended early: {error}"))))
+        task.await.unwrap_or_else(|_| Err(broke_off("a copy")))
     }
 }
 

@@ -22,6 +22,7 @@ mod writer;
 use crate::{
     AuditEnd, AuditEntry, AuditQuery, BoxFuture, BusId, Dead, DeadQuery, DeliveryKey, Document, Error, Holdings, Kind,
     LaneRow, Mark, Millis, Operation, Parked, Partition, Portion, Range, Revision, Store, SubscriptionId,
+    contract::broke_off,
 };
 pub use copy::{Copied, FORMAT, format_of, reindex};
 use queue::Queue;
@@ -124,7 +125,7 @@ impl Embedded {
             // The last connection to go moves everything into the file and removes the write-ahead file.
             connection.close().map_err(|(_, error)| Error::from(error))
         });
-        closed.await.map_err(|error| Error::Engine(error.to_string()))?
+        closed.await.map_err(|_| broke_off("closing"))?
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     Portion, Range, Revision, SubscriptionId,
 };
 use rows::bits;
-use rusqlite::{Connection, Row, StatementStatus, ToSql, params};
+use rusqlite::{Connection, Row, Statement, StatementStatus, ToSql, params};
 use std::collections::BTreeSet;
 
 type Decode<T> = fn(&Row<'_>) -> Result<T, Error>;
@@ -152,25 +152,31 @@ pub(super) fn dead(connection: &Connection, query: &DeadQuery) -> Result<Vec<Dea
     let mut subscriptions = query.subscriptions.clone();
     subscriptions.sort_unstable();
     subscriptions.dedup();
-    let mut found = Vec::new();
+    let mut page = Page::default();
     for subscription in subscriptions {
-        if found.len() >= query.limit {
+        if query.is_filled(page.found.len(), page.bytes) {
             break;
         }
-        found.extend(dead_of(connection, query, subscription, query.limit - found.len())?);
+        dead_of(connection, query, subscription, &mut page)?;
     }
-    Ok(found)
+    Ok(page.found)
+}
+
+#[derive(Default)]
+struct Page {
+    found: Vec<Dead>,
+    bytes: u64,
 }
 
 fn dead_of(
     connection: &Connection,
     query: &DeadQuery,
     subscription: SubscriptionId,
-    limit: usize,
-) -> Result<Vec<Dead>, Error> {
+    page: &mut Page,
+) -> Result<(), Error> {
     // Topic -1 is below all of them.
     let after: [i64; 4] = match query.after {
-        Some(key) if key.subscription > subscription => return Ok(Vec::new()),
+        Some(key) if key.subscription > subscription => return Ok(()),
         Some(key) if key.subscription == subscription => [
             key.partition.topic.into(),
             key.partition.index.into(),
@@ -179,7 +185,8 @@ fn dead_of(
         ],
         _ => [-1, 0, 0, 0],
     };
-    let (subscription, limit) = (bits(subscription), rows::bound(limit as u64));
+    let left = (query.limit - page.found.len()) as u64;
+    let (subscription, limit) = (bits(subscription), rows::bound(left));
     let mut parameters: Vec<&dyn ToSql> = vec![&subscription, &after[0], &after[1], &after[2], &after[3]];
     parameters.extend(dead_parameters(query));
     parameters.push(&limit);
@@ -189,7 +196,19 @@ fn dead_of(
         dead_index(query),
         dead_conditions(query)
     );
-    all(connection, &sql, &parameters, rows::dead)
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(&parameters[..])?;
+    while let Some(row) = rows.next()? {
+        let dead = rows::dead(row)?;
+        page.bytes += dead.delivery.record.len() as u64;
+        page.found.push(dead);
+        if query.is_filled(page.found.len(), page.bytes) {
+            break;
+        }
+    }
+    drop(rows);
+    in_order(&statement, &sql);
+    Ok(())
 }
 
 /// How many, from rows whose sums are compared when they are read.
@@ -272,12 +291,16 @@ pub(super) fn all<T>(
         found.push(decode_row(row)?);
     }
     drop(rows);
+    in_order(&statement, sql);
+    Ok(found)
+}
+
+fn in_order(statement: &Statement<'_>, sql: &str) {
     debug_assert_eq!(
         statement.get_status(StatementStatus::Sort),
         0,
         "an index gives the order: {sql}"
     );
-    Ok(found)
 }
 
 /// Reads every row of every table, so that every sum is compared. The error names the first that is wrong.

@@ -1,7 +1,7 @@
 //! The connections that read, lent to one read each. It does not know what is read.
 
 use super::{locked, open};
-use crate::Error;
+use crate::{Error, contract::broke_off};
 use rusqlite::Connection;
 use std::{
     path::Path,
@@ -43,8 +43,7 @@ impl Readers {
             locked(&readers.idle).push(connection);
             result
         });
-        task.await
-            .unwrap_or_else(|error| Err(Error::Engine(format!("a read ended early: {error}"))))
+        task.await.unwrap_or_else(|_| Err(broke_off("a read")))
     }
 
     /// Waits for the reads that run, then lets none begin.

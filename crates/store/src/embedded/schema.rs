@@ -29,12 +29,13 @@
 /// "TRNK": tells this file from other SQLite databases.
 pub(super) const APPLICATION_ID: i32 = 0x5452_4e4b;
 
-/// The format written here. Persisted; a change of the schema below is a new number and a migration.
+/// The format written here. Persisted; a change of the schema below, and a value in it that earlier programs do not know, is a new
+/// number and a migration.
 pub(super) const FORMAT: u32 = MIGRATIONS.len() as u32 + 1;
 
 /// What makes a file of format 1 + the index one of the next format. A new file goes through all of them, so that there is one way
 /// to every format.
-pub(super) const MIGRATIONS: &[&str] = &[AUDIT];
+pub(super) const MIGRATIONS: &[&str] = &[AUDIT, SKIPS];
 
 /// Format 2: the audit trail. `audit_end` has the anchor (1) and the head (2).
 const AUDIT: &str = "
@@ -55,6 +56,11 @@ CREATE TABLE audit_end (
     sum  INTEGER NOT NULL
 ) STRICT;
 ";
+
+/// Format 3: other values in the tables that there are, which programs of format 2 call corrupt, and so must not open. A `span` may
+/// have the reason 4 (skipped by a person); in the history of attempts beside the store, whose format is this one's too, an attempt
+/// may carry a count of edits.
+const SKIPS: &str = "";
 
 /// Creates everything of format 1 in an empty file.
 pub(super) const CREATE: &str = "

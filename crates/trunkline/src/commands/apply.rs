@@ -22,9 +22,9 @@ pub struct Apply {
 }
 
 impl Apply {
-    /// Applies every resource in an order in which they can need each other; stops at the first refusal.
+    /// Asks what all of it would do, in an order in which resources can need each other; then does it, unless one is refused:
+    /// then nothing is changed.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
-        let dry_run = self.dry_run;
         let mut resources = Vec::new();
         for file in &self.files {
             resources.extend(read(file)?);
@@ -33,51 +33,65 @@ impl Apply {
             return Err(Failure::new(Code::Usage, "the files hold no resource"));
         }
         resources.sort_by_key(Resource::rank);
-        for (index, resource) in resources.iter().enumerate() {
-            let planned = preview(client, resource, &resources[..index])
-                .await
-                .map_err(|failure| named(resource, failure))?;
-            if !dry_run && planned["action"] != "none" {
-                put(client, resource, "")
+        let planned = preview(client, &resources).await?;
+        for (done, (resource, planned)) in resources.iter().zip(&planned).enumerate() {
+            if !self.dry_run && planned["action"] != "none" {
+                put(client, resource)
                     .await
-                    .map_err(|failure| named(resource, failure))?;
+                    .map_err(|failure| broken_off(resource, (done, resources.len()), failure))?;
             }
-            report(output, resource, &planned);
+            report(output, resource, planned);
         }
         Ok(())
     }
 }
 
-/// What applying the resource would do. One that needs a resource which comes before it in the same files, and which a dry
-/// run did not make, would be created after that.
-async fn preview(client: &Client, resource: &Resource, before: &[Resource]) -> Result<Value, Failure> {
-    match put(client, resource, "?dry_run=true").await {
-        Err(failure) if comes_before(resource, &failure, before) => Ok(json!({"action": "create", "changes": []})),
-        planned => planned,
+/// What applying each would do, once those before it are applied; or the first that is refused.
+async fn preview(client: &Client, resources: &[Resource]) -> Result<Vec<Value>, Failure> {
+    let documents: Vec<Value> = resources
+        .iter()
+        .map(|resource| resource.document(client.bus()))
+        .collect::<Result<_, _>>()?;
+    let body = serde_json::to_vec(&json!({"resources": documents})).expect("values serialize");
+    let mut answer = client
+        .send(Method::POST, "/v1/resources:preview", Some(("application/json", body)))
+        .await
+        .map_err(|failure| match failure.code {
+            Code::Unreachable => failure,
+            _ => Failure {
+                message: format!("{}; nothing was changed", failure.message),
+                ..failure
+            },
+        })?;
+    match answer["items"].take() {
+        Value::Array(items) if items.len() == resources.len() => Ok(items),
+        _ => Err(Failure::new(
+            Code::Failed,
+            "the server's answer has not one item for each resource",
+        )),
     }
 }
 
-/// Whether what the server misses is made by an earlier resource of the same files.
-fn comes_before(resource: &Resource, failure: &Failure, before: &[Resource]) -> bool {
-    let made = |name: &str| before.iter().any(|other| other.name == name);
-    match &failure.pointer {
-        Some(pointer) => {
-            let body = Value::Object(resource.body.clone());
-            body.pointer(pointer).and_then(Value::as_str).is_some_and(made)
-        }
-        None => failure.code == Code::NotFound && resource.bus.as_deref().is_some_and(made),
-    }
-}
-
-async fn put(client: &Client, resource: &Resource, query: &str) -> Result<Value, Failure> {
-    let path = format!("{}{query}", resource.path(client.bus())?);
+async fn put(client: &Client, resource: &Resource) -> Result<Value, Failure> {
+    let path = resource.path(client.bus())?;
     let body = serde_json::to_vec(&resource.body).expect("values serialize");
     client.send(Method::PUT, &path, Some(("application/json", body))).await
 }
 
-fn named(resource: &Resource, failure: Failure) -> Failure {
+/// What had looked well went wrong in the middle: what is done stays, and is said.
+fn broken_off(resource: &Resource, (done, all): (usize, usize), failure: Failure) -> Failure {
+    let this = match failure.code {
+        Code::Unreachable | Code::Failed => "whether this one was applied is not known",
+        _ => "this one was not",
+    };
     Failure {
-        message: format!("{} {}: {}", resource.kind, resource.name, failure.message),
+        message: format!(
+            "{} {}: {}\n  {done} of {all} resources, all before it, are applied; {this}; those behind it are not",
+            resource.kind, resource.name, failure.message
+        ),
+        hint: Some(
+            "once that is mended, apply the same files again: what is applied already stays as it is".to_owned(),
+        ),
         ..failure
     }
 }

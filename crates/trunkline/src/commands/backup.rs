@@ -7,12 +7,12 @@ use crate::{
     directory::Directory,
     exit::{Code, Failure},
     output::Output,
-    parts::{open_journal, open_store, store_failure},
+    parts::{backup_act, now, open_journal, open_store, store_failure},
     progress::{Shown, size},
 };
 use ::backup::{Error, Identities, Listed, Manifest, Name, Options, Progress, Recipients, Sources, Timeline};
 use clap::{Args, Subcommand};
-use control::{Model, seal::keys_needed};
+use control::{Model, documents::INSTALLATION, seal::keys_needed};
 use http::Method;
 use journal::Journal;
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ impl Create {
             master_keys: Box::new(move || needed.clone()),
             ended: Box::new(|_, _| Box::pin(async {})),
         };
-        let made = self.make(sources, to, recipients).await;
+        let made = self.make(sources, to, recipients, &*store).await;
         let closed = (journal.shutdown().await, store.shutdown().await);
         let failed = [
             closed.0.err().map(|error| error.to_string()),
@@ -176,21 +176,43 @@ impl Create {
         made
     }
 
-    async fn make(&self, sources: Sources, to: &Path, recipients: Recipients) -> Result<Manifest, Failure> {
+    /// Its beginning and its end are in the audit trail, as a running server's are.
+    async fn make(
+        &self,
+        sources: Sources,
+        to: &Path,
+        recipients: Recipients,
+        store: &dyn Store,
+    ) -> Result<Manifest, Failure> {
         let timeline = Timeline::open(&sources.data).map_err(failure)?;
         let parent = match self.incremental {
             true => ::backup::latest(to, &timeline, &recipients).map_err(failure)?,
             false => None,
         };
+        let details = json!({"parent": parent, "encrypted": !recipients.is_empty(), "to": to});
         let options = Options {
             root: to.to_path_buf(),
             parent,
             recipients,
         };
         let name = ::backup::new_name(&sources.data).map_err(failure)?;
+        record(store, "began", &name, details).await;
         let progress = Progress::default();
-        let work = ::backup::create(Arc::new(sources), name, options, progress.clone());
-        Shown::new().during(&progress, work).await.map_err(failure)
+        let work = ::backup::create(Arc::new(sources), name.clone(), options, progress.clone());
+        let made = Shown::new().during(&progress, work).await.map_err(failure);
+        match &made {
+            Ok(_) => record(store, "completed", &name, Value::Null).await,
+            Err(failed) => record(store, "failed", &name, json!({"reason": failed.message})).await,
+        }
+        made
+    }
+}
+
+/// Writes an entry of the audit trail; one that cannot be written is said and keeps nobody from having a backup: a disk may be full.
+async fn record(store: &dyn Store, action: &'static str, name: &Name, details: Value) {
+    let act = backup_act("command line", action, name, details);
+    if let Err(error) = store.apply(INSTALLATION, vec![act.operation(now())]).await {
+        eprintln!("trunkline: that the backup {action} is not in the audit trail: {error}");
     }
 }
 

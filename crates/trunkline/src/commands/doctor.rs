@@ -25,8 +25,8 @@ const TICK: Duration = Duration::from_millis(120);
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
     /// The data directory.
-    #[arg(value_name = "PATH", default_value = "./trunkline-data")]
-    pub directory: PathBuf,
+    #[arg(long, value_name = "PATH", default_value = "./trunkline-data")]
+    pub data_dir: PathBuf,
     /// Repair what can be repaired; asks before each repair.
     #[arg(long)]
     pub repair: bool,
@@ -41,19 +41,19 @@ pub struct Doctor {
 impl Doctor {
     /// Prints what it finds; exits with `corrupt` when something durable is damaged, and stays so.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
-        if !self.directory.is_dir() {
-            let message = format!("{} is not a directory", self.directory.display());
+        if !self.data_dir.is_dir() {
+            let message = format!("{} is not a directory", self.data_dir.display());
             return Err(Failure::new(Code::Usage, message));
         }
         let overrides = Overrides {
             config: self.config.clone(),
-            data_dir: Some(self.directory.clone()),
+            data_dir: Some(self.data_dir.clone()),
             ..Overrides::default()
         };
         let config =
             config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
         // Nobody may write meanwhile.
-        let directory = Directory::open(&self.directory)?;
+        let directory = Directory::open(&self.data_dir)?;
         let mut examined = watched(&directory, &config).await;
         let repairs: BTreeSet<Repair> = examined.findings.iter().filter_map(|finding| finding.repair).collect();
         if !repairs.is_empty() && self.repair {
@@ -135,7 +135,7 @@ fn verdict(examined: &Examined) -> Result<(), Failure> {
         .any(|finding| finding.severity == Severity::Fatal);
     let hint = match (is_fatal, can_repair) {
         (_, true) => {
-            "`trunkline doctor PATH --repair` explains and asks; a backup may be the better way (docs/backup.md)"
+            "`trunkline doctor --data-dir PATH --repair` explains and asks; a backup may be the better way (docs/backup.md)"
         }
         (true, false) => "the server does not start on it: restore a backup (docs/backup.md)",
         (false, false) => {

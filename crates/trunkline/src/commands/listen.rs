@@ -33,7 +33,7 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 pub struct Listen {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
-    pub address: SocketAddr,
+    pub listen: SocketAddr,
     /// The signing secret (`whsec_…`) or public key (`whpk_…`); repeat it during a rotation. Without one, signatures are not
     /// looked at.
     #[arg(long, env = "TRUNKLINE_LISTEN_SECRET", hide_env_values = true, value_name = "SECRET")]
@@ -73,7 +73,7 @@ impl Listen {
     /// Receives until interrupted, or until `--count` deliveries came.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
         let verifier = Verifier::new(&self.secret, self.magento_secret.as_deref())?;
-        let address = self.address;
+        let address = self.listen;
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .map_err(|error| Failure::new(Code::Failed, format!("cannot listen on {address}: {error}")))?;
@@ -215,7 +215,7 @@ mod tests {
 
     fn receiver(fail: Option<(u16, f64)>) -> Receiver {
         let arguments = Listen {
-            address: "127.0.0.1:0".parse().expect("an address"),
+            listen: "127.0.0.1:0".parse().expect("an address"),
             secret: Vec::new(),
             magento_secret: None,
             fail,

@@ -1,6 +1,9 @@
 //! Checks 62 and 63: every kind of secret there is, each one of its own, used for everything it is for and given where it is wrong; then
 //! everything that leaves the server, and everything it leaves behind, is searched for all of them.
 
+#[path = "../../../doors/tests/it/eventbridge/signer.rs"]
+mod signer;
+
 use crate::support::{
     eventually,
     receiver::{Delivery, Receiver, Reply},
@@ -60,10 +63,11 @@ impl Seen {
         self.0.entry(place.into()).or_default().extend_from_slice(bytes);
     }
 
-    fn command(&mut self, server: &Server, arguments: &[&str]) {
+    fn command(&mut self, server: &Server, arguments: &[&str]) -> Option<i32> {
         let output = server.command(arguments);
         let place = format!("the output of {arguments:?}");
         self.add(&place, &[output.stdout, output.stderr].concat());
+        output.status.code()
     }
 
     async fn ask(&mut self, server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> u16 {
@@ -268,18 +272,45 @@ async fn publish_to_event_grid(server: &Server, seen: &mut Seen, key: &str) -> u
     let event = json!([{"id": "grid", "subject": "s", "eventType": "a.type", "eventTime": "2026-01-01T00:00:00Z",
         "dataVersion": "1", "data": {}}])
     .to_string();
+    let headers = [
+        format!("aeg-sas-key: {key}"),
+        "content-type: application/json".to_owned(),
+    ];
+    let answer = post(server, "/default/api/events", &headers, &event).await;
+    seen.add("the answers of Event Grid's door", &answer);
+    status(&answer)
+}
+
+/// `PutEvents` as an SDK of AWS signs it, and nothing else to show who sends it; the status.
+async fn put_events(server: &Server, seen: &mut Seen, secret: &str, operation: &str) -> u16 {
+    let signer = signer::Signer {
+        host: server.url().trim_start_matches("http://").to_owned(),
+        ..signer::Signer::new("aws", secret)
+    };
+    let event = json!({"Source": "canaries", "DetailType": "a.type", "Detail": "{}", "EventBusName": "default"});
+    let body = json!({"Entries": [event]}).to_string();
+    let answer = post(server, "/", &signer.headers(operation, &body), &body).await;
+    seen.add("the answers of EventBridge's door", &answer);
+    status(&answer)
+}
+
+/// A request without the server's own key.
+async fn post(server: &Server, path: &str, headers: &[String], body: &str) -> Vec<u8> {
     let address = server.url().trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let length = body.len();
     let head = format!(
-        "POST /default/api/events HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\naeg-sas-key: {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        event.len()
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
     );
-    stream.write_all((head + &event).as_bytes()).await.expect("it reads");
+    stream.write_all((head + body).as_bytes()).await.expect("it reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("it answers");
-    seen.add("the answers of Event Grid's door", &answer);
-    let status = text(&answer).split(' ').nth(1).and_then(|status| status.parse().ok());
+    answer
+}
+
+fn status(answer: &[u8]) -> u16 {
+    let status = text(answer).split(' ').nth(1).and_then(|status| status.parse().ok());
     status.expect("a status")
 }
 
@@ -303,15 +334,16 @@ fn apply(server: &Server, seen: &mut Seen, directory: &Path) {
         file("bad.yaml", "---\nkind: topic\nname: x\npartitions: none\n"),
     );
     for arguments in [
-        &["apply", "--dry-run", &good][..],
-        &["apply", &bad],
-        &["apply", &good],
-        &["apply", "--dry-run", &good],
+        &["apply", "--dry-run", "-f", &good][..],
+        &["apply", "-f", &bad],
+        &["apply", "-f", &good],
+        &["apply", "--dry-run", "-f", &good],
         &["export"],
         &["--output", "json", "key", "list"],
         &["audit", "export"],
     ] {
-        seen.command(server, arguments);
+        let code = seen.command(server, arguments);
+        assert_eq!(code == Some(0), !arguments.contains(&bad.as_str()), "{arguments:?}");
     }
     fs::remove_file(resolved).expect("removed");
 }
@@ -464,17 +496,28 @@ async fn checks_62_and_63_no_secret_is_in_anything_that_leaves_the_server_or_sta
     let mut scanner = secrets(master.trim(), &tokens, identity, private_key);
 
     let got = Arc::default();
-    let shared = tokens
-        .iter()
-        .find(|(name, _)| name.ends_with("eventgrid"))
-        .expect("it was made")
-        .1
-        .clone();
+    let secret_of = |kind: &str| {
+        let found = tokens.iter().find(|(name, _)| name.ends_with(kind));
+        found.expect("it was made").1.clone()
+    };
+    let (shared, of_aws) = (secret_of("eventgrid"), secret_of("aws"));
     let token_url = token_endpoint(Arc::clone(&got)).await;
     let receiver = use_connections(&server, &mut seen, &connections(&token_url, private_key)).await;
     misuse(&server, &mut seen).await;
     for (key, status) in [(shared.as_str(), 200), (MISPLACED, 401)] {
         assert_eq!(publish_to_event_grid(&server, &mut seen, key).await, status);
+    }
+    for (secret, operation, status) in [
+        (of_aws.as_str(), "PutEvents", 200),
+        // A refusal shows what was signed, and a right signature is no right to do everything.
+        (MISPLACED, "PutEvents", 400),
+        (&of_aws, "ListRules", 400),
+    ] {
+        assert_eq!(
+            put_events(&server, &mut seen, secret, operation).await,
+            status,
+            "{operation}"
+        );
     }
     apply(&server, &mut seen, place.path());
     let replay = json!({"name": "again", "from": "earliest", "into": {"subscription": "bearer"}});
@@ -516,7 +559,7 @@ async fn checks_62_and_63_no_secret_is_in_anything_that_leaves_the_server_or_sta
         assert_eq!(delivery.header("x-secret"), OTLP);
         seen.add("the spans", &delivery.body);
     }
-    let doctor = trunkline(&["doctor", &shown(&data)]);
+    let doctor = trunkline(&["doctor", "--data-dir", &shown(&data)]);
     seen.add("the output of doctor", &[doctor.stdout, doctor.stderr].concat());
 
     let mut found: Vec<String> = Vec::new();

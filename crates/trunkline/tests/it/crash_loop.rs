@@ -1,5 +1,5 @@
 //! Checks 1, 16, 27 and 32: the server is killed at random moments while several clients publish and faulty receivers take
-//! deliveries; a model then counts every event in and out.
+//! deliveries, and an operator redrives dead letters and skips; a model then counts every event in and out.
 
 use crate::support::{
     Random, eventually,
@@ -47,6 +47,9 @@ struct Model {
     acknowledged: Mutex<BTreeMap<String, Place>>,
     published: AtomicU64,
     stop: AtomicBool,
+    /// Events that the operator was told were redriven, and skipped.
+    redriven: AtomicU64,
+    skipped: AtomicU64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,10 +67,11 @@ async fn crash_loop_nothing_acknowledged_is_lost_and_every_event_is_accounted_fo
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|number| tokio::spawn(publish(number, server.clone(), model.clone())))
         .collect();
+    let operator = tokio::spawn(operate(seed, server.clone(), model.clone()));
     let slowest = crash(crashes, seed, &server, directory.path()).await;
     model.stop.store(true, Ordering::SeqCst);
-    for publisher in publishers {
-        publisher.await.expect("a publisher ends well");
+    for task in publishers.into_iter().chain([operator]) {
+        task.await.expect("publishers and the operator end well");
     }
     receivers.heal();
 
@@ -76,8 +80,15 @@ async fn crash_loop_nothing_acknowledged_is_lost_and_every_event_is_accounted_fo
         "crash loop: killed {crashes} times, slowest restart {slowest:?}, {:?}",
         began.elapsed()
     );
+    let skip = "/v1/buses/default/subscriptions/hurried:resume?from=now";
+    assert_eq!(server.send("POST", skip, &[], "").await.status, 200);
     settle(&server).await;
-    println!("crash loop: settled, {:?}", began.elapsed());
+    println!(
+        "crash loop: settled, {} redriven, {} skipped, {:?}",
+        model.redriven.load(Ordering::Relaxed),
+        model.skipped.load(Ordering::Relaxed),
+        began.elapsed()
+    );
     verify_stories(&server, &model).await;
     let dead = verify_delivered(&server, &model, &receivers).await;
     assert_eq!(server.stop(), Some(0));
@@ -96,6 +107,8 @@ struct Receivers {
     plain: Recorder,
     ordered: Recorder,
     picky: Recorder,
+    /// Of a subscription that is slow, and that an operator lets go on from now.
+    hurried: Recorder,
 }
 
 impl Receivers {
@@ -104,19 +117,21 @@ impl Receivers {
             plain: Recorder::start(seed, is_poison).await,
             ordered: Recorder::start(seed + 1, |_| false).await,
             picky: Recorder::start(seed + 2, |_| false).await,
+            hurried: Recorder::start(seed + 3, |_| false).await,
         }
     }
 
     /// No more faults, but that poisonous events stay poisonous.
     fn heal(&self) {
-        for recorder in [&self.plain, &self.ordered, &self.picky] {
+        for recorder in [&self.plain, &self.ordered, &self.picky, &self.hurried] {
             recorder.seen().faulty = false;
         }
     }
 
     /// Requests that arrived, taken or not.
     fn requests(&self) -> u64 {
-        let requests = [&self.plain, &self.ordered, &self.picky].map(|recorder| recorder.seen().requests);
+        let requests =
+            [&self.plain, &self.ordered, &self.picky, &self.hurried].map(|recorder| recorder.seen().requests);
         requests.iter().sum()
     }
 }
@@ -235,6 +250,7 @@ async fn declare(server: &Server, receivers: &Receivers) {
             &receivers.picky,
             json!({"filter": {"eventbridge": {"detail": {"kind": ["rare"]}}}}),
         ),
+        ("hurried", &receivers.hurried, json!({"delivery": {"rate": "100/s"}})),
     ] {
         let config = json!({"url": recorder.receiver.url("/"), "signing": {"style": "standard-webhooks", "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}});
         server
@@ -306,6 +322,40 @@ async fn acknowledged(server: &RwLock<Option<Server>>, id: &str, data: &str) -> 
     }
 }
 
+/// What an operator does meanwhile, one thing after the other, whatever becomes of it: dead letters are sent out again, at once and
+/// by a redrive with a name; a subscription that lags goes on from now.
+async fn operate(seed: u64, server: Arc<RwLock<Option<Server>>>, model: Arc<Model>) {
+    let mut random = Random(seed + 9);
+    let of_plain = json!({"subscription": "plain"}).to_string();
+    while !model.stop.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(20 + random.below(400))).await;
+        let (path, body) = match random.below(3) {
+            0 => ("dead-letters:redrive", of_plain.clone()),
+            1 => ("redrives", of_plain.clone()),
+            _ => ("subscriptions/hurried:resume?from=now", String::new()),
+        };
+        let headers = [("content-type", "application/json")];
+        let answer = match server.read().await.as_ref() {
+            Some(server) => {
+                server
+                    .try_send("POST", &format!("/v1/buses/default/{path}"), &headers, body)
+                    .await
+            }
+            None => continue,
+        };
+        let Ok(answer) = answer else { continue };
+        // 422: as many redrives run as a bus may have.
+        let is_expected = answer.status < 300 || answer.status >= 500 || answer.status == 422;
+        assert!(is_expected, "{path}: {} {}", answer.status, answer.json());
+        let told = answer.json();
+        model
+            .redriven
+            .fetch_add(told["redriven"].as_u64().unwrap_or(0), Ordering::Relaxed);
+        let skipped = told["status"]["skipped"]["events"].as_u64().unwrap_or(0);
+        model.skipped.fetch_add(skipped, Ordering::Relaxed);
+    }
+}
+
 /// Kills and restarts; the longest time from start to ready.
 async fn crash(crashes: u64, seed: u64, server: &RwLock<Option<Server>>, directory: &Path) -> Duration {
     let mut random = Random(seed);
@@ -328,12 +378,15 @@ async fn settle(server: &Server) {
     eventually("every subscription settles", Duration::from_secs(180), async || {
         let list = server.get("/v1/buses/default/subscriptions").await;
         let items = list["items"].as_array().expect("items");
-        assert_eq!(items.len(), 3);
+        assert_eq!(items.len(), 4);
         let idle = items.iter().all(|item| {
             let status = &item["status"];
             status["lag"]["events"] == 0 && status["parked"] == 0 && status["in_flight"] == 0
         });
-        idle.then_some(())
+        let redrives = server.get("/v1/buses/default/redrives?limit=500").await;
+        let redrives = redrives["items"].as_array().expect("items");
+        let over = redrives.iter().all(|redrive| redrive["state"] == "completed");
+        (idle && over).then_some(())
     })
     .await;
 }
@@ -428,7 +481,31 @@ async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers)
         "`picky` took what it should not, or missed something"
     );
     assert_eq!(ordered.late, Vec::<String>::new(), "out of order");
+    verify_skipped(server, &acknowledged, &receivers.hurried.seen().taken.clone()).await;
     dead.len()
+}
+
+/// What was not taken where an operator skipped is told as skipped, as far as there is time to ask, and the other way round.
+async fn verify_skipped(server: &Server, acknowledged: &[String], taken: &HashSet<String>) {
+    let (missing, there): (Vec<_>, Vec<_>) = acknowledged.iter().partition(|id| !taken.contains(*id));
+    assert!(!missing.is_empty(), "nothing was skipped");
+    for (ids, is_taken) in [(missing, false), (there, true)] {
+        let step = ids.len().div_ceil(STORIES_MAX).max(1);
+        stream::iter(ids.into_iter().step_by(step))
+            .for_each_concurrent(STORIES_AT_ONCE, async |id| {
+                let story = server.get(&format!("/v1/buses/default/events/{id}")).await;
+                let of_each = story["subscriptions"].as_array().expect("a list");
+                let hurried = of_each
+                    .iter()
+                    .find(|one| one["subscription"] == "hurried")
+                    .expect("it matched");
+                // What arrived just before it was skipped, or a kill, may be told as either.
+                let state = hurried["state"].as_str().expect("a state");
+                let is_right = state == "skipped" || (is_taken && state == "delivered");
+                assert!(is_right, "{id}, taken: {is_taken}: {hurried}");
+            })
+            .await;
+    }
 }
 
 /// (subscription, event id) of every dead letter.

@@ -10,7 +10,11 @@ use std::{
 };
 
 fn doctor(data: &Path, more: &[&str]) -> Output {
-    let output = Command::new(BINARY).arg("doctor").arg(data).args(more).output();
+    let output = Command::new(BINARY)
+        .args(["doctor", "--data-dir"])
+        .arg(data)
+        .args(more)
+        .output();
     output.expect("the binary runs")
 }
 

@@ -2,14 +2,14 @@
 //! says how they were made and what is in them.
 
 use crate::support::server::Server;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
 /// The releases whose directories are kept, by the version of the format.
-const RELEASES: &[&str] = &["data-v1"];
+const RELEASES: &[&str] = &["data-v1", "data-v2"];
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -41,7 +41,7 @@ async fn opened(release: &str, ending: &str, events: u64) {
         let id = format!("event-{number}");
         let told = server.get(&format!("/v1/buses/default/events/{id}")).await;
         let stored = &told["stored"][0];
-        let place = serde_json::json!([stored["partition"], stored["offset"]]);
+        let place = json!([stored["partition"], stored["offset"]]);
         assert_eq!(place, expected["stored"][&id], "{release}-{ending}: {id}");
         assert_eq!(told["event"]["data"]["number"], number, "{release}-{ending}: {id}");
         assert_eq!(told["event"]["data"]["text"], "Grüße", "{release}-{ending}: {id}");
@@ -53,6 +53,8 @@ async fn opened(release: &str, ending: &str, events: u64) {
                 .expect("it matched");
             assert_eq!(&found["state"], state, "{release}-{ending}: {id} for {subscription}");
         }
+        let expected = expected["edits"].get(&id).cloned().unwrap_or_else(|| json!({}));
+        assert_eq!(edits(&told), expected, "{release}-{ending}: {id}");
     }
     let dead: Value =
         serde_json::from_str(&server.run(&["--output", "json", "dead-letter", "list", "--subscription", "refused"]))
@@ -61,17 +63,26 @@ async fn opened(release: &str, ending: &str, events: u64) {
     assert_eq!(server.status("parked").await["parked"], 3);
     // It goes on from there.
     let published = server
-        .publish(
-            "com.example.order.placed",
-            "event-new",
-            serde_json::json!({"customer": "c1"}),
-        )
+        .publish("com.example.order.placed", "event-new", json!({"customer": "c1"}))
         .await;
     assert!(
         published["events"][0]["offset"].as_u64().is_some() || published["offset"].as_u64().is_some(),
         "{published}"
     );
     assert_eq!(server.stop(), Some(0));
+}
+
+/// By subscription, how often the event was edited, and which edit each attempt sent; nothing where none was.
+fn edits(told: &Value) -> Value {
+    let mut edits = json!({});
+    for one in told["subscriptions"].as_array().into_iter().flatten() {
+        if let Some(edited) = one.get("edited") {
+            let attempts = one["attempts"].as_array().into_iter().flatten();
+            let sent: Vec<u64> = attempts.map(|attempt| attempt["edits"].as_u64().unwrap_or(0)).collect();
+            edits[one["subscription"].as_str().expect("a name")] = json!([edited["edits"], sent]);
+        }
+    }
+    edits
 }
 
 #[tokio::test]

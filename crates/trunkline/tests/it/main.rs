@@ -6,6 +6,7 @@
 mod support;
 
 mod alerts;
+mod apply;
 mod aws;
 mod aws_credentials;
 mod aws_lambda;

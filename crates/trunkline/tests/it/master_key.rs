@@ -230,7 +230,7 @@ async fn check_64_a_rotation_that_is_killed_goes_on_at_the_next_start() {
     assert!(receiver.deliveries().iter().all(is_signed));
     // The one key that is left opens everything.
     server.kill();
-    let examined = trunkline(&["doctor", &data.display().to_string()], &[]);
+    let examined = trunkline(&["doctor", "--data-dir", &data.display().to_string()], &[]);
     assert!(examined.status.success(), "{}", said(&examined));
 }
 

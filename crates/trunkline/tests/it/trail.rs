@@ -80,8 +80,44 @@ async fn backups_reloads_tests_of_connections_and_replays_are_in_the_trail_under
     );
 }
 
+#[tokio::test]
+async fn a_backup_of_a_stopped_servers_directory_is_in_its_trail() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (data, backups) = (place.path().join("data"), place.path().join("backups"));
+    assert_eq!(Server::start(&data).stop(), Some(0));
+    let create = |to: &Path| {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["--output", "json", "backup", "create", "--data-dir"])
+            .arg(&data);
+        command.arg("--to").arg(to).output().expect("the binary runs")
+    };
+    let made = create(&backups);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    fs::write(place.path().join("file"), "").expect("written");
+    let failed = create(&place.path().join("file"));
+    assert!(!failed.status.success());
+
+    let server = Server::start(&data);
+    let items = server.get("/v1/audit?order=oldest&limit=500").await["items"].clone();
+    let trail: Vec<String> = items.as_array().expect("a list").iter().map(told).collect();
+    let name = made["name"].as_str().expect("a name");
+    let of_made = [
+        format!("command line began backup {name}"),
+        format!("command line completed backup {name}"),
+    ];
+    assert_eq!(trail[..2], of_made, "{trail:?}");
+    assert!(
+        trail[2].starts_with("command line began backup") && trail[3].starts_with("command line failed backup"),
+        "{trail:?}"
+    );
+    assert_eq!(server.run(&["audit", "verify"]).lines().count(), 1);
+    assert_eq!(server.stop(), Some(0));
+}
+
 fn doctor(data: &Path) -> Output {
-    let output = Command::new(BINARY).arg("doctor").arg(data).output();
+    let output = Command::new(BINARY).args(["doctor", "--data-dir"]).arg(data).output();
     output.expect("the binary runs")
 }
 

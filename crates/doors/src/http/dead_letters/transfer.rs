@@ -254,7 +254,7 @@ impl Exporting {
             serde_json::to_writer(&mut lines, &line).expect("texts and numbers become JSON");
             lines.push(b'\n');
         }
-        if page.len() < PAGE {
+        if page.is_empty() {
             self.is_over = true;
             lines.extend(format!("{{\"end\":{}}}\n", self.count).bytes());
         }

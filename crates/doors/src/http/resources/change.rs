@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Members that leave with a resource and mean nothing on the way in.
-const READ_ONLY: [&str; 5] = ["version", "status", "created", "last_used", "secrets"];
+pub(super) const READ_ONLY: [&str; 5] = ["version", "status", "created", "last_used", "secrets"];
 
 /// `PUT`.
 pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Result {
@@ -98,12 +98,17 @@ struct Preview {
 fn preview(call: &Call, target: &Target<'_>, change: &Change) -> json::Result {
     let (state, model) = (&call.state, &call.model);
     let (effect, changes) = control::preview(model, &state.rules, &state.sealer, change, state.journal.now())?;
-    let exists = model.version(target.kind, target.bus, target.name).is_some();
-    let action = match (&effect, &change.action) {
+    let existed = model.version(target.kind, target.bus, target.name).is_some();
+    let action = word(&effect, &change.action, existed);
+    json::ok(&Preview { action, changes })
+}
+
+/// What a change would do, in a word.
+pub(super) fn word(effect: &Effect, action: &Action, existed: bool) -> &'static str {
+    match (effect, action) {
         (Effect::Unchanged, _) => "none",
         (_, Action::Delete) => "delete",
-        _ if exists => "update",
+        _ if existed => "update",
         _ => "create",
-    };
-    json::ok(&Preview { action, changes })
+    }
 }

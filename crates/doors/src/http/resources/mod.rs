@@ -3,6 +3,7 @@
 mod change;
 mod connections;
 mod keys;
+pub(super) mod preview;
 mod read;
 mod subscriptions;
 
@@ -111,6 +112,7 @@ const PUT_PROBLEMS: &[&str] = &[
     "limit_exceeded",
     "name_invalid",
     "precondition_invalid",
+    "quota_exceeded",
     "resource_invalid",
     "resource_malformed",
     "resource_not_found",

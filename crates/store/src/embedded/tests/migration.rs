@@ -2,6 +2,7 @@
 //! next start finishes the work. It does not ask what later formats hold.
 
 use super::*;
+use crate::{Range, RangeReason};
 
 const STEPS: u64 = 3;
 
@@ -88,4 +89,34 @@ async fn check_67_a_kill_at_any_write_of_a_migration_leaves_the_old_or_the_new_f
     }
     assert_eq!(last, FORMAT, "the whole file is the new format");
     drop(store);
+}
+
+/// What came with format 3 is in no table: the number alone keeps a program of format 2 from calling it corrupt.
+#[tokio::test]
+async fn a_file_of_format_2_is_raised_keeps_what_it_had_and_takes_the_reasons_that_format_2_did_not_know() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    with_steps(&path, STEPS).await.shutdown().await.unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 2")
+        .unwrap();
+    assert_eq!(format_of(&path), Ok(Some(2)));
+    finishes(&path).await;
+    let store = open(&path).unwrap();
+    let range = Range {
+        subscription: 1,
+        partition: Partition { topic: 1, index: 0 },
+        from: 7,
+        to: 9,
+        matched: Some(2),
+        reason: RangeReason::Skipped,
+        recorded: 5,
+    };
+    store
+        .apply(1, vec![Operation::RecordRange(range.clone())])
+        .await
+        .unwrap();
+    store.shutdown().await.unwrap();
+    assert_eq!(open(&path).unwrap().ranges(1).await, Ok(vec![range]));
 }
