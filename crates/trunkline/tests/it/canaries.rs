@@ -510,7 +510,7 @@ async fn checks_62_and_63_no_secret_is_in_anything_that_leaves_the_server_or_sta
     for (secret, operation, status) in [
         (of_aws.as_str(), "PutEvents", 200),
         // A refusal shows what was signed, and a right signature is no right to do everything.
-        (MISPLACED, "PutEvents", 400),
+        (MISPLACED, "PutEvents", 403),
         (&of_aws, "ListRules", 400),
     ] {
         assert_eq!(

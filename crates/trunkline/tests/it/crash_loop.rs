@@ -385,7 +385,7 @@ async fn settle(server: &Server) {
         });
         let redrives = server.get("/v1/buses/default/redrives?limit=500").await;
         let redrives = redrives["items"].as_array().expect("items");
-        let over = redrives.iter().all(|redrive| redrive["state"] == "completed");
+        let over = redrives.iter().all(|redrive| redrive["status"]["state"] == "completed");
         (idle && over).then_some(())
     })
     .await;
