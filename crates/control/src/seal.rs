@@ -54,7 +54,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Others may read the file.
-    #[error("use the master key file {0:?}: others may read it; make it 0600")]
+    #[error("use the master key file {0:?}: others may read it; make it 0600, or 0440 where it is mounted for a group")]
     MasterKeyExposed(std::path::PathBuf),
     /// Sealed under a key that is not here.
     #[error("open a secret: it was sealed under master key {0}, which is not among those given")]

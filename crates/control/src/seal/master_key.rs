@@ -115,13 +115,17 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', ',', '\t', '\r', '\n']).filter(|text| !text.is_empty())
 }
 
+/// What may stand instead of the owner's alone: nobody writes it, and the group reads it. So a container platform mounts a secret that
+/// is another user's to own.
+const MOUNTED: u32 = 0o440;
+
 fn read(path: &Path, file: File) -> Result<String, Error> {
     let mode = file
         .metadata()
         .map_err(|source| file_error(path, source))?
         .permissions()
         .mode();
-    if mode & 0o077 != 0 {
+    if mode & 0o077 != 0 && mode & 0o777 != MOUNTED {
         return Err(Error::MasterKeyExposed(path.to_owned()));
     }
     let mut text = String::new();

@@ -281,8 +281,15 @@ fn check_64_the_master_key_file_is_made_once_and_is_its_owners_alone() {
         Sealer::from_text(&text).unwrap().open(place, &envelope).unwrap(),
         b"hush"
     );
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(Sealer::open_or_create(&path), Err(Error::MasterKeyExposed(_))));
+    let with_mode = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        Sealer::open_or_create(&path)
+    };
+    for mode in [0o640, 0o660, 0o604, 0o444, 0o460, 0o450] {
+        assert!(matches!(with_mode(mode), Err(Error::MasterKeyExposed(_))), "{mode:o}");
+    }
+    // As a platform mounts it for the group of somebody who does not own it.
+    assert!(with_mode(0o440).is_ok());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&path, "short").unwrap();
     assert!(matches!(Sealer::open_or_create(&path), Err(Error::MasterKeyForm)));

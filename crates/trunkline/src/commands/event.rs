@@ -67,6 +67,7 @@ fn lines(story: &Value) -> Vec<String> {
             lines.push(format!("  did not match: {reason}"));
         }
         lines.extend(subscription["attempts"].as_array().into_iter().flatten().map(attempt));
+        lines.extend(subscription.get("edited").map(edited));
     }
     for replay in story["replays"].as_array().into_iter().flatten() {
         lines.push(String::new());
@@ -75,6 +76,15 @@ fn lines(story: &Value) -> Vec<String> {
         lines.extend(replay["attempts"].as_array().into_iter().flatten().map(attempt));
     }
     lines
+}
+
+/// What stands in place of the event that was received; all of it is in the JSON.
+fn edited(edited: &Value) -> String {
+    format!(
+        "  edited ({}), is now {:.200}",
+        edited["edits"],
+        edited["event"]["data"].to_string()
+    )
 }
 
 fn attempt(attempt: &Value) -> String {
@@ -87,6 +97,8 @@ fn attempt(attempt: &Value) -> String {
     let answer = attempt["answer"].as_str().filter(|answer| !answer.is_empty());
     let answer = answer.map_or_else(String::new, |answer| format!("  {answer:.200}"));
     let milliseconds = attempt["duration_ms"].as_f64().unwrap_or_default();
+    let edit = attempt["edits"].as_u64().filter(|edits| *edits > 0);
+    let edit = edit.map_or_else(String::new, |edits| format!(" of edit {edits}"));
     let (number, started, outcome) = (&attempt["number"], text(&attempt["started"]), text(&attempt["outcome"]));
-    format!("  attempt {number}  {started}  {outcome}{status}  {milliseconds:.1} ms{reason}{answer}")
+    format!("  attempt {number}{edit}  {started}  {outcome}{status}  {milliseconds:.1} ms{reason}{answer}")
 }

@@ -49,7 +49,7 @@ pub struct Set {
     pub name: String,
     /// What to set, as path=value: retention.age=7d. A value is JSON where it can be read as such, else text; null takes the
     /// field away; {"env": "NAME"} and {"file": "PATH"} stand for what they name.
-    #[arg(value_name = "PATH=VALUE", required = true)]
+    #[arg(value_name = "PATH=VALUE")]
     pub fields: Vec<String>,
 }
 

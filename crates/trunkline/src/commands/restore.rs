@@ -62,6 +62,7 @@ impl Restore {
             "{} restored to {shown} in {seconds:.1} s",
             size(manifest.bytes())
         ));
+        output.line(&format!("its timeline is {}", restored.timeline.id()));
         for said in manifest.notes.iter().chain(&restored.damage) {
             output.line(&printable(&format!("note: {said}")));
         }
