@@ -21,7 +21,8 @@ cargo xtask <chore>
   prove [name…]       the long harnesses and ratios, printing figures for docs/guarantees.md; no name: all
   bench [name…]       throughput and latency as ratios in one run, for docs/benchmarks.md; no name: all but peers
   conformance DIR     the pattern and CESQL cases in DIR: passes per source; fails below all, less the listed differences
-  package [--binary P] the Debian package, in target/package
+  package [--check]   the Debian package, in target/package; --check: looked at by lintian and systemd, where they are
+                      installed; --binary P: of this binary instead of a release build
   fuzz [target] [N]   seeded mutation of every parser's corpus, N runs each
 ";
 

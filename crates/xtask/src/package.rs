@@ -1,5 +1,7 @@
 //! `cargo xtask package`: a Debian package from the release build, with the unit and the configuration of `deploy/`.
 
+mod checks;
+
 use crate::run::{Outcome, cargo, output, root, run};
 use std::{
     fs,
@@ -21,16 +23,24 @@ const FILES: &[(&str, &str, u32)] = &[
     ("deploy/debian/postrm", "DEBIAN/postrm", 0o755),
     ("README.md", "usr/share/doc/trunkline/README.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/trunkline/CHANGELOG.md", 0o644),
-    ("LICENSE", "usr/share/doc/trunkline/copyright", 0o644),
+    ("deploy/debian/copyright", "usr/share/doc/trunkline/copyright", 0o644),
 ];
 
-/// Makes it; `--binary PATH` takes a ready binary instead of building one.
+/// Makes it; `--binary PATH` takes a ready binary instead of building one, `--check` looks at what was made.
 pub fn package(arguments: &[String]) -> Outcome {
-    let binary = match arguments {
-        [] => build()?,
-        [option, path] if option == "--binary" => PathBuf::from(path),
-        _ => return Err("cargo xtask package [--binary PATH]".into()),
-    };
+    let (mut binary, mut is_checked) = (None, false);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match (word.as_str(), words.as_slice()) {
+            ("--check", _) => is_checked = true,
+            ("--binary", [path, ..]) => {
+                binary = Some(PathBuf::from(path));
+                words.next();
+            }
+            _ => return Err("cargo xtask package [--binary PATH] [--check]".into()),
+        }
+    }
+    let binary = binary.map_or_else(build, Ok)?;
     let target = root().join("target/package");
     let stage = target.join("trunkline");
     if stage.exists() {
@@ -49,10 +59,14 @@ pub fn package(arguments: &[String]) -> Outcome {
         .to_owned();
     let size = fs::metadata(&staged).map_or(0, |metadata| metadata.len() >> 10);
     write(&stage.join("DEBIAN/control"), &control(&version, &architecture, size))?;
+    changelog(&stage.join("usr/share/doc/trunkline"), &version)?;
     write(&stage.join("DEBIAN/conffiles"), "/etc/trunkline/trunkline.toml\n")?;
     let package = target.join(format!("trunkline_{version}_{architecture}.deb"));
     let mut build = Command::new("dpkg-deb");
     run(build.args(["--root-owner-group", "--build"]).arg(&stage).arg(&package))?;
+    if is_checked {
+        checks::check(&stage, &package)?;
+    }
     println!("{}", package.display());
     Ok(())
 }
@@ -67,9 +81,23 @@ fn control(version: &str, architecture: &str, kibibytes: u64) -> String {
     format!(
         "Package: trunkline\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: The Trunkline maintainers \
          <trunkline@localhost>\nInstalled-Size: {kibibytes}\nDepends: libc6 (>= 2.36), libgcc-s1, passwd\nRecommends: ca-certificates\n\
-         Section: net\nPriority: optional\nDescription: enterprise event bus in one binary\n Takes events over HTTP, keeps them durably in order, and \
-         delivers them to every\n subscription that matches, with retries, dead letters, replay and a trace of each.\n"
+         Section: net\nPriority: optional\nDescription: enterprise event bus in one binary\n Takes events over HTTP, keeps them durably in order, \
+         and delivers them to\n every subscription that matches, with retries, dead letters, replay and a\n trace of each.\n"
     )
+}
+
+/// The changelog in the form that Debian's tools read, of the date of the last change; what is new is in the one beside it.
+fn changelog(directory: &Path, version: &str) -> Outcome {
+    let date = output(Command::new("git").args(["log", "-1", "--format=%cD"]))?;
+    let path = directory.join("changelog");
+    let text = format!(
+        "trunkline ({version}) stable; urgency=medium\n\n  * CHANGELOG.md beside this file says what is new.\n\n \
+         -- The Trunkline maintainers <trunkline@localhost>  {date}"
+    );
+    write(&path, &text)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+        .map_err(|error| format!("set the mode of {}: {error}", path.display()))?;
+    run(Command::new("gzip").args(["-9", "-n", "-f"]).arg(&path))
 }
 
 fn place(from: &Path, to: &Path, mode: u32) -> Outcome {
