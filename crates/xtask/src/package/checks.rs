@@ -17,7 +17,13 @@ pub fn check(stage: &Path, package: &Path) -> Outcome {
     run(Command::new("dpkg-deb").arg("--info").arg(package))?;
     if found("lintian") {
         let mut lintian = Command::new("lintian");
-        let tags = ["--fail-on", "error", "--suppress-tags", LINTIAN_SUPPRESSED, "--allow-root"];
+        let tags = [
+            "--fail-on",
+            "error",
+            "--suppress-tags",
+            LINTIAN_SUPPRESSED,
+            "--allow-root",
+        ];
         run(lintian.args(tags).arg(package))?;
     }
     if found("systemd-analyze") {
