@@ -1,6 +1,6 @@
 //! Measures the embedded journal against a plain loop that writes and syncs the same group sizes, and against fjall, in one
 //! run, and prints ratios. `cargo bench -p journal`: about 90 seconds, in a directory below the target directory; behind `--`,
-//! parts by name: a number of producers, `bare`, `fjall`, `recovery`.
+//! parts by name: a number of producers, of whose rows `off`, `on` or `1000` may be picked, `bare`, `fjall`, `recovery`.
 //!
 //! Figures of one machine and one minute mean little; the ratios are what is looked at. A row and what it is compared with
 //! take turns of a tenth of a second, so that a disk that changes its mind hits both.
@@ -47,8 +47,15 @@ const TURN: Duration = Duration::from_millis(100);
 /// Turns of each row: with their raw loops all rows take a minute.
 const TURNS: u32 = 30;
 
-/// The next event's id: none is sent twice.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
+/// As the product has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Producers of all turns so far: each has ids of its own, so that none is sent twice and they share nothing.
+static PRODUCERS: AtomicU64 = AtomicU64::new(0);
+
+/// Bits of an id that count the events of its producer.
+const COUNT_BITS: u32 = 32;
 
 struct Row {
     producers: usize,
@@ -97,6 +104,13 @@ fn is_wanted(part: &str) -> bool {
     named.peek().is_none() || named.any(|name| name == part)
 }
 
+/// Whether a row of each number of producers was named, by its flusher or its partitions, or none was.
+fn is_row_wanted(row: &str) -> bool {
+    let is_row = |argument: &String| ["off", "on", "1000"].contains(&argument.as_str());
+    let mut named = std::env::args().filter(is_row).peekable();
+    named.peek().is_none() || named.any(|name| name == row)
+}
+
 fn print_rows(directory: &Path) {
     let wanted: Vec<_> = [1, 64, 512]
         .into_iter()
@@ -110,7 +124,10 @@ fn print_rows(directory: &Path) {
         "producers partitions flusher |  records/s   CPU µs  group  sync µs  share    p50 µs    p99 µs |  raw records/s  ratio"
     );
     for producers in wanted {
-        for (partitions, flusher) in [(12, false), (12, true), (1_000, true)] {
+        for (name, partitions, flusher) in [("off", 12, false), ("on", 12, true), ("1000", 1_000, true)] {
+            if !is_row_wanted(name) {
+                continue;
+            }
             let row = Row {
                 producers,
                 partitions,
@@ -389,24 +406,23 @@ where
     F: Future<Output = bool> + Send,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let record = EncodedRecord::new(None, Some(&[7; RECORD_BYTES]), std::iter::empty());
     let mut tasks = Vec::new();
     for producer in 0..row.producers {
-        let (append, stop, record) = (append.clone(), stop.clone(), record.clone());
+        let (append, stop) = (append.clone(), stop.clone());
+        let record = EncodedRecord::new(None, Some(&[7; RECORD_BYTES]), std::iter::empty());
         let partitions = u64::from(row.partitions);
         tasks.push(tokio::spawn(async move {
             let (mut count, mut latencies) = (0, Vec::new());
             let mut random = producer as u64 + 1;
+            let mut id = PRODUCERS.fetch_add(1, Ordering::Relaxed) << COUNT_BITS;
             while !stop.load(Ordering::Relaxed) {
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1_442_695_040_888_963_407);
-                let id = NUMBER.fetch_add(1, Ordering::Relaxed);
-                let began = Instant::now();
+                id += 1;
+                let began = (random >> 60 == 0).then(Instant::now);
                 count += u64::from(append((random >> 33) % partitions, id, record.clone()).await);
-                if random >> 60 == 0 {
-                    latencies.push(began.elapsed());
-                }
+                latencies.extend(began.map(|began| began.elapsed()));
             }
             (count, latencies)
         }));

@@ -108,13 +108,19 @@ pub enum BatchError {
 
 /// How large the batch of these records will be.
 pub fn sealed_len<'a>(records: impl Iterator<Item = &'a EncodedRecord>) -> usize {
-    measure(records).1
+    measure(records.map(EncodedRecord::len)).1
 }
 
 /// How many bytes a record adds to a batch in which `position` records precede it.
 #[inline]
 pub fn sealed_record_len(position: u32, record: &EncodedRecord) -> usize {
-    let len = content_len(delta(position), record);
+    sealed_body_len(position, record.len())
+}
+
+/// The same of a record's encoded body of this size.
+#[inline]
+pub(crate) fn sealed_body_len(position: u32, body_len: usize) -> usize {
+    let len = content_len(delta(position), body_len);
     varint::len(len) + len as usize
 }
 
@@ -130,13 +136,28 @@ pub fn seal<'a>(
     append_time: AppendTime,
     records: impl Iterator<Item = &'a EncodedRecord> + Clone,
 ) -> usize {
-    let (count, len) = measure(records.clone());
+    seal_bodies(
+        out,
+        base_offset,
+        append_time,
+        records.map(|record| &record.as_bytes()[..]),
+    )
+}
+
+/// The same of records' encoded bodies, wherever they lie.
+pub(crate) fn seal_bodies<'a>(
+    out: &mut Vec<u8>,
+    base_offset: Offset,
+    append_time: AppendTime,
+    bodies: impl Iterator<Item = &'a [u8]> + Clone,
+) -> usize {
+    let (count, len) = measure(bodies.clone().map(<[u8]>::len));
     assert!(count > 0, "a batch holds at least one record");
     let start = out.len();
     out.reserve(len);
     out.extend_from_slice(&header(base_offset, append_time, count, len));
-    for (position, record) in (0..).zip(records) {
-        put_record(out, delta(position), record);
+    for (position, body) in (0..).zip(bodies) {
+        put_record(out, delta(position), body);
     }
     assert_eq!(out.len() - start, len, "the records' iterator and its clone differ");
     let crc = crc32c::crc32c(&out[start + CRC_FROM..]);
@@ -144,9 +165,9 @@ pub fn seal<'a>(
     len
 }
 
-fn measure<'a>(records: impl Iterator<Item = &'a EncodedRecord>) -> (u32, usize) {
-    records.fold((0, HEADER_LEN), |(count, len), record| {
-        (count + 1, len + sealed_record_len(count, record))
+fn measure(body_lens: impl Iterator<Item = usize>) -> (u32, usize) {
+    body_lens.fold((0, HEADER_LEN), |(count, len), body_len| {
+        (count + 1, len + sealed_body_len(count, body_len))
     })
 }
 
@@ -169,19 +190,19 @@ fn header(base_offset: Offset, append_time: AppendTime, count: u32, len: usize) 
     header
 }
 
-fn put_record(out: &mut Vec<u8>, delta: i32, record: &EncodedRecord) {
+fn put_record(out: &mut Vec<u8>, delta: i32, body: &[u8]) {
     let mut prefix = [0; 2 * varint::MAX_LEN_32 + SEALED_FIXED];
-    let mut used = varint::write(&mut prefix, content_len(delta, record));
+    let mut used = varint::write(&mut prefix, content_len(delta, body.len()));
     used += SEALED_FIXED;
     used += varint::write(&mut prefix[used..], delta);
     out.extend_from_slice(&prefix[..used]);
-    out.extend_from_slice(record.as_bytes());
+    out.extend_from_slice(body);
 }
 
 /// What a record's own length counts.
 #[inline]
-fn content_len(delta: i32, record: &EncodedRecord) -> i32 {
-    i32::try_from(SEALED_FIXED + varint::len(delta) + record.len()).expect("a record is below 2 GiB")
+fn content_len(delta: i32, body_len: usize) -> i32 {
+    i32::try_from(SEALED_FIXED + varint::len(delta) + body_len).expect("a record is below 2 GiB")
 }
 
 #[inline]

@@ -19,12 +19,14 @@ mod frame;
 pub mod fuzzing;
 mod identities;
 mod index;
+mod joined_crc;
 mod partition;
 mod queue;
 mod reader;
 mod recovery;
 pub mod repair;
 mod replay;
+mod requests;
 mod run;
 mod segment;
 mod settings;
@@ -48,8 +50,8 @@ use crate::{
 use commit::{Commit, Step};
 use drive::{Drivers, Machines};
 use partition::Partition;
-use queue::{Answer, Request};
 use reader::Lookup;
+use requests::{Answer, Incoming};
 use settings::RECORD_OVERHEAD;
 use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
@@ -202,7 +204,7 @@ impl Embedded {
         }
     }
 
-    fn request(&self, append: Append, answer: oneshot::Sender<Answer>) -> Result<Request, Error> {
+    fn request(&self, append: Append, answer: oneshot::Sender<Answer>) -> Result<Incoming, Error> {
         let mut slots = SmallVec::new();
         let records = append.entries.iter().flat_map(|entry| &entry.records);
         self.shared
@@ -215,7 +217,7 @@ impl Embedded {
         if encoded > max {
             return Err(Error::TooLarge { encoded, max });
         }
-        Ok(Request {
+        Ok(Incoming {
             append,
             slots,
             encoded,
@@ -294,7 +296,7 @@ impl Journal for Embedded {
             .push(request, &self.shared.settings)
             .map_err(|error| self.shared.status.poisoned().unwrap_or(error))?;
         Ok(Box::pin(async move {
-            // What was asked comes back with the answer, to be freed where it was made.
+            // What was not copied comes back with the answer, to be freed where it was made.
             let (outcome, _append) = answered.await.map_err(|_| unanswered())?;
             outcome.map(SmallVec::into_vec)
         }))

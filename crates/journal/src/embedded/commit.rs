@@ -182,9 +182,13 @@ impl Commit {
         self.shared.queue.finished();
     }
 
-    /// Gives the memory for large frames back when none was needed for long, also when a little always comes.
-    fn look_at_buffers(&self) {
+    /// Gives memory back that was not needed for long, and that for large frames also when a little always comes.
+    fn look_at_buffers(&self, group: &mut Assembled) {
         let quiet = self.shared.queue.is_quiet_for(BUFFERS_UNUSED);
+        if quiet {
+            *group = Assembled::default();
+            self.shared.queue.release_unused();
+        }
         let mut looked = lock(&self.looked);
         if quiet || looked.elapsed() > BUFFERS_UNUSED {
             *looked = Instant::now();
@@ -200,7 +204,7 @@ pub fn run(commit: &Commit) {
     let _ending = Ending::new(shared, "the commit");
     let mut group = Assembled::default();
     loop {
-        commit.look_at_buffers();
+        commit.look_at_buffers(&mut group);
         if !shared.queue.wait() {
             break;
         }

@@ -19,7 +19,10 @@
 //!   -     -  zeros up to the next 4 KiB boundary
 //! ```
 
-use super::format::{Fields, PAGE, PutFields};
+use super::{
+    format::{Fields, PAGE, PutFields},
+    joined_crc::joined,
+};
 use crate::{AppendTime, PartitionId};
 use std::ops::Range;
 
@@ -118,8 +121,9 @@ pub fn put_copy(out: &mut Vec<u8>, batch: u32, record: u32) {
     out.put_u32(record);
 }
 
-/// Fills in the header at the front of a frame, whose body is complete to the end of `out`, and pads it to whole pages.
-pub fn finish(out: &mut Vec<u8>, origin: usize, epoch: Epoch, header: FrameHeader) {
+/// Fills in the header at the front of a frame, whose body is complete to the end of `out` and has this [`body_checksum`], and
+/// pads it to whole pages.
+pub fn finish(out: &mut Vec<u8>, origin: usize, epoch: Epoch, header: FrameHeader, body_crc: u32) {
     let mut front = Vec::with_capacity(HEADER_LEN);
     front.put_u32(MAGIC);
     front.put_u32(VERSION);
@@ -135,7 +139,8 @@ pub fn finish(out: &mut Vec<u8>, origin: usize, epoch: Epoch, header: FrameHeade
     front.put_u32(crc);
     let frame = &mut out[origin..];
     frame[..CRC_AT].copy_from_slice(&front);
-    let crc = checksum(frame, epoch.salt);
+    let crc = front_checksum(frame, epoch.salt);
+    let crc = joined(crc, body_crc, header.body_len);
     frame[CRC_AT..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     let len = frame.len().next_multiple_of(PAGE as usize);
     out.resize(origin + len, 0);
@@ -149,9 +154,18 @@ pub fn header_checksum(frame: &[u8], salt: u64) -> u32 {
 
 /// Over salt, header and body.
 pub fn checksum(frame: &[u8], salt: u64) -> u32 {
+    crc32c::crc32c_append(front_checksum(frame, salt), &frame[HEADER_LEN..])
+}
+
+/// What a body contributes to the checksum: known before the header is, and summed by who has just written it.
+pub fn body_checksum(body: &[u8]) -> u32 {
+    crc32c::crc32c(body)
+}
+
+/// Over salt and header.
+fn front_checksum(frame: &[u8], salt: u64) -> u32 {
     let crc = crc32c::crc32c(&salt.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc, &frame[..CRC_AT]);
-    crc32c::crc32c_append(crc, &frame[HEADER_LEN..])
+    crc32c::crc32c_append(crc, &frame[..CRC_AT])
 }
 
 /// Reads the frame at the front of `bytes`; `None` if there is no good one of this epoch.
@@ -213,7 +227,8 @@ mod tests {
             batches: 1,
             copies: 1,
         };
-        finish(&mut out, 0, EPOCH, header);
+        let body_crc = body_checksum(&out[HEADER_LEN..]);
+        finish(&mut out, 0, EPOCH, header, body_crc);
         out
     }
 
@@ -272,7 +287,7 @@ mod tests {
         };
         for (sequence, is_one) in [(u64::MAX, false), (u64::MAX - 1, true)] {
             let mut out = vec![0; HEADER_LEN];
-            finish(&mut out, 0, EPOCH, header(sequence));
+            finish(&mut out, 0, EPOCH, header(sequence), body_checksum(&[]));
             assert_eq!(parse(&out, EPOCH).is_some(), is_one, "{sequence}");
         }
     }

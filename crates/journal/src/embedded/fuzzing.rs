@@ -131,7 +131,8 @@ pub fn frames_samples() -> Vec<Vec<u8>> {
             batches: 2,
             copies,
         };
-        frame::finish(&mut out, 0, EPOCH, header);
+        let body_crc = frame::body_checksum(&out[frame::HEADER_LEN..]);
+        frame::finish(&mut out, 0, EPOCH, header, body_crc);
         out
     };
     vec![one(BASE + 1, 0), [one(BASE + 1, 1), one(BASE + 2, 0)].concat()]

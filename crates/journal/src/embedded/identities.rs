@@ -88,41 +88,51 @@ impl Deduplication {
             return Ok(Some(first).filter(|first| now - first.append_time < self.window));
         }
         match self.asks_runs(now) {
-            true => self.find_in_runs(bus, identity, now),
-            false => Ok(None),
+            Some(evicted) => self.find_in_runs(bus, identity, now, evicted),
+            None => Ok(None),
         }
     }
 
-    /// Whether what is not in memory may be in a run.
-    fn asks_runs(&self, now: AppendTime) -> bool {
-        self.evicted.is_some_and(|evicted| now - evicted < self.window)
+    /// If what is not in memory may be in a run, the append time of the newest such: younger runs hold what is in memory.
+    fn asks_runs(&self, now: AppendTime) -> Option<AppendTime> {
+        self.evicted.filter(|evicted| now - evicted < self.window)
+    }
+
+    /// The runs that may hold what is not in memory.
+    fn asked(&self, now: AppendTime, evicted: AppendTime) -> impl Iterator<Item = &OpenRun> {
+        let is_asked = move |open: &&OpenRun| now - open.run.newest < self.window && open.run.oldest <= evicted;
+        self.runs.iter().filter(is_asked)
     }
 
     /// Looks where [`find`](Self::find) will look for these: one after the other, each would wait for memory that is not in the
     /// processor's cache; here they wait together.
     pub fn look_ahead(&self, identities: impl Iterator<Item = (u32, Identity)>, now: AppendTime) {
-        let runs = match self.asks_runs(now) {
-            true => self.runs.as_slice(),
-            false => &[],
-        };
+        let evicted = self.asks_runs(now);
         let mut seen = 0;
         for (bus, identity) in identities {
             seen ^= self.known.touch(&Key::new(bus, identity.unique));
-            let probe = Probe::new(bus, identity.lookup);
-            for open in runs {
-                seen ^= u64::from(open.filter.touch(&probe));
+            if let Some(evicted) = evicted {
+                let probe = Probe::new(bus, identity.lookup);
+                let touched = self.asked(now, evicted).map(|open| open.filter.touch(&probe));
+                seen ^= touched.fold(0, |seen, byte| seen ^ u64::from(byte));
             }
         }
         std::hint::black_box(seen);
     }
 
-    fn find_in_runs(&self, bus: u32, identity: Identity, now: AppendTime) -> Result<Option<First>, RunError> {
+    fn find_in_runs(
+        &self,
+        bus: u32,
+        identity: Identity,
+        now: AppendTime,
+        evicted: AppendTime,
+    ) -> Result<Option<First>, RunError> {
         if self.incomplete {
             return Err(RunError::Damaged);
         }
         let mut first: Option<First> = None;
         let probe = Probe::new(bus, identity.lookup);
-        for open in self.runs.iter().filter(|open| now - open.run.newest < self.window) {
+        for open in self.asked(now, evicted) {
             let found = open.run.find_filtered(&open.file, &open.filter, &probe)?;
             let same = found.iter().filter(|found| found.primary && found.identity == identity);
             let in_window = same
@@ -292,5 +302,58 @@ impl Recent {
         let is_it = |one: &Identified| one.partition.topic.bus == bus && one.identity.lookup == lookup;
         self.each_frame(|(_, identities)| found.extend(identities.iter().filter(|one| is_it(one))));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        TopicId,
+        embedded::{disk::SimulatedDisk, format::Layout},
+    };
+    use std::path::Path;
+
+    fn identified(number: u64) -> Identified {
+        Identified {
+            partition: PartitionId {
+                topic: TopicId { bus: 1, topic: 2 },
+                index: 0,
+            },
+            offset: number,
+            append_time: number as i64,
+            identity: Identity {
+                lookup: number,
+                unique: number.into(),
+            },
+            primary: true,
+        }
+    }
+
+    #[test]
+    fn only_runs_that_may_hold_what_left_memory_are_asked() {
+        let disk = Disk::Simulated(SimulatedDisk::new(1));
+        let layout = Layout::new(Path::new("d"));
+        disk.create_directory(&layout.identities()).unwrap();
+        let runs: Vec<_> = (1..=3)
+            .map(|number| {
+                let held = number * 100..number * 100 + 50;
+                let run = Run::write(&disk, &layout, number, held.map(identified).collect(), Vec::new());
+                Arc::new(run.unwrap())
+            })
+            .collect();
+        let (window, now) = (10_000, 400);
+        let mut identities = Deduplication::new(disk.clone(), window, 1_000);
+        identities.set_runs(&runs, 0, now).unwrap();
+        for (evicted, asked) in [(99, 0), (100, 1), (199, 1), (225, 2), (now, 3)] {
+            identities.set_evicted(evicted);
+            assert_eq!(identities.asked(now, evicted).count(), asked, "{evicted}");
+        }
+        identities.set_evicted(225);
+        for number in [100, 149, 225] {
+            let found = identities.find(1, identified(number).identity, now).unwrap();
+            assert_eq!(found, Some(First::from(&identified(number))));
+        }
+        assert_eq!(identities.find(1, identified(99).identity, now).unwrap(), None);
     }
 }

@@ -1,53 +1,36 @@
 //! The requests that wait for the commit, in the order of acceptance, and when the next group of them may be taken.
 
-use super::{partition::Slot, settings::Settings, shared::lock};
-use crate::{Append, Appended, Error};
-use smallvec::SmallVec;
+use super::{
+    requests::{Incoming, Requests},
+    settings::Settings,
+    shared::lock,
+};
+use crate::Error;
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::oneshot;
 
-/// What becomes of a request.
-pub type Outcome = Result<SmallVec<[Appended; 1]>, Error>;
-
-/// What its caller gets back: the outcome, and the request's memory, which is freed best where it was taken.
-pub type Answer = (Outcome, Append);
-
-/// A request on its way to the commit.
-#[derive(Debug)]
-pub struct Request {
-    /// What is to be appended.
-    pub append: Append,
-    /// The slot of every record's partition, in order.
-    pub slots: SmallVec<[Slot; 2]>,
-    /// Its size in a frame at most.
-    pub encoded: usize,
-    /// Who waits.
-    pub answer: oneshot::Sender<Answer>,
-}
-
-impl Request {
-    /// Tells its caller. One who no longer waits has chosen not to know.
-    pub fn answer(self, outcome: Outcome) {
-        drop(self.answer.send((outcome, self.append)));
-    }
-}
+/// Memory of groups that is kept for the next ones: one that fills, one ahead, one that is written and one that is answered.
+const SPARE_MAX: usize = 4;
 
 /// Requests that wait for the commit; bounded in count and bytes.
 #[derive(Debug)]
 pub struct Queue {
     /// See [`Settings::ahead_bytes`].
     ahead_bytes: usize,
+    /// Where a group closes.
+    group_bytes: usize,
     state: Mutex<State>,
     arrived: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    requests: VecDeque<Request>,
+    /// Groups that fill, one after the other; none of them is empty.
+    groups: VecDeque<Requests>,
+    count: usize,
     bytes: usize,
     closed: bool,
     /// Groups that were taken and are not answered.
@@ -56,12 +39,30 @@ struct State {
     waiting: usize,
     /// One of them was woken and has not looked yet.
     woken: bool,
+    /// Memory for further groups.
+    spare: Vec<Requests>,
 }
 
 impl State {
     /// Whether a group may be taken.
     fn is_ready(&self, ahead_bytes: usize) -> bool {
-        !self.requests.is_empty() && (self.in_work == 0 || self.bytes >= ahead_bytes || self.closed)
+        self.count > 0 && (self.in_work == 0 || self.bytes >= ahead_bytes || self.closed)
+    }
+}
+
+impl State {
+    /// The group that takes the next request: it closes at `group_bytes` or at the request that crosses it.
+    fn filling(&mut self, group_bytes: usize) -> &mut Requests {
+        if self.groups.back().is_none_or(|last| last.encoded >= group_bytes) {
+            self.groups.push_back(self.spare.pop().unwrap_or_default());
+        }
+        self.groups.back_mut().expect("one was pushed")
+    }
+
+    fn keep(&mut self, empty: Requests) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(empty);
+        }
     }
 }
 
@@ -70,58 +71,63 @@ impl Queue {
     pub fn new(settings: &Settings) -> Self {
         Self {
             ahead_bytes: settings.ahead_bytes,
+            group_bytes: settings.group_bytes(),
             state: Mutex::default(),
             arrived: Condvar::new(),
         }
     }
 
     /// Puts a request at the end, unless the queue is full or closed.
-    pub fn push(&self, request: Request, settings: &Settings) -> Result<(), Error> {
+    pub fn push(&self, request: Incoming, settings: &Settings) -> Result<(), Error> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::Closed);
         }
-        let fits = state.requests.len() < settings.queue_count_max
-            && (state.requests.is_empty() || state.bytes + request.encoded <= settings.queue_bytes_max);
+        let fits = state.count < settings.queue_count_max
+            && (state.count == 0 || state.bytes + request.encoded <= settings.queue_bytes_max);
         if !fits {
             return Err(Error::Busy {
                 retry_after: settings.retry_after,
             });
         }
+        state.count += 1;
         state.bytes += request.encoded;
-        state.requests.push_back(request);
+        let freed = state.filling(self.group_bytes).push(request);
         let wake = state.waiting > 0 && !state.woken && state.is_ready(self.ahead_bytes);
         state.woken |= wake;
         drop(state);
         if wake {
             self.arrived.notify_one();
         }
+        drop(freed);
         Ok(())
     }
 
-    /// Takes requests until their bytes reach `group_bytes`, if a group may be taken; gives their bytes. If it gives any,
-    /// [`finished`](Self::finished) follows.
-    pub fn take(&self, group_bytes: usize, taken: &mut Vec<Request>) -> Option<usize> {
+    /// Takes a group, if one may be taken, in exchange for an empty one. If there was one, [`finished`](Self::finished)
+    /// follows.
+    pub fn take(&self, group: &mut Requests) -> bool {
         let mut state = lock(&self.state);
         if !state.is_ready(self.ahead_bytes) {
-            return None;
+            return false;
         }
-        let mut bytes = 0;
-        while bytes < group_bytes {
-            let Some(request) = state.requests.pop_front() else {
-                break;
-            };
-            bytes += request.encoded;
-            taken.push(request);
-        }
-        state.bytes -= bytes;
+        let taken = state.groups.pop_front().expect("something waits");
+        state.count -= taken.requests.len();
+        state.bytes -= taken.encoded;
         state.in_work += 1;
-        Some(bytes)
+        let empty = std::mem::replace(group, taken);
+        state.keep(empty);
+        true
     }
 
     /// A group that was taken is answered. Whoever says so looks for the next one.
     pub fn finished(&self) {
         lock(&self.state).in_work -= 1;
+    }
+
+    /// Gives memory back that no group needs now.
+    pub fn release_unused(&self) {
+        let spare = std::mem::take(&mut lock(&self.state).spare);
+        drop(spare);
     }
 
     /// Waits at most this long for a group that may be taken, or the end; true if neither came.
@@ -147,7 +153,7 @@ impl Queue {
             if state.is_ready(self.ahead_bytes) {
                 return true;
             }
-            if state.closed && state.requests.is_empty() {
+            if state.closed && state.count == 0 {
                 return false;
             }
             state.waiting += 1;
@@ -167,8 +173,8 @@ impl Queue {
     pub fn abandon(&self) {
         self.close();
         let mut state = lock(&self.state);
-        let waiting = std::mem::take(&mut state.requests);
-        state.bytes = 0;
+        let waiting = std::mem::take(&mut state.groups);
+        (state.count, state.bytes) = (0, 0);
         // Whoever waits learns it by the closed channel.
         drop(state);
         drop(waiting);
@@ -183,6 +189,6 @@ impl Queue {
     /// Count and bytes that wait.
     pub fn size(&self) -> (usize, usize) {
         let state = lock(&self.state);
-        (state.requests.len(), state.bytes)
+        (state.count, state.bytes)
     }
 }

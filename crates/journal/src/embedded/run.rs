@@ -115,6 +115,8 @@ pub struct Run {
     pub number: u64,
     /// How many identities it holds.
     pub count: u64,
+    /// Append time of the oldest.
+    pub oldest: AppendTime,
     /// Append time of the newest.
     pub newest: AppendTime,
     /// What it covers, in order.
@@ -141,6 +143,10 @@ impl From<Failure> for RunError {
         }
     }
 }
+
+/// So many pages are guessed by what is looked for, before what is left is halved: with many buses, or lookups that are no
+/// hashes, guesses are bad.
+const GUESSES_MAX: u32 = 4;
 
 impl Run {
     /// Writes and syncs a run. Its name is durable once the directory is synced.
@@ -188,11 +194,12 @@ impl Run {
     fn decode_head(head: &[u8], number: u64, path: PathBuf) -> Option<(Self, usize)> {
         let mut fields = Fields::new(unseal(head)?);
         (fields.take(8)? == MAGIC).then_some(())?;
-        let (count, _oldest, newest) = (fields.u64()?, fields.i64()?, fields.i64()?);
+        let (count, oldest, newest) = (fields.u64()?, fields.i64()?, fields.i64()?);
         let ranges = fields.u32()? as usize;
         let run = Self {
             number,
             count,
+            oldest,
             newest,
             covered: Vec::new(),
             path,
@@ -240,16 +247,28 @@ impl Run {
 
     fn search(&self, file: &File, key: (u32, u64)) -> Result<Vec<Identified>, RunError> {
         let sorted = |identified: &Identified| (identified.partition.topic.bus, identified.identity.lookup);
-        // The last page whose first identity is below the key may hold the first equal one.
+        // The last page whose first identity is below the key may hold the first equal one. A lookup is a hash: its share of
+        // all numbers tells how far from another one it lies, as long as they are of one bus.
+        let share = |distance: i128| (distance * i128::from(self.pages())) >> u64::BITS;
         let (mut low, mut high) = (0, self.pages());
+        let mut guess = share(key.1.into());
+        let mut guesses = 0;
         while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            let first = self.page(file, middle)?[0];
-            if sorted(&first) < key {
-                low = middle
+            let middle = match guesses < GUESSES_MAX {
+                true => guess.clamp((low + 1).into(), (high - 1).into()) as u64,
+                false => low + (high - low) / 2,
+            };
+            guesses += 1;
+            let page = self.page(file, middle)?;
+            let first = sorted(&page[0]);
+            if first >= key {
+                high = middle;
+            } else if page.last().is_some_and(|last| sorted(last) >= key) {
+                (low, high) = (middle, middle + 1);
             } else {
-                high = middle
+                low = middle;
             }
+            guess = i128::from(middle) + share(i128::from(key.1) - i128::from(first.1));
         }
         let mut found = Vec::new();
         for place in low..self.pages() {

@@ -2,13 +2,14 @@
 
 use super::group::Assembled;
 use crate::{
-    AppendTime, Appended, Deduplicate, EncodedRecord, Entry, Error, Offset, Position, Shortage, batch,
+    AppendTime, Appended, Deduplicate, Error, Offset, Position, Shortage, batch,
     embedded::{
+        disk::Disk,
         format::PAGE,
         frame,
         identities::{Deduplication, First},
         partition::{Partition, Slot},
-        queue::{Outcome, Request},
+        requests::{Outcome, QueuedEntry, QueuedRecord, Requests},
         run::{Identified, RunError},
         settings::{BATCH_BYTES, RECORD_OVERHEAD},
         shared::{GroupBatch, Shared},
@@ -16,7 +17,14 @@ use crate::{
     },
 };
 use smallvec::SmallVec;
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// So long a volume that had space is taken to have it: frames of that time go to files that are there.
+const SPACE_LOOKED_EVERY: Duration = Duration::from_millis(20);
 
 /// The one owner of offsets and of the window of identities. What it gives counts from the next group on, durable or not: a
 /// group that is refused afterwards is taken back, and all behind it with it.
@@ -32,14 +40,16 @@ pub(super) struct Assembler {
     touched: Vec<Slot>,
     /// Why a run of the window could not be opened, if that passes.
     short: Option<Shortage>,
+    /// When the volume was last asked how full it is.
+    space_looked: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct SlotState {
     partition: Arc<Partition>,
     next: Offset,
-    /// The records of the group in work: request, entry, record.
-    pending: Vec<(u32, u32, u32)>,
+    /// The records of the group in work, by their place in it, and whether they are copies.
+    pending: Vec<(u32, bool)>,
 }
 
 impl Assembler {
@@ -53,20 +63,20 @@ impl Assembler {
             sequence,
             touched: Vec::new(),
             short: None,
+            space_looked: None,
         }
     }
 
     /// Takes a group of what waits and decides about everything in it; nothing of it is written yet. False if no group may be
     /// taken.
     pub(super) fn assemble(&mut self, group: &mut Assembled) -> bool {
-        let max = self.shared.settings.group_bytes();
-        let Some(bytes) = self.shared.queue.take(max, &mut group.requests) else {
+        if !self.shared.queue.take(&mut group.requests) {
             return false;
-        };
+        }
         group.refused = self.refusal();
         if group.refused.is_none() {
             self.forget_deleted();
-            self.place(bytes, group);
+            self.place(group);
         }
         true
     }
@@ -85,13 +95,26 @@ impl Assembler {
     }
 
     /// Why nothing can be committed now.
-    fn refusal(&self) -> Option<Error> {
+    fn refusal(&mut self) -> Option<Error> {
         if let Some(poisoned) = self.shared.status.poisoned() {
             return Some(poisoned);
         }
-        let short = self.shared.check_space().err().or_else(|| self.flusher_short())?;
+        let short = self.space_short().or_else(|| self.flusher_short())?;
         self.shared.status.set_commit_short(Some(short));
         Some(short.into())
+    }
+
+    /// Whether the volume is below its mark. A real one is not asked for every group: it takes as long as a small one.
+    fn space_short(&mut self) -> Option<Short> {
+        let is_known = self
+            .space_looked
+            .is_some_and(|looked| looked.elapsed() < SPACE_LOOKED_EVERY);
+        if is_known && matches!(self.shared.settings.disk, Disk::Real) {
+            return None;
+        }
+        let short = self.shared.check_space().err();
+        self.space_looked = short.is_none().then(Instant::now);
+        short
     }
 
     /// Why the flusher cannot write segments, once no more may wait for them in memory.
@@ -122,21 +145,20 @@ impl Assembler {
         }
     }
 
-    fn place(&mut self, bytes: usize, group: &mut Assembled) {
+    fn place(&mut self, group: &mut Assembled) {
         group.append_time = self.shared.now();
         self.refresh_identities(group.append_time);
         let requests = std::mem::take(&mut group.requests);
-        group
-            .identities
-            .reserve(requests.iter().map(|request| request.slots.len()).sum());
+        group.identities.reserve(requests.records.len());
         self.look_ahead(&requests, group.append_time);
         let mut is_sure = true;
-        for (request, place) in requests.iter().zip(0..) {
-            let outcome = self.place_request(request, place, group, &mut is_sure);
+        for (entries, records) in requests.each() {
+            let entries = &requests.entries[entries];
+            let outcome = self.place_request(entries, (&requests.records, records), group, &mut is_sure);
             group.outcomes.push(outcome);
         }
         if group.records > 0 {
-            self.seal(&requests, bytes, group);
+            self.seal(&requests, group);
             self.sequence += 1;
             group.sequence = self.sequence;
         }
@@ -150,9 +172,15 @@ impl Assembler {
         }
     }
 
-    fn look_ahead(&self, requests: &[Request], now: AppendTime) {
-        let entries = requests.iter().flat_map(|request| &request.append.entries);
-        let identities = entries.filter_map(|entry| Some((entry.records[0].0.topic.bus, entry.identity?)));
+    fn look_ahead(&self, requests: &Requests, now: AppendTime) {
+        let mut records = requests.records.iter();
+        let identities = requests.entries.iter().filter_map(|entry| {
+            let primary = records.next().expect("an entry has at least one record");
+            if entry.records > 1 {
+                records.nth(entry.records as usize - 2);
+            }
+            Some((primary.partition.topic.bus, entry.identity?))
+        });
         self.identities.look_ahead(identities, now);
     }
 
@@ -172,30 +200,30 @@ impl Assembler {
         }
     }
 
-    /// Gives every record of a request its offset, or drops the entry as a duplicate.
+    /// Gives every record of a request its offset, or drops the entry as a duplicate. Its records are a range of those of the
+    /// group.
     fn place_request(
         &mut self,
-        request: &Request,
-        place: u32,
+        entries: &[QueuedEntry],
+        (records, range): (&[QueuedRecord], Range<usize>),
         assembled: &mut Assembled,
         is_sure: &mut bool,
     ) -> Outcome {
-        let mut slots = request.slots.iter();
-        for slot in &request.slots {
-            self.load_slot(*slot)
-                .map_err(|()| Error::UnknownPartition(unknown(request, *slot)))?;
+        for record in &records[range.clone()] {
+            self.load_slot(record.slot)
+                .map_err(|()| Error::UnknownPartition(record.partition))?;
         }
-        let mut appended = SmallVec::with_capacity(request.append.entries.len());
-        for (entry, place_in_request) in request.append.entries.iter().zip(0..) {
-            let slots = slots.by_ref().take(entry.records.len());
-            let found = self.duplicate_of(entry, assembled.append_time);
+        let mut appended = SmallVec::with_capacity(entries.len());
+        let mut place = range.start;
+        for entry in entries {
+            let of_entry = place..place + entry.records as usize;
+            place = of_entry.end;
+            let bus = records[of_entry.start].partition.topic.bus;
+            let found = self.duplicate_of(entry, bus, assembled.append_time);
             *is_sure &= found.is_ok();
             appended.push(match found.unwrap_or(None) {
-                Some(first) => {
-                    slots.for_each(drop);
-                    self.duplicate(first)
-                }
-                None => self.place_entry(entry, slots.copied(), (place, place_in_request), assembled),
+                Some(first) => self.duplicate(first),
+                None => self.place_entry(entry, (records, of_entry), assembled),
             });
         }
         Ok(appended)
@@ -227,11 +255,10 @@ impl Assembler {
         Ok(())
     }
 
-    fn duplicate_of(&mut self, entry: &Entry, now: AppendTime) -> Result<Option<First>, Unsure> {
+    fn duplicate_of(&mut self, entry: &QueuedEntry, bus: u32, now: AppendTime) -> Result<Option<First>, Unsure> {
         let Some(identity) = entry.identity.filter(|_| entry.deduplicate == Deduplicate::Yes) else {
             return Ok(None);
         };
-        let bus = entry.records[0].0.topic.bus;
         match self.identities.find(bus, identity, now) {
             Ok(Some(first)) if self.shared.registry.get(first.position.partition).is_err() => {
                 // Its topic was deleted: the record does not exist any more.
@@ -259,31 +286,31 @@ impl Assembler {
 
     fn place_entry(
         &mut self,
-        entry: &Entry,
-        slots: impl Iterator<Item = Slot>,
-        (request, place): (u32, u32),
+        entry: &QueuedEntry,
+        (records, range): (&[QueuedRecord], Range<usize>),
         assembled: &mut Assembled,
     ) -> Appended {
         let mut primary = None;
-        for ((slot, (partition, record)), copy) in slots.zip(&entry.records).zip(0..) {
-            let state = self.slots[slot as usize].as_mut().expect("it was loaded");
+        for (record, place) in records[range.clone()].iter().zip(range.start as u32..) {
+            let state = self.slots[record.slot as usize].as_mut().expect("it was loaded");
             if state.pending.is_empty() {
-                self.touched.push(slot);
+                self.touched.push(record.slot);
             }
-            state.pending.push((request, place, copy));
+            let is_primary = primary.is_none();
+            state.pending.push((place, !is_primary));
             let position = Position {
-                partition: *partition,
+                partition: record.partition,
                 offset: state.next,
             };
             state.next += 1;
             assembled.records += 1;
-            assembled.record_bytes += record.len() as u64;
+            assembled.record_bytes += u64::from(record.len);
             assembled.identities.extend(entry.identity.map(|identity| Identified {
-                partition: *partition,
+                partition: record.partition,
                 offset: position.offset,
                 append_time: assembled.append_time,
                 identity,
-                primary: copy == 0,
+                primary: is_primary,
             }));
             primary.get_or_insert(position);
         }
@@ -302,8 +329,8 @@ impl Assembler {
     }
 
     /// Seals the placed records into the body of a frame.
-    fn seal(&mut self, requests: &[Request], bytes: usize, assembled: &mut Assembled) {
-        let mut frame = self.shared.buffers.take(frame_estimate(bytes, requests.len()));
+    fn seal(&mut self, requests: &Requests, assembled: &mut Assembled) {
+        let mut frame = self.shared.buffers.take(frame_estimate(requests));
         let origin = frame.origin();
         let out = frame.inner();
         out.resize(origin + frame::HEADER_LEN, 0);
@@ -311,17 +338,19 @@ impl Assembler {
         self.touched.sort_unstable();
         for slot in self.touched.drain(..) {
             let state = self.slots[slot as usize].as_mut().expect("it was loaded");
-            let mut rest: &[(u32, u32, u32)] = &state.pending;
+            let mut rest: &[(u32, bool)] = &state.pending;
             let mut base = state.next - rest.len() as u64;
             while !rest.is_empty() {
                 let (batch, behind) = rest.split_at(batch_count(requests, rest));
                 let place = assembled.batches.len() as u32;
-                let copied = (0..).zip(batch).filter(|(_, (_, _, copy))| *copy > 0);
+                let copied = (0..).zip(batch).filter(|(_, (_, is_copy))| *is_copy);
                 copies.extend(copied.map(|(record, _)| (place, record)));
                 frame::put_span(out, state.partition.id);
                 let start = out.len();
-                let records = batch.iter().map(|at| record(requests, *at));
-                let len = batch::seal(out, base, assembled.append_time, records);
+                let records = batch
+                    .iter()
+                    .map(|(place, _)| requests.body(&requests.records[*place as usize]));
+                let len = batch::seal_bodies(out, base, assembled.append_time, records);
                 frame::set_batch_len(out, start, len);
                 let next = base + batch.len() as u64;
                 assembled.partitions.push(state.partition.clone());
@@ -341,7 +370,8 @@ impl Assembler {
             .iter()
             .for_each(|(batch, record)| frame::put_copy(out, *batch, *record));
         assembled.copies = copies.len() as u32;
-        assembled.body_len = out.len() - origin - frame::HEADER_LEN;
+        let body = &out[origin + frame::HEADER_LEN..];
+        (assembled.body_len, assembled.body_crc) = (body.len(), frame::body_checksum(body));
         assembled.frame = Some(frame);
     }
 }
@@ -349,25 +379,11 @@ impl Assembler {
 /// Whether there was such an identity could not be found out.
 struct Unsure;
 
-fn unknown(request: &Request, slot: Slot) -> crate::PartitionId {
-    let records = request.append.entries.iter().flat_map(|entry| &entry.records);
-    let mut slots = request.slots.iter().zip(records);
-    slots
-        .find(|(one, _)| **one == slot)
-        .expect("the slot is one of its own")
-        .1
-        .0
-}
-
-fn record(requests: &[Request], (request, entry, record): (u32, u32, u32)) -> &EncodedRecord {
-    &requests[request as usize].append.entries[entry as usize].records[record as usize].1
-}
-
 /// How many of these records fit one batch; at least one.
-fn batch_count(requests: &[Request], records: &[(u32, u32, u32)]) -> usize {
+fn batch_count(requests: &Requests, records: &[(u32, bool)]) -> usize {
     let mut len = batch::HEADER_LEN;
-    for (position, at) in (0..).zip(records) {
-        len += batch::sealed_record_len(position, record(requests, *at));
+    for (position, (place, _)) in (0..).zip(records) {
+        len += batch::sealed_body_len(position, requests.records[*place as usize].len as usize);
         if len > BATCH_BYTES && position > 0 {
             return position as usize;
         }
@@ -376,7 +392,7 @@ fn batch_count(requests: &[Request], records: &[(u32, u32, u32)]) -> usize {
 }
 
 /// Room for a frame, so that it is allocated once.
-fn frame_estimate(bytes: usize, requests: usize) -> usize {
-    let estimate = frame::HEADER_LEN + bytes + requests * RECORD_OVERHEAD / 8;
+fn frame_estimate(requests: &Requests) -> usize {
+    let estimate = frame::HEADER_LEN + requests.encoded + requests.requests.len() * RECORD_OVERHEAD / 8;
     estimate.next_multiple_of(PAGE as usize)
 }

@@ -5,15 +5,15 @@ use crate::{
     embedded::{
         buffers::PageBuffer,
         partition::Partition,
-        queue::{Outcome, Request},
+        requests::{Outcome, Requests},
         run::Identified,
         shared::GroupBatch,
     },
 };
 use std::sync::Arc;
 
-/// Requests for which a group's memory is kept.
-const REQUESTS_KEPT: usize = 4_096;
+/// Outcomes for which a group's memory is kept.
+const OUTCOMES_KEPT: usize = 4_096;
 
 /// Some requests, from the moment they are taken until they are answered.
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ pub struct Assembled {
     pub(super) partitions: Vec<Arc<Partition>>,
     pub(super) copies: u32,
     pub(super) body_len: usize,
+    pub(super) body_crc: u32,
     pub(super) identities: Vec<Identified>,
     pub(super) records: u64,
     pub(super) record_bytes: u64,
@@ -35,7 +36,7 @@ pub struct Assembled {
     pub(super) refused: Option<Error>,
     /// It waited for a write-ahead file.
     pub(super) was_blocked: bool,
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Requests,
     /// Of every request, once it is assembled.
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -45,18 +46,17 @@ impl Assembled {
     pub(super) fn answer(&mut self) {
         let refused = self.refused.take();
         let outcomes = self.outcomes.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
-        for (request, outcome) in self.requests.drain(..).zip(outcomes) {
+        for (request, outcome) in self.requests.requests.drain(..).zip(outcomes) {
             let refused = refused.clone().map(Err);
             let outcome = refused.or(outcome).expect("what is not refused has outcomes");
             request.answer(outcome);
         }
-        let keep = REQUESTS_KEPT;
-        self.requests.shrink_to(keep);
-        self.outcomes.shrink_to(keep);
+        self.requests.clear();
+        self.outcomes.shrink_to(OUTCOMES_KEPT);
         self.partitions.clear();
         self.batches.clear();
         self.identities.clear();
-        (self.frame, self.copies, self.body_len) = (None, 0, 0);
+        (self.frame, self.copies, self.body_len, self.body_crc) = (None, 0, 0, 0);
         (self.records, self.record_bytes, self.was_blocked) = (0, 0, false);
     }
 }

@@ -107,7 +107,7 @@ impl Writer {
         };
         let frame = group.frame.as_mut().expect("there are records, and no sync yet");
         let origin = frame.origin();
-        frame::finish(frame.inner(), origin, file.epoch, header);
+        frame::finish(frame.inner(), origin, file.epoch, header, group.body_crc);
         let frame: &[u8] = (*frame).as_ref();
         debug_assert_eq!(frame.len() as u64, len, "the frame's size was foreseen");
         let began = Instant::now();

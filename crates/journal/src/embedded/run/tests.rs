@@ -97,3 +97,27 @@ fn a_run_begins_with_these_bytes() {
         )
     );
 }
+
+#[test]
+fn a_search_goes_straight_to_the_pages_where_a_hash_must_be() {
+    let mut hash = 1_u64;
+    let identities: Vec<_> = (0..100 * PAGE_ENTRIES as u64)
+        .map(|place| {
+            hash = hash.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            identified(1, hash, place)
+        })
+        .collect();
+    let (simulated, disk, layout, run) = written(identities.clone());
+    let good = disk.read(&layout.run(1)).unwrap();
+    let sorted = run.read_all(&disk).unwrap();
+    for wanted in identities.iter().step_by(97) {
+        let place = sorted.iter().position(|one| one == wanted).unwrap() / PAGE_ENTRIES;
+        let mut bad = good.clone();
+        let pages = bad[run.pages_at() as usize..].chunks_exact_mut(PAGE_LEN);
+        let far = (0..).zip(pages).filter(|(at, _)| place.abs_diff(*at) > 4);
+        far.for_each(|(_, page)| page[0] ^= 1);
+        simulated.overwrite(&layout.run(1), bad);
+        let found = run.find(&disk, 1, wanted.identity.lookup).unwrap();
+        assert_eq!(found, [*wanted], "no other page is read");
+    }
+}

@@ -22,7 +22,6 @@ pub struct RunWriter {
     run: Run,
     file: File,
     filter: Filter,
-    oldest: AppendTime,
     /// Whole pages and the begun one.
     buffer: Vec<u8>,
     /// Where the buffer goes.
@@ -36,6 +35,7 @@ impl RunWriter {
         let run = Run {
             number,
             count: 0,
+            oldest: AppendTime::MAX,
             newest: AppendTime::MIN,
             covered,
             path: layout.run(number),
@@ -44,7 +44,6 @@ impl RunWriter {
         Ok(Self {
             file: disk.create(&run.path)?,
             filter: Filter::empty(run.blocks),
-            oldest: AppendTime::MAX,
             buffer: Vec::new(),
             position: run.pages_at(),
             last: None,
@@ -64,7 +63,7 @@ impl RunWriter {
         self.last = Some(*identified);
         self.filter.add(identified);
         identified.encode(&mut self.buffer);
-        self.oldest = self.oldest.min(identified.append_time);
+        self.run.oldest = self.run.oldest.min(identified.append_time);
         self.run.newest = self.run.newest.max(identified.append_time);
         self.run.count += 1;
         if self.run.count.is_multiple_of(PAGE_ENTRIES as u64) {
@@ -107,7 +106,7 @@ impl RunWriter {
         }
         self.write_pages()?;
         if self.run.count == 0 {
-            (self.oldest, self.run.newest) = (0, 0);
+            (self.run.oldest, self.run.newest) = (0, 0);
         }
         let mut front = self.encode_head();
         front.extend_from_slice(&self.filter.sealed());
@@ -121,7 +120,7 @@ impl RunWriter {
         let mut bytes = Vec::with_capacity(HEAD_LEN + covered.len() * RANGE_LEN + 4);
         bytes.extend_from_slice(MAGIC);
         bytes.put_u64(self.run.count);
-        bytes.put_i64(self.oldest);
+        bytes.put_i64(self.run.oldest);
         bytes.put_i64(self.run.newest);
         bytes.put_u32(u32::try_from(covered.len()).expect("partitions are few"));
         bytes.put_u32(u32::try_from(*blocks).expect("a run is small"));
