@@ -84,6 +84,12 @@ const HARNESSES: &[Harness] = &[
         how: How::Alone,
     },
     Harness {
+        name: "timing",
+        package: "doors",
+        tests: "check_42",
+        how: How::Alone,
+    },
+    Harness {
         name: "recovery",
         package: "trunkline",
         tests: "recovery",

@@ -22,5 +22,6 @@ mod server;
 mod sigv4;
 mod story;
 mod tail;
+mod timing;
 mod transfers;
 mod transforms;
