@@ -14,6 +14,7 @@ mod held;
 mod keys;
 mod openapi;
 mod patterns;
+mod previews;
 mod publish;
 mod quotas;
 mod replays;

@@ -463,6 +463,8 @@ async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers)
         .cloned()
         .collect();
     let dead = dead_letters(server).await;
+    let taken = receivers.hurried.seen().taken.clone();
+    verify_skipped(server, &acknowledged, &taken).await;
     let (plain, ordered, picky) = (receivers.plain.seen(), receivers.ordered.seen(), receivers.picky.seen());
     for id in &acknowledged {
         let poison = is_poison(id);
@@ -481,7 +483,6 @@ async fn verify_delivered(server: &Server, model: &Model, receivers: &Receivers)
         "`picky` took what it should not, or missed something"
     );
     assert_eq!(ordered.late, Vec::<String>::new(), "out of order");
-    verify_skipped(server, &acknowledged, &receivers.hurried.seen().taken.clone()).await;
     dead.len()
 }
 

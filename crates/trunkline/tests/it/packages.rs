@@ -77,3 +77,20 @@ fn the_chart_uses_only_values_that_it_has() {
         assert!(values.pointer(&pointer).is_some(), "values.yaml has no {name}");
     }
 }
+
+/// The server takes a master key that its group alone may read (`fsGroup` makes 0440 of 0400), and none that others may.
+#[test]
+fn the_chart_mounts_secrets_for_nobody_else() {
+    let template = text("helm/trunkline/templates/statefulset.yaml");
+    let mounted = template.split("secretName:").skip(1);
+    let modes: Vec<bool> = mounted
+        .map(|after| {
+            after
+                .split("secret:")
+                .next()
+                .is_some_and(|it| it.contains("defaultMode: 0400"))
+        })
+        .collect();
+    assert_eq!(modes, [true; 3], "every secret has its mode");
+    assert!(template.contains("fsGroup: 65532"));
+}

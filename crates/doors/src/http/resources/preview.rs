@@ -79,21 +79,25 @@ struct Item<'a> {
 }
 
 async fn preview(call: Call, body: Body) -> json::Result {
-    let changes = {
-        let (bytes, _share) = call.bytes(body, LIST_BYTES_MAX).await?;
-        read(&call, &bytes)?
-    };
-    permit(&call, &changes)?;
-    let _turn = LISTS.acquire().await;
-    let (state, model) = (Arc::clone(&call.state), Arc::clone(&call.model));
-    let tried = tokio::task::spawn_blocking(move || {
-        let trials = try_all(&model, &state.rules, &state.sealer, &changes, state.journal.now());
-        (changes, trials)
+    let call = Arc::new(call);
+    // The bytes count until the answer is made. What is made of them is several times as large, and one list's at a time.
+    let (bytes, _share) = call.bytes(body, LIST_BYTES_MAX).await?;
+    let turn = LISTS.acquire().await;
+    let of_list = Arc::clone(&call);
+    let answered = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        answer(&of_list, &bytes)
     });
-    let (changes, trials) = tried
+    answered
         .await
-        .map_err(|_| Problem::new("internal", "looking at the list broke off"))?;
-    match trials {
+        .map_err(|_| Problem::new("internal", "looking at the list broke off"))?
+}
+
+fn answer(call: &Call, bytes: &[u8]) -> json::Result {
+    let changes = read(call, bytes)?;
+    permit(call, &changes)?;
+    let state = &call.state;
+    match try_all(&call.model, &state.rules, &state.sealer, &changes, state.journal.now()) {
         Ok(trials) => json::ok(&serde_json::json!({"items": items(&changes, &trials)})),
         Err((index, refusal)) => Err(refused(index, &changes[index], refusal)),
     }
