@@ -1,6 +1,6 @@
 //! Measures the matcher against the `quamina` crate, and against itself as filters grow many, in one run; prints ratios.
 //! `cargo bench -p pattern -- --citylots DIR`: about two minutes, on one thread pinned to one processor. `--only-many` and
-//! `--only-citylots` leave out the other part, `--kind=mix` all other kinds of filters.
+//! `--only-citylots` leave out the other part, `--kind=mix` all other kinds of filters, `--class=EXACT` all other classes.
 //!
 //! DIR (or the variable `PATTERN_CITYLOTS`) holds `citylots2.json` or `citylots2.json.gz`, one event a line, and `cl2_rules.json`,
 //! which names classes of patterns with the matches each must have. Without it that part is left out. What stands before the
@@ -27,14 +27,19 @@ fn main() {
     };
     if only("--only-citylots") {
         match directory(&arguments) {
-            Some(directory) => citylots::run(&directory),
+            Some(directory) => citylots::run(&directory, &named(&arguments, "--class=")),
             None => println!("citylots: left out; `--citylots DIR` or PATTERN_CITYLOTS names the generated data"),
         }
     }
     if only("--only-many") {
-        let kinds = arguments.iter().filter_map(|argument| argument.strip_prefix("--kind="));
-        many::run(&kinds.map(String::from).collect::<Vec<_>>());
+        many::run(&named(&arguments, "--kind="));
     }
+}
+
+/// What is asked for by name; everything, if nothing is.
+fn named(arguments: &[String], option: &str) -> Vec<String> {
+    let names = arguments.iter().filter_map(|argument| argument.strip_prefix(option));
+    names.map(String::from).collect()
 }
 
 fn directory(arguments: &[String]) -> Option<PathBuf> {

@@ -7,17 +7,61 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Characters of the longest IPv4 address.
 const V4_CHARACTERS_MAX: usize = 15;
 
+/// Groups of an IPv6 address, and digits that one has at most.
+const V6_GROUPS: usize = 8;
+const V6_DIGITS_MAX: usize = 4;
+
 /// The address that a text spells, if it does.
 pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
     let looks_right = |allowed: fn(&u8) -> bool| !text.is_empty() && text.iter().all(allowed);
     if looks_right(|byte| byte.is_ascii_digit() || *byte == b'.') {
         return parse_v4(text);
     }
-    if !looks_right(|byte| byte.is_ascii_hexdigit() || *byte == b':') {
-        return None;
-    }
-    let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let address = parse_v6(text)?;
     Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+}
+
+/// Eight groups of up to four hexadecimal digits, of which `::` once stands for at least one of zeros. Every text at a field that is
+/// asked for a network is read so, and most are none: it ends at the first byte that is wrong.
+fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
+    let mut groups = [0u16; V6_GROUPS];
+    let (mut count, mut gap, mut at) = (0, None, 0);
+    if text.starts_with(b"::") {
+        (gap, at) = (Some(0), 2);
+    }
+    while at < text.len() {
+        let rest = &text[at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if !(1..=V6_DIGITS_MAX).contains(&digits) {
+            return None;
+        }
+        let add = |group, digit: &u8| group << 4 | u16::from(value_of(*digit));
+        *groups.get_mut(count)? = rest[..digits].iter().fold(0, add);
+        count += 1;
+        at += digits;
+        match &text[at..] {
+            [] => break,
+            [b':', b':', ..] if gap.is_none() => (gap, at) = (Some(count), at + 2),
+            [b':', next, ..] if *next != b':' => at += 1,
+            _ => return None,
+        }
+    }
+    match gap {
+        None => (count == V6_GROUPS).then(|| groups.into()),
+        Some(gap) if count < V6_GROUPS => {
+            groups[gap..].rotate_right(V6_GROUPS - count);
+            Some(groups.into())
+        }
+        Some(_) => None,
+    }
+}
+
+/// The value of a hexadecimal digit.
+fn value_of(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | b' ') - b'a' + 10,
+    }
 }
 
 /// Four decimal parts up to 255; zeros may lead.
@@ -115,6 +159,18 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_address_is_what_the_standard_library_takes_for_one(
+            text in "([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}|([0-9a-f]{0,3}::?){0,9}[0-9a-fA-Fg]{0,5}|(0:|1:){0,8}:(0:|1:){0,8}0?",
+        ) {
+            prop_assert_eq!(parse_v6(text.as_bytes()), text.parse().ok());
+        }
+    }
 
     #[test]
     fn spellings_of_an_address_are_equal() {

@@ -13,18 +13,19 @@ use crate::automaton::Budget;
 use crate::check::Check;
 use crate::error::{CompileCode, CompileError};
 use crate::filter::Part;
-use crate::json::{Fault, FaultKind};
 use crate::limits::{
-    COMBINED_FIELDS_MAX, EXTENDED_DEPTH_MAX, JSON_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX,
-    WILDCARD_PLACES_MAX,
+    COMBINED_FIELDS_MAX, EXTENDED_DEPTH_MAX, OR_COMBINATIONS_MAX, PATTERN_BYTES_MAX, WILDCARD_PLACES_MAX,
 };
 use crate::mounts::Mounts;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
-use crate::scan::{COMMA_IN_ARRAY, COMMA_IN_OBJECT};
 use crate::tokens::{Token, Tokens};
 
 mod expression;
+mod finish;
+mod refusal;
+
+use refusal::list_of;
 
 /// The name that makes alternatives.
 const OR: &[u8] = b"$or";
@@ -355,16 +356,6 @@ impl<'p> Compiler<'p> {
         Ok(())
     }
 
-    fn too_complex(&self) -> CompileError {
-        let message = format!(
-            "Rule is too complex - $or makes more than {OR_COMBINATIONS_MAX} combinations, or combinations of too many fields"
-        );
-        CompileError {
-            code: CompileCode::TooComplex,
-            ..self.refuse(message)
-        }
-    }
-
     /// Reads the list of a field's tests, whose opening bracket is taken.
     fn tests(&mut self) -> Result<(), CompileError> {
         let mut operators = Vec::new();
@@ -396,124 +387,11 @@ impl<'p> Compiler<'p> {
         }
     }
 
-    /// What was read so far, as parts that must all hold. Nothing of it is kept.
-    fn finish(&mut self) -> Vec<Part> {
-        let mut parts = std::mem::take(&mut self.parts);
-        let checks = std::mem::take(&mut self.checks);
-        let of_alternatives: Vec<Vec<u32>> = self.alternatives.iter().map(|one| one.checks.clone()).collect();
-        let rules = self.rules();
-        if checks.is_empty() {
-            if !rules.is_always() || parts.is_empty() {
-                parts.push(Part::exact(rules));
-            }
-            return parts;
-        }
-        let with_checks = rules.alternatives.iter().zip(&of_alternatives).map(|(tests, own)| {
-            let own = own.iter().map(|check| checks[*check as usize].clone());
-            Check::all([Check::Rules(rules.only(tests))].into_iter().chain(own).collect())
-        });
-        let check = Check::any(with_checks.collect());
-        parts.push(Part::checked(rules, check));
-        parts
-    }
-
-    /// Orders the tests by path and drops those that were replaced everywhere.
-    fn rules(&mut self) -> Rules {
-        let mut order: Vec<u32> = self
-            .alternatives
-            .iter()
-            .flat_map(|alternative| alternative.tests.values().copied())
-            .collect();
-        order.sort_unstable();
-        order.dedup();
-        let path_of = |test: u32| self.tests[test as usize].path.written.encode_utf16();
-        order.sort_by(|left, right| path_of(*left).cmp(path_of(*right)));
-        let rank: HashMap<u32, u32> = order
-            .iter()
-            .enumerate()
-            .map(|(rank, test)| (*test, index(rank)))
-            .collect();
-        let alternatives = self.alternatives.iter().map(|alternative| {
-            let mut tests: Vec<u32> = alternative.tests.values().map(|test| rank[test]).collect();
-            tests.sort_unstable();
-            tests.into()
-        });
-        let alternatives = alternatives.collect();
-        let mut tests: Vec<Option<FieldTest>> = std::mem::take(&mut self.tests).into_iter().map(Some).collect();
-        let tests = order.iter().filter_map(|test| tests[*test as usize].take()).collect();
-        Rules { tests, alternatives }
-    }
-
     fn next(&mut self) -> Result<Token, CompileError> {
         self.tokens.next().map_err(|fault| self.not_json(fault))
-    }
-
-    /// A refusal at the last token.
-    fn refuse(&self, message: impl Into<String>) -> CompileError {
-        CompileError {
-            code: CompileCode::BadPattern,
-            message: message.into(),
-            position: self.tokens.position,
-            path: String::from_utf8_lossy(&self.path.join(&b'.')).into_owned(),
-            suggestion: None,
-        }
-    }
-
-    fn not_json(&self, fault: Fault) -> CompileError {
-        let code = if fault.kind == FaultKind::Bound {
-            CompileCode::TooComplex
-        } else {
-            CompileCode::NotJson
-        };
-        let message = message_of(fault, &self.tokens);
-        CompileError {
-            code,
-            position: fault.position,
-            ..self.refuse(message)
-        }
     }
 }
 
 fn index(length: usize) -> u32 {
     u32::try_from(length).expect("a pattern's size is bounded far below 2^32")
-}
-
-/// The list that a single value should have been.
-fn list_of(name: &str, scalar: &Token) -> Option<String> {
-    let name = serde_json::to_string(name).ok()?;
-    let value = match scalar {
-        Token::Text(text) => serde_json::to_string(&*String::from_utf8_lossy(text)).ok()?,
-        scalar => scalar.to_string(),
-    };
-    Some(format!("write it as a list: {name}: [{value}]"))
-}
-
-/// What is wrong with the JSON, as AWS's parser says it.
-fn message_of(fault: Fault, tokens: &Tokens<'_>) -> String {
-    match fault.kind {
-        FaultKind::End => "Unexpected end-of-input".into(),
-        FaultKind::Character(b'}', COMMA_IN_ARRAY) => "Unexpected close marker '}': expected ']'".into(),
-        FaultKind::Character(b']', COMMA_IN_OBJECT) => "Unexpected close marker ']': expected '}'".into(),
-        FaultKind::Character(byte, expected) => {
-            format!(
-                "Unexpected character ('{}' (code {byte})): was expecting {expected}",
-                char::from(byte)
-            )
-        }
-        FaultKind::Control(byte) => {
-            format!(
-                "Illegal unquoted character ((CTRL-CHAR, code {byte})): has to be escaped using backslash to be included in string value"
-            )
-        }
-        FaultKind::Escape(byte) => format!("Unrecognized character escape '{}' (code {byte})", char::from(byte)),
-        FaultKind::Word => {
-            let word = tokens.word_at(fault.position);
-            format!(
-                "Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-            )
-        }
-        FaultKind::Number => "Malformed numeric value".into(),
-        FaultKind::Encoding => "The pattern is not UTF-8".into(),
-        FaultKind::Bound => format!("The pattern is nested more than {JSON_DEPTH_MAX} levels deep"),
-    }
 }

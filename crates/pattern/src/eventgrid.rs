@@ -262,7 +262,7 @@ fn segments(path: &Path) -> Vec<&[u8]> {
 }
 
 /// The members of a filter as they are written.
-const MEMBERS_WRITTEN: [&str; 6] = [
+pub(crate) const MEMBERS_WRITTEN: [&str; 6] = [
     "includedEventTypes",
     "subjectBeginsWith",
     "subjectEndsWith",

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::ahead::Probes;
 use crate::document::Document;
 use crate::paths::Place;
 
@@ -89,6 +90,8 @@ pub(crate) struct Fields {
     pub(crate) elements: Vec<ElementNode>,
     /// For each array, the elements that lie in it.
     pub(crate) arrays: Vec<Range<Element>>,
+    /// What is fetched ahead for the values.
+    pub(crate) probes: Probes,
 }
 
 /// How much had been found at some moment, to forget what followed.
@@ -109,6 +112,7 @@ impl Fields {
         self.chains.resize(places, EMPTY);
         self.fields.clear();
         self.arena.clear();
+        self.probes.clear();
         self.arrays.clear();
         self.elements.clear();
         self.elements.push(ElementNode {

@@ -34,7 +34,7 @@ pub enum Dialect {
 #[derive(Clone)]
 pub struct Filter {
     /// All of them must match.
-    parts: Vec<Part>,
+    parts: Box<[Part]>,
     /// What it needs to be asked alone, made when that is done for the first time.
     alone: OnceLock<Box<Alone>>,
 }
@@ -221,7 +221,7 @@ impl Filter {
                     .as_ref()
                     .map_or(0, |check| size_of::<Check>() + check.memory())
         };
-        let parts = self.parts.capacity() * size_of::<Part>() + self.parts.iter().map(of_part).sum::<usize>();
+        let parts = size_of_val(&*self.parts) + self.parts.iter().map(of_part).sum::<usize>();
         let alone = self.alone.get().map_or(0, |alone| {
             let places = alone.places.iter().map(|places| size_of_val(&**places));
             size_of::<Alone>() + places.sum::<usize>() + alone.paths.memory()
@@ -243,9 +243,10 @@ impl Filter {
 
     pub(crate) fn from_parts(mut parts: Vec<Part>) -> Self {
         parts.iter_mut().for_each(|part| part.guard.tests.shrink_to_fit());
-        parts.shrink_to_fit();
-        let alone = OnceLock::new();
-        Self { parts, alone }
+        Self {
+            parts: parts.into(),
+            alone: OnceLock::new(),
+        }
     }
 
     fn alone(&self) -> &Alone {

@@ -7,21 +7,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::address;
+use crate::ahead::{Probe, Probes};
 use crate::chunks::Chunks;
 use crate::fields::{Field, OUTSIDE, Value};
 use crate::fold;
 use crate::hits::Hits;
-use crate::keys::{AFFIX_BYTES_MAX, Kind, OPEN_RANGE_COST, RANGE_COST, address_key, bits, keys_of, range_of};
-use crate::operator::{Bounds, Operator};
+use crate::keys::{Kind, address_key, bits};
 use crate::paths::Place;
 use crate::pieces::Pieces;
 use crate::postings::{Code, Postings};
-use crate::ranges::{Range, Ranges};
-use crate::rules::{FieldTest, Found};
+use crate::ranges::Ranges;
+use crate::rules::Found;
 use crate::steps;
+
+mod registering;
+
+pub(crate) use registering::COST_UNIT;
 
 /// One kind of look-up at a place, for keys of one length (bytes, or bits of a network) where lengths matter.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +33,6 @@ struct Route {
     /// How many are registered.
     count: u32,
 }
-
-/// Costs are small numbers and parts of them.
-pub(crate) const COST_UNIT: u64 = 1 << 20;
-
-/// A key of its own.
-type KeyBytes = SmallVec<[u8; AFFIX_BYTES_MAX]>;
 
 /// What is to be looked up at a place.
 #[derive(Debug, Clone, Default)]
@@ -59,79 +55,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Registers a test of a field at a place; whether a hit may leave the test unsettled.
-    pub(crate) fn register(&mut self, place: Place, test: &FieldTest, filter: u32) -> bool {
-        let mut unsettled = false;
-        for operator in test.operators() {
-            if let Some(bounds) = range_of(operator) {
-                let profile = self.profile_mut(place);
-                profile.ranges.insert(Range::new(bounds, Code::new(filter, true)));
-                profile.range_count += 1;
-                continue;
-            }
-            let Some((kind, length, bytes, settles)) = self.best_key(place, operator) else {
-                continue;
-            };
-            unsettled |= !settles;
-            self.insert(place, kind, length, &bytes, Code::new(filter, settles));
-        }
-        unsettled
-    }
-
-    /// The key that it costs the least to register an operator under.
-    fn best_key(&self, place: Place, operator: &Operator) -> Option<(Kind, u16, KeyBytes, bool)> {
-        let mut best: Option<(Kind, u16, KeyBytes, bool)> = None;
-        let mut least = None;
-        keys_of(operator, &mut |key| {
-            // The first one costs nothing to compare, because usually there is no other.
-            if let Some((kind, _, bytes, _)) = &best {
-                let known = least.unwrap_or_else(|| self.cost_of(place, *kind, bytes));
-                let cost = self.cost_of(place, key.kind, key.bytes);
-                least = Some(known.min(cost));
-                if cost >= known {
-                    return;
-                }
-            }
-            best = Some((key.kind, key.length(), SmallVec::from_slice(key.bytes), key.settles));
-        });
-        best
-    }
-
-    /// Takes out all that a test has been registered under.
-    pub(crate) fn unregister(&mut self, place: Place, test: &FieldTest, filter: u32) {
-        for operator in test.operators() {
-            if let Some(bounds) = range_of(operator) {
-                self.remove_range(place, Range::new(bounds, Code::new(filter, true)));
-                continue;
-            }
-            let mut keys = Vec::new();
-            keys_of(operator, &mut |key| {
-                keys.push((key.kind, key.length(), key.bytes.to_vec(), key.settles))
-            });
-            for (kind, length, bytes, settles) in keys {
-                self.remove(place, kind, length, &bytes, Code::new(filter, settles));
-            }
-        }
-    }
-
-    /// How often a filter will be asked in vain, roughly, if it is registered under this test.
-    pub(crate) fn cost(&self, place: Place, test: &FieldTest) -> u64 {
-        let of_operator = |operator: &Operator| {
-            if let Some(bounds) = range_of(operator) {
-                return self.cost_of_range(place, bounds);
-            }
-            let mut least = u64::MAX;
-            keys_of(operator, &mut |key| {
-                least = least.min(self.cost_of(place, key.kind, key.bytes))
-            });
-            least
-        };
-        test.operators().iter().map(of_operator).max().unwrap_or(0)
-    }
-
-    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on.
+    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position.
     #[inline]
-    pub(crate) fn fetch_text(&self, place: Place, text: &[u8]) {
+    pub(crate) fn fetch_text(&self, place: Place, text: &[u8], position: usize, probes: &mut Probes) {
         if !self.postings.is_large() {
             return;
         }
@@ -148,20 +74,45 @@ impl Index {
                     .and_then(|text| route.key_in(text)),
                 _ => None,
             };
+            let space = route.kind.space(place);
             if let Some(key) = key {
-                self.postings.fetch(route.kind.space(place), key);
+                probes.push(Probe::Slot(space, self.postings.fetch(space, key)), position);
             }
         }
     }
 
     /// The same for a number.
     #[inline]
-    pub(crate) fn fetch_number(&self, place: Place, number: f64) {
+    pub(crate) fn fetch_number(&self, place: Place, number: f64, position: usize, probes: &mut Probes) {
         if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            profile.ranges.fetch(number);
-            if self.postings.is_large() && profile.has(Kind::Number) {
-                self.postings.fetch(Kind::Number.space(place), &bits(number));
+            if profile.ranges.fetch(number) {
+                probes.push(Probe::Number(place, number), position);
             }
+            if self.postings.is_large() && profile.has(Kind::Number) {
+                let space = Kind::Number.space(place);
+                let hash = self.postings.fetch(space, &bits(number));
+                probes.push(Probe::Slot(space, hash), position);
+            }
+        }
+    }
+
+    /// Fetches the slot of a key of this hash; whether there is one.
+    #[inline]
+    pub(crate) fn fetch_slot(&self, hash: u64) -> bool {
+        self.postings.fetch_slot(hash)
+    }
+
+    /// Who is probably registered, alone, under a key of this hash.
+    #[inline]
+    pub(crate) fn peek(&self, space: u32, hash: u64) -> Option<Code> {
+        self.postings.peek(space, hash)
+    }
+
+    /// Tells of ranges at a place that a number lies in, not of all of them.
+    #[inline]
+    pub(crate) fn peek_number(&self, place: Place, number: f64, hit: &dyn Fn(Code)) {
+        if let Some(Some(profile)) = self.profiles.get(place.index()) {
+            profile.ranges.peek(number, hit);
         }
     }
 
@@ -292,103 +243,6 @@ impl Index {
             _ => address_key(address, u128::BITS),
         };
         hits.extend(self.postings.get(space, key.bytes()));
-    }
-
-    /// Values are taken to call for keys as often as filters do; of lists that are called alike the shorter one is better, because
-    /// at the beginning all are.
-    fn cost_of(&self, place: Place, kind: Kind, key: &[u8]) -> u64 {
-        let registered = 1 + self.postings.count(kind.space(place), key) as u64;
-        let profile = self.profiles.get(place.index()).and_then(Option::as_ref);
-        let of_kind = 1 + profile.map_or(0, |profile| profile.count(kind));
-        COST_UNIT * kind.cost() * registered / of_kind * registered
-    }
-
-    /// Numbers are taken to lie anywhere between the ends of the ranges that are there.
-    fn cost_of_range(&self, place: Place, bounds: &Bounds) -> u64 {
-        let Some(width) = bounds.width() else {
-            return COST_UNIT * OPEN_RANGE_COST;
-        };
-        let profile = self.profiles.get(place.index()).and_then(Option::as_ref);
-        let hull = profile.and_then(|profile| profile.ranges.width()).unwrap_or(0.0);
-        let share = if hull > width { width / hull } else { 1.0 };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share is between 0 and 1"
-        )]
-        let units = (COST_UNIT as f64 * share) as u64;
-        units * RANGE_COST
-    }
-
-    fn insert(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {
-        if !self.postings.insert(kind.space(place), bytes, code) {
-            return;
-        }
-        let profile = self.profile_mut(place);
-        match profile
-            .routes
-            .binary_search_by_key(&(kind, length), |route| (route.kind, route.length))
-        {
-            Ok(at) => profile.routes[at].count += 1,
-            Err(at) => profile.routes.insert(at, Route { kind, length, count: 1 }),
-        }
-        if kind == Kind::Piece {
-            profile.pieces.insert(bytes);
-        }
-        if kind == Kind::Absent
-            && let Err(at) = self.absent.binary_search(&place)
-        {
-            Arc::make_mut(&mut self.absent).insert(at, place);
-        }
-    }
-
-    fn remove(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {
-        let space = kind.space(place);
-        if !self.postings.remove(space, bytes, code) {
-            return;
-        }
-        if kind == Kind::Absent && self.postings.count(space, bytes) == 0 {
-            Arc::make_mut(&mut self.absent).retain(|known| *known != place);
-        }
-        let profile = self.profile_mut(place);
-        if let Ok(at) = profile
-            .routes
-            .binary_search_by_key(&(kind, length), |route| (route.kind, route.length))
-        {
-            profile.routes[at].count -= 1;
-            if profile.routes[at].count == 0 {
-                profile.routes.remove(at);
-            }
-            if kind == Kind::Piece && !profile.has(Kind::Piece) {
-                profile.pieces = Pieces::default();
-            }
-        }
-        self.drop_profile_if_empty(place);
-    }
-
-    fn remove_range(&mut self, place: Place, range: Range) {
-        if !matches!(self.profiles.get(place.index()), Some(Some(_))) {
-            return;
-        }
-        let profile = self.profile_mut(place);
-        profile.range_count -= usize::from(profile.ranges.remove(range));
-        self.drop_profile_if_empty(place);
-    }
-
-    fn profile_mut(&mut self, place: Place) -> &mut Profile {
-        while self.profiles.len() <= place.index() {
-            self.profiles.push(None);
-        }
-        Arc::make_mut(self.profiles.get_mut(place.index()).get_or_insert_default())
-    }
-
-    fn drop_profile_if_empty(&mut self, place: Place) {
-        if let Some(Some(profile)) = self.profiles.get(place.index())
-            && profile.routes.is_empty()
-            && profile.ranges.is_empty()
-        {
-            *self.profiles.get_mut(place.index()) = None;
-        }
     }
 }
 

@@ -68,18 +68,24 @@ pub(crate) struct Span {
     pub(crate) escaped: bool,
 }
 
+/// Where a block begins that nobody has looked at: far behind the end of every text.
+const NO_BLOCK: usize = usize::MAX / 2;
+
 /// A position in a JSON text that is known to be UTF-8.
 #[derive(Debug, Clone)]
 pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     pub(crate) position: usize,
+    /// What ends runs of plain characters in the block that was looked at last, and where that begins: it has several short strings.
+    stops: u64,
+    stops_from: usize,
 }
 
 impl<'a> Lexer<'a> {
     /// Starts at the beginning of a text.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
         match std::str::from_utf8(bytes) {
-            Ok(_) => Ok(Self { bytes, position: 0 }),
+            Ok(_) => Ok(Self::of_well_formed(bytes)),
             Err(error) => Err(Fault {
                 position: error.valid_up_to(),
                 kind: FaultKind::Encoding,
@@ -89,7 +95,12 @@ impl<'a> Lexer<'a> {
 
     /// Starts at the beginning of a text that is taken to be UTF-8 without being looked at.
     pub(crate) fn of_well_formed(bytes: &'a [u8]) -> Self {
-        Self { bytes, position: 0 }
+        Self {
+            bytes,
+            position: 0,
+            stops: 0,
+            stops_from: NO_BLOCK,
+        }
     }
 
     pub(crate) fn bytes(&self) -> &'a [u8] {
@@ -140,7 +151,7 @@ impl<'a> Lexer<'a> {
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Span, Fault> {
         let start = self.position + 1;
-        let end = simd::string_stop(self.bytes, start);
+        let end = self.string_stop(start);
         if self.bytes.get(end) == Some(&b'"') {
             self.position = end + 1;
             return Ok(Span {
@@ -149,6 +160,34 @@ impl<'a> Lexer<'a> {
             });
         }
         self.string_from(start, end)
+    }
+
+    /// The end of a run of plain characters, as [`simd::string_stop`] has it.
+    #[inline(always)]
+    fn string_stop(&mut self, at: usize) -> usize {
+        let offset = at.wrapping_sub(self.stops_from);
+        if offset >= simd::BLOCK {
+            return self.string_stop_ahead(at);
+        }
+        match self.stops >> offset {
+            0 => self.string_stop_ahead(self.stops_from + simd::BLOCK),
+            stops => at + stops.trailing_zeros() as usize,
+        }
+    }
+
+    /// The same where no block was looked at yet.
+    #[inline]
+    fn string_stop_ahead(&mut self, at: usize) -> usize {
+        let mut at = at;
+        while let Some(block) = self.bytes.get(at..).and_then(<[u8]>::first_chunk) {
+            self.stops = simd::string_stops(block);
+            self.stops_from = at;
+            if self.stops != 0 {
+                return at + self.stops.trailing_zeros() as usize;
+            }
+            at += simd::BLOCK;
+        }
+        simd::string_stop(self.bytes, at)
     }
 
     /// Takes the rest of a string whose plain characters end before its end.

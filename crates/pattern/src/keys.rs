@@ -78,6 +78,8 @@ pub(crate) struct Key<'k> {
     pub(crate) bytes: &'k [u8],
     /// Whether a value with this key passes for sure.
     pub(crate) settles: bool,
+    /// Keys of one group can stand for each other; each group needs one.
+    pub(crate) group: usize,
 }
 
 impl Key<'_> {
@@ -100,9 +102,16 @@ pub(crate) fn range_of(operator: &Operator) -> Option<&Bounds> {
     }
 }
 
-/// Tells of the keys that an operator can be registered under; any one of them will do.
+/// Tells of the keys that an operator can be registered under, group by group: one of each group will do.
 pub(crate) fn keys_of(operator: &Operator, tell: &mut dyn FnMut(Key<'_>)) {
-    let mut one = |kind: Kind, bytes: &[u8], settles: bool| tell(Key { kind, bytes, settles });
+    let mut one = |kind: Kind, bytes: &[u8], settles: bool| {
+        tell(Key {
+            kind,
+            bytes,
+            settles,
+            group: 0,
+        })
+    };
     match operator {
         Operator::Text(text) => one(Kind::Text, text, true),
         Operator::Address(_, address) => one(Kind::Address, address_key(*address, u128::BITS).bytes(), true),
@@ -138,7 +147,12 @@ fn affix(kind: Kind, text: &[u8], settles: bool, tell: &mut dyn FnMut(Key<'_>)) 
         _ => (kind, &text[..length]),
     };
     let settles = settles && length == text.len();
-    tell(Key { kind, bytes, settles });
+    tell(Key {
+        kind,
+        bytes,
+        settles,
+        group: 0,
+    });
 }
 
 fn folded(kind: Kind, text: &fold::Folded, tell: &mut dyn FnMut(Key<'_>)) {
@@ -149,11 +163,13 @@ fn folded(kind: Kind, text: &fold::Folded, tell: &mut dyn FnMut(Key<'_>)) {
             kind: Kind::AnyText,
             bytes: &[],
             settles: false,
+            group: 0,
         }),
         Kind::Folded => tell(Key {
             kind,
             bytes: &bytes,
             settles: is_ascii,
+            group: 0,
         }),
         _ => affix(kind, &bytes, is_ascii, tell),
     }
@@ -166,6 +182,7 @@ fn keys_of_wildcard(wildcard: &Wildcard, tell: &mut dyn FnMut(Key<'_>)) {
             kind: Kind::Text,
             bytes: head,
             settles: true,
+            group: 0,
         });
     }
     let no_middle = wildcard.middle().next().is_none();
@@ -183,6 +200,7 @@ fn keys_of_wildcard(wildcard: &Wildcard, tell: &mut dyn FnMut(Key<'_>)) {
             kind: Kind::AnyText,
             bytes: &[],
             settles: true,
+            group: 0,
         });
     };
     pieces(longest, tell);
@@ -195,6 +213,7 @@ fn pieces(text: &[u8], tell: &mut dyn FnMut(Key<'_>)) {
             kind: Kind::Piece,
             bytes,
             settles: false,
+            group: 0,
         });
     }
 }
@@ -204,11 +223,16 @@ fn keys_of_extended(extended: &Extended, tell: &mut dyn FnMut(Key<'_>)) {
         kind: Kind::AnyText,
         bytes: &[],
         settles: false,
+        group: 0,
     };
     match extended {
         Extended::Regex(automaton) => match automaton.required() {
-            Some(Required::Head(head)) => affix(Kind::Head, &head, false, tell),
-            Some(Required::Inside(text)) => pieces(&text, tell),
+            Some(Required::Head(heads)) => heads.iter().enumerate().for_each(|(group, head)| {
+                affix(Kind::Head, head, false, &mut |key| tell(Key { group, ..key }));
+            }),
+            Some(Required::Inside(texts)) => texts.iter().enumerate().for_each(|(group, text)| {
+                pieces(text, &mut |key| tell(Key { group, ..key }));
+            }),
             None => tell(anything),
         },
         Extended::WildcardFolded(wildcard) => match (wildcard.head(), wildcard.tail()) {

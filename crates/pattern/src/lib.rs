@@ -17,6 +17,7 @@
 //! ```
 
 mod address;
+mod ahead;
 mod anywhere;
 mod automaton;
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl Place {
 }
 
 /// Children of a node that are looked at one after the other; more are looked up.
-const CHILDREN_LISTED: usize = 8;
+const CHILDREN_LISTED: usize = 16;
 
 #[derive(Debug, Clone)]
 struct Node {
@@ -61,6 +61,13 @@ impl Node {
             edges: Vec::new(),
         }
     }
+}
+
+/// A place that several steps are taken from: what is there is looked up once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'p> {
+    place: Place,
+    node: &'p Node,
 }
 
 /// The tree of asked paths.
@@ -133,19 +140,28 @@ impl Paths {
     /// Whether values at this very place are asked for.
     #[inline]
     pub(crate) fn is_asked(&self, place: Place) -> bool {
-        self.nodes[place.index()].asked > 0
+        place != Place::NOWHERE && self.nodes[place.index()].asked > 0
     }
 
     /// Whether anything below this place is asked for.
     #[inline]
     pub(crate) fn has_below(&self, place: Place) -> bool {
-        self.nodes[place.index()].below > 0
+        place != Place::NOWHERE && self.nodes[place.index()].below > 0
+    }
+
+    /// A place, to take steps from.
+    #[inline]
+    pub(crate) fn from(&self, place: Place) -> Origin<'_> {
+        Origin {
+            place,
+            node: &self.nodes[place.index()],
+        }
     }
 
     /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
     #[inline]
-    pub(crate) fn step(&self, place: Place, text: &[u8], key: Range<usize>) -> Place {
-        let node = &self.nodes[place.index()];
+    pub(crate) fn step(&self, from: Origin<'_>, text: &[u8], key: Range<usize>) -> Place {
+        let Origin { place, node } = from;
         let head = head_in(text, &key);
         if node.below as usize > node.edges.len() {
             return self.steps(place, &text[key]);
@@ -334,7 +350,10 @@ mod tests {
         };
         for (name, place) in names.iter().zip(&places) {
             assert_eq!(
-                (walk(&paths, name), paths.step(data, name.as_bytes(), 0..name.len())),
+                (
+                    walk(&paths, name),
+                    paths.step(paths.from(data), name.as_bytes(), 0..name.len())
+                ),
                 (*place, *place)
             );
         }

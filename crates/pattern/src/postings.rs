@@ -91,10 +91,23 @@ impl Postings {
         self.table.is_large()
     }
 
-    /// Fetches the memory that a look-up of a key will touch.
+    /// Fetches what a look-up of a key will read first, and says the key's hash.
     #[inline]
-    pub(crate) fn fetch(&self, space: u32, key: &[u8]) {
-        self.table.fetch(space, key);
+    pub(crate) fn fetch(&self, space: u32, key: &[u8]) -> u64 {
+        self.table.fetch(space, key)
+    }
+
+    /// Fetches what it will read then; whether there is anything.
+    #[inline]
+    pub(crate) fn fetch_slot(&self, hash: u64) -> bool {
+        self.table.fetch_slot(hash)
+    }
+
+    /// Who is probably registered, alone, under a key of this hash.
+    #[inline]
+    pub(crate) fn peek(&self, space: u32, hash: u64) -> Option<Code> {
+        let posting = self.table.peek(space, hash)?;
+        (posting.0.0 & LIST == 0).then_some(posting.0)
     }
 
     /// How many are registered under a key.

@@ -6,17 +6,15 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::operator::Bounds;
 use crate::postings::Code;
 use crate::simd;
 
-/// Ranges of a leaf: so few that comparing them all costs less than finding the right ones.
-const LEAF: usize = 16;
+mod branch;
+mod leaf;
 
-/// Children of a branch: so many that the branches of a hundred thousand ranges stay in a processor's cache.
-const BRANCH: usize = 64;
+use branch::Branch;
+use leaf::Leaf;
 
 /// A range, ends included, of numbers in their order, for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,29 +63,7 @@ pub(crate) struct Ranges(Option<Arc<Node>>);
 #[derive(Debug, Clone)]
 enum Node {
     Leaf(Leaf),
-    Branch(Vec<Below>),
-}
-
-/// Sorted ranges, in the order in which a number is compared with all of them at once.
-#[derive(Debug, Clone)]
-struct Leaf {
-    count: usize,
-    first: [u64; LEAF],
-    last: [u64; LEAF],
-    code: [Code; LEAF],
-}
-
-#[derive(Debug, Clone)]
-struct Below {
-    /// The least range below.
-    least: Range,
-    /// Where the last one below ends.
-    last: u64,
-    /// Where the last one below this or a child before it ends.
-    reach: u64,
-    /// How many branches lie between this and the leaves.
-    height: u32,
-    node: Arc<Node>,
+    Branch(Branch),
 }
 
 impl Ranges {
@@ -98,18 +74,36 @@ impl Ranges {
         }
     }
 
-    /// Fetches the leaf in which a range of a number most likely lies, without looking into it.
-    pub(crate) fn fetch(&self, number: f64) {
+    /// Fetches the leaf in which a range of a number most likely lies, without looking into it; whether there is one. A tree of one
+    /// branch stays in a processor's cache by itself.
+    pub(crate) fn fetch(&self, number: f64) -> bool {
+        let is_large = matches!(self.0.as_deref(), Some(Node::Branch(branch)) if !branch.is_lowest);
+        let leaf = if is_large { self.leaf_of(ordinal(number)) } else { None };
+        leaf.is_some_and(|leaf| {
+            simd::fetch(leaf);
+            true
+        })
+    }
+
+    /// Tells of the ranges that a number lies in of the leaf that is fetched for it.
+    pub(crate) fn peek(&self, number: f64, hit: &dyn Fn(Code)) {
         let at = ordinal(number);
-        let mut node = self.0.as_deref();
-        while let Some(Node::Branch(children)) = node {
-            let begun = children.partition_point(|below| below.least.first <= at);
-            let below = begun.checked_sub(1).map(|last| &children[last]);
-            node = below.filter(|below| below.height > 0).map(|below| &*below.node);
-            if let (None, Some(below)) = (node, below) {
-                simd::fetch(&*below.node);
-            }
+        if let Some(Node::Leaf(leaf)) = self.leaf_of(at) {
+            leaf.stab(at, &mut |code| hit(code));
         }
+    }
+
+    /// The leaf below a branch in which the last range lies that begins at a number or below it.
+    fn leaf_of(&self, at: u64) -> Option<&Node> {
+        let mut node = self.0.as_deref();
+        while let Some(Node::Branch(branch)) = node {
+            let below = &branch.children[branch.begun(at).checked_sub(1)?];
+            if branch.is_lowest {
+                return Some(below);
+            }
+            node = Some(below);
+        }
+        None
     }
 
     /// Tells of every range that one of several numbers lies in, which are in their order.
@@ -123,9 +117,8 @@ impl Ranges {
     pub(crate) fn insert(&mut self, range: Range) {
         let root = self.0.get_or_insert_with(|| Arc::new(Node::Leaf(Leaf::empty())));
         if let Some(upper) = Arc::make_mut(root).insert(range) {
-            let mut children = vec![Below::around(Arc::clone(root)), Below::around(Arc::new(upper))];
-            set_reach(&mut children);
-            *root = Arc::new(Node::Branch(children));
+            let children = vec![Arc::clone(root), Arc::new(upper)];
+            *root = Arc::new(Node::Branch(Branch::of(children)));
         }
     }
 
@@ -157,12 +150,12 @@ impl Node {
     fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
         match self {
             Node::Leaf(leaf) => leaf.stab(at, hit),
-            Node::Branch(children) => {
-                let begun = children.partition_point(|below| below.least.first <= at);
-                let reaching = children[..begun].iter().rev().take_while(|below| at <= below.reach);
+            Node::Branch(branch) => {
+                let begun = (0..branch.begun(at)).rev();
+                let reaching = begun.take_while(|child| at <= branch.reach[*child]);
                 reaching
-                    .filter(|below| at <= below.last)
-                    .for_each(|below| below.node.stab(at, hit));
+                    .filter(|child| at <= branch.last[*child])
+                    .for_each(|child| branch.children[child].stab(at, hit));
             }
         }
     }
@@ -175,7 +168,7 @@ impl Node {
                     hit(range.code);
                 }
             }),
-            Node::Branch(children) => children.iter().for_each(|below| below.node.stab_any(numbers, hit)),
+            Node::Branch(branch) => branch.children.iter().for_each(|below| below.stab_any(numbers, hit)),
         }
     }
 
@@ -183,21 +176,7 @@ impl Node {
     fn insert(&mut self, range: Range) -> Option<Node> {
         match self {
             Node::Leaf(leaf) => leaf.insert(range).map(Node::Leaf),
-            Node::Branch(children) => {
-                let at = child_of(children, &range);
-                let below = &mut children[at];
-                let upper = Arc::make_mut(&mut below.node).insert(range);
-                below.look_again();
-                if let Some(upper) = upper {
-                    children.insert(at + 1, Below::around(Arc::new(upper)));
-                }
-                let is_last = at + 2 == children.len();
-                let half = if is_last { BRANCH } else { BRANCH / 2 };
-                let mut upper = (children.len() > BRANCH).then(|| children.split_off(half));
-                set_reach(children);
-                upper.as_deref_mut().into_iter().for_each(set_reach);
-                upper.map(Node::Branch)
-            }
+            Node::Branch(branch) => branch.insert(range).map(Node::Branch),
         }
     }
 
@@ -205,25 +184,14 @@ impl Node {
     fn remove(&mut self, range: Range) -> bool {
         match self {
             Node::Leaf(leaf) => leaf.remove(&range),
-            Node::Branch(children) => {
-                let at = child_of(children, &range);
-                let below = &mut children[at];
-                let removed = Arc::make_mut(&mut below.node).remove(range);
-                if below.node.is_empty() {
-                    children.remove(at);
-                } else {
-                    below.look_again();
-                }
-                set_reach(children);
-                removed
-            }
+            Node::Branch(branch) => branch.remove(range),
         }
     }
 
     fn is_empty(&self) -> bool {
         match self {
             Node::Leaf(leaf) => leaf.count == 0,
-            Node::Branch(children) => children.is_empty(),
+            Node::Branch(branch) => branch.children.is_empty(),
         }
     }
 
@@ -231,216 +199,38 @@ impl Node {
         let own = 2 * size_of::<usize>() + size_of::<Node>();
         match self {
             Node::Leaf(_) => own,
-            Node::Branch(children) => {
-                let below = children.iter().map(|below| below.node.memory());
-                own + children.capacity() * size_of::<Below>() + below.sum::<usize>()
+            Node::Branch(branch) => {
+                let below = branch.children.iter().map(|below| below.memory());
+                let of_child = 3 * size_of::<u64>() + size_of::<usize>();
+                own + branch.children.capacity() * of_child + below.sum::<usize>()
             }
-        }
-    }
-
-    fn height(&self) -> u32 {
-        match self {
-            Node::Leaf(_) => 0,
-            Node::Branch(children) => 1 + children.first().map_or(0, |below| below.height),
         }
     }
 
     fn least(&self) -> Option<Range> {
         match self {
             Node::Leaf(leaf) => leaf.ranges().next(),
-            Node::Branch(children) => children.first().map(|below| below.least),
+            Node::Branch(branch) => branch.children.first()?.least(),
         }
     }
 
+    /// Where the first range begins.
+    fn first(&self) -> u64 {
+        match self {
+            Node::Leaf(leaf) => leaf.first[0],
+            Node::Branch(branch) => branch.first.first().copied().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Where the last range ends.
     fn last(&self) -> u64 {
         let last = match self {
             Node::Leaf(leaf) => leaf.ranges().map(|range| range.last).max(),
-            Node::Branch(children) => children.iter().map(|below| below.last).max(),
+            Node::Branch(branch) => branch.last.iter().copied().max(),
         };
         last.unwrap_or(0)
     }
 }
 
-impl Leaf {
-    /// Ranges that are none end before they begin.
-    fn empty() -> Self {
-        Self {
-            count: 0,
-            first: [u64::MAX; LEAF],
-            last: [0; LEAF],
-            code: [Code::new(0, true); LEAF],
-        }
-    }
-
-    /// Without a branch until it is known which ranges are hit: a processor reads all of it at once.
-    #[inline]
-    fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
-        let mut inside = 0u32;
-        for (index, (first, last)) in self.first.iter().zip(&self.last).enumerate() {
-            inside |= u32::from(*first <= at && at <= *last) << index;
-        }
-        while inside != 0 {
-            hit(self.code[inside.trailing_zeros() as usize]);
-            inside &= inside - 1;
-        }
-    }
-
-    fn ranges(&self) -> impl Iterator<Item = Range> {
-        (0..self.count).map(|index| Range {
-            first: self.first[index],
-            last: self.last[index],
-            code: self.code[index],
-        })
-    }
-
-    fn set(&mut self, ranges: &[Range]) {
-        *self = Self::empty();
-        self.count = ranges.len();
-        for (index, range) in ranges.iter().enumerate() {
-            (self.first[index], self.last[index], self.code[index]) = (range.first, range.last, range.code);
-        }
-    }
-
-    /// Adds a range; the upper part, if there are too many now.
-    fn insert(&mut self, range: Range) -> Option<Leaf> {
-        let mut ranges: SmallVec<[Range; LEAF + 1]> = self.ranges().collect();
-        let Err(at) = ranges.binary_search(&range) else {
-            return None;
-        };
-        ranges.insert(at, range);
-        if ranges.len() <= LEAF {
-            self.set(&ranges);
-            return None;
-        }
-        let half = if at == LEAF { LEAF } else { LEAF / 2 };
-        self.set(&ranges[..half]);
-        let mut upper = Leaf::empty();
-        upper.set(&ranges[half..]);
-        Some(upper)
-    }
-
-    fn remove(&mut self, range: &Range) -> bool {
-        let mut ranges: SmallVec<[Range; LEAF]> = self.ranges().collect();
-        let found = ranges.binary_search(range).map(|at| ranges.remove(at));
-        self.set(&ranges);
-        found.is_ok()
-    }
-}
-
-impl Below {
-    fn around(node: Arc<Node>) -> Self {
-        let mut below = Self {
-            least: node.least().expect("no child is empty"),
-            last: 0,
-            reach: 0,
-            height: node.height(),
-            node,
-        };
-        below.look_again();
-        below
-    }
-
-    /// Something below has changed.
-    fn look_again(&mut self) {
-        self.least = self.node.least().expect("no child is empty");
-        self.last = self.node.last();
-    }
-}
-
-fn set_reach(children: &mut [Below]) {
-    let mut reach = 0;
-    for below in children {
-        reach = below.last.max(reach);
-        below.reach = reach;
-    }
-}
-
-/// The child that a range lies in or belongs into.
-fn child_of(children: &[Below], range: &Range) -> usize {
-    children
-        .partition_point(|below| below.least <= *range)
-        .saturating_sub(1)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::operator::Bound;
-
-    fn bounds(low: Option<(f64, bool)>, high: Option<(f64, bool)>) -> Bounds {
-        let bound = |(value, inclusive)| Bound { value, inclusive };
-        Bounds {
-            low: low.map(bound),
-            high: high.map(bound),
-        }
-    }
-
-    fn code(filter: usize) -> Code {
-        Code::new(u32::try_from(filter).unwrap(), true)
-    }
-
-    fn hits(ranges: &Ranges, number: f64) -> Vec<usize> {
-        let mut hits = Vec::new();
-        ranges.stab(number, &mut |code| hits.push(code.filter()));
-        hits.sort_unstable();
-        hits
-    }
-
-    #[test]
-    fn a_number_finds_the_ranges_it_lies_in_and_no_others() {
-        let all: Vec<Bounds> = (0..600u32)
-            .map(|index| {
-                let low = f64::from(index * 7 % 300) - 150.0;
-                let width = f64::from(index % 13 * (index % 17));
-                let low_is_in = index % 2 == 0 || width == 0.0;
-                match index % 50 {
-                    0 => bounds(None, Some((low, index % 3 == 0))),
-                    1 => bounds(Some((low, low_is_in)), None),
-                    _ => bounds(
-                        Some((low, low_is_in)),
-                        Some((low + width, index % 3 == 0 || width == 0.0)),
-                    ),
-                }
-            })
-            .collect();
-        let range = |number: usize| Range::new(&all[number], code(number));
-        let mut ranges = Ranges::default();
-        (0..all.len()).for_each(|code| ranges.insert(range(code)));
-        let whole = ranges.clone();
-        (0..all.len())
-            .step_by(3)
-            .for_each(|code| assert!(ranges.remove(range(code))));
-        assert!(!ranges.remove(range(0)));
-        for step in -700..700 {
-            let number = f64::from(step) / 4.0;
-            let expected = |kept: &dyn Fn(usize) -> bool| -> Vec<usize> {
-                let inside = (0..all.len()).filter(|code| kept(*code) && all[*code].contain(number));
-                inside.collect()
-            };
-            assert_eq!(hits(&whole, number), expected(&|_| true), "{number}");
-            assert_eq!(hits(&ranges, number), expected(&|code| code % 3 != 0), "{number}");
-            let mut together = Vec::new();
-            whole.stab_any(&[number], &mut |code| together.push(code.filter()));
-            together.sort_unstable();
-            assert_eq!(together, expected(&|_| true), "{number}");
-        }
-        for code in 0..all.len() {
-            ranges.remove(range(code));
-        }
-        assert!(ranges.is_empty());
-    }
-
-    #[test]
-    fn ends_are_exact_to_the_last_bit() {
-        let mut ranges = Ranges::default();
-        ranges.insert(Range::new(&bounds(Some((0.1, false)), Some((0.3, false))), code(1)));
-        ranges.insert(Range::new(&bounds(Some((-0.0, true)), Some((5e-324, false))), code(2)));
-        assert_eq!(hits(&ranges, 0.1), [0; 0]);
-        assert_eq!(hits(&ranges, 0.1f64.next_up()), [1]);
-        assert_eq!(hits(&ranges, 0.3f64.next_down()), [1]);
-        assert_eq!(hits(&ranges, 0.3), [0; 0]);
-        assert_eq!(hits(&ranges, 0.0), [2]);
-        assert_eq!(ranges.width(), Some(0.3f64.next_down()));
-        assert_eq!(hits(&ranges, -0.0), [2]);
-    }
-}
+mod tests;

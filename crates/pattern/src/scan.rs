@@ -5,21 +5,20 @@
 
 use std::ops::Range;
 
+use crate::ahead::Ahead;
 use crate::document::{Content, Document};
 use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
-use crate::index::Index;
 use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::number::comparable;
-use crate::paths::{Paths, Place};
+use crate::paths::{Origin, Paths, Place};
 use crate::simd;
 
-/// Notes every value of the document at an asked path. If the texts among them will be looked up in an index, it fetches what they
-/// will be looked up in.
+/// Notes every value of the document at an asked path. If they will be looked up in an index, it fetches what that will need.
 pub(crate) fn scan(
     document: &Document<'_>,
     paths: &Paths,
-    index: Option<&Index>,
+    ahead: Option<Ahead<'_>>,
     fields: &mut Fields,
     key: &mut Vec<u8>,
 ) {
@@ -43,7 +42,7 @@ pub(crate) fn scan(
                     place,
                     Target {
                         paths,
-                        index,
+                        ahead,
                         fields,
                         key,
                         buffer,
@@ -69,7 +68,7 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
     let (paths, mut fields, mut key) = (Paths::default(), Fields::default(), Vec::new());
     let target = Target {
         paths: &paths,
-        index: None,
+        ahead: None,
         fields: &mut fields,
         key: &mut key,
         buffer: Buffer::Arena,
@@ -80,7 +79,7 @@ pub(crate) fn fault(content: Content<'_>) -> Option<Fault> {
 /// Where a scan notes what it finds.
 struct Target<'s> {
     paths: &'s Paths,
-    index: Option<&'s Index>,
+    ahead: Option<Ahead<'s>>,
     fields: &'s mut Fields,
     key: &'s mut Vec<u8>,
     buffer: Buffer,
@@ -150,8 +149,12 @@ impl Scan<'_, '_> {
         if self.lexer.need()? == b'}' {
             return self.leave();
         }
+        let from = self.target.paths.from(place);
         loop {
-            let below = self.key(place)?;
+            let below = self.key(from)?;
+            if self.target.fields.probes.are_due(self.lexer.position) {
+                self.go_on();
+            }
             match self.lexer.need()? {
                 b'"' => self.text(below, element)?,
                 _ => self.value(below, element)?,
@@ -164,26 +167,31 @@ impl Scan<'_, '_> {
         }
     }
 
+    /// Fetches further ahead.
+    #[inline(never)]
+    fn go_on(&mut self) {
+        if let Some(ahead) = self.target.ahead {
+            ahead.go_on(&mut self.target.fields.probes, self.lexer.position);
+        }
+    }
+
     /// Takes a key and its colon, and says where it leads.
     #[inline(always)]
-    fn key(&mut self, place: Place) -> Result<Place, Fault> {
+    fn key(&mut self, from: Origin<'_>) -> Result<Place, Fault> {
         let byte = self.lexer.need()?;
         if byte != b'"' {
             return Err(self.lexer.fault(FaultKind::Character(byte, FIELD_NAME)));
         }
         let span = self.lexer.string()?;
         self.lexer.expect(b':', COLON)?;
-        if place == Place::NOWHERE {
-            return Ok(place);
-        }
         let text = self.lexer.bytes();
         if !span.escaped {
-            return Ok(self.target.paths.step(place, text, span.range));
+            return Ok(self.target.paths.step(from, text, span.range));
         }
         self.target.key.clear();
         json::decode(&text[span.range], self.target.key);
         let length = self.target.key.len();
-        Ok(self.target.paths.step(place, self.target.key, 0..length))
+        Ok(self.target.paths.step(from, self.target.key, 0..length))
     }
 
     fn array(&mut self, place: Place, element: Element) -> Result<(), Fault> {
@@ -227,8 +235,10 @@ impl Scan<'_, '_> {
                 true => self.resolve(span.range),
                 false => (self.target.buffer, span.range),
             };
-            if let (Some(index), Buffer::Entry(_)) = (self.target.index, buffer) {
-                index.fetch_text(place, &self.lexer.bytes()[range.clone()]);
+            if let (Some(ahead), Buffer::Entry(_)) = (self.target.ahead, buffer) {
+                let text = &self.lexer.bytes()[range.clone()];
+                let probes = &mut self.target.fields.probes;
+                ahead.index.fetch_text(place, text, self.lexer.position, probes);
             }
             self.target.fields.push(place, element, Kind::Text, buffer, range);
         }
@@ -252,8 +262,9 @@ impl Scan<'_, '_> {
             Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
             kind => kind,
         };
-        if let (Some(index), Kind::Number(Some(number))) = (self.target.index, kind) {
-            index.fetch_number(place, number);
+        if let (Some(ahead), Kind::Number(Some(number))) = (self.target.ahead, kind) {
+            let probes = &mut self.target.fields.probes;
+            ahead.index.fetch_number(place, number, self.lexer.position, probes);
         }
         let (buffer, span) = if escaped {
             self.resolve(span)

@@ -2,6 +2,7 @@
 //! its first place, which is as good as any.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use memchr::memmem;
@@ -10,20 +11,15 @@ use smallvec::SmallVec;
 use crate::limits::WILDCARD_COMPLEXITY_MAX;
 use crate::steps;
 
-/// A compiled wildcard. Behind one pointer, because every operator has room for the largest.
-#[derive(Debug, Clone)]
-pub(crate) struct Wildcard(Box<Compiled>);
+/// Bytes of a number in a compiled wildcard.
+const NUMBER: usize = size_of::<u32>();
 
+/// A compiled wildcard, all in one piece of memory, so that one that is asked among a hundred thousand is one wait for it: how many
+/// bytes it has as it was given, how many pieces there are, where each begins and ends, the wildcard as it was given, and behind it,
+/// if it has escapes, the pieces. A piece is what the value begins with, what lies between two stars, in order, and, if there is a
+/// star, what it ends with. Copies share it.
 #[derive(Debug, Clone)]
-struct Compiled {
-    /// The wildcard as it was given; behind it, if it has escapes, the pieces.
-    bytes: Box<[u8]>,
-    /// Bytes of the wildcard as it was given.
-    written: u32,
-    /// Where the pieces lie: what the value begins with, what lies between two stars, in order, and, if there is a star, what it
-    /// ends with.
-    pieces: Box<[(u32, u32)]>,
-}
+pub(crate) struct Wildcard(Arc<[u8]>);
 
 impl Wildcard {
     /// Compiles an EventBridge wildcard: `\*` and `\\` are escapes. The refusal is AWS's text. `budget` is how many sets of places
@@ -46,30 +42,31 @@ impl Wildcard {
     }
 
     /// Of the pieces those between two stars are dropped that are empty.
-    fn from_pieces(text: &[u8], mut pieces: Vec<Vec<u8>>) -> Self {
+    fn from_pieces(text: &[u8], pieces: Vec<Vec<u8>>) -> Self {
         let has_escapes = pieces.iter().map(Vec::len).sum::<usize>() + pieces.len() != text.len() + 1;
-        let mut bytes = text.to_vec();
-        let mut at = match has_escapes {
-            true => text.len(),
-            false => 0,
-        };
         let last = pieces.len() - 1;
-        let mut places = Vec::with_capacity(pieces.len());
-        for (index, piece) in pieces.iter_mut().enumerate() {
-            if index == 0 || index == last || !piece.is_empty() {
-                places.push((position(at), position(at + piece.len())));
+        let is_kept = |index: usize, piece: &[u8]| index == 0 || index == last || !piece.is_empty();
+        let count = pieces
+            .iter()
+            .enumerate()
+            .filter(|(index, piece)| is_kept(*index, piece))
+            .count();
+        let text_at = NUMBER * (2 + 2 * count);
+        let mut at = text_at + if has_escapes { text.len() } else { 0 };
+        let mut bytes = Vec::with_capacity(at + text.len());
+        bytes.extend([text.len(), count].map(position).iter().flatten());
+        for (index, piece) in pieces.iter().enumerate() {
+            if is_kept(index, piece) {
+                bytes.extend([at, at + piece.len()].map(position).iter().flatten());
             }
             // In the text as it was given a star follows.
             at += piece.len() + usize::from(!has_escapes);
-            if has_escapes {
-                bytes.append(piece);
-            }
         }
-        Self(Box::new(Compiled {
-            bytes: bytes.into(),
-            written: position(text.len()),
-            pieces: places.into(),
-        }))
+        bytes.extend_from_slice(text);
+        if has_escapes {
+            pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        }
+        Self(bytes.into())
     }
 
     /// What every matching value begins with.
@@ -79,63 +76,91 @@ impl Wildcard {
 
     /// What every matching value ends with.
     pub(crate) fn tail(&self) -> &[u8] {
-        self.piece(self.0.pieces.len() - 1)
+        self.piece(self.piece_count() - 1)
     }
 
     /// Whether there is a star.
     pub(crate) fn has_star(&self) -> bool {
-        self.0.pieces.len() > 1
+        self.piece_count() > 1
     }
 
     /// What lies between two stars, in order.
     pub(crate) fn middle(&self) -> impl Iterator<Item = &[u8]> {
-        (1..self.0.pieces.len().saturating_sub(1)).map(|index| self.piece(index))
+        (1..self.piece_count().saturating_sub(1)).map(|index| self.piece(index))
     }
 
     /// All that must be there, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.0.pieces.len()).map(|index| self.piece(index))
+        (0..self.piece_count()).map(|index| self.piece(index))
     }
 
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
-        size_of::<Compiled>() + self.0.bytes.len() + size_of_val(&*self.0.pieces)
+        2 * size_of::<usize>() + self.0.len()
     }
 
     /// The wildcard as it was given.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.0.bytes[..self.0.written as usize]
+        let at = NUMBER * (2 + 2 * self.piece_count());
+        &self.0[at..at + number(&self.0, 0)]
     }
 
+    /// Whether a text matches.
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
-        if !self.has_star() {
-            return value == self.head();
-        }
-        let Some(mut rest) = value
-            .strip_prefix(self.head())
-            .and_then(|rest| rest.strip_suffix(self.tail()))
-        else {
-            return false;
-        };
-        self.middle().all(|piece| {
-            let found = match piece {
-                [byte] => memchr::memchr(*byte, rest),
-                piece => memmem::find(rest, piece),
-            };
-            steps::take(found.map_or(rest.len(), |at| at + piece.len()));
-            found.map(|at| rest = &rest[at + piece.len()..]).is_some()
-        })
+        matches(&self.0, value)
+    }
+
+    /// All that it is, for [`matches`].
+    pub(crate) fn bytes(&self) -> Arc<[u8]> {
+        Arc::clone(&self.0)
+    }
+
+    fn piece_count(&self) -> usize {
+        number(&self.0, 1)
     }
 
     fn piece(&self, index: usize) -> &[u8] {
-        let (start, end) = self.0.pieces[index];
-        &self.0.bytes[start as usize..end as usize]
+        piece(&self.0, index)
     }
 }
 
+/// Whether a text matches the wildcard that is written in these bytes.
+pub(crate) fn matches(wildcard: &[u8], value: &[u8]) -> bool {
+    let count = number(wildcard, 1);
+    let (head, tail) = (piece(wildcard, 0), piece(wildcard, count - 1));
+    if count == 1 {
+        return value == head;
+    }
+    let Some(mut rest) = value.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) else {
+        return false;
+    };
+    (1..count - 1).map(|index| piece(wildcard, index)).all(|piece| {
+        let found = match piece {
+            [byte] => memchr::memchr(*byte, rest),
+            piece => memmem::find(rest, piece),
+        };
+        steps::take(found.map_or(rest.len(), |at| at + piece.len()));
+        found.map(|at| rest = &rest[at + piece.len()..]).is_some()
+    })
+}
+
+#[inline]
+fn piece(wildcard: &[u8], index: usize) -> &[u8] {
+    &wildcard[number(wildcard, 2 + 2 * index)..number(wildcard, 3 + 2 * index)]
+}
+
+/// One of the numbers that stand first.
+#[inline]
+fn number(wildcard: &[u8], index: usize) -> usize {
+    let bytes = wildcard[NUMBER * index..].first_chunk();
+    u32::from_le_bytes(*bytes.expect("it was written with all of its numbers")) as usize
+}
+
 /// Filters are bounded to far less than what 32 bits hold.
-fn position(at: usize) -> u32 {
-    u32::try_from(at).expect("the size of a filter is bounded")
+fn position(at: usize) -> [u8; NUMBER] {
+    u32::try_from(at)
+        .expect("the size of a filter is bounded")
+        .to_le_bytes()
 }
 
 /// The pieces between stars, escapes resolved.

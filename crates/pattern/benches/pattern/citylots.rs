@@ -31,7 +31,8 @@ struct Row {
     counts: Vec<u64>,
 }
 
-pub fn run(directory: &Path) {
+/// Measures these classes; all of them if none is named.
+pub fn run(directory: &Path, asked: &[String]) {
     let bytes = read(directory);
     let events: Vec<&[u8]> = bytes
         .split(|byte| *byte == b'\n')
@@ -44,7 +45,8 @@ pub fn run(directory: &Path) {
         "{:26} {:>8} {:>11} {:>8} {:>8} {:>11}",
         "class", "checked", "well-formed", "quamina", "ratio", "ratio w-f"
     );
-    for (class, cases) in &classes {
+    let is_asked = |class: &String| asked.is_empty() || asked.contains(class);
+    for (class, cases) in classes.iter().filter(|(class, _)| is_asked(class)) {
         measure(class, cases, &events);
     }
 }

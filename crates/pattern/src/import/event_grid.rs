@@ -2,16 +2,7 @@
 //! of custom topics and of namespaces.
 
 use super::*;
-
-/// The members of a filter.
-const FILTER: [&str; 6] = [
-    "includedEventTypes",
-    "subjectBeginsWith",
-    "subjectEndsWith",
-    "isSubjectCaseSensitive",
-    "advancedFilters",
-    "enableAdvancedFilteringOnArrays",
-];
+use crate::eventgrid::MEMBERS_WRITTEN;
 
 /// Converts an event subscription.
 pub fn event_grid_subscription(subscription: &Value) -> Result<Imported, CompileError> {
@@ -20,7 +11,7 @@ pub fn event_grid_subscription(subscription: &Value) -> Result<Imported, Compile
         .ok_or_else(|| refuse("", "an event subscription is an object"))?;
     let mut notes = Vec::new();
     let properties = member(subscription, &["properties"]).unwrap_or(subscription);
-    let is_filter = object.keys().any(|name| FILTER.contains(&name.as_str()));
+    let is_filter = object.keys().any(|name| MEMBERS_WRITTEN.contains(&name.as_str()));
     let filter = if is_filter {
         members(subscription)?
     } else if let Some(filter) = member(properties, &["filter"]) {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use pattern::{Data, Document, Filter, Matcher, Mounts, Scratch, explain};
+use pattern::{Data, Document, Filter, Mounts, explain};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::agreement::{cases, event, pattern};
-use crate::reference::{write_json, write_pattern};
+use crate::agreement::{cases, check_together, event, pattern};
+use crate::reference::write_pattern;
 
 /// An operator's name, its values, and whether arrays are looked into.
 type Condition = (&'static str, Vec<Value>, bool);
@@ -191,16 +191,6 @@ proptest! {
 
     #[test]
     fn a_set_of_mixed_filters_agrees_with_each_of_them(filters in vec(any_filter(), 1..16), events in vec(event(), 1..4)) {
-        let filters: Vec<(usize, Arc<Filter>)> = filters.into_iter().map(Arc::new).enumerate().collect();
-        let matcher = Matcher::build(filters.clone());
-        let mut scratch = Scratch::new();
-        for event in &events {
-            let text = write_json(event);
-            let document = Document::bare(text.as_bytes());
-            let mut together = Vec::new();
-            matcher.matches(&document, &mut scratch, &mut together);
-            let alone: Vec<usize> = filters.iter().filter(|(_, filter)| filter.matches(&document)).map(|(id, _)| *id).collect();
-            prop_assert_eq!(together, alone, "event {}", text);
-        }
+        check_together(filters.into_iter().map(Arc::new).collect(), &events)?;
     }
 }
