@@ -8,6 +8,7 @@ pub mod expiry;
 mod grant;
 mod last_use;
 mod secrets;
+mod uncompared;
 
 pub use eventgrid::EventGridKeys;
 pub use grant::{Denied, Grant};

@@ -62,6 +62,7 @@ pub use model::*;
 pub use plan::*;
 pub use refusal::*;
 pub use rules::Rules;
+pub use secret::is_same;
 
 #[cfg(test)]
 mod tests;

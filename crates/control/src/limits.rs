@@ -7,6 +7,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// The least size of data that a claim check may be asked for: a place takes about as much.
+pub const CLAIM_CHECK_BYTES_MIN: u64 = 1 << 10;
+/// The largest: no event has more.
+pub const CLAIM_CHECK_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a resource's JSON: a filter of thousands of values fits, a book does not.
 pub const RESOURCE_BYTES_MAX: usize = 256 << 10;
 /// Characters of free text (descriptions, owners).

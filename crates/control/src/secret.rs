@@ -1,13 +1,25 @@
-//! A secret as a resource holds it. It never shows itself: `Debug` hides it, and writing a plain one is an error.
+//! A secret as a resource holds it, and the one comparison of secrets. It never shows itself: `Debug` hides it, and writing a
+//! plain one is an error.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::fmt;
+use subtle::ConstantTimeEq as _;
+
+/// Whether what was shown is what is kept: secrets, their hashes, signatures. The time that it takes depends on their lengths
+/// alone. It is the only comparison of such things outside of `ring` (`cargo xtask tidy` holds that), and their types have no `==`.
+#[must_use]
+pub fn is_same(shown: &[u8], kept: &[u8]) -> bool {
+    shown.ct_eq(kept).into()
+}
 
 /// A secret in a resource. Plain on the way in, sealed at rest, a fingerprint on the way out; never shown by `Debug`.
 ///
 /// Serializing a [`Secret::Plain`] fails: the stored form is made by sealing first, the outgoing form by taking the
 /// fingerprint first, so that forgetting either is an error and not a leak.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Specifications are compared as a whole, to tell whether anything changed; there, too, nobody learns from the time how much of a
+/// secret is right.
+#[derive(Clone)]
 pub enum Secret {
     /// As a person wrote it.
     Plain(String),
@@ -30,6 +42,19 @@ impl Secret {
         }
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other))
+            | (Self::Sealed(one), Self::Sealed(other))
+            | (Self::Fingerprint(one), Self::Fingerprint(other)) => is_same(one.as_bytes(), other.as_bytes()),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,5 +125,25 @@ impl<'de> Deserialize<'de> for Form {
             "env" | "file" => Err(de::Error::custom(RESOLVED_ELSEWHERE)),
             other => Err(de::Error::unknown_field(other, FIELDS)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_the_same_when_all_of_them_is() {
+        for (shown, kept, expected) in [
+            ("", "", true),
+            ("abc", "abc", true),
+            ("abd", "abc", false),
+            ("ab", "abc", false),
+        ] {
+            assert_eq!(is_same(shown.as_bytes(), kept.as_bytes()), expected, "{shown} {kept}");
+            let plain = |text: &str| Secret::Plain(text.to_owned());
+            assert_eq!(plain(shown) == plain(kept), expected, "{shown} {kept}");
+        }
+        assert_ne!(Secret::Plain("a".to_owned()), Secret::Fingerprint("a".to_owned()));
     }
 }

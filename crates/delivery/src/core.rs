@@ -236,6 +236,11 @@ impl Core {
         crate::story::tell(&self.inner, bus, id, source).await
     }
 
+    /// An event as it was received; `None` if no such event is kept.
+    pub async fn event(&self, bus: &str, id: &str, source: Option<&str>) -> Result<Option<event::Event>, Error> {
+        crate::story::event_of(&self.inner, bus, id, source).await
+    }
+
     /// The last events of some topics of a bus (absent: of all), the latest first, at most [`RECENT_MAX`](crate::RECENT_MAX).
     pub async fn recent(&self, bus: &str, topics: Option<&[String]>, limit: usize) -> Result<Vec<Subject>, Error> {
         let model = self.inner.model.load_full();

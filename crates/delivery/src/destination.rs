@@ -36,6 +36,8 @@ pub struct Attempt<'a> {
     pub members: &'a [Member<'a>],
     /// The subscription's name.
     pub subscription: &'a str,
+    /// The bus that keeps the events: on a replay it may be another one than the subscription's.
+    pub origin: &'a str,
     /// Wall time of this attempt, seconds since the epoch (for signatures).
     pub now: i64,
     /// For the whole attempt, to the head of the answer.

@@ -75,6 +75,8 @@ pub struct Target {
     pub destination: Arc<dyn Destination>,
     /// The bus, for the message id.
     pub bus: String,
+    /// The bus that keeps the events.
+    pub origin: String,
     /// The subscription, for the message id.
     pub subscription: String,
     /// For a whole attempt.

@@ -172,6 +172,7 @@ pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<A
     Ok(Arc::new(Target {
         destination: (inner.destinations)(&connection, subscription)?,
         bus: bus.name.clone(),
+        origin: bus.name.clone(),
         subscription: subscription.name.clone(),
         timeout: subscription.spec.delivery.timeout,
         replay: None,

@@ -54,17 +54,9 @@ struct Known {
 pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> Result<Option<Story>, Error> {
     let model = inner.model.load_full();
     let bus = model.bus(bus)?;
-    let mut by_source = copies(inner, bus, id).await?;
-    if let Some(source) = source {
-        by_source.retain(|other, _| other == source);
-    }
-    if by_source.len() > 1 {
-        return Err(Error::Ambiguous(by_source.into_keys().collect()));
-    }
-    let Some((source, mut copies)) = by_source.pop_first() else {
+    let Some((source, copies)) = copies_of(inner, bus, id, source).await? else {
         return Ok(None);
     };
-    copies.sort_by_key(|copy| (!copy.is_primary, std::cmp::Reverse(copy.position)));
     let Some(event) = event(&copies[0]) else {
         return Ok(None);
     };
@@ -86,6 +78,34 @@ pub async fn tell(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> R
         append_time: copies[0].appended,
         subscriptions,
     }))
+}
+
+/// The event alone; `None`: no such event is kept.
+pub async fn event_of(inner: &Inner, bus: &str, id: &str, source: Option<&str>) -> Result<Option<Event>, Error> {
+    let model = inner.model.load_full();
+    let copies = copies_of(inner, model.bus(bus)?, id, source).await?;
+    Ok(copies.and_then(|(_, copies)| event(&copies[0])))
+}
+
+/// The records of one event, the one that tells of it first, and its source.
+async fn copies_of(
+    inner: &Inner,
+    bus: &Bus,
+    id: &str,
+    source: Option<&str>,
+) -> Result<Option<(String, Vec<Copy>)>, Error> {
+    let mut by_source = copies(inner, bus, id).await?;
+    if let Some(source) = source {
+        by_source.retain(|other, _| other == source);
+    }
+    if by_source.len() > 1 {
+        return Err(Error::Ambiguous(by_source.into_keys().collect()));
+    }
+    let Some((source, mut copies)) = by_source.pop_first() else {
+        return Ok(None);
+    };
+    copies.sort_by_key(|copy| (!copy.is_primary, std::cmp::Reverse(copy.position)));
+    Ok(Some((source, copies)))
 }
 
 fn topic_name(bus: &Bus, partition: PartitionId) -> String {

@@ -117,6 +117,11 @@ impl Validations {
         })))
     }
 
+    /// Where this server is reached from outside, without a slash at its end; empty: nobody said.
+    pub fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
     /// Whether a delivery to this address may be made, at this second since the epoch.
     pub fn permit(&self, subscription: SubscriptionId, endpoint: &str, now: i64) -> Permit {
         let said = self.lock();

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+mod claim_check;
 mod connections;
 pub mod dry_run;
 pub mod eventgrid;
@@ -29,6 +30,8 @@ pub fn factory(client: Client, rules: Rules, validations: Validations) -> Destin
 /// What subscriptions of one connection share, by provider.
 struct Shared {
     validations: Validations,
+    /// Where this server is reached from outside; empty: nobody said.
+    public_url: Arc<str>,
     webhook: Connections<webhook::Shared>,
     eventgrid: Connections<eventgrid::Shared>,
     #[cfg(feature = "aws")]
@@ -38,6 +41,7 @@ struct Shared {
 impl Shared {
     fn new(validations: Validations) -> Self {
         Self {
+            public_url: validations.public_url().into(),
             validations,
             webhook: Connections::default(),
             eventgrid: Connections::default(),
@@ -55,6 +59,7 @@ fn made(
     subscription: &Subscription,
 ) -> Result<Arc<dyn Destination>, String> {
     permitted(rules, connection)?;
+    let public_url = &shared.public_url;
     match &connection.spec {
         ConnectionSpec::Webhook(config) => {
             let make = || Ok(webhook::Shared::new(client, config)?.in_dry_run(connection.dry_run));
@@ -69,13 +74,18 @@ fn made(
         ConnectionSpec::EventGrid(config) => {
             let make = || eventgrid::Shared::new(client, config, connection.dry_run);
             let shared = shared.eventgrid.shared(connection, make)?;
-            Ok(Arc::new(eventgrid::EventGrid::new(shared, &subscription.spec)))
+            Ok(Arc::new(
+                eventgrid::EventGrid::new(shared, &subscription.spec).on(public_url, &subscription.spec),
+            ))
         }
         #[cfg(feature = "aws")]
         spec => {
             let make = || aws::Access::new(client, spec, connection.dry_run);
             let shared = shared.aws.shared(connection, make)?;
-            Ok(Arc::new(aws::Aws::new(shared, spec, &subscription.spec)?))
+            {
+                let aws = aws::Aws::new(shared, spec, &subscription.spec)?;
+                Ok(Arc::new(aws.on(public_url, &subscription.spec)))
+            }
         }
         #[cfg(not(feature = "aws"))]
         spec => Err(not_built_in(spec)),

@@ -2,11 +2,30 @@
 
 use bytes::Bytes;
 use connector::SendError;
-use delivery::{Outcome, Verdict};
+use delivery::{Outcome, Outcomes, Verdict};
 use http::StatusCode;
 
 /// What is kept of a failed answer, for whoever looks for the reason.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+/// The reason of what the provider can never take because of its size.
+pub(crate) const TOO_LARGE: &str = "event_too_large";
+
+/// Why an event cannot be delivered to the provider, ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// A stable class.
+    pub reason: &'static str,
+    /// In words.
+    pub detail: String,
+}
+
+impl Unfit {
+    /// It is about the event, and another try would end alike: the first member alone, refused.
+    pub(crate) fn outcomes(self) -> Outcomes {
+        Outcomes::Each(vec![failed(Verdict::Refused, self.reason, self.detail)])
+    }
+}
 
 /// No answer is about the endpoint, or about the way there: never about the event.
 pub(crate) fn unanswered(error: &SendError) -> Outcome {

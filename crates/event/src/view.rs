@@ -139,6 +139,15 @@ impl<'a> EventView<'a> {
         }
     }
 
+    /// The same event without its data; `datacontenttype` and `dataschema` go on speaking of them.
+    pub fn without_data(&self) -> EventView<'a> {
+        EventView {
+            data: None,
+            data_form: None,
+            ..self.clone()
+        }
+    }
+
     /// The same event, owned, with every rule checked.
     pub fn to_event(&self) -> Result<Event, Invalid> {
         let mut builder = Event::builder(self.id, self.source, self.event_type);

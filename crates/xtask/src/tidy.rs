@@ -56,6 +56,35 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
+/// Where secrets are compared: the one function, `ring`'s verification of signatures, and this list. Elsewhere nobody asks for a
+/// comparison in constant time, so that nobody writes one that only looks like it.
+const COMPARING: &[(&str, &[&str])] = &[
+    ("subtle::", &["crates/control/src/secret.rs"]),
+    ("ct_eq(", &["crates/control/src/secret.rs"]),
+    (
+        "hmac::verify(",
+        &[
+            "crates/control/src/keys/eventgrid.rs",
+            "crates/trunkline/src/commands/listen/verify.rs",
+        ],
+    ),
+];
+
+/// The crates that hold what clients show against what is kept.
+const GUARDED: [&str; 3] = ["crates/control/", "crates/doors/", "crates/destinations/"];
+/// What holds secrets there is called so; comparing such a thing with `==` is a complaint.
+const SECRETS: &[&str] = &[
+    "secret",
+    "signature",
+    "sha256",
+    "token",
+    "tag",
+    "password",
+    "digest",
+    "mac",
+    "hmac",
+];
+
 /// A Rust file of at most this many lines is read with pleasure; beyond, it is cut.
 const FILE_LINES_MAX: usize = 900;
 
@@ -131,7 +160,54 @@ fn inspect(file: &Path, complaints: &mut Vec<String>) -> Outcome {
             complaints.push(format!("{shown} contains {word}"));
         }
     }
+    compares(&shown.to_string(), &text, complaints);
     Ok(())
+}
+
+/// Check 42: secrets are compared by the one function for it. Tests compare what they like.
+fn compares(shown: &str, text: &str, complaints: &mut Vec<String>) {
+    if shown.contains("/tests")
+        || shown.contains("xtask")
+        || shown.contains("/benches/")
+        || shown.contains("/examples/")
+    {
+        return;
+    }
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    for (call, places) in COMPARING {
+        if code.contains(call) && !places.contains(&shown) {
+            complaints.push(format!("{shown} has {call}: secrets are compared by control::is_same"));
+        }
+    }
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let is_guarded = GUARDED.iter().any(|guarded| shown.starts_with(guarded));
+    for line in lines.filter(|line| is_guarded && compares_a_secret(line)) {
+        complaints.push(format!(
+            "{shown} compares a secret by itself (control::is_same): {}",
+            line.trim()
+        ));
+    }
+}
+
+/// Whether a line has `==` or `!=` with something that is called a secret on either side.
+fn compares_a_secret(line: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_.()&*".contains(c);
+    let called = |operand: &str| {
+        // `claim.signature`, `secret.sha256()`, `&self.token`: the last name counts.
+        let names = operand.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let last = names.filter(|name| !name.is_empty()).last().unwrap_or_default();
+        SECRETS.contains(&last)
+    };
+    [" == ", " != "].iter().any(|operator| {
+        line.match_indices(operator).any(|(at, _)| {
+            let before = line[..at].rsplit(|c| !is_part(c)).next().unwrap_or_default();
+            let after = line[at + operator.len()..]
+                .split(|c| !is_part(c))
+                .next()
+                .unwrap_or_default();
+            called(before) || called(after)
+        })
+    })
 }
 
 fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
@@ -150,4 +226,29 @@ fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn read(file: &Path) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_of_what_is_called_a_secret_is_seen() {
+        for line in [
+            "if claim.signature == own {",
+            "    own != &self.secret",
+            "let same = left.sha256 == *right;",
+            "keys.iter().any(|key| key.digest() == shown)",
+        ] {
+            assert!(compares_a_secret(line), "{line}");
+        }
+        for line in [
+            "if signature_count == 2 {",
+            "is_same(&claim.signature, own)",
+            "secret = other;",
+            "count == secrets",
+        ] {
+            assert!(!compares_a_secret(line), "{line}");
+        }
+    }
 }

@@ -7,12 +7,12 @@ use crate::{
     refusal::{Class, Refusal},
     resources::{KeySigning, ResourceKind},
     seal::{self, Place, Sealer},
+    secret::is_same,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest;
 use std::time::Duration;
 use store::Millis;
-use subtle::ConstantTimeEq as _;
 
 /// Secrets of a key at once: the one in use, and the one before it while whoever holds the key moves to the new one.
 pub const KEY_SECRETS_MAX: usize = 2;
@@ -21,8 +21,8 @@ pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(86_400);
 /// The longest overlap: after it nobody remembers what the old secret was for.
 pub const OVERLAP_MAX: Duration = Duration::from_secs(90 * 86_400);
 
-/// One secret of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One secret of a key. It has no `==`: [`is_same`] compares.
+#[derive(Clone, Debug)]
 pub struct KeySecret {
     /// SHA-256 of it: 256 random bits need no slow hash.
     pub sha256: [u8; 32],
@@ -59,7 +59,7 @@ impl Key {
     /// Whether one of its secrets in force has this hash. Each is compared, in constant time.
     pub(crate) fn has_secret(&self, sha256: &[u8; 32], now: Millis) -> bool {
         self.secrets.iter().fold(false, |found, secret| {
-            found | (bool::from(secret.sha256.ct_eq(sha256)) & secret.is_in_force(now))
+            found | (is_same(sha256, &secret.sha256) & secret.is_in_force(now))
         })
     }
 

@@ -146,6 +146,18 @@ pub struct TargetSpec {
     /// Which events a FIFO queue or topic keeps in order, and a Kinesis stream on one shard; absent: those of one key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<MessageGroup>,
+    /// Of events that are too large, send where they are; absent: they are dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_check: Option<ClaimCheck>,
+}
+
+/// Which events are sent as the place where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClaimCheck {
+    /// Those whose data have more bytes than this, 1 KiB to 1 MiB; absent: those that the provider can never take.
+    #[serde(with = "crate::units::optional_bytes", skip_serializing_if = "Option::is_none")]
+    pub over: Option<u64>,
 }
 
 /// How a request carries the event.

@@ -10,6 +10,7 @@ use crate::{
 pub(crate) fn target(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
     fields(&spec.target, connection)?;
     mode(&spec.target, connection)?;
+    claim_check(spec, connection)?;
     batch(spec, connection)?;
     if connection.aws().is_some() && !spec.delivery.outcomes.is_empty() {
         let detail = "outcomes says what statuses of a webhook mean; what this provider's errors mean is fixed";
@@ -66,6 +67,27 @@ fn mode(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal>
             let detail = format!("with {} connections, mode is {words}", connection.provider());
             Err(Refusal::invalid("/target/mode", detail))
         }
+    }
+}
+
+fn claim_check(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    const AT: &str = "/target/claim_check";
+    let Some(claim_check) = &spec.target.claim_check else {
+        return Ok(());
+    };
+    if matches!(connection, ConnectionSpec::Webhook(_)) {
+        let detail = "claim_check is for the services of clouds: webhooks get events whole";
+        return Err(Refusal::invalid(AT, detail));
+    }
+    if !spec.transform.is_raw() {
+        let detail =
+            "claim_check names the place of the event as it was received, and a transform makes something else of it";
+        return Err(Refusal::invalid(AT, detail));
+    }
+    let bounds = limits::CLAIM_CHECK_BYTES_MIN..=limits::CLAIM_CHECK_BYTES_MAX;
+    match claim_check.over.is_none_or(|over| bounds.contains(&over)) {
+        true => Ok(()),
+        false => Err(Refusal::invalid(format!("{AT}/over"), "over is 1 KiB to 1 MiB")),
     }
 }
 

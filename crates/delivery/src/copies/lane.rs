@@ -156,6 +156,7 @@ fn to_topic(inner: &Inner, bus: &Bus, subscription: &Subscription, name: &str) -
     Ok(Arc::new(Target {
         destination,
         bus: bus.name.clone(),
+        origin: bus.name.clone(),
         subscription: subscription.name.clone(),
         timeout: subscription.spec.delivery.timeout,
         replay: None,

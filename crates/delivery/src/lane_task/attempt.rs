@@ -216,6 +216,7 @@ async fn ask(
     let attempt = Attempt {
         members: &members,
         subscription: &target.subscription,
+        origin: &target.origin,
         now: clock.wall().div_euclid(1_000),
         timeout: target.timeout,
         replay: target.replay.as_deref(),

@@ -316,8 +316,11 @@ fn made(
     config.bounds = bounds(config.bounds);
     config.enabled &= document.state == State::Running;
     config.policy.rate = slower(document.spec.rate, config.policy.rate);
+    let model = inner.model.load();
     let target = target.map(|target| {
+        let origin = model.bus_by_id(document.bus);
         Arc::new(Target {
+            origin: origin.map_or_else(|| target.origin.clone(), |bus| bus.name.clone()),
             replay: Some(document.name.clone()),
             ..Target::clone(&target)
         })

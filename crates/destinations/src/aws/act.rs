@@ -7,10 +7,13 @@ use super::{
     fill::Unfit,
     kinesis, lambda, sns, sqs,
 };
-use crate::dry_run;
+use crate::{
+    claim_check::{Carries, ClaimCheck},
+    dry_run,
+};
 use control::{
     limits::{AWS_ENTRIES_MAX, KINESIS_RECORDS_MAX},
-    resources::{ConnectionSpec, SubscriptionSpec},
+    resources::{ConnectionSpec, SubscriptionSpec, TargetMode},
 };
 use delivery::{Attempt, BoxFuture, Destination, Limits, Member, Outcomes};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use tokio::time::Instant;
 pub struct Aws {
     access: Arc<Access>,
     pub(super) writer: Writer,
+    claim_check: Option<ClaimCheck>,
 }
 
 /// Events as the service's entries, and its answer as what became of them.
@@ -41,11 +45,29 @@ impl Aws {
         Ok(Aws {
             access,
             writer: Writer::new(connection, subscription)?,
+            claim_check: None,
         })
     }
 
-    pub(super) async fn try_once(&self, members: &[Member<'_>], end: Instant) -> Outcomes {
-        let (call, sent) = match self.writer.write(members) {
+    /// Of events that are too large, sends where they are: on a server that is reached at this address (empty: nobody said).
+    #[must_use]
+    pub fn on(mut self, public_url: &Arc<str>, subscription: &SubscriptionSpec) -> Aws {
+        let carries = match (&self.writer, subscription.target.mode) {
+            (_, Some(TargetMode::Data)) | (Writer::EventBridge(_), None) => Carries::Data,
+            _ => Carries::Attributes,
+        };
+        self.claim_check = ClaimCheck::of(subscription, public_url, carries);
+        self
+    }
+
+    pub(super) async fn try_once(&self, attempt: &Attempt<'_>, end: Instant) -> Outcomes {
+        let members = attempt.members;
+        let write = |members: &[Member<'_>]| self.writer.write(members);
+        let written = match &self.claim_check {
+            Some(claim_check) => claim_check.write(attempt, write),
+            None => write(members),
+        };
+        let (call, sent) = match written {
             Ok(written) => written,
             Err(unfit) => return unfit.outcomes(),
         };
@@ -122,6 +144,6 @@ impl Destination for Aws {
 
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes> {
         let end = Instant::now() + attempt.timeout;
-        Box::pin(async move { self.try_once(attempt.members, end).await })
+        Box::pin(async move { self.try_once(&attempt, end).await })
     }
 }

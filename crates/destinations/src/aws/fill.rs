@@ -1,22 +1,14 @@
 //! Events as a service's entries: as many as fit into one request, within its count and its bytes. Pure.
 
-use bytes::Bytes;
-use delivery::{Member, Outcome, Outcomes, Verdict};
+use crate::outcomes::TOO_LARGE;
+pub(super) use crate::outcomes::Unfit;
+use delivery::Member;
 use event::{EventView, json};
-
-/// Why an event cannot be an entry of the service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    /// A stable class.
-    pub reason: &'static str,
-    /// In words.
-    pub detail: String,
-}
 
 impl Unfit {
     pub(super) fn too_large(what: &str, bytes: usize, max: usize) -> Unfit {
         Unfit {
-            reason: "event_too_large",
+            reason: TOO_LARGE,
             detail: format!("{what} of {bytes} bytes is larger than the {max} bytes that the service takes"),
         }
     }
@@ -26,17 +18,6 @@ impl Unfit {
             reason: "event_unsuitable",
             detail: detail.into(),
         }
-    }
-
-    /// It is about the event, and another try would end alike: the first member alone, refused.
-    pub(super) fn outcomes(self) -> Outcomes {
-        Outcomes::Each(vec![Outcome {
-            verdict: Verdict::Refused,
-            status: None,
-            reason: self.reason.to_owned(),
-            detail: self.detail,
-            answer: Bytes::new(),
-        }])
     }
 }
 

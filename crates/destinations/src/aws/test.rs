@@ -12,7 +12,7 @@ use crate::{
 };
 use connector::Client;
 use control::resources::{ConnectionSpec, SubscriptionSpec};
-use delivery::{ConnectionTest, Member, Outcome, Record, TestReport, TestStep, Verdict};
+use delivery::{Attempt, ConnectionTest, Member, Outcome, Record, TestReport, TestStep, Verdict};
 use event::{Data, Event};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{sync::Arc, time::Duration};
@@ -108,7 +108,15 @@ async fn with_event(access: Arc<Access>, spec: &ConnectionSpec, end: Instant) ->
         message_id: &id,
         number: 1,
     };
-    let outcomes = aws.try_once(&[member], end).await;
+    let attempt = Attempt {
+        members: &[member],
+        subscription: "test",
+        origin: "test",
+        now: 0,
+        timeout: TIME_MAX,
+        replay: None,
+    };
+    let outcomes = aws.try_once(&attempt, end).await;
     let first = outcomes.of(0).cloned();
     first.unwrap_or_else(|| misconfigured("nothing was sent".to_owned()))
 }

@@ -1,6 +1,7 @@
 //! Amazon's services against local servers that answer as they do: what arrives, and what each answer means. What the services
 //! themselves make of it, the end-to-end tests ask moto.
 
+mod claim_checks;
 mod credentials;
 mod functions;
 mod testing;
@@ -70,6 +71,7 @@ async fn deliver(destination: &Aws, events: &[Event]) -> Outcomes {
     let attempt = Attempt {
         members: &members,
         subscription: "to-aws",
+        origin: "default",
         now: 1_800_000_000,
         timeout: Duration::from_secs(2),
         replay: None,

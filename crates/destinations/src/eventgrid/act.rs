@@ -2,14 +2,15 @@
 
 use super::{config::Shared, wire};
 use crate::{
+    claim_check::{Carries, ClaimCheck},
     dry_run,
-    outcomes::{ANSWER_BYTES_MAX, delivered, failed, unanswered},
+    outcomes::{ANSWER_BYTES_MAX, delivered, unanswered},
     webhook::verdict,
 };
 use bytes::Bytes;
 use control::{
     limits::BATCH_EVENTS_MAX,
-    resources::{OutcomeOverride, SubscriptionSpec},
+    resources::{EventGridSchema, OutcomeOverride, SubscriptionSpec},
 };
 use delivery::{Attempt, BoxFuture, Destination, Limits, Member, Outcome, Outcomes, Verdict};
 use http::{HeaderValue, Request, StatusCode, header};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 pub struct EventGrid {
     shared: Arc<Shared>,
     outcomes: BTreeMap<u16, OutcomeOverride>,
+    claim_check: Option<ClaimCheck>,
 }
 
 impl EventGrid {
@@ -29,14 +31,31 @@ impl EventGrid {
         EventGrid {
             shared,
             outcomes: subscription.delivery.outcomes.clone(),
+            claim_check: None,
         }
     }
 
-    async fn try_once(&self, members: &[Member<'_>], now: i64, end: Instant) -> Outcomes {
-        let array = match wire::array(self.shared.schema, members, now) {
+    /// Of events that are too large, sends where they are: on a server that is reached at this address (empty: nobody said).
+    #[must_use]
+    pub fn on(mut self, public_url: &Arc<str>, subscription: &SubscriptionSpec) -> EventGrid {
+        let carries = match self.shared.schema {
+            EventGridSchema::CloudEvents => Carries::Attributes,
+            EventGridSchema::EventGrid => Carries::Data,
+        };
+        self.claim_check = ClaimCheck::of(subscription, public_url, carries);
+        self
+    }
+
+    async fn try_once(&self, attempt: &Attempt<'_>, end: Instant) -> Outcomes {
+        let now = attempt.now;
+        let write = |members: &[Member<'_>]| wire::array(self.shared.schema, members, now);
+        let written = match &self.claim_check {
+            Some(claim_check) => claim_check.write(attempt, write),
+            None => write(attempt.members),
+        };
+        let array = match written {
             Ok(array) => array,
-            // It is about the event, and another try would end alike: the first member alone.
-            Err(unfit) => return Outcomes::Each(vec![failed(Verdict::Refused, unfit.reason, unfit.detail)]),
+            Err(unfit) => return unfit.outcomes(),
         };
         let sent = array.sent;
         let outcome = self.shared.post(array.body, &self.outcomes, now, end).await;
@@ -109,6 +128,6 @@ impl Destination for EventGrid {
 
     fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Outcomes> {
         let end = Instant::now() + attempt.timeout;
-        Box::pin(async move { self.try_once(attempt.members, attempt.now, end).await })
+        Box::pin(async move { self.try_once(&attempt, end).await })
     }
 }

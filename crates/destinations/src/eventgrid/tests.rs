@@ -56,6 +56,7 @@ async fn send(topic: &EventGrid, events: &[Event]) -> Outcomes {
     let attempt = Attempt {
         members: &members,
         subscription: "s",
+        origin: "default",
         now: NOW,
         timeout: Duration::from_secs(60),
         replay: None,
@@ -237,5 +238,35 @@ async fn a_test_says_in_words_what_is_wrong() {
             "{last:?}"
         );
         assert_eq!(only(&log).body.as_ref(), b"[]", "no event is sent");
+    }
+}
+
+/// In CloudEvents the place is an attribute, in Event Grid's own schema it is the data.
+#[tokio::test]
+async fn an_event_that_is_too_large_goes_as_its_place_where_that_was_asked_for() {
+    let data = Data::json(format!("\"{}\"", "x".repeat((1 << 20) - 2)));
+    let large = Event::builder("1", "/shop", "t").data(data).build().expect("valid");
+    for schema in ["cloudevents", "eventgrid"] {
+        let (address, log) = answering(200).await;
+        let subscription = json!({"connection": "c", "target": {"claim_check": {}}});
+        let subscription: SubscriptionSpec = serde_json::from_value(subscription).expect("a subscription");
+        let config = topic_config(address, json!({"schema": schema}));
+        let shared = Shared::new(&client(), &config, false).expect("it can be made ready");
+        let topic = EventGrid::new(Arc::new(shared), &subscription).on(&"".into(), &subscription);
+        let outcomes = send(&topic, &[event("0"), large.clone(), event("2")]).await;
+        assert_eq!(outcomes.sent(), 1, "what is before it goes first");
+        let outcomes = send(&topic, &[large.clone(), event("2")]).await;
+        assert_eq!(
+            (outcomes.sent(), &outcomes.of(0).expect("one").verdict),
+            (1, &Verdict::Delivered)
+        );
+        let log = log.lock().expect("no test panics while holding it");
+        let sent: Value = serde_json::from_slice(&log[1].body).expect("an array");
+        let place = json!("/v1/buses/default/events/1/data?source=%2Fshop");
+        let (found, other) = match schema {
+            "cloudevents" => (&sent[0]["dataref"], sent[0].get("data")),
+            _ => (&sent[0]["data"]["dataref"], sent[0].get("dataref")),
+        };
+        assert_eq!((found, other), (&place, None), "{sent}");
     }
 }

@@ -2,6 +2,7 @@
 //! buses ends.
 
 use super::config::Shared;
+use crate::outcomes::{TOO_LARGE, Unfit};
 use bytes::Bytes;
 use connector::SendError;
 use control::resources::EventGridSchema;
@@ -14,15 +15,6 @@ pub(super) const REQUEST_BYTES_MAX: usize = 1 << 20;
 const SAS_TOKEN: HeaderName = HeaderName::from_static("aeg-sas-token");
 /// What the schemas add to data and attributes, about; a first size for the buffer.
 const OVERHEAD: usize = 512;
-
-/// Why the first event cannot be sent at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unfit {
-    /// A stable class.
-    pub reason: &'static str,
-    /// In words.
-    pub detail: String,
-}
 
 /// A body, and how many members it holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,7 +70,7 @@ fn put(schema: EventGridSchema, member: &Member<'_>, now: &str, body: &mut Vec<u
 
 fn too_large(bytes: usize) -> Unfit {
     Unfit {
-        reason: "event_too_large",
+        reason: TOO_LARGE,
         detail: format!("the event takes {bytes} bytes, and Event Grid takes {REQUEST_BYTES_MAX} in a request"),
     }
 }

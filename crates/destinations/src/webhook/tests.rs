@@ -164,6 +164,7 @@ fn attempt<'a>(members: &'a [Member<'a>], timeout: Duration) -> Attempt<'a> {
     Attempt {
         members,
         subscription: "paid-orders",
+        origin: "default",
         now: 1_614_265_330,
         timeout,
         replay: None,

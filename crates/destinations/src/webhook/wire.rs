@@ -15,6 +15,7 @@ const AEG_EVENT_TYPE: HeaderName = HeaderName::from_static("aeg-event-type");
 const AEG_SUBSCRIPTION_NAME: HeaderName = HeaderName::from_static("aeg-subscription-name");
 const AEG_DELIVERY_COUNT: HeaderName = HeaderName::from_static("aeg-delivery-count");
 const AEG_METADATA_VERSION: HeaderName = HeaderName::from_static("aeg-metadata-version");
+const AEG_OUTPUT_EVENT_ID: HeaderName = HeaderName::from_static("aeg-output-event-id");
 const AEG_DATA_VERSION: HeaderName = HeaderName::from_static("aeg-data-version");
 const TRACE: [(&str, HeaderName); 2] = [
     ("traceparent", HeaderName::from_static("traceparent")),
@@ -136,9 +137,14 @@ fn event_grid(limits: Limits, attempt: &Attempt<'_>, headers: &mut HeaderMap) ->
     grid_headers("Notification", attempt.subscription, first.number - 1, version, headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(eventgrid::MEDIA_TYPE));
     let now = crate::eventgrid::rfc_3339(attempt.now);
-    array(limits, attempt.members, |member, body| {
+    let written = array(limits, attempt.members, |member, body| {
         eventgrid::encode(member.event, &now, body)
-    })
+    });
+    // It is one event's: of several, each has its own in the array.
+    if let (_, 1) = written {
+        headers.insert(AEG_OUTPUT_EVENT_ID, ascii(first.event.id()));
+    }
+    written
 }
 
 /// What Event Grid says of a delivery beside its events.

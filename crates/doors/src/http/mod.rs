@@ -16,6 +16,7 @@ pub mod config;
 mod cors;
 mod dead_letters;
 pub mod errors;
+mod event_data;
 pub mod eventbridge;
 mod eventgrid;
 mod json;

@@ -19,9 +19,9 @@
 //! What is deliberately not here: what handlers do.
 
 use super::{
-    State, audit, backups, clock, cloudevents, config, dead_letters, errors, eventbridge, eventgrid, master_key,
-    metrics, openapi, patterns, probes, problem::Problem, redrives, replays, resources, story, tail, transforms,
-    validations,
+    State, audit, backups, clock, cloudevents, config, dead_letters, errors, event_data, eventbridge, eventgrid,
+    master_key, metrics, openapi, patterns, probes, problem::Problem, redrives, replays, resources, story, tail,
+    transforms, validations,
 };
 use axum::{
     Extension, Router,
@@ -312,6 +312,7 @@ pub static GROUPS: &[Group] = &[
     ),
     group("resources", "Several at once.", resources::preview::ROUTES),
     group("events", "Where an event is and what became of it.", story::ROUTES),
+    group("events", "What an event holds.", event_data::ROUTES),
     group("events", "Events as they come.", tail::ROUTES),
     group("filters", "Filters, asked without delivering.", patterns::ROUTES),
     group(

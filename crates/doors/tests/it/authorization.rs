@@ -77,6 +77,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("resumeSubscription", Subscribe),
     ("confirmValidation", Open),
     ("showEvent", Subscribe),
+    ("showEventData", Subscribe),
     ("tailEvents", Subscribe),
     ("testFilter", Subscribe),
     ("explainFilter", Subscribe),

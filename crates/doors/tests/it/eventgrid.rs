@@ -362,3 +362,21 @@ async fn who_opens_the_address_of_a_validation_says_yes_for_the_webhook() {
     let shown = node.validations.shown(7).expect("it was asked");
     assert_eq!(shown.state, delivery::ValidationState::Succeeded);
 }
+
+/// A client that was made for a namespace is told so, whatever it shows; what only looks alike is not there.
+#[tokio::test]
+async fn a_namespace_is_refused_by_its_name() {
+    let node = start().await;
+    for path in [
+        "/topics/orders:publish?api-version=2024-06-01",
+        "/topics/orders/eventsubscriptions/mine:receive?api-version=2024-06-01&maxEvents=10",
+        "/topics/orders/eventsubscriptions/mine:renewLock",
+    ] {
+        let answer = publish(&node, path, &["authorization: SharedAccessKey c2VjcmV0"], json!([])).await;
+        let error = refused(&answer, 404, "not_found");
+        let message = error["message"].as_str().expect("a text");
+        assert!(message.contains("namespaces are not built here"), "{message}");
+    }
+    let answer = publish(&node, "/topics/orders:delete", &[], json!([])).await;
+    assert!(answer.status == 404 && answer.json().get("error").is_none(), "{answer}");
+}

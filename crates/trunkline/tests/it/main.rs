@@ -13,6 +13,7 @@ mod aws_lambda;
 mod backup;
 mod bombs;
 mod canaries;
+mod claim_check;
 mod clocks;
 mod conformance;
 mod crash_loop;

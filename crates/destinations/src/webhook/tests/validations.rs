@@ -79,6 +79,7 @@ async fn a_webhook_that_gives_the_code_back_gets_its_events_with_event_grids_hea
     ] {
         assert_eq!(headers[name], value, "{name}");
     }
+    assert!(!headers.contains_key("aeg-output-event-id"), "there are two");
     let sent: Value = serde_json::from_slice(&seen[1].body).expect("JSON");
     assert_eq!(
         (&sent[0]["eventType"], &sent[0]["topic"]),
@@ -92,6 +93,24 @@ async fn a_webhook_that_gives_the_code_back_gets_its_events_with_event_grids_hea
         validations.shown(7).map(|shown| shown.state),
         Some(ValidationState::Succeeded)
     );
+}
+
+/// Of a request with one event, its id stands in a header too.
+#[tokio::test]
+async fn a_single_event_says_its_id_in_a_header() {
+    let (address, log) = serve(|seen| match is_validation(seen) {
+        true => Response::new(Full::new(
+            json!({"validationResponse": code_of(seen)}).to_string().into(),
+        )),
+        false => status(204),
+    })
+    .await;
+    let config = json!({"url": format!("http://{address}/hook")});
+    let webhook = webhook_with(client(), config, json!({"target": {"mode": "eventgrid"}}));
+    let webhook = webhook.behind(Gate::new(validations("").await, "default", 7));
+    assert_eq!(try_at(&webhook, NOW).await.sent(), 1);
+    let log = log.lock().expect("no test panics while holding it");
+    assert_eq!(log[1].headers["aeg-output-event-id"], event().id());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod credentials;
 mod error;
 mod expiry;
+mod namespaces;
 mod sas;
 mod validation;
 
@@ -127,12 +128,21 @@ async fn not_by_hand() -> Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     bus: String,
+    /// It was asked for as a topic of an Event Grid namespace, which this door does not have.
+    is_namespace: bool,
 }
 
 /// Where a request is for, if it is for this door.
 pub(super) fn place(head: &Parts) -> Option<Place> {
     match head.method {
-        Method::POST | Method::OPTIONS => bus_of(head.uri.path()).map(|bus| Place { bus }),
+        Method::POST if namespaces::is_path(head.uri.path()) => Some(Place {
+            bus: String::new(),
+            is_namespace: true,
+        }),
+        Method::POST | Method::OPTIONS => bus_of(head.uri.path()).map(|bus| Place {
+            bus,
+            is_namespace: false,
+        }),
         _ => None,
     }
 }
@@ -161,6 +171,9 @@ pub(super) async fn answer<B>(state: &State, place: &Place, head: Parts, body: B
 where
     B: http_body::Body<Data = Bytes>,
 {
+    if place.is_namespace {
+        return refused(&namespaces::problem());
+    }
     let answered = match head.method {
         Method::OPTIONS => allow(state, place, &head, peer, holder),
         _ => publish(state, place, head, body, peer, holder).await,
