@@ -8,7 +8,6 @@ use super::{
     routes::{NO_CONTENT, Permission, Route, Takes, Verb, content, parameter, route},
 };
 use axum::{response::IntoResponse, routing};
-use bytes::Bytes;
 use control::resources::Scope;
 use http::{HeaderValue, StatusCode, header};
 
@@ -61,7 +60,7 @@ async fn show(call: Call) -> json::Result {
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
     ];
     match event.into_data() {
-        Some(data) => Ok((headers, Bytes::from(data.bytes)).into_response()),
+        Some(data) => Ok((headers, data.bytes).into_response()),
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
