@@ -26,6 +26,7 @@
 //! # Ok::<(), control::Refusal>(())
 //! ```
 
+pub mod arn;
 pub mod resources;
 mod secret;
 pub mod signing_key;

@@ -112,6 +112,18 @@ pub const AWS_TEXT_CHARACTERS_MAX: usize = 256;
 pub const DETAIL_TYPE_CHARACTERS_MAX: usize = 128;
 /// Entries of one request to EventBridge, SQS or SNS.
 pub const AWS_ENTRIES_MAX: u32 = 10;
+/// Patterns of ARNs that a connection serves: one for each service in each region is enough for many accounts.
+pub const AWS_SERVES_MAX: usize = 50;
+/// Bytes of the group of a FIFO message, as SQS and SNS say; Kinesis takes more.
+pub const MESSAGE_GROUP_BYTES_MAX: usize = 128;
+/// Constant attributes of a message: SQS takes ten, and a copy of a dead letter has four of its own.
+pub const MESSAGE_ATTRIBUTES_MAX: usize = 6;
+/// Parameters of a connection or a target: as many as EventBridge takes.
+pub const PARAMETERS_MAX: usize = 100;
+/// Bytes of a parameter's name, as EventBridge says.
+pub const PARAMETER_NAME_BYTES_MAX: usize = 512;
+/// Events that go to another bus at once: what a crash may publish twice.
+pub const BUS_EVENTS_MAX: u32 = 100;
 /// Records of one request to Kinesis.
 pub const KINESIS_RECORDS_MAX: u32 = 500;
 

@@ -4,9 +4,12 @@
 
 mod annotations;
 mod aws;
+mod aws_target;
+mod bus_connection;
 mod dead_letter;
 mod eventgrid;
 mod key;
+mod parameter;
 mod quotas;
 mod redrive;
 mod replay;
@@ -19,9 +22,11 @@ mod wire;
 pub use crate::secret::Secret;
 pub use annotations::*;
 pub use aws::*;
+pub use bus_connection::*;
 pub use dead_letter::*;
 pub use eventgrid::*;
 pub use key::*;
+pub use parameter::*;
 pub use quotas::*;
 pub use redrive::*;
 pub use replay::*;
@@ -257,6 +262,10 @@ pub enum ConnectionSpec {
     /// An Azure Event Grid topic.
     #[serde(rename = "eventgrid")]
     EventGrid(EventGridConfig),
+    /// Whatever of Amazon's services its subscriptions name.
+    Aws(AwsAccountConfig),
+    /// Another bus of this server.
+    Bus(BusConfig),
 }
 
 impl ConnectionSpec {
@@ -270,6 +279,8 @@ impl ConnectionSpec {
             Self::Kinesis(_) => "kinesis",
             Self::Lambda(_) => "lambda",
             Self::EventGrid(_) => "eventgrid",
+            Self::Aws(_) => "aws",
+            Self::Bus(_) => "bus",
         }
     }
 
@@ -277,6 +288,9 @@ impl ConnectionSpec {
     pub fn request_events_max(&self) -> u32 {
         match self {
             Self::Webhook(_) | Self::Lambda(_) | Self::EventGrid(_) => limits::BATCH_EVENTS_MAX,
+            // What it is to a target, `at` says.
+            Self::Aws(_) => 1,
+            Self::Bus(_) => limits::BUS_EVENTS_MAX,
             Self::EventBridge(_) | Self::Sqs(_) | Self::Sns(_) => limits::AWS_ENTRIES_MAX,
             Self::Kinesis(_) => limits::KINESIS_RECORDS_MAX,
         }
@@ -285,23 +299,30 @@ impl ConnectionSpec {
     /// How Amazon's services are reached, where it is a connection to one.
     pub fn aws(&self) -> Option<&AwsAccess> {
         match self {
-            Self::Webhook(_) | Self::EventGrid(_) => None,
+            Self::Webhook(_) | Self::EventGrid(_) | Self::Bus(_) => None,
             Self::EventBridge(config) => Some(&config.aws),
             Self::Sqs(config) => Some(&config.aws),
             Self::Sns(config) => Some(&config.aws),
             Self::Kinesis(config) => Some(&config.aws),
             Self::Lambda(config) => Some(&config.aws),
+            Self::Aws(config) => Some(&config.aws),
         }
+    }
+
+    /// Whether what its answers mean is fixed.
+    pub(crate) fn takes_no_outcomes(&self) -> bool {
+        self.aws().is_some() || matches!(self, Self::Bus(_))
     }
 
     fn aws_mut(&mut self) -> Option<&mut AwsAccess> {
         match self {
-            Self::Webhook(_) | Self::EventGrid(_) => None,
+            Self::Webhook(_) | Self::EventGrid(_) | Self::Bus(_) => None,
             Self::EventBridge(config) => Some(&mut config.aws),
             Self::Sqs(config) => Some(&mut config.aws),
             Self::Sns(config) => Some(&mut config.aws),
             Self::Kinesis(config) => Some(&mut config.aws),
             Self::Lambda(config) => Some(&mut config.aws),
+            Self::Aws(config) => Some(&mut config.aws),
         }
     }
 

@@ -18,7 +18,8 @@ use crate::{
     model::{Connection, Model},
     refusal::{Class, Refusal},
     resources::{
-        Auth, AwsCredentials, ClientCredentials, ConnectionSpec, ResourceKind, Secret, Signing, WebhookConfig,
+        Auth, AwsCredentials, ClientCredentials, ConnectionSpec, Parameter, ResourceKind, Secret, Signing,
+        WebhookConfig,
     },
 };
 use base64::{
@@ -335,9 +336,11 @@ pub(crate) fn map_secrets<E>(
         },
         Auth::ClientCredentials(client) => Auth::ClientCredentials(ClientCredentials {
             client_secret: replace(&client.client_secret, "/config/auth/client_secret")?,
+            parameters: map_parameters(&client.parameters, "/config/auth/parameters", replace)?,
             ..client.clone()
         }),
     };
+    let parameters = map_parameters(&config.parameters, "/config/parameters", replace)?;
     let mut list = |secrets: &[Secret]| {
         let place = |index| format!("/config/signing/secrets/{index}");
         let pairs = secrets.iter().enumerate();
@@ -360,11 +363,26 @@ pub(crate) fn map_secrets<E>(
         *key = replace(key, "/config/tls/key")?;
     }
     Ok(ConnectionSpec::Webhook(WebhookConfig {
+        parameters,
         auth,
         signing,
         tls,
         ..config.clone()
     }))
+}
+
+fn map_parameters<E>(
+    parameters: &[Parameter],
+    at: &str,
+    replace: &mut dyn FnMut(&Secret, &str) -> Result<Secret, E>,
+) -> Result<Vec<Parameter>, E> {
+    let mut mapped = parameters.to_vec();
+    for (index, parameter) in mapped.iter_mut().enumerate() {
+        if let Some(secret) = &mut parameter.secret {
+            *secret = replace(secret, &format!("{at}/{index}/secret"))?;
+        }
+    }
+    Ok(mapped)
 }
 
 fn map_aws_secrets<E>(

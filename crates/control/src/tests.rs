@@ -9,6 +9,7 @@ mod refused;
 mod rotation;
 mod secrets;
 mod stored;
+mod targets;
 mod trial;
 mod units;
 

@@ -41,6 +41,11 @@ pub enum Next {
     TooOld,
 }
 
+/// Why a delivery was given up, as its dead letter's words begin. Persisted, keep stable.
+pub const ATTEMPTS_USED_UP: &str = "attempts are used up";
+/// The same of its age.
+pub const TOO_OLD: &str = "it would be too old";
+
 /// Decides what follows a failed attempt; `random` lies between 0 and 1.
 pub fn next_attempt(
     policy: &RetryPolicy,

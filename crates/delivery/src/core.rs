@@ -6,26 +6,24 @@ use crate::{
     dead,
     inbox::{NodeBytes, Unsaved},
     inner::Inner,
-    intake,
     lane_handle::LaneHandle,
     metrics::Metrics,
     operational,
     router::{Channels, Message, Router},
     start,
     told::not_found,
-    trace::Tracer,
     watchdog,
 };
 use arc_swap::ArcSwap;
 use control::{Change, Model};
 use event::Event;
-use journal::{Health, Journal};
+use journal::{Deduplicate, Health, Journal};
 use std::{
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use store::Store;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -72,7 +70,8 @@ impl Core {
         // Bounded in fact: a lane has at most one message under way.
         let (room, room_receiver) = mpsc::unbounded_channel();
         let (reporter, reports) = operational::channel(parts.settings.operational_events);
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|itself| Inner {
+            itself: itself.clone(),
             journal: parts.journal,
             store: parts.store,
             attempts: Arc::new(parts.attempts),
@@ -126,46 +125,7 @@ impl Core {
 
     /// Publishes events to a bus, all or none; resolves after the sync. The order of the answers is that of the events.
     pub async fn publish(&self, bus: &str, events: Vec<Event>) -> Result<Vec<Published>, PublishError> {
-        if self.inner.is_closing() {
-            return Err(PublishError::Closing);
-        }
-        let model = self.inner.model.load();
-        let bus = model
-            .buses
-            .get(bus)
-            .ok_or_else(|| PublishError::UnknownBus(bus.to_owned()))?;
-        let gauge = self.inner.gauge(bus.id);
-        let tracer = &self.inner.settings.tracer;
-        let traced = tracer.now().map(|start| (start, bus.id, bus.name.clone()));
-        let planned = intake::plan(bus, &events);
-        if let Err(PublishError::Rejected(rejected)) = &planned {
-            gauge.counters.rejected.fetch_add(rejected.len() as u64, Relaxed);
-        }
-        let append = planned?;
-        if append.entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let settings = &self.inner.settings;
-        let bytes = intake::bytes_of(&append);
-        let admitted = self.inner.within_quotas(bus, append.entries.len(), bytes);
-        admitted.map_err(PublishError::Quota)?;
-        drop(model);
-        let ticket = gauge
-            .enter(bytes, settings.intake_requests, settings.intake_bytes)
-            .ok_or(PublishError::Busy)?;
-        let published = intake::append(&*self.inner.journal, append).await;
-        drop(ticket);
-        if let Err(PublishError::Journal(journal::Error::Poisoned { .. })) = &published {
-            self.inner.poisoned.notify_waiters();
-        }
-        let published = published?;
-        let duplicates = published.iter().filter(|published| published.duplicate).count();
-        gauge.counters.published.fetch_add(published.len() as u64, Relaxed);
-        gauge.counters.duplicates.fetch_add(duplicates as u64, Relaxed);
-        if let Some((start, bus, name)) = traced {
-            trace_published(tracer, (bus, &name), &events, &published, start);
-        }
-        Ok(published)
+        self.inner.publish(bus, events, Deduplicate::Yes).await
     }
 
     /// The model now; a swapped snapshot.
@@ -449,22 +409,5 @@ impl Core {
         let (reply, answer) = oneshot::channel();
         self.inner.request(request(reply)).await?;
         answer.await.map_err(|_| Error::Closing)?
-    }
-}
-
-/// The spans of a request's events, once they are durable.
-fn trace_published(
-    tracer: &Tracer,
-    (bus, name): (store::BusId, &str),
-    events: &[Event],
-    published: &[Published],
-    start: SystemTime,
-) {
-    for (event, published) in events.iter().zip(published) {
-        let view = event.view();
-        if let Some(context) = tracer.context(bus, &view) {
-            let (position, duplicate) = (published.position, published.duplicate);
-            tracer.record(context.publishing(name, position, duplicate, &view, start));
-        }
     }
 }

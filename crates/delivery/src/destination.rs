@@ -4,6 +4,7 @@ use bytes::Bytes;
 use event::EventView;
 use journal::EncodedRecord;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use transform::{Context, Envelope, InputPath};
 
 /// A future that the contract hands out.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,6 +20,8 @@ pub struct Member<'a> {
     pub message_id: &'a str,
     /// Which attempt of this event it is, from 1.
     pub number: u32,
+    /// When its record was appended, in milliseconds since the epoch.
+    pub accepted: i64,
 }
 
 impl<'a> Member<'a> {
@@ -26,6 +29,18 @@ impl<'a> Member<'a> {
     pub fn key(&self) -> Option<&'a [u8]> {
         // Neither offset nor time has to do with the key.
         self.record.view(0, 0).key
+    }
+
+    /// What stands at a path of its EventBridge envelope, as it was received: a text as it is, another value as JSON. `None`:
+    /// nothing does, or null.
+    pub fn text_at(&self, path: &InputPath) -> Option<String> {
+        let view = self.record.view(0, self.accepted);
+        let event = EventView::from_record(view.headers(), view.value)?;
+        let context = Context {
+            accepted: self.accepted,
+            ..Context::default()
+        };
+        Envelope::new(&event, &context).text_at(path)
     }
 }
 

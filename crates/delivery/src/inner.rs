@@ -20,7 +20,7 @@ use journal::{Journal, PartitionId};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -32,6 +32,8 @@ use tokio::{
 
 /// What the tasks and the handle share.
 pub struct Inner {
+    /// For what a lane owns and must not keep alive.
+    pub(crate) itself: Weak<Inner>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) attempts: Arc<AttemptHistory>,

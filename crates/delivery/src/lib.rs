@@ -34,6 +34,7 @@ mod shaping;
 mod intake;
 mod matching;
 mod positions;
+mod publishing;
 mod router;
 mod scan;
 mod view;
@@ -58,6 +59,7 @@ mod shortened;
 mod skipping;
 mod start;
 mod story;
+mod to_bus;
 pub mod trace;
 pub mod validation;
 
@@ -84,7 +86,7 @@ pub use replay::{
 };
 pub use sealing::MasterKeys;
 pub use settings::{LaneBounds, Settings};
-pub use shaping::{RULE_ANNOTATION, Shaping};
+pub use shaping::{REGION_ANNOTATION, RULE_ANNOTATION, Shaping};
 pub use store::{Attempt as StoredAttempt, Dead, DeliveryKey, Partition as StoredPartition};
 /// Rows of the store as the core hands them out, for doors, which do not know the store.
 pub use store::{

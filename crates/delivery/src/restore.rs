@@ -14,7 +14,7 @@ use crate::{
     shaping::Shaping,
     window::Window,
 };
-use control::{Bus, Model, Subscription, Topic};
+use control::{Bus, Model, Subscription, Topic, resources::ConnectionSpec};
 use journal::{PartitionId, TopicId};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -170,7 +170,10 @@ pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<A
         ..(**connection).clone()
     };
     Ok(Arc::new(Target {
-        destination: (inner.destinations)(&connection, subscription)?,
+        destination: match &connection.spec {
+            ConnectionSpec::Bus(config) => crate::to_bus::destination(inner, &config.bus),
+            _ => (inner.destinations)(&connection, subscription)?,
+        },
         bus: bus.name.clone(),
         origin: bus.name.clone(),
         subscription: subscription.name.clone(),

@@ -1,6 +1,6 @@
 //! A subscription's transform and what it needs besides the event. Pure.
 
-use control::{Bus, Subscription, limits::DEFAULT_BUS};
+use control::{Bus, Subscription, limits::DEFAULT_BUS, resources::TargetMode};
 use event::{
     EventView,
     eventbridge::{ACCOUNT_DEFAULT, REGION_DEFAULT},
@@ -11,6 +11,8 @@ use transform::{Context, Failure, Output, Transform};
 
 /// The annotation of a subscription that is a target of a rule: the rule's name.
 pub const RULE_ANNOTATION: &str = "eventbridge.rule";
+/// The annotation of such a subscription: the region of the client that put the target, as ARNs have it.
+pub const REGION_ANNOTATION: &str = "eventbridge.region";
 
 /// What becomes of a subscription's events before they are delivered.
 #[derive(Clone, Debug)]
@@ -18,14 +20,25 @@ pub struct Shaping {
     transform: Arc<Transform>,
     rule_name: String,
     rule_arn: String,
+    /// The rule in its ARN.
+    place: String,
 }
 
 impl Shaping {
-    /// A subscription's own; `None` if its events stay as they are.
+    /// A subscription's own, or the envelope that its target asks for; `None` if its events stay as they are.
     pub fn of(bus: &Bus, subscription: &Subscription) -> Option<Self> {
-        let transform = Arc::clone(subscription.transform.as_ref()?);
-        let rule = subscription.spec.annotations.get(RULE_ANNOTATION);
-        Some(Self::new(transform, &bus.name, rule.unwrap_or(&subscription.name)))
+        let spec = &subscription.spec;
+        let transform = match (&subscription.transform, spec.target.mode) {
+            (Some(transform), _) => Arc::clone(transform),
+            (None, Some(TargetMode::Envelope)) => Arc::new(Transform::whole()),
+            (None, _) => return None,
+        };
+        let rule = spec.annotations.get(RULE_ANNOTATION);
+        let shaping = Self::new(transform, &bus.name, rule.unwrap_or(&subscription.name));
+        Some(match spec.annotations.get(REGION_ANNOTATION) {
+            Some(region) => shaping.in_region(region),
+            None => shaping,
+        })
     }
 
     /// A transform as if a rule of this name had it.
@@ -37,8 +50,14 @@ impl Shaping {
         Self {
             transform,
             rule_name: rule.to_owned(),
-            rule_arn: format!("arn:aws:events:{REGION_DEFAULT}:{ACCOUNT_DEFAULT}:rule/{place}"),
+            rule_arn: arn(REGION_DEFAULT, &place),
+            place,
         }
+    }
+
+    fn in_region(mut self, region: &str) -> Self {
+        self.rule_arn = arn(region, &self.place);
+        self
     }
 
     /// What becomes of an event.
@@ -52,4 +71,8 @@ impl Shaping {
         };
         self.transform.apply(event, &context)
     }
+}
+
+fn arn(region: &str, place: &str) -> String {
+    format!("arn:aws:events:{region}:{ACCOUNT_DEFAULT}:rule/{place}")
 }

@@ -7,8 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// A bus and a connection of it.
-type Place = (String, String);
+/// A bus, a connection of it, and what of the connection is shared, where that is not all of it.
+type Place = (String, String, String);
 
 /// The connections in use, with the version that they were made of.
 pub(crate) struct Connections<S>(Mutex<HashMap<Place, (u64, Weak<S>)>>);
@@ -26,8 +26,18 @@ impl<S> Connections<S> {
         connection: &Connection,
         make: impl FnOnce() -> Result<S, String>,
     ) -> Result<Arc<S>, String> {
+        self.shared_part(connection, String::new(), make)
+    }
+
+    /// The same of a part of a connection that is several to its subscriptions.
+    pub(crate) fn shared_part(
+        &self,
+        connection: &Connection,
+        part: String,
+        make: impl FnOnce() -> Result<S, String>,
+    ) -> Result<Arc<S>, String> {
         let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (connection.bus.clone(), connection.name.clone());
+        let place = (connection.bus.clone(), connection.name.clone(), part);
         let known = connections
             .get(&place)
             .filter(|(version, _)| *version == connection.version);

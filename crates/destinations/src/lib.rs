@@ -64,7 +64,7 @@ fn made(
         ConnectionSpec::Webhook(config) => {
             let make = || Ok(webhook::Shared::new(client, config)?.in_dry_run(connection.dry_run));
             let endpoint = shared.webhook.shared(connection, make)?;
-            let webhook = webhook::Webhook::new(endpoint, &subscription.spec);
+            let webhook = webhook::Webhook::new(endpoint, &subscription.spec)?;
             if subscription.spec.target.mode != Some(TargetMode::EventGrid) {
                 return Ok(Arc::new(webhook));
             }
@@ -78,14 +78,14 @@ fn made(
                 eventgrid::EventGrid::new(shared, &subscription.spec).on(public_url, &subscription.spec),
             ))
         }
+        ConnectionSpec::Bus(_) => Err("events go to another bus inside of the server".to_owned()),
         #[cfg(feature = "aws")]
         spec => {
-            let make = || aws::Access::new(client, spec, connection.dry_run);
-            let shared = shared.aws.shared(connection, make)?;
-            {
-                let aws = aws::Aws::new(shared, spec, &subscription.spec)?;
-                Ok(Arc::new(aws.on(public_url, &subscription.spec)))
-            }
+            let spec = spec.at(&subscription.spec.target).map_err(|refusal| refusal.detail)?;
+            let make = || aws::Access::new(client, &spec, connection.dry_run);
+            let shared = shared.aws.shared_part(connection, aws::Access::part_of(&spec), make)?;
+            let aws = aws::Aws::new(shared, &spec, &subscription.spec)?;
+            Ok(Arc::new(aws.on(public_url, &subscription.spec)))
         }
         #[cfg(not(feature = "aws"))]
         spec => Err(not_built_in(spec)),
@@ -108,6 +108,9 @@ pub fn tester(client: Client, rules: Rules) -> ConnectionTester {
                 }
                 ConnectionSpec::Webhook(config) => webhook::test(&client, config, how, now).await,
                 ConnectionSpec::EventGrid(config) => eventgrid::test(&client, config, how, now).await,
+                ConnectionSpec::Bus(config) => to_bus(&config.bus),
+                #[cfg(feature = "aws")]
+                ConnectionSpec::Aws(config) => aws::test_account(&client, config).await,
                 #[cfg(feature = "aws")]
                 spec => aws::test(&client, spec, connection.dry_run, how).await,
                 #[cfg(not(feature = "aws"))]
@@ -140,6 +143,17 @@ fn in_dry_run() -> TestReport {
     let detail = "the connection is in a dry run: no event is sent, and a delivery shows the request".to_owned();
     TestReport {
         steps: vec![TestStep::good("answer", detail)],
+        status: None,
+    }
+}
+
+/// A bus of this server answers whoever asks.
+fn to_bus(bus: &str) -> TestReport {
+    TestReport {
+        steps: vec![TestStep::good(
+            "answer",
+            format!("events go to bus {bus:?} inside of this server"),
+        )],
         status: None,
     }
 }

@@ -159,12 +159,22 @@ pub fn source<'a>(event: &EventView<'a>) -> &'a str {
 
 /// `account` of an event.
 pub fn account<'a>(event: &EventView<'a>) -> &'a str {
-    event.extension(ACCOUNT).unwrap_or(ACCOUNT_DEFAULT)
+    account_or(event, ACCOUNT_DEFAULT)
+}
+
+/// `account` of an event, or this one where it says none.
+pub fn account_or<'a>(event: &EventView<'a>, default: &'a str) -> &'a str {
+    event.extension(ACCOUNT).unwrap_or(default)
 }
 
 /// `region` of an event.
 pub fn region<'a>(event: &EventView<'a>) -> &'a str {
-    event.extension(REGION).unwrap_or(REGION_DEFAULT)
+    region_or(event, REGION_DEFAULT)
+}
+
+/// `region` of an event, or this one where it says none.
+pub fn region_or<'a>(event: &EventView<'a>, default: &'a str) -> &'a str {
+    event.extension(REGION).unwrap_or(default)
 }
 
 /// `resources` of an event, as JSON text. It is a list unless somebody else than a door of ours wrote the extension.

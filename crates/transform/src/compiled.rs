@@ -43,6 +43,11 @@ impl Transform {
         Ok(Self(Kind::Input(json.trim().as_bytes().into())))
     }
 
+    /// The event's whole EventBridge envelope.
+    pub fn whole() -> Self {
+        Self(Kind::InputPath(InputPath::whole()))
+    }
+
     /// A part of the event's EventBridge envelope; `$` is all of it.
     pub fn input_path(path: &str) -> Result<Self, CompileError> {
         InputPath::new(path).map(Kind::InputPath).map(Self)

@@ -73,7 +73,6 @@ impl<'a> Envelope<'a> {
     /// The envelope of an event.
     pub fn new(event: &EventView<'a>, context: &Context<'a>) -> Self {
         let text = |text: &'a str| Value::Text(Cow::Borrowed(text));
-        let of = |name, default| event.extension(name).unwrap_or(default);
         let resources = eventbridge::resources_json(event).as_bytes();
         let is_list = resources.starts_with(b"[") && event::json::check(resources).is_ok();
         let known = |json: &&[u8]| event.json_is_checked() || event::json::check(json).is_ok();
@@ -83,9 +82,9 @@ impl<'a> Envelope<'a> {
                 ("id", text(event.id())),
                 ("detail-type", text(event.event_type())),
                 ("source", text(eventbridge::source(event))),
-                ("account", text(of("awsaccount", context.account))),
+                ("account", text(eventbridge::account_or(event, context.account))),
                 ("time", Value::Text(time(event.time(), context.accepted))),
-                ("region", text(of("awsregion", context.region))),
+                ("region", text(eventbridge::region_or(event, context.region))),
                 ("resources", Value::Json(if is_list { resources } else { b"[]" })),
             ],
             detail: match event.data_json().filter(known) {
@@ -98,6 +97,20 @@ impl<'a> Envelope<'a> {
     /// Appends it as JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         self.write_as(out, Spelling::Envelope, Quotes::Kept);
+    }
+
+    /// What stands at a path: a text as it is, any other value as JSON; `None`: nothing does, or null.
+    pub fn text_at(&self, path: &InputPath) -> Option<String> {
+        let mut json = Vec::new();
+        if !put_piece(&mut json, self, &self.find(path), Quotes::Kept) {
+            return None;
+        }
+        match serde_json::from_slice(&json) {
+            Ok(serde_json::Value::String(text)) => Some(text),
+            Ok(serde_json::Value::Null) | Err(_) => None,
+            // As it is written: a number keeps its digits.
+            Ok(_) => String::from_utf8(json).ok(),
+        }
     }
 
     /// Bytes of it, about.
@@ -189,12 +202,10 @@ fn time(time: Option<&str>, accepted: i64) -> Cow<'_, str> {
     let Some(text) = time else {
         return Cow::Owned(second(accepted));
     };
-    match text.split_once('.') {
-        None => Cow::Borrowed(text),
-        Some((whole, rest)) => {
-            let zone = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-            Cow::Owned(format!("{whole}{zone}"))
-        }
+    let mut cut = String::new();
+    match eventbridge::cut_to_the_second(text, &mut cut).len() == text.len() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(cut),
     }
 }
 

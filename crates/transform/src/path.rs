@@ -37,6 +37,11 @@ fn is_of_a_name(character: char) -> bool {
 }
 
 impl InputPath {
+    /// All there is: `$`.
+    pub(crate) fn whole() -> Self {
+        Self(Vec::new())
+    }
+
     /// Compiles a path. The error is a fragment.
     pub fn new(text: &str) -> Result<Self, CompileError> {
         Self::parse(text).map_err(|message| CompileError::new(Part::InputPath, message))

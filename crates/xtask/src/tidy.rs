@@ -25,7 +25,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "journal",
         ],
     ),
-    ("destinations", &["event", "connector", "delivery", "control"]),
+    (
+        "destinations",
+        &["event", "transform", "connector", "delivery", "control"],
+    ),
     (
         "doors",
         &[

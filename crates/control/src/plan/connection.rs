@@ -42,6 +42,7 @@ pub(super) fn put_with_auth_of(
         (ConnectionSpec::Webhook(asked), ConnectionSpec::Webhook(of)) if of.url == NO_ENDPOINT => {
             asked.auth = of.auth;
             asked.headers = of.headers;
+            asked.parameters = of.parameters;
         }
         _ => {
             return Err(Refusal::in_use(
@@ -63,6 +64,7 @@ fn put_asked(planning: &Planning<'_>, asked: DeclaredConnection) -> Result<Plan,
         .transpose()?;
     let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
     validate::connection(&spec, &bus.name, planning.rules)?;
+    leads_to_a_bus(planning, &spec)?;
     suits_subscriptions(bus, name, &spec)?;
     let spec = validate::derived(spec);
     let as_before = existing.is_some_and(|existing| existing.dry_run == dry_run);
@@ -113,6 +115,8 @@ enum Provider {
     Lambda,
     #[serde(rename = "eventgrid")]
     EventGrid,
+    Aws,
+    Bus,
 }
 
 /// By provider, so that a fault in `config` keeps its place.
@@ -130,8 +134,19 @@ fn read(body: Map<String, Value>) -> Result<DeclaredConnection, Refusal> {
         Provider::Kinesis => parse(&config, "/config", &[]).map(ConnectionSpec::Kinesis),
         Provider::Lambda => parse(&config, "/config", &[]).map(ConnectionSpec::Lambda),
         Provider::EventGrid => parse(&config, "/config", &[]).map(ConnectionSpec::EventGrid),
+        Provider::Aws => parse(&config, "/config", &[]).map(ConnectionSpec::Aws),
+        Provider::Bus => parse(&config, "/config", &[]).map(ConnectionSpec::Bus),
     }?;
     Ok(DeclaredConnection { spec, dry_run })
+}
+
+/// A connection to another bus is made when that bus is there; it may go later.
+fn leads_to_a_bus(planning: &Planning<'_>, spec: &ConnectionSpec) -> Result<(), Refusal> {
+    let ConnectionSpec::Bus(config) = spec else {
+        return Ok(());
+    };
+    let missing = |_| Refusal::invalid("/config/bus", format!("bus {} does not exist", echo(&config.bus)));
+    planning.model.bus(&config.bus).map(drop).map_err(missing)
 }
 
 /// The subscriptions that use it go on with it: what their targets say is for its provider.

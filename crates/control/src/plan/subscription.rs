@@ -88,6 +88,10 @@ fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>
         }
         if let Some(connection) = &target.connection {
             put::exists("/dead_letter/connection", "connection", connection, &bus.connections)?;
+            if let Some(connection) = bus.connections.get(connection) {
+                let given = target.target.clone().unwrap_or_default();
+                validate::dead_letter_target(&given, &connection.spec)?;
+            }
         }
     }
     if let Some(connection) = bus.connections.get(&spec.connection) {

@@ -154,6 +154,37 @@ pub struct LambdaConfig {
     pub invocation: Invocation,
 }
 
+/// A connection to whatever of Amazon's services its subscriptions name: `target.arn` says which queue, topic, stream, function or bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsAccountConfig {
+    /// Where and as whom. The region of a target's ARN goes before this one.
+    pub aws: AwsAccess,
+    /// The ARNs that targets of rules (the EventBridge door's) reach through it, with `*` for any characters; absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serves: Vec<String>,
+    /// What becomes of a role that a target names.
+    #[serde(default, skip_serializing_if = "TargetRoles::is_default")]
+    pub roles: TargetRoles,
+}
+
+/// What becomes of a role that a target names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetRoles {
+    /// Requests are the connection's own: the role is kept and shown alone.
+    #[default]
+    Ignore,
+    /// It is taken with the connection's credentials, in place of the connection's own role.
+    Assume,
+}
+
+impl TargetRoles {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How a Lambda function is invoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

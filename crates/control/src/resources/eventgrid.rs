@@ -85,6 +85,8 @@ impl EventGridAuth {
             scope: Some(SCOPE.to_owned()),
             audience: None,
             style: ClientStyle::Body,
+            method: Default::default(),
+            parameters: Vec::new(),
         })
     }
 }

@@ -71,7 +71,11 @@ impl SubscriptionSpec {
 
     /// How many events one request to its connection holds at most, as it says or as is usual with the provider.
     pub fn events_per_request(&self, connection: &ConnectionSpec) -> u32 {
-        let usual = match connection {
+        // One that leads nowhere makes no request.
+        let Ok(connection) = connection.at(&self.target) else {
+            return 1;
+        };
+        let usual = match &*connection {
             ConnectionSpec::Webhook(_) => 1,
             ConnectionSpec::Lambda(_) if self.target.mode != Some(TargetMode::Batched) => 1,
             other => other.request_events_max(),
@@ -149,6 +153,38 @@ pub struct TargetSpec {
     /// Of events that are too large, send where they are; absent: they are dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_check: Option<ClaimCheck>,
+    /// The one group of all events, instead of `group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// A path into the event's EventBridge envelope, before the transform: what is there is the group, instead of `group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_path: Option<String>,
+    /// With aws connections: the queue, topic, stream, function or event bus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// With aws connections: a role, which is taken if the connection says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// Attributes of every message to a queue or a topic, texts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// With webhooks: what stands for the places (`*`) in the path of the connection's URL, in their order. Here and in `query` and
+    /// `headers`, what begins with `$.` is a path into the event's EventBridge envelope, before the transform.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// With webhooks: what goes into the query, unless the connection has a parameter of that name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// With webhooks: headers, unless the connection has one of that name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+impl TargetSpec {
+    /// Whether it says something of each request to a webhook beside the mode.
+    pub fn has_parameters(&self) -> bool {
+        !(self.path.is_empty() && self.query.is_empty() && self.headers.is_empty())
+    }
 }
 
 /// Which events are sent as the place where they are.
@@ -172,6 +208,8 @@ pub enum TargetMode {
     Batched,
     /// The data alone: usual with EventBridge. A webhook gets it with its content type, of several events a JSON array.
     Data,
+    /// The event in its EventBridge envelope, as a rule's target without an input gets it.
+    Envelope,
     /// An array in the schema of Azure Event Grid, to a webhook that has answered its validation.
     #[serde(rename = "eventgrid")]
     EventGrid,

@@ -1,6 +1,6 @@
 //! Webhook connections: where, and how Trunkline shows itself there.
 
-use super::{Secret, wire};
+use super::{Parameter, ParameterPlace, Secret, TokenMethod, wire};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ pub struct WebhookConfig {
     /// Sent with every request; reserved names (`host`, `content-length`, `webhook-*`, `ce-*`, …) are refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// What every request carries beside that, in the open or as secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
     /// How to authenticate there.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -28,6 +31,20 @@ pub struct WebhookConfig {
     /// Ask the endpoint before anything is delivered; absent: deliver at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake: Option<Handshake>,
+}
+
+impl WebhookConfig {
+    /// How many places (`*`) the path of its URL has, for values of a subscription's target.
+    pub fn places(&self) -> usize {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        path.split('?').next().unwrap_or_default().matches('*').count()
+    }
+
+    /// Whether its parameters make a body another one.
+    pub fn adds_to_bodies(&self) -> bool {
+        self.parameters.iter().any(|one| one.place == ParameterPlace::Body)
+    }
 }
 
 /// The method of a webhook's requests.
@@ -123,6 +140,12 @@ pub struct ClientCredentials {
     pub audience: Option<String>,
     /// How the client shows its secret.
     pub style: ClientStyle,
+    /// How a token is asked for; absent: POST.
+    #[serde(default, skip_serializing_if = "TokenMethod::is_post")]
+    pub method: TokenMethod,
+    /// What the request for a token carries beside that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
 }
 
 /// How an OAuth client shows its secret to the token endpoint.

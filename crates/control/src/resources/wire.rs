@@ -1,7 +1,7 @@
 //! The shapes that tagged and exclusive objects are read through, so that a fault keeps its place: serde buffers what it
 //! reads for a tagged enum and loses the path. Only the way in, but for filters; the way out is derived on the types themselves.
 
-use super::{ClientCredentials, ClientStyle, Dialect, Exponential, FilterSpec, Secret};
+use super::{ClientCredentials, ClientStyle, Dialect, Exponential, FilterSpec, Parameter, Secret, TokenMethod};
 use crate::filters::FilterText;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(super) struct Auth {
     audience: Option<String>,
     #[serde(rename = "style")]
     client_style: Option<ClientStyle>,
+    method: Option<TokenMethod>,
+    parameters: Option<Vec<Parameter>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -71,6 +73,8 @@ impl Auth {
                 scope: self.scope.take(),
                 audience: self.audience.take(),
                 style: self.client_style.take().unwrap_or_default(),
+                method: self.method.take().unwrap_or_default(),
+                parameters: self.parameters.take().unwrap_or_default(),
             }),
         })
     }
@@ -89,6 +93,8 @@ impl Auth {
         texts.iter().all(|text| text.is_none())
             && secrets.iter().all(|secret| secret.is_none())
             && self.client_style.is_none()
+            && self.method.is_none()
+            && self.parameters.is_none()
     }
 }
 
@@ -99,7 +105,7 @@ fn auth_fields(kind: AuthKind) -> &'static str {
         AuthKind::Bearer => "auth of type bearer takes exactly token",
         AuthKind::ApiKey => "auth of type api-key takes exactly header and value",
         AuthKind::ClientCredentials => {
-            "auth of type oauth2-client-credentials takes token_url, client_id and client_secret, and scope, audience and style"
+            "auth of type oauth2-client-credentials takes token_url, client_id and client_secret, and scope, audience, style, method and parameters"
         }
     }
 }

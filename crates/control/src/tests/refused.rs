@@ -795,7 +795,7 @@ fn batches_oauth_tls_and_handshakes_out_of_their_bounds_are_refused() {
             (
                 oauth("https://a.example/", json!({"token": "t"})),
                 "resource_invalid /config/auth: auth of type oauth2-client-credentials takes token_url, client_id and \
-                 client_secret, and scope, audience and style",
+                 client_secret, and scope, audience, style, method and parameters",
             ),
             (
                 with("tls", json!({"certificate": "x"})),

@@ -3,6 +3,7 @@
 
 use super::webhook::url;
 use crate::{
+    arn::{self, Arn},
     limits,
     refusal::Refusal,
     resources::{AssumeRole, AwsAccess, AwsCredentials, ConnectionSpec, EventBridgeConfig, LambdaConfig, Secret},
@@ -16,7 +17,8 @@ pub(super) fn check(spec: &ConnectionSpec, bus: &str, rules: &Rules) -> Result<(
         access(aws, bus, rules)?;
     }
     match spec {
-        ConnectionSpec::Webhook(_) | ConnectionSpec::EventGrid(_) => Ok(()),
+        ConnectionSpec::Webhook(_) | ConnectionSpec::EventGrid(_) | ConnectionSpec::Bus(_) => Ok(()),
+        ConnectionSpec::Aws(config) => serves(&config.serves),
         ConnectionSpec::EventBridge(config) => event_bus(config),
         ConnectionSpec::Sqs(config) => queue(&config.queue, rules),
         ConnectionSpec::Sns(config) => match is_arn(&config.topic, "sns") {
@@ -38,8 +40,7 @@ pub(super) fn check(spec: &ConnectionSpec, bus: &str, rules: &Rules) -> Result<(
 }
 
 fn access(aws: &AwsAccess, bus: &str, rules: &Rules) -> Result<(), Refusal> {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=limits::AWS_REGION_BYTES_MAX).contains(&aws.region.len()) || !aws.region.bytes().all(legal) {
+    if !arn::is_region(&aws.region) {
         return Err(Refusal::invalid(
             format!("{AT}/region"),
             "region is lower-case letters, digits and hyphens, such as eu-central-1",
@@ -199,13 +200,30 @@ fn function(config: &LambdaConfig) -> Result<(), Refusal> {
     }
 }
 
-/// `arn:partition:service:region:account:resource`, of characters that cannot be taken for anything else.
 fn is_arn(text: &str, service: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b":/-_.+=@,$".contains(&byte);
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    text.len() <= limits::AWS_NAME_BYTES_MAX
-        && text.bytes().all(legal)
-        && matches!(parts[..], ["arn", partition, its, _, _, resource] if partition.starts_with("aws") && its == service && !resource.is_empty())
+    Arn::parse(text).is_some_and(|arn| arn.service == service)
+}
+
+/// Patterns of ARNs, each within what an ARN consists of.
+fn serves(patterns: &[String]) -> Result<(), Refusal> {
+    const AT: &str = "/config/serves";
+    if patterns.len() > limits::AWS_SERVES_MAX {
+        return Err(Refusal::invalid(AT, "serves has at most 50 patterns"));
+    }
+    let legal = |pattern: &String| {
+        let filled = pattern.replace('*', "x");
+        pattern.starts_with("arn:") && pattern.len() <= limits::AWS_NAME_BYTES_MAX && {
+            let rest = |byte: u8| byte.is_ascii_alphanumeric() || b":/-_.+=@,$".contains(&byte);
+            filled.bytes().all(rest)
+        }
+    };
+    match patterns.iter().position(|pattern| !legal(pattern)) {
+        None => Ok(()),
+        Some(index) => Err(Refusal::invalid(
+            format!("{AT}/{index}"),
+            "serves has ARNs, with * for any characters, such as arn:aws:sqs:eu-central-1:123456789012:*",
+        )),
+    }
 }
 
 fn is_name(text: &str, extra: &str) -> bool {

@@ -2,21 +2,41 @@
 
 use crate::{
     limits,
+    parse::token,
     refusal::Refusal,
-    resources::{ConnectionSpec, SubscriptionSpec, TargetMode, TargetSpec},
+    resources::{ConnectionSpec, SubscriptionSpec, TargetMode, TargetSpec, TransformSpec},
 };
+use std::collections::BTreeMap;
 
 /// Refuses what means nothing to the provider.
 pub(crate) fn target(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    let connection = &*connection.at(&spec.target)?;
     fields(&spec.target, connection)?;
     mode(&spec.target, connection)?;
     claim_check(spec, connection)?;
     batch(spec, connection)?;
-    if connection.aws().is_some() && !spec.delivery.outcomes.is_empty() {
+    if spec.target.mode == Some(TargetMode::Envelope) && spec.transform != TransformSpec::Raw {
+        let detail = "mode envelope sends the event's envelope, and a transform makes something else of it";
+        return Err(Refusal::invalid("/target/mode", detail));
+    }
+    if connection.takes_no_outcomes() && !spec.delivery.outcomes.is_empty() {
         let detail = "outcomes says what statuses of a webhook mean; what this provider's errors mean is fixed";
         return Err(Refusal::invalid("/delivery/outcomes", detail));
     }
     Ok(())
+}
+
+/// The same of the target of copies of dead letters, at its place.
+pub(crate) fn dead_letter_target(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    let check = || {
+        let connection = &*connection.at(target)?;
+        fields(target, connection)?;
+        mode(target, connection)
+    };
+    check().map_err(|refusal| Refusal {
+        pointer: refusal.pointer.map(|pointer| format!("/dead_letter{pointer}")),
+        ..refusal
+    })
 }
 
 fn fields(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
@@ -33,23 +53,106 @@ fn fields(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusa
             return Err(Refusal::invalid("/target/detail_type", detail));
         }
     }
-    let groups = match connection {
+    group(target, connection)?;
+    parameters(target, connection)?;
+    attributes(&target.attributes, connection)
+}
+
+/// Of each request to a webhook; one request, one event, since values may be the event's.
+fn parameters(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    if !target.has_parameters() {
+        return Ok(());
+    }
+    match connection {
+        ConnectionSpec::Webhook(config) => super::parameters::target(target, config.places()),
+        _ => Err(Refusal::invalid(
+            "/target",
+            "path, query and headers are for webhook connections",
+        )),
+    }
+}
+
+fn group(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    let takes = match connection {
         ConnectionSpec::Sqs(config) => config.queue.ends_with(".fifo"),
         ConnectionSpec::Sns(config) => config.topic.ends_with(".fifo"),
         ConnectionSpec::Kinesis(_) => true,
         _ => false,
     };
-    match target.group.is_some() && !groups {
-        true => Err(Refusal::invalid(
-            "/target/group",
-            "group is for FIFO queues and topics (their names end in .fifo) and for kinesis connections",
+    let given = [
+        ("group", target.group.is_some()),
+        ("group_id", target.group_id.is_some()),
+        ("group_path", target.group_path.is_some()),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter(|(_, is_given)| *is_given)
+        .map(|(name, _)| name);
+    let Some(name) = given.next() else { return Ok(()) };
+    let pointer = format!("/target/{name}");
+    if !takes {
+        let detail =
+            format!("{name} is for FIFO queues and topics (their names end in .fifo) and for kinesis connections");
+        return Err(Refusal::invalid(pointer, detail));
+    }
+    if let Some(second) = given.next() {
+        let detail = "group, group_id and group_path exclude each other";
+        return Err(Refusal::invalid(format!("/target/{second}"), detail));
+    }
+    if let Some(path) = &target.group_path {
+        let compiled = transform::InputPath::new(path);
+        return compiled
+            .map(drop)
+            .map_err(|error| Refusal::invalid(pointer, error.message));
+    }
+    let legal = |id: &String| {
+        (1..=limits::MESSAGE_GROUP_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match target.group_id.as_ref().is_none_or(legal) {
+        true => Ok(()),
+        false => Err(Refusal::invalid(
+            pointer,
+            "group_id is 1 to 128 visible ASCII characters without spaces",
         )),
-        false => Ok(()),
+    }
+}
+
+fn attributes(attributes: &BTreeMap<String, String>, connection: &ConnectionSpec) -> Result<(), Refusal> {
+    const AT: &str = "/target/attributes";
+    if attributes.is_empty() {
+        return Ok(());
+    }
+    if !matches!(connection, ConnectionSpec::Sqs(_) | ConnectionSpec::Sns(_)) {
+        return Err(Refusal::invalid(
+            AT,
+            "attributes are for messages to queues and topics of Amazon's",
+        ));
+    }
+    if attributes.len() > limits::MESSAGE_ATTRIBUTES_MAX {
+        return Err(Refusal::invalid(AT, "a message has at most 6 attributes here"));
+    }
+    let is_name = |name: &str| {
+        (1..=256).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    let is_value =
+        |value: &str| (1..=limits::AWS_NAME_BYTES_MAX).contains(&value.len()) && !value.chars().any(char::is_control);
+    match attributes
+        .iter()
+        .find(|(name, value)| !is_name(name) || !is_value(value))
+    {
+        None => Ok(()),
+        Some((name, _)) => Err(Refusal::invalid(
+            format!("{AT}{}", token(name)),
+            "an attribute's name is 1 to 256 letters, digits, _ and -, its value 1 to 1600 bytes without control characters",
+        )),
     }
 }
 
 fn mode(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal> {
-    use TargetMode::{Batched, Data, Structured};
+    use TargetMode::{Batched, Data, Envelope, Structured};
     let Some(mode) = target.mode else { return Ok(()) };
     let (takes, words): (&[TargetMode], _) = match connection {
         ConnectionSpec::Webhook(_) => return Ok(()),
@@ -58,8 +161,13 @@ fn mode(target: &TargetSpec, connection: &ConnectionSpec) -> Result<(), Refusal>
                 "with eventgrid connections there is no mode: the connection's schema says what the topic takes";
             return Err(Refusal::invalid("/target/mode", detail));
         }
-        ConnectionSpec::Lambda(_) => (&[Structured, Batched, Data], "structured, batched or data"),
-        _ => (&[Structured, Data], "structured or data"),
+        ConnectionSpec::Lambda(_) => (
+            &[Structured, Batched, Data, Envelope],
+            "structured, batched, data or envelope",
+        ),
+        ConnectionSpec::EventBridge(_) => (&[Structured, Data], "structured or data"),
+        ConnectionSpec::Bus(_) => (&[], "absent: an event goes to another bus as it is"),
+        _ => (&[Structured, Data, Envelope], "structured, data or envelope"),
     };
     match takes.contains(&mode) {
         true => Ok(()),
@@ -98,7 +206,7 @@ fn batch(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Ref
     let several = match (connection, spec.target.mode) {
         (ConnectionSpec::Webhook(_), mode) => matches!(
             mode,
-            Some(TargetMode::Batched | TargetMode::Data | TargetMode::EventGrid)
+            Some(TargetMode::Batched | TargetMode::Data | TargetMode::Envelope | TargetMode::EventGrid)
         ),
         (ConnectionSpec::Lambda(_), mode) => mode == Some(TargetMode::Batched),
         _ => true,
@@ -109,6 +217,13 @@ fn batch(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Ref
             _ => "several events go into a request only with target.mode batched, data or eventgrid",
         };
         return Err(Refusal::invalid(format!("{AT}/events"), detail));
+    }
+    if let ConnectionSpec::Webhook(config) = connection
+        && (spec.target.has_parameters() || config.adds_to_bodies())
+        && (events > 1 || matches!(spec.target.mode, Some(TargetMode::Batched | TargetMode::EventGrid)))
+    {
+        let detail = "with path, query or headers of the target, or parameters in the body, a request holds one event, in mode binary, structured, data or envelope";
+        return Err(Refusal::invalid("/target/mode", detail));
     }
     if events > connection.request_events_max() {
         let (provider, max) = (connection.provider(), connection.request_events_max());

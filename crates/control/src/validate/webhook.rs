@@ -1,11 +1,11 @@
 //! The rules of a webhook connection: its URL, headers, authentication and signing secrets.
 
-use super::{count, unique};
+use super::{count, parameters, unique};
 use crate::{
     limits,
     parse::{echo, token},
     refusal::Refusal,
-    resources::{Auth, ClientCredentials, Handshake, Secret, Signing, TlsConfig, WebhookConfig},
+    resources::{Auth, ClientCredentials, Handshake, ParameterPlace, Secret, Signing, TlsConfig, WebhookConfig},
     rules::Rules,
     signing_key::SigningKey,
 };
@@ -39,6 +39,7 @@ const RESERVED_PREFIXES: [&str; 2] = ["ce-", "webhook-"];
 pub(super) fn check(config: &WebhookConfig, rules: &Rules) -> Result<(), Refusal> {
     url("/config/url", &config.url, rules)?;
     headers(&config.headers)?;
+    parameters::list("/config/parameters", &config.parameters, &config.headers)?;
     auth(config, rules)?;
     match &config.signing {
         None => {}
@@ -155,7 +156,7 @@ fn headers(headers: &BTreeMap<String, String>) -> Result<(), Refusal> {
     })
 }
 
-fn header_name(pointer: &str, name: &str) -> Result<(), Refusal> {
+pub(super) fn header_name(pointer: &str, name: &str) -> Result<(), Refusal> {
     token_name(pointer, name)?;
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
@@ -185,7 +186,7 @@ fn token_name(pointer: &str, name: &str) -> Result<(), Refusal> {
     }
 }
 
-fn header_value(pointer: &str, value: &str) -> Result<(), Refusal> {
+pub(super) fn header_value(pointer: &str, value: &str) -> Result<(), Refusal> {
     let legal = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) && value.trim() == value;
     match legal && value.len() <= limits::HEADER_VALUE_BYTES_MAX {
         true => Ok(()),
@@ -247,6 +248,7 @@ fn client_credentials(client: &ClientCredentials, rules: &Rules) -> Result<(), R
             return Err(Refusal::invalid(format!("{AT}/{name}"), detail));
         }
     }
+    parameters::list(&format!("{AT}/parameters"), &client.parameters, &BTreeMap::new())?;
     let legal = |text: &str| !text.chars().any(char::is_control);
     let rule = "client_secret has no control characters";
     sent_secret(&format!("{AT}/client_secret"), &client.client_secret, legal, rule)
@@ -275,7 +277,12 @@ fn api_key(config: &WebhookConfig, header: &str, value: &Secret) -> Result<(), R
     if lower != "authorization" && is_reserved(&lower) {
         return Err(Refusal::invalid(pointer, format!("header {lower} is reserved")));
     }
-    if config.headers.keys().any(|name| name.eq_ignore_ascii_case(header)) {
+    let of_parameters = config
+        .parameters
+        .iter()
+        .filter(|one| one.place == ParameterPlace::Header);
+    let mut names = config.headers.keys().chain(of_parameters.map(|one| &one.name));
+    if names.any(|name| name.eq_ignore_ascii_case(header)) {
         return Err(Refusal::invalid(
             pointer,
             format!("header {lower} stands in config.headers already"),

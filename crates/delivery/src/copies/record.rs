@@ -1,6 +1,7 @@
 //! What a copy of a dead letter is: its event, with what is known of its death as extension attributes. Pure.
 
 use super::COPIES;
+use crate::backoff::{ATTEMPTS_USED_UP, TOO_OLD};
 use event::{
     EventView,
     record_binding::{COPY_HEADER, DEAD_LETTER_HEADER, ORIGINAL_HEADER, REPLAY_HEADER, TYPES_HEADER},
@@ -100,10 +101,22 @@ fn attributes(dead: &Dead, facts: &Facts) -> Vec<(&'static str, String)> {
         ("ce_tldeadsubscription", facts.subscription.clone()),
         ("ce_tldeadtime", time_text(delivery.due)),
     ];
+    if let Some(exhausted) = exhausted(&dead.detail) {
+        attributes.push(("ce_tldeadexhausted", exhausted.to_owned()));
+    }
     if !dead.detail.is_empty() {
         attributes.push(("ce_tldeaddetail", clean(&dead.detail)));
     }
     attributes
+}
+
+/// What of the policy was used up, if it was that.
+fn exhausted(detail: &str) -> Option<&'static str> {
+    match detail {
+        words if words.starts_with(ATTEMPTS_USED_UP) => Some("attempts"),
+        words if words.starts_with(TOO_OLD) => Some("age"),
+        _ => None,
+    }
 }
 
 /// An attribute has no control characters.
@@ -230,6 +243,24 @@ mod tests {
         ];
         assert_eq!(ours, expected);
         assert_eq!((copy.due, copy.attempts, copy.order, copy.edits), (99, 0, None, 1));
+    }
+
+    #[test]
+    fn a_copy_says_what_of_the_policy_was_used_up() {
+        for (detail, expected) in [
+            ("attempts are used up; the endpoint answered 503", Some("attempts")),
+            ("it would be too old", Some("age")),
+            ("the endpoint answered 400", None),
+        ] {
+            let dead = Dead {
+                detail: detail.to_owned(),
+                ..dead(&[])
+            };
+            let copy = copy_of(&dead, &facts(), 99).unwrap();
+            let found = extensions(&copy.record);
+            let found = found.iter().find_map(|one| one.strip_prefix("tldeadexhausted="));
+            assert_eq!(found.map(|one| one.trim_end_matches(":String")), expected, "{detail}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Action, Due, Halt, Lane, Start};
 use crate::{
     Outcome, Outcomes, Verdict,
-    backoff::{Next, RETRY_AFTER_MAX, millis, next_attempt},
+    backoff::{ATTEMPTS_USED_UP, Next, RETRY_AFTER_MAX, TOO_OLD, millis, next_attempt},
     breaker::{State, Turn},
     clock::Random,
     pending::{Origin, Pending},
@@ -227,8 +227,8 @@ impl Lane {
         let now = ended.now;
         let progress = pending.progress(now);
         match next_attempt(&self.config.policy.retry, progress, after, now, ended.draw) {
-            Next::AttemptsExhausted => self.give_up_on(pending, outcome, "attempts are used up", now),
-            Next::TooOld => self.give_up_on(pending, outcome, "it would be too old", now),
+            Next::AttemptsExhausted => self.give_up_on(pending, outcome, ATTEMPTS_USED_UP, now),
+            Next::TooOld => self.give_up_on(pending, outcome, TOO_OLD, now),
             Next::Again { due, .. } if ended.was_probe => self.park(pending, due, &outcome.reason),
             // Read again, it takes its place in the order that is kept now.
             Next::Again { .. } if self.breaker.state() != State::Closed || self.reordering => {

@@ -75,6 +75,7 @@ impl Traced {
 /// A delivery of a request, read.
 struct Read<'a> {
     number: u32,
+    accepted: Millis,
     event: EventView<'a>,
     record: &'a EncodedRecord,
     message_id: String,
@@ -135,6 +136,7 @@ fn read<'a>(target: &Target, due: &'a Due, record: &'a EncodedRecord) -> Option<
     let event = EventView::from_record(view.headers(), view.value)?;
     Some(Read {
         number: due.number,
+        accepted: due.appended,
         record,
         message_id: message_id(target, due, &event),
         event,
@@ -211,6 +213,7 @@ async fn ask(
             record: read.record,
             message_id: &read.message_id,
             number: read.number,
+            accepted: read.accepted,
         })
         .collect();
     let attempt = Attempt {

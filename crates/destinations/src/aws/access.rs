@@ -53,6 +53,16 @@ pub(super) struct Call {
 }
 
 impl Access {
+    /// What of a connection the subscriptions share that reach this: a service in a region under a role.
+    pub fn part_of(spec: &ConnectionSpec) -> String {
+        let aws = spec.aws();
+        let role = aws
+            .and_then(|aws| aws.assume_role.as_ref())
+            .map(|role| role.role_arn.as_str());
+        let region = aws.map_or("", |aws| aws.region.as_str());
+        format!("{} {region} {}", spec.provider(), role.unwrap_or_default())
+    }
+
     /// Secrets must be plain. The error is a sentence without secrets.
     pub fn new(client: &Client, spec: &ConnectionSpec, dry_run: bool) -> Result<Access, String> {
         let service = Service::of(spec).ok_or("the connection is not to one of Amazon's services")?;

@@ -87,9 +87,9 @@ impl Writer {
     pub(super) fn new(connection: &ConnectionSpec, subscription: &SubscriptionSpec) -> Result<Writer, String> {
         Ok(match connection {
             ConnectionSpec::EventBridge(config) => Self::EventBridge(eventbridge::Writer::new(config, subscription)),
-            ConnectionSpec::Sqs(config) => Self::Sqs(sqs::Writer::new(config, subscription)),
-            ConnectionSpec::Sns(config) => Self::Sns(sns::Writer::new(config, subscription)),
-            ConnectionSpec::Kinesis(config) => Self::Kinesis(kinesis::Writer::new(config, subscription)),
+            ConnectionSpec::Sqs(config) => Self::Sqs(sqs::Writer::new(config, subscription)?),
+            ConnectionSpec::Sns(config) => Self::Sns(sns::Writer::new(config, subscription)?),
+            ConnectionSpec::Kinesis(config) => Self::Kinesis(kinesis::Writer::new(config, subscription)?),
             ConnectionSpec::Lambda(config) => Self::Lambda(lambda::Writer::new(config, subscription)),
             _ => return Err("the connection is not to one of Amazon's services".to_owned()),
         })

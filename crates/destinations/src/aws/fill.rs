@@ -2,8 +2,13 @@
 
 use crate::outcomes::TOO_LARGE;
 pub(super) use crate::outcomes::Unfit;
+use control::{
+    limits::MESSAGE_GROUP_BYTES_MAX,
+    resources::{MessageGroup, TargetMode, TargetSpec},
+};
 use delivery::Member;
 use event::{EventView, json};
+use transform::InputPath;
 
 impl Unfit {
     pub(super) fn too_large(what: &str, bytes: usize, max: usize) -> Unfit {
@@ -79,6 +84,15 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// As a subscription's target says, where CloudEvents are usual.
+    pub(super) fn of(target: &TargetSpec) -> Content {
+        match target.mode {
+            // The envelope stands in place of the data already.
+            Some(TargetMode::Data | TargetMode::Envelope) => Content::Data,
+            _ => Content::Structured,
+        }
+    }
+
     /// The bytes of a message.
     pub(super) fn bytes(self, event: &EventView<'_>) -> Vec<u8> {
         match self {
@@ -116,9 +130,38 @@ pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("a string is written to memory");
 }
 
-/// Which group a FIFO message is of, or which shard a record goes to; at most 128 characters that SQS and SNS take.
-pub(super) fn group(by: control::resources::MessageGroup, member: &Member<'_>) -> String {
-    use control::resources::MessageGroup::{Event, Key, Source, Subject, Type};
+/// Which group a FIFO message is of, or which shard a record goes to.
+pub(super) enum Grouping {
+    By(MessageGroup),
+    Id(String),
+    Path(InputPath),
+}
+
+impl Grouping {
+    /// As a subscription's target says.
+    pub(super) fn of(target: &TargetSpec) -> Result<Grouping, String> {
+        Ok(match (&target.group_id, &target.group_path) {
+            (Some(id), _) => Self::Id(id.clone()),
+            (_, Some(path)) => Self::Path(InputPath::new(path).map_err(|error| error.message)?),
+            _ => Self::By(target.group.unwrap_or(MessageGroup::Key)),
+        })
+    }
+
+    /// Of one event; at most 128 characters that SQS and SNS take.
+    pub(super) fn text(&self, member: &Member<'_>) -> String {
+        match self {
+            Self::By(by) => group(*by, member),
+            Self::Id(id) => id.clone(),
+            Self::Path(path) => member
+                .text_at(path)
+                .map_or_else(|| group(MessageGroup::Event, member), legal),
+        }
+    }
+}
+
+/// Which group a message is of by an attribute of its event.
+pub(super) fn group(by: MessageGroup, member: &Member<'_>) -> String {
+    use MessageGroup::{Event, Key, Source, Subject, Type};
     let event = member.event;
     let text = match by {
         Key => member
@@ -130,13 +173,14 @@ pub(super) fn group(by: control::resources::MessageGroup, member: &Member<'_>) -
         Type => event.event_type(),
         Event => return member.message_id.to_owned(),
     };
-    let legal = |one: char| one.is_ascii_graphic();
-    match (1..=GROUP_CHARACTERS_MAX).contains(&text.len()) && text.chars().all(legal) {
-        true => text.to_owned(),
-        // Still the same for the same text.
-        false => format!("h-{:032x}", event::identity::unique_hash("", text)),
-    }
+    legal(text.to_owned())
 }
 
-/// As SQS and SNS say.
-const GROUP_CHARACTERS_MAX: usize = 128;
+/// A text as a group that the services take: what they would not is its hash, which is still the same for the same text.
+fn legal(text: String) -> String {
+    let is_legal = |one: char| one.is_ascii_graphic();
+    match (1..=MESSAGE_GROUP_BYTES_MAX).contains(&text.len()) && text.chars().all(is_legal) {
+        true => text,
+        false => format!("h-{:032x}", event::identity::unique_hash("", &text)),
+    }
+}

@@ -3,11 +3,11 @@
 use super::{
     access::Call,
     answer::{Answer, Said},
-    fill::{Bounds, Content, Entry, Unfit, fill, group, quoted},
+    fill::{Bounds, Content, Entry, Grouping, Unfit, fill, group, quoted},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use control::resources::{KinesisConfig, MessageGroup, SubscriptionSpec, TargetMode};
+use control::resources::{KinesisConfig, MessageGroup, SubscriptionSpec};
 use delivery::Member;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,20 +26,16 @@ pub(super) struct Writer {
     /// The name of the stream's field, and the stream.
     stream: (&'static str, String),
     content: Content,
-    group: MessageGroup,
+    group: Grouping,
 }
 
 impl Writer {
-    pub(super) fn new(config: &KinesisConfig, subscription: &SubscriptionSpec) -> Writer {
-        let target = &subscription.target;
-        Writer {
+    pub(super) fn new(config: &KinesisConfig, subscription: &SubscriptionSpec) -> Result<Writer, String> {
+        Ok(Writer {
             stream: stream(config),
-            content: match target.mode {
-                Some(TargetMode::Data) => Content::Data,
-                _ => Content::Structured,
-            },
-            group: target.group.unwrap_or(MessageGroup::Key),
-        }
+            content: Content::of(&subscription.target),
+            group: Grouping::of(&subscription.target)?,
+        })
     }
 
     pub(super) fn write(&self, members: &[Member<'_>]) -> Result<(Call, usize), Unfit> {
@@ -67,9 +63,9 @@ impl Writer {
 
     /// An event without a key goes anywhere, not where all of its source go.
     fn partition_key(&self, member: &Member<'_>) -> String {
-        match (self.group, member.key()) {
-            (MessageGroup::Key, None) => group(MessageGroup::Event, member),
-            (by, _) => group(by, member),
+        match (&self.group, member.key()) {
+            (Grouping::By(MessageGroup::Key), None) => group(MessageGroup::Event, member),
+            (grouping, _) => grouping.text(member),
         }
     }
 

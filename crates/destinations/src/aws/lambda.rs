@@ -50,8 +50,7 @@ impl Writer {
             invocation: config.invocation,
             form: match subscription.target.mode {
                 Some(TargetMode::Batched) => Form::Batched(usize::try_from(events).unwrap_or(usize::MAX)),
-                Some(TargetMode::Data) => Form::One(Content::Data),
-                _ => Form::One(Content::Structured),
+                _ => Form::One(Content::of(&subscription.target)),
             },
         }
     }

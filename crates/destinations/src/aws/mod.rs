@@ -7,6 +7,7 @@
 mod access;
 mod act;
 mod answer;
+mod attributes;
 mod credentials;
 pub mod errors;
 mod eventbridge;
@@ -24,4 +25,4 @@ pub mod xml;
 pub use access::Access;
 pub use act::Aws;
 pub use answer::Said;
-pub use test::test;
+pub use test::{test, test_account};

@@ -3,12 +3,13 @@
 use super::{
     access::Call,
     answer::{Answer, Said},
-    fill::{Bounds, Content, Entry, Unfit, fill, group},
+    attributes::Attributes,
+    fill::{Bounds, Content, Entry, Grouping, Unfit, fill},
     sqs::by_id,
     xml,
 };
 use bytes::Bytes;
-use control::resources::{MessageGroup, SnsConfig, SubscriptionSpec, TargetMode};
+use control::resources::{SnsConfig, SubscriptionSpec};
 use delivery::Member;
 use url::form_urlencoded;
 
@@ -26,21 +27,20 @@ pub(super) struct Writer {
     topic: String,
     content: Content,
     /// In a FIFO topic.
-    group: Option<MessageGroup>,
+    group: Option<Grouping>,
+    attributes: Attributes,
 }
 
 impl Writer {
-    pub(super) fn new(config: &SnsConfig, subscription: &SubscriptionSpec) -> Writer {
+    pub(super) fn new(config: &SnsConfig, subscription: &SubscriptionSpec) -> Result<Writer, String> {
         let target = &subscription.target;
-        let by = target.group.unwrap_or(MessageGroup::Key);
-        Writer {
+        let is_fifo = config.topic.ends_with(".fifo");
+        Ok(Writer {
             topic: config.topic.clone(),
-            content: match target.mode {
-                Some(TargetMode::Data) => Content::Data,
-                _ => Content::Structured,
-            },
-            group: config.topic.ends_with(".fifo").then_some(by),
-        }
+            content: Content::of(target),
+            group: is_fifo.then(|| Grouping::of(target)).transpose()?,
+            attributes: Attributes::of(target),
+        })
     }
 
     pub(super) fn write(&self, members: &[Member<'_>]) -> Result<(Call, usize), Unfit> {
@@ -58,13 +58,20 @@ impl Writer {
         let name = |field: &str| format!("PublishBatchRequestEntries.member.{}.{field}", index + 1);
         fields.append_pair(&name("Id"), &index.to_string());
         fields.append_pair(&name("Message"), &message);
-        if let Some(by) = self.group {
-            fields.append_pair(&name("MessageGroupId"), &group(by, member));
+        if let Some(grouping) = &self.group {
+            fields.append_pair(&name("MessageGroupId"), &grouping.text(member));
             fields.append_pair(&name("MessageDeduplicationId"), member.message_id);
+        }
+        let attributes = self.attributes.list(member.event);
+        for (number, one) in attributes.iter().enumerate() {
+            let part = |part: &str| name(&format!("MessageAttributes.entry.{}.{part}", number + 1));
+            fields.append_pair(&part("Name"), &one.name);
+            fields.append_pair(&part("Value.DataType"), one.kind);
+            fields.append_pair(&part("Value.StringValue"), &one.value);
         }
         Ok(Entry {
             text: fields.finish().into_bytes(),
-            size: message.len(),
+            size: message.len() + Attributes::size(&attributes),
         })
     }
 

@@ -3,10 +3,11 @@
 use super::{
     access::Call,
     answer::{Answer, Said},
-    fill::{Bounds, Content, Entry, Unfit, fill, group, quoted},
+    attributes::{Attribute, Attributes},
+    fill::{Bounds, Content, Entry, Grouping, Unfit, fill, quoted},
 };
 use bytes::Bytes;
-use control::resources::{MessageGroup, SqsConfig, SubscriptionSpec, TargetMode};
+use control::resources::{SqsConfig, SubscriptionSpec};
 use delivery::Member;
 use serde::Deserialize;
 use serde_json::json;
@@ -25,21 +26,20 @@ pub(super) struct Writer {
     queue: String,
     content: Content,
     /// In a FIFO queue.
-    group: Option<MessageGroup>,
+    group: Option<Grouping>,
+    attributes: Attributes,
 }
 
 impl Writer {
-    pub(super) fn new(config: &SqsConfig, subscription: &SubscriptionSpec) -> Writer {
+    pub(super) fn new(config: &SqsConfig, subscription: &SubscriptionSpec) -> Result<Writer, String> {
         let target = &subscription.target;
-        let by = target.group.unwrap_or(MessageGroup::Key);
-        Writer {
+        let is_fifo = config.queue.ends_with(".fifo");
+        Ok(Writer {
             queue: config.queue.clone(),
-            content: match target.mode {
-                Some(TargetMode::Data) => Content::Data,
-                _ => Content::Structured,
-            },
-            group: config.queue.ends_with(".fifo").then_some(by),
-        }
+            content: Content::of(target),
+            group: is_fifo.then(|| Grouping::of(target)).transpose()?,
+            attributes: Attributes::of(target),
+        })
     }
 
     pub(super) fn write(&self, members: &[Member<'_>]) -> Result<(Call, usize), Unfit> {
@@ -57,16 +57,21 @@ impl Writer {
         let message = self.content.text(member.event)?;
         let mut text = format!(r#"{{"Id":"{index}","MessageBody":"#).into_bytes();
         quoted(&message, &mut text);
-        if let Some(by) = self.group {
+        if let Some(grouping) = &self.group {
             text.extend_from_slice(br#","MessageGroupId":"#);
-            quoted(&group(by, member), &mut text);
+            quoted(&grouping.text(member), &mut text);
             text.extend_from_slice(br#","MessageDeduplicationId":"#);
             quoted(member.message_id, &mut text);
+        }
+        let attributes = self.attributes.list(member.event);
+        if !attributes.is_empty() {
+            text.extend_from_slice(br#","MessageAttributes":"#);
+            quoted_attributes(&attributes, &mut text);
         }
         text.push(b'}');
         Ok(Entry {
             text,
-            size: message.len(),
+            size: message.len() + Attributes::size(&attributes),
         })
     }
 
@@ -112,6 +117,15 @@ impl Writer {
         let body = json!({"QueueUrl": config.queue, "AttributeNames": ["QueueArn"]}).to_string();
         call("AmazonSQS.GetQueueAttributes", Bytes::from(body))
     }
+}
+
+fn quoted_attributes(attributes: &[Attribute], out: &mut Vec<u8>) {
+    let each = attributes.iter().map(|one| {
+        let value = json!({"DataType": one.kind, "StringValue": one.value});
+        (one.name.clone(), value)
+    });
+    let object: serde_json::Map<_, _> = each.collect();
+    serde_json::to_writer(out, &object).expect("texts are written to memory");
 }
 
 fn call(target: &'static str, body: Bytes) -> Call {

@@ -3,6 +3,7 @@
 use super::{
     access::{Access, Call},
     act::Aws,
+    credentials::Source,
     errors::Service,
     eventbridge, kinesis, lambda, sns, sqs,
 };
@@ -11,7 +12,7 @@ use crate::{
     outcomes::{delivered, failed},
 };
 use connector::Client;
-use control::resources::{ConnectionSpec, SubscriptionSpec};
+use control::resources::{AwsAccountConfig, ConnectionSpec, SubscriptionSpec};
 use delivery::{Attempt, ConnectionTest, Member, Outcome, Record, TestReport, TestStep, Verdict};
 use event::{Data, Event};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -62,6 +63,27 @@ pub async fn test(client: &Client, spec: &ConnectionSpec, dry_run: bool, how: Co
     report
 }
 
+/// Tries a connection to an account: whether there are credentials. What they may do only its subscriptions know to ask.
+pub async fn test_account(client: &Client, config: &AwsAccountConfig) -> TestReport {
+    let mut report = TestReport::default();
+    let source = match Source::new(client, &config.aws) {
+        Ok(source) => source,
+        Err(reason) => {
+            let step = TestStep::failed("configuration", "misconfigured", reason);
+            report.steps.push(step);
+            return report;
+        }
+    };
+    match source.get(TIME_MAX).await {
+        Ok(_) => {
+            let words = "there are credentials; what they may do is seen when a subscription delivers";
+            report.steps.push(TestStep::good("credentials", words.to_owned()));
+        }
+        Err(none) => report.failed("credentials", &none.outcome()),
+    }
+    report
+}
+
 async fn look(access: &Access, spec: &ConnectionSpec, end: Instant) -> Outcome {
     let call = match probe(spec) {
         Ok(call) => call,
@@ -107,6 +129,7 @@ async fn with_event(access: Arc<Access>, spec: &ConnectionSpec, end: Instant) ->
         record: &Record::new(None, None, std::iter::empty()),
         message_id: &id,
         number: 1,
+        accepted: 0,
     };
     let attempt = Attempt {
         members: &[member],

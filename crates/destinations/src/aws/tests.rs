@@ -66,6 +66,7 @@ async fn deliver(destination: &Aws, events: &[Event]) -> Outcomes {
             record: &record,
             message_id,
             number: 1,
+            accepted: 0,
         })
         .collect();
     let attempt = Attempt {

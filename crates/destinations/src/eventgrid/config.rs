@@ -54,6 +54,7 @@ fn as_webhook(config: &EventGridConfig) -> WebhookConfig {
         url: with_version(&config.endpoint),
         method: Method::Post,
         headers: BTreeMap::new(),
+        parameters: Vec::new(),
         auth,
         signing: None,
         tls: None,

@@ -70,6 +70,7 @@ fn with_event(shared: &Shared, now: i64) -> Vec<u8> {
         record: &Record::new(None, None, std::iter::empty()),
         message_id: &id,
         number: 1,
+        accepted: 0,
     };
     let array = wire::array(shared.schema, &[member], now);
     array.map_or_else(|_| b"[]".to_vec(), |array| array.body)

@@ -51,6 +51,7 @@ async fn send(topic: &EventGrid, events: &[Event]) -> Outcomes {
             record: &record,
             message_id: "msg_1",
             number: 1,
+            accepted: 0,
         })
         .collect();
     let attempt = Attempt {

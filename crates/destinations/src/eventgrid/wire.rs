@@ -83,7 +83,7 @@ pub(crate) fn rfc_3339(now: i64) -> String {
 /// The request of a body.
 pub(super) fn request(shared: &Shared, body: Vec<u8>, now: i64) -> Result<Request<Bytes>, SendError> {
     let mut request = Request::new(Bytes::from(body));
-    (*request.method_mut(), *request.uri_mut()) = (Method::POST, shared.webhook.uri.clone()?);
+    (*request.method_mut(), *request.uri_mut()) = (Method::POST, shared.webhook.uri()?.clone());
     let headers = request.headers_mut();
     headers.clone_from(&shared.webhook.headers);
     let media_type = match shared.schema {

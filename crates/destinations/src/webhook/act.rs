@@ -8,6 +8,7 @@ use crate::{
 use super::{
     config::{Prepared, Shared},
     outcome,
+    parameters::Secrets,
     results::{self, RESULTS_BYTES_MAX},
     validation::Gate,
     wire::{self, Written},
@@ -34,11 +35,11 @@ pub struct Webhook {
 
 impl Webhook {
     /// What its connection's subscriptions share is made before.
-    pub fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Webhook {
-        Webhook {
-            prepared: Prepared::new(shared, subscription),
+    pub fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Result<Webhook, String> {
+        Ok(Webhook {
+            prepared: Prepared::new(shared, subscription)?,
             gate: None,
-        }
+        })
     }
 
     /// The same, but that the endpoint is asked first, as Event Grid asks.
@@ -65,9 +66,9 @@ impl Webhook {
                 NotYet::Failed(outcome) => Outcomes::all(&attempt, outcome),
             };
         }
-        let Written { request, sent } = match wire::request(&self.prepared, &attempt) {
+        let Written { request, sent } = match wire::request(&self.prepared, &attempt, Secrets::Sent) {
             Ok(written) => written,
-            Err(refused) => return Outcomes::all(&attempt, unanswered(&refused)),
+            Err(none) => return none,
         };
         match self.prepared.shared.send(request.map(Full::new), end).await {
             Ok(head) => self.answered(head, &attempt.members[..sent], attempt.now).await,
@@ -77,7 +78,7 @@ impl Webhook {
 
     /// The request that would be sent; nobody is asked for a token or for consent.
     fn shown(&self, attempt: &Attempt<'_>) -> Outcomes {
-        match wire::request(&self.prepared, attempt) {
+        match wire::request(&self.prepared, attempt, Secrets::Masked) {
             Ok(Written { mut request, sent }) => {
                 if self.prepared.shared.tokens.is_some() {
                     let headers = request.headers_mut();
@@ -86,14 +87,14 @@ impl Webhook {
                 let outcome = dry_run::outcome(&request);
                 Outcomes::Whole { sent, outcome }
             }
-            Err(refused) => Outcomes::all(attempt, unanswered(&refused)),
+            Err(none) => none,
         }
     }
 
     /// Whether the endpoint wants a request now, where it is to be asked.
     async fn permitted(&self, end: Instant) -> Result<(), NotYet> {
         let shared = &self.prepared.shared;
-        let (Some(consent), Ok(uri)) = (&shared.consent, &shared.uri) else {
+        let (Some(consent), Ok(uri)) = (&shared.consent, shared.uri()) else {
             return Ok(());
         };
         let allowed = consent.ensure(&shared.client, uri, left(end)).await;

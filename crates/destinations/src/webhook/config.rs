@@ -2,13 +2,15 @@
 
 use super::{
     handshake::{Consent, REQUEST_ORIGIN},
+    parameters::{Address, Opened, TargetParameters},
     signature::Signer,
     tokens::Tokens,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use connector::{Client, ClientTls, SendError};
 use control::resources::{
-    Auth, Method, OutcomeOverride, Secret, Signing, SubscriptionSpec, TargetMode, TlsConfig, WebhookConfig,
+    Auth, Method, OutcomeOverride, ParameterPlace, Secret, Signing, SubscriptionSpec, TargetMode, TlsConfig,
+    WebhookConfig,
 };
 use delivery::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -21,7 +23,9 @@ pub struct Shared {
     /// How.
     pub(super) method: Method,
     /// Where to send; or why not, since the operator may have closed a network after the connection was saved.
-    pub(crate) uri: Result<Uri, SendError>,
+    pub(crate) address: Result<Address, SendError>,
+    /// What goes into the JSON object of each body.
+    pub(super) body: Vec<Opened>,
     /// The headers that every request has: the user's own, authentication, the user agent.
     pub(crate) headers: HeaderMap,
     /// Signs, if there is a secret.
@@ -52,12 +56,14 @@ impl Shared {
             }
             _ => None,
         };
+        let query = Opened::of(&config.parameters, ParameterPlace::Query)?;
+        let address = match client.guard().check_url(&config.url) {
+            Ok(target) => Ok(Address::new(target.uri().clone(), query)?),
+            Err(refused) => Err(SendError::from(refused)),
+        };
         Ok(Shared {
-            uri: client
-                .guard()
-                .check_url(&config.url)
-                .map(|target| target.uri().clone())
-                .map_err(SendError::from),
+            address,
+            body: Opened::of(&config.parameters, ParameterPlace::Body)?,
             method: config.method,
             client: own_client(client, config.tls.as_ref())?,
             headers,
@@ -66,6 +72,11 @@ impl Shared {
             consent,
             dry_run: false,
         })
+    }
+
+    /// Where to send what no target says anything of.
+    pub(crate) fn uri(&self) -> Result<&Uri, SendError> {
+        self.address.as_ref().map(Address::sent).map_err(Clone::clone)
     }
 
     /// The same, but that nothing is sent.
@@ -80,17 +91,20 @@ pub(super) struct Prepared {
     pub shared: Arc<Shared>,
     /// How events are put into the request.
     pub form: Form,
+    /// What the subscription's target adds to each request.
+    pub parameters: Option<TargetParameters>,
     /// What statuses mean instead of the default.
     pub outcomes: BTreeMap<u16, OutcomeOverride>,
 }
 
 impl Prepared {
-    pub(super) fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Prepared {
-        Prepared {
+    pub(super) fn new(shared: Arc<Shared>, subscription: &SubscriptionSpec) -> Result<Prepared, String> {
+        Ok(Prepared {
             shared,
             form: Form::of(subscription),
+            parameters: TargetParameters::of(&subscription.target)?,
             outcomes: subscription.delivery.outcomes.clone(),
-        }
+        })
     }
 }
 
@@ -123,8 +137,9 @@ impl Form {
             TargetMode::Binary => Form::Binary,
             TargetMode::Structured => Form::Structured,
             TargetMode::Batched => Form::Batched(limits),
-            TargetMode::Data if events > 1 => Form::DataList(limits),
-            TargetMode::Data => Form::Data,
+            TargetMode::Data | TargetMode::Envelope if events > 1 => Form::DataList(limits),
+            // The envelope stands in place of the data already.
+            TargetMode::Data | TargetMode::Envelope => Form::Data,
             TargetMode::EventGrid => Form::EventGrid(limits),
         }
     }
@@ -171,6 +186,10 @@ fn headers(config: &WebhookConfig) -> Result<HeaderMap, String> {
         let value = HeaderValue::from_str(value).map_err(|_| format!("the value of header {name:?} is not one"))?;
         headers.insert(parsed, value);
     }
+    for parameter in Opened::of(&config.parameters, ParameterPlace::Header)? {
+        let (name, value) = parameter.header()?;
+        headers.insert(name, value);
+    }
     if let Some((name, value)) = authentication(&config.auth)? {
         headers.insert(name, value);
     }
@@ -209,7 +228,7 @@ fn signer(signing: Option<&Signing>) -> Result<Option<Signer>, String> {
     }
 }
 
-fn plain(secret: &Secret) -> Result<&str, String> {
+pub(super) fn plain(secret: &Secret) -> Result<&str, String> {
     match secret {
         Secret::Plain(text) => Ok(text),
         Secret::Sealed(_) | Secret::Fingerprint(_) => Err("a secret of the connection was not opened".to_owned()),

@@ -5,6 +5,7 @@ mod act;
 mod config;
 mod handshake;
 mod outcome;
+mod parameters;
 pub mod results;
 mod signature;
 mod test;

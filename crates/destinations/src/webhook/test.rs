@@ -78,7 +78,7 @@ async fn token(shared: &Shared, report: &mut TestReport) -> Option<()> {
 }
 
 async fn ask(shared: &Shared, report: &mut TestReport) -> Option<()> {
-    let (Some(consent), Ok(uri)) = (&shared.consent, &shared.uri) else {
+    let (Some(consent), Ok(uri)) = (&shared.consent, shared.uri()) else {
         return Some(());
     };
     match consent.ask(&shared.client, uri, STEP_TIME_MAX).await {
@@ -160,7 +160,7 @@ fn judge(status: StatusCode, how: ConnectionTest, verdict: Verdict) -> Result<St
 
 fn build(shared: &Shared, how: ConnectionTest, now: i64) -> Result<Request<Full<Bytes>>, connector::SendError> {
     let mut request = Request::new(Full::default());
-    *request.uri_mut() = shared.uri.clone()?;
+    *request.uri_mut() = shared.uri()?.clone();
     *request.headers_mut() = shared.headers.clone();
     match how {
         ConnectionTest::Head => *request.method_mut() = Method::HEAD,

@@ -2,6 +2,7 @@
 
 mod batches;
 mod connections;
+mod parameters;
 mod validations;
 
 use super::{Gate, Shared, Webhook};
@@ -36,6 +37,8 @@ pub(crate) struct Seen {
     peer: SocketAddr,
     method: String,
     pub(crate) path: String,
+    /// With its query.
+    uri: String,
     version: Version,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -63,6 +66,7 @@ pub(crate) async fn serve(
                         peer,
                         method: head.method.to_string(),
                         path: head.uri.path().to_owned(),
+                        uri: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
                         version: head.version,
                         headers: head.headers,
                         body,
@@ -120,7 +124,7 @@ fn webhook_with(client: Client, config: serde_json::Value, subscription: serde_j
     }
     let subscription: SubscriptionSpec = serde_json::from_value(document).expect("a good subscription");
     let shared = Shared::new(&client, &config).expect("it can be made ready");
-    Webhook::new(Arc::new(shared), &subscription)
+    Webhook::new(Arc::new(shared), &subscription).expect("a good target")
 }
 
 fn webhook(address: SocketAddr) -> Webhook {
@@ -152,6 +156,7 @@ async fn send_within(webhook: &Webhook, event: &Event, timeout: Duration) -> Out
         record: &record(),
         message_id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
         number: 1,
+        accepted: 0,
     }];
     let outcomes = webhook.attempt(attempt(&members, timeout)).await;
     let Outcomes::Whole { sent: 1, outcome } = outcomes else {
@@ -320,6 +325,7 @@ async fn a_replay_says_its_name() {
         record: &record(),
         message_id: "msg_1",
         number: 3,
+        accepted: 0,
     }];
     let attempt = Attempt {
         replay: Some("after the outage\r\nx: y"),

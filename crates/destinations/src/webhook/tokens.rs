@@ -1,11 +1,12 @@
 //! Bearer tokens of OAuth 2.0's client credentials: asked for once for a connection, kept, renewed before they end.
 
+use super::parameters::{Address, Opened, Secrets};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use connector::{Client, SendError, Timeouts};
-use control::resources::{ClientCredentials, ClientStyle};
+use control::resources::{ClientCredentials, ClientStyle, ParameterPlace, TokenMethod};
 use delivery::{Outcome, Verdict};
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
@@ -75,26 +76,65 @@ pub(crate) struct Tokens {
 
 /// The request for a token.
 struct Asked {
+    method: Method,
     uri: http::Uri,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
     body: Bytes,
+}
+
+impl Asked {
+    fn new(uri: http::Uri, credentials: &ClientCredentials, secret: &str) -> Result<Asked, String> {
+        let of = |place| Opened::of(&credentials.parameters, place);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        for parameter in of(ParameterPlace::Header)? {
+            let (name, value) = parameter.header()?;
+            headers.insert(name, value);
+        }
+        if credentials.style == ClientStyle::Basic {
+            headers.insert(header::AUTHORIZATION, basic(&credentials.client_id, secret)?);
+        }
+        let form = form(credentials, &of(ParameterPlace::Body)?, secret);
+        let uri = Address::new(uri, of(ParameterPlace::Query)?)?.sent().clone();
+        if credentials.method == TokenMethod::Get {
+            return Ok(Asked {
+                method: Method::GET,
+                uri: with_form(&uri, &form)?,
+                headers,
+                body: Bytes::new(),
+            });
+        }
+        let media_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(header::CONTENT_TYPE, media_type);
+        Ok(Asked {
+            method: match credentials.method {
+                TokenMethod::Put => Method::PUT,
+                TokenMethod::Post | TokenMethod::Get => Method::POST,
+            },
+            uri,
+            headers,
+            body: Bytes::from(form),
+        })
+    }
+}
+
+/// The form as the query, beside the one that is there.
+fn with_form(uri: &http::Uri, form: &str) -> Result<http::Uri, String> {
+    let separator = if uri.query().is_some() { '&' } else { '?' };
+    let text = format!("{uri}{separator}{form}");
+    http::Uri::try_from(text).map_err(|_| "the token endpoint and its parameters make no URL".to_owned())
 }
 
 impl Tokens {
     /// Asks for nothing yet. The secret must be plain.
     pub(super) fn new(client: Client, credentials: &ClientCredentials, secret: &str) -> Result<Tokens, String> {
-        let authorization = match credentials.style {
-            ClientStyle::Basic => Some(basic(&credentials.client_id, secret)?),
-            ClientStyle::Body => None,
+        let asked = match client.guard().check_url(&credentials.token_url) {
+            Ok(target) => Ok(Asked::new(target.uri().clone(), credentials, secret)?),
+            Err(refused) => Err(SendError::from(refused)),
         };
-        let asked = client.guard().check_url(&credentials.token_url).map(|target| Asked {
-            uri: target.uri().clone(),
-            authorization,
-            body: form(credentials, secret),
-        });
         Ok(Tokens {
             client,
-            asked: asked.map_err(SendError::from),
+            asked,
             token: Mutex::default(),
             failed: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -165,14 +205,8 @@ impl Tokens {
         let unsent = |error: &SendError| no_token(error.code(), error.to_string());
         let asked = self.asked.as_ref().map_err(unsent)?;
         let mut request = Request::new(Full::new(asked.body.clone()));
-        (*request.method_mut(), *request.uri_mut()) = (Method::POST, asked.uri.clone());
-        let headers = request.headers_mut();
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(header::CONTENT_TYPE, form);
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &asked.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
+        (*request.method_mut(), *request.uri_mut()) = (asked.method.clone(), asked.uri.clone());
+        *request.headers_mut() = asked.headers.clone();
         let timeouts = Timeouts {
             first_byte: timeout,
             total: timeout,
@@ -213,11 +247,15 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn form(credentials: &ClientCredentials, secret: &str) -> Bytes {
+/// The form, in which parameters of the connection stand in place of what we would write.
+fn form(credentials: &ClientCredentials, parameters: &[Opened], secret: &str) -> String {
+    let given = |name: &str| parameters.iter().any(|parameter| parameter.name == name);
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "client_credentials");
+    if !given("grant_type") {
+        form.append_pair("grant_type", "client_credentials");
+    }
     for (name, value) in [("scope", &credentials.scope), ("audience", &credentials.audience)] {
-        if let Some(value) = value {
+        if let Some(value) = value.as_ref().filter(|_| !given(name)) {
             form.append_pair(name, value);
         }
     }
@@ -225,7 +263,10 @@ fn form(credentials: &ClientCredentials, secret: &str) -> Bytes {
         form.append_pair("client_id", &credentials.client_id);
         form.append_pair("client_secret", secret);
     }
-    Bytes::from(form.finish())
+    for parameter in parameters {
+        form.append_pair(&parameter.name, parameter.value(Secrets::Sent));
+    }
+    form.finish()
 }
 
 /// What a token endpoint grants.

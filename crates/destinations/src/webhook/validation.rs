@@ -48,8 +48,9 @@ impl Gate {
     /// Whether the webhook wants its events; else how long to wait. It is asked if it has to be.
     pub(super) async fn pass(&self, shared: &Shared, attempt: &Attempt<'_>, end: Instant) -> Result<(), Duration> {
         // An address that must not be called refuses the attempt itself, with its reason.
-        let Ok(uri) = &shared.uri else { return Ok(()) };
-        let endpoint = uri.to_string();
+        let Ok(address) = &shared.address else { return Ok(()) };
+        // It is kept and shown, so without secrets.
+        let endpoint = address.shown().to_string();
         let permit = || self.validations.permit(self.subscription, &endpoint, attempt.now);
         match permit() {
             Permit::Yes => return Ok(()),
@@ -124,7 +125,7 @@ impl Gate {
         );
         wire::sign(shared, &id, attempt.now, &body, &mut headers);
         let mut request = Request::new(Full::new(body));
-        (*request.method_mut(), *request.uri_mut()) = (http::Method::POST, shared.uri.clone()?);
+        (*request.method_mut(), *request.uri_mut()) = (http::Method::POST, shared.uri()?.clone());
         *request.headers_mut() = headers;
         Ok(request)
     }

@@ -1,9 +1,12 @@
 //! Events as a POST: headers and body. Pure; what never changes stands in `config`.
 
-use super::config::{Form, Prepared, Shared};
+use super::{
+    config::{Form, Prepared, Shared},
+    parameters::{self, Secrets},
+};
+use crate::outcomes::{failed, unanswered};
 use bytes::Bytes;
-use connector::SendError;
-use delivery::{Attempt, Limits, Member};
+use delivery::{Attempt, Limits, Member, Outcomes, Verdict};
 use event::{EventView, eventgrid, http_binding, identity, json};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use std::borrow::Cow;
@@ -33,19 +36,30 @@ pub(super) struct Written {
     pub sent: usize,
 }
 
-/// The request of an attempt, unless it may not go where it should.
-pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>) -> Result<Written, SendError> {
-    let uri = prepared.shared.uri.clone()?;
-    let mut headers = prepared.shared.headers.clone();
+/// The request of an attempt; or what became of it, where there is none.
+pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>, secrets: Secrets) -> Result<Written, Outcomes> {
+    let shared = &prepared.shared;
+    let address = shared.address.as_ref();
+    let address = address.map_err(|refused| Outcomes::all(attempt, unanswered(refused)))?;
+    let (first, target) = (&attempt.members[0], prepared.parameters.as_ref());
+    let unsuitable = |detail: String| {
+        let outcome = failed(Verdict::Refused, "event_unsuitable", detail);
+        Outcomes::Each(vec![outcome])
+    };
+    let uri = parameters::address(address, target, first, secrets).map_err(unsuitable)?;
+    let mut headers = shared.headers.clone();
+    parameters::headers(target, first, &mut headers).map_err(unsuitable)?;
     let (mut body, sent) = content(prepared.form, attempt, &mut headers);
-    let method = prepared.shared.method;
-    if !method.has_body() {
+    let method = shared.method;
+    if method.has_body() {
+        body = parameters::body(&shared.body, body, secrets).map_err(unsuitable)?;
+    } else {
         body = Bytes::new();
         headers.remove(header::CONTENT_TYPE);
     }
     let sent_members = &attempt.members[..sent];
     let id = message_id(prepared.form, sent_members);
-    sign(&prepared.shared, &id, attempt.now, &body, &mut headers);
+    sign(shared, &id, attempt.now, &body, &mut headers);
     if let Some(replay) = attempt.replay {
         headers.insert(WEBHOOK_REPLAY, http_binding::encode_value(replay));
     }

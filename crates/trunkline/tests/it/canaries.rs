@@ -39,6 +39,11 @@ const USERINFO: &str = "canaryPasswordInUserinfo08";
 const OTLP: &str = "canaryHeaderForTheCollector09";
 const MISPLACED: &str = "canaryGivenWhereItIsWrong10";
 const RESOLVED: &str = "canaryResolvedByTheCommandLine11";
+const IN_QUERY: &str = "canaryParameterInTheQuery14";
+const IN_HEADER: &str = "canaryParameterInAHeader15";
+const IN_BODY: &str = "canaryParameterInTheBody16";
+const FOR_TOKEN: &str = "canaryParameterOfATokensForm17";
+const FOR_TOKEN_QUERY: &str = "canaryParameterOfATokensQuery18";
 const HMAC: &[u8] = b"canarySigningHmac12bytesOfIt";
 const SEED: &[u8; 32] = b"canaryEd25519SeedOfThirtyTwoByte";
 /// In the data of an event: it may be where events are, and shows that the search finds what is there.
@@ -116,6 +121,11 @@ fn secrets(master: &str, tokens: &[(&str, String)], identity: &str, private_key:
         OTLP,
         MISPLACED,
         RESOLVED,
+        IN_QUERY,
+        IN_HEADER,
+        IN_BODY,
+        FOR_TOKEN,
+        FOR_TOKEN_QUERY,
     ] {
         scanner.add(canary, canary.as_bytes());
     }
@@ -152,6 +162,21 @@ fn connections(token_url: &str, private_key: &str) -> Vec<(&'static str, Value)>
         ),
         ("client", client(CLIENT, "basic")),
         ("client-in-body", client(CLIENT_IN_BODY, "body")),
+        (
+            "parameters",
+            json!({
+                "parameters": [
+                    {"in": "query", "name": "token", "secret": IN_QUERY},
+                    {"in": "header", "name": "x-token", "secret": IN_HEADER},
+                    {"in": "body", "name": "token", "secret": IN_BODY},
+                ],
+                "auth": {"type": "oauth2-client-credentials", "token_url": token_url, "client_id": "trunkline",
+                    "client_secret": CLIENT, "parameters": [
+                        {"in": "body", "name": "resource", "secret": FOR_TOKEN},
+                        {"in": "query", "name": "tenant", "secret": FOR_TOKEN_QUERY},
+                    ]},
+            }),
+        ),
         ("hmac", signed(json!([format!("whsec_{}", STANDARD.encode(HMAC))]))),
         ("ed25519", signed(json!([format!("whsk_{}", STANDARD.encode(SEED))]))),
         (
@@ -413,6 +438,11 @@ async fn write_only(server: &Server) {
         ("bearer", "/auth/token"),
         ("api-key", "/auth/value"),
         ("client", "/auth/client_secret"),
+        ("parameters", "/parameters/0/secret"),
+        ("parameters", "/parameters/1/secret"),
+        ("parameters", "/parameters/2/secret"),
+        ("parameters", "/auth/parameters/0/secret"),
+        ("parameters", "/auth/parameters/1/secret"),
         ("hmac", "/signing/secrets/0"),
         ("ed25519", "/signing/secrets/0"),
         ("magento", "/signing/secrets/0"),
@@ -585,9 +615,21 @@ async fn checks_62_and_63_no_secret_is_in_anything_that_leaves_the_server_or_sta
     let mut sent = got.lock().expect("no holder panics").clone();
     for delivery in receiver.deliveries() {
         sent.extend_from_slice(format!("{:?}", delivery.headers).as_bytes());
+        sent.extend_from_slice(&delivery.body);
     }
     let sent = scanner.found_in(&sent);
-    for canary in [PASSWORD, BEARER, API_KEY, CLIENT, CLIENT_IN_BODY, ACCESS] {
+    for canary in [
+        PASSWORD,
+        BEARER,
+        API_KEY,
+        CLIENT,
+        CLIENT_IN_BODY,
+        ACCESS,
+        IN_HEADER,
+        IN_BODY,
+        FOR_TOKEN,
+        FOR_TOKEN_QUERY,
+    ] {
         assert!(sent.contains(canary), "{canary} reached nobody");
     }
 

@@ -27,6 +27,7 @@ mod documentation;
 mod eventbridge;
 mod eventbridge_rules;
 mod eventbridge_rust;
+mod eventbridge_targets;
 mod eventgrid;
 mod failed_sync;
 mod filters;

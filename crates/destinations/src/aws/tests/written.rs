@@ -23,6 +23,7 @@ fn written(spec: &ConnectionSpec, more: Value, events: &[Event]) -> Result<(Stri
             record: &record,
             message_id: "msg_1",
             number: 1,
+            accepted: 0,
         })
         .collect();
     let (call, sent) = writer.write(&members)?;
@@ -125,6 +126,59 @@ fn records_of_a_stream_carry_any_bytes_and_their_key() {
             .0,
         format!(r#"{{"StreamARN":"{stream}","Records":[{{"Data":"AP8K","PartitionKey":"customer-7"}}]}}"#)
     );
+}
+
+/// As a rule's targets say them: one group for all, a value of the event as it was received, constant attributes.
+#[test]
+fn groups_and_attributes_are_what_the_target_says() {
+    let event = Event::builder("1", "shop", "order").data(Data::json(r#"{"customer": "c 1", "n": 7}"#));
+    let event = event.build().expect("a good event");
+    let value = event.data().map(|data| data.bytes.as_ref());
+    let record = Record::new(None, value, event::record_binding::record_headers(&event).iter());
+    let shaped = Event::builder("1", "shop", "order").data(Data::json(r#"{"sum": 7}"#));
+    let shaped = shaped.build().expect("a good event");
+    let body = |spec: &ConnectionSpec, target: Value| {
+        let writer = Writer::new(spec, &subscription(json!({"target": target}))).expect("it is one of Amazon's");
+        let member = Member {
+            event: &shaped.view(),
+            record: &record,
+            message_id: "msg_1",
+            number: 1,
+            accepted: 0,
+        };
+        let (call, _) = writer.write(&[member]).expect("it fits");
+        String::from_utf8(call.body.to_vec()).expect("it is text")
+    };
+    let fifo = spec(
+        "sqs",
+        json!({"queue": "https://sqs.eu-central-1.amazonaws.com/1/q.fifo"}),
+    );
+    let target = json!({"mode": "data", "group_id": "orders", "attributes": {"RULE_ARN": "r"}});
+    assert_eq!(
+        body(&fifo, target),
+        r#"{"QueueUrl":"https://sqs.eu-central-1.amazonaws.com/1/q.fifo","Entries":[{"Id":"0","MessageBody":"{\"sum\": 7}","#.to_owned()
+            + r#""MessageGroupId":"orders","MessageDeduplicationId":"msg_1","#
+            + r#""MessageAttributes":{"RULE_ARN":{"DataType":"String","StringValue":"r"}}}]}"#
+    );
+    let topic = spec("sns", json!({"topic": "arn:aws:sns:eu-central-1:1:orders"}));
+    let said = body(&topic, json!({"mode": "data", "attributes": {"k": "v w"}}));
+    let entry = "PublishBatchRequestEntries.member.1.MessageAttributes.entry.1";
+    assert!(
+        said.ends_with(&format!(
+            "&{entry}.Name=k&{entry}.Value.DataType=String&{entry}.Value.StringValue=v+w"
+        )),
+        "{said}"
+    );
+    let stream = spec("kinesis", json!({"stream": "orders"}));
+    for (path, key) in [
+        ("$.detail.n", "7\""),
+        ("$.detail.customer", "h-"),
+        ("$.source", "shop\""),
+        ("$.detail.none", "msg_1\""),
+    ] {
+        let said = body(&stream, json!({"mode": "data", "group_path": path}));
+        assert!(said.contains(&format!(r#""PartitionKey":"{key}"#)), "{path}: {said}");
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ async fn send(address: SocketAddr, mode: &str, batch: Value) -> Outcomes {
             record: &record,
             message_id,
             number: 1,
+            accepted: 0,
         })
         .collect();
     webhook.attempt(attempt(&members, PATIENCE)).await

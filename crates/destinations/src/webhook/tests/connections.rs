@@ -263,6 +263,7 @@ async fn the_allowed_rate_is_kept_without_an_attempt() {
         record: &record(),
         message_id: "msg_1",
         number: 1,
+        accepted: 0,
     }];
     assert_eq!(webhook.attempt(attempt(&members, PATIENCE)).await.sent(), 1);
     let Outcomes::NotNow { after } = webhook.attempt(attempt(&members, PATIENCE)).await else {

@@ -25,6 +25,7 @@ async fn try_at(webhook: &Webhook, now: i64) -> Outcomes {
         record: &record,
         message_id: "msg_1",
         number,
+        accepted: 0,
     };
     let members = [member(&one, 3), member(&other, 1)];
     let attempt = Attempt {

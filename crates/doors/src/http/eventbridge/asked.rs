@@ -43,6 +43,12 @@ impl Asked {
             .map_err(|error| Fault::serialization(format!("The request cannot be read: {error}")))
     }
 
+    /// The region of ARNs that outlive the request: the configured one, or the client's.
+    pub(super) fn region_of_arns(&self) -> &str {
+        let configured = self.state.eventbridge.settings.region.as_deref();
+        configured.unwrap_or(&self.region)
+    }
+
     /// Refuses a caller who may do this nowhere. On which bus, the operation asks when it knows.
     pub(super) fn admit(&self, right: Right) -> Result<(), Fault> {
         match right {

@@ -85,7 +85,6 @@ const fn refused(name: &'static str, why: &'static str) -> Operation {
     }
 }
 
-const NO_POLICIES: &str = "there are no resource policies here: what a key may do, its scopes say";
 const NO_PARTNERS: &str = "there are no partner event sources here: whoever has a key publishes";
 const NO_ENDPOINTS: &str = "there are no global endpoints here: an installation has one place";
 
@@ -94,11 +93,11 @@ pub static OPERATIONS: &[Operation] = &[
     refused("ActivateEventSource", NO_PARTNERS),
     built("CancelReplay", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::replays::cancel(asked))),
     built("CreateApiDestination", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::api_destinations::create(asked)))
-    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. Endpoints may be `http` where the operator allows the network. Places for path parameters (`*`) are refused. The rate is kept by each target for itself."),
+    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. Endpoints may be `http` where the operator allows the network. The rate is kept by each target for itself."),
     built("CreateArchive", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::archives::create(asked)))
     .differing("The journal is the archive: the topics of the bus keep their events at least for `RetentionDays` (0: for ever), and what they hold already can be replayed."),
     built("CreateConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::create(asked)))
-    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. `InvocationHttpParameters` takes headers that are no secrets; `OAuthHttpParameters` takes `scope` and `audience` in the body; a token is asked for with `POST`. Private endpoints and KMS keys are refused."),
+    .differing("It lives on bus `default`, or on the first bus that the key may manage; rules of other buses get a copy. Headers that Trunkline or HTTP itself writes are refused as parameters. Private endpoints and KMS keys are refused."),
     refused("CreateEndpoint", NO_ENDPOINTS),
     built("CreateEventBus", Right::Installation(control::resources::Scope::Administer), |asked| Box::pin(manage::buses::create(asked)))
     .differing("Partner event sources and KMS keys are refused."),
@@ -117,7 +116,7 @@ pub static OPERATIONS: &[Operation] = &[
     built("DeleteRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::delete(asked))),
     built("DescribeApiDestination", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::api_destinations::describe(asked))),
     built("DescribeArchive", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::archives::describe(asked)))
-    .differing("`EventCount` and `SizeBytes` are not told."),
+    .differing("`EventCount` and `SizeBytes` are those of the bus's topics, with what they held before; an archive with a pattern has none of them."),
     built("DescribeConnection", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::connections::describe(asked))),
     refused("DescribeEndpoint", NO_ENDPOINTS),
     built("DescribeEventBus", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::buses::describe(asked))),
@@ -127,8 +126,9 @@ pub static OPERATIONS: &[Operation] = &[
     .differing("`EventLastReplayedTime` is not told; `/v1` shows how far each part is."),
     built("DescribeRule", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::rules::describe(asked))),
     built("DisableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::disable(asked)))
-    .differing("What matches while a rule is disabled waits, and is delivered when it is enabled."),
-    built("EnableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::enable(asked))),
+    .differing("What was matched and not delivered yet waits as well, and is passed over with the rest when the rule is enabled."),
+    built("EnableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::enable(asked)))
+    .differing("What matched while the rule was disabled is passed over: counted, recorded and still in the journal, for a replay."),
     built("ListApiDestinations", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::api_destinations::list(asked))),
     built("ListArchives", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::archives::list(asked))),
     built("ListConnections", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::connections::list(asked))),
@@ -154,12 +154,13 @@ pub static OPERATIONS: &[Operation] = &[
                       refused.",
     },
     refused("PutPartnerEvents", NO_PARTNERS),
-    refused("PutPermission", NO_POLICIES),
+    built("PutPermission", Right::Bus(control::resources::Scope::Manage), |asked| Box::pin(manage::policies::put(asked)))
+    .differing("The policy is kept and shown, and opens nothing: an installation is one account, and what a key may do on a bus, its scopes say. A principal `*` lets nobody in."),
     built("PutRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::put(asked)))
     .differing("`ScheduleExpression` is refused. A name begins with a letter or digit."),
     built("PutTargets", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::targets::put(asked)))
-    .differing("Targets are API destinations; other ARNs are refused, and so are `HttpParameters` and parameters of other services. A `DeadLetterConfig` is kept and shown: dead letters stay in Trunkline, to be looked at and sent again. What AWS drops (an output that is no JSON, a status that it does not retry) is a dead letter or is tried again. Values in strings of a template stay escaped."),
-    refused("RemovePermission", NO_POLICIES),
+    .differing("Targets are API destinations, SQS queues, SNS topics, Kinesis streams, Lambda functions and event buses; other ARNs are refused. An ARN of Amazon's is reached through the connection of the bus that serves it (a failed entry, if there is none), and a `RoleArn` is assumed if that connection says so. A bus of this server needs no connection of its own; whoever puts the target must be allowed to publish there. An event bus is sent the event, or the output as its detail. Dead letters stay in Trunkline as well; a `DeadLetterConfig` gets copies. What AWS drops (an output that is no JSON, a status that it does not retry) is a dead letter or is tried again. A value of `HttpParameters` that is not in the event makes a dead letter. Values in strings of a template stay escaped."),
+    built("RemovePermission", Right::Bus(control::resources::Scope::Manage), |asked| Box::pin(manage::policies::remove(asked))),
     built("RemoveTargets", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::targets::remove(asked))),
     built("StartReplay", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::replays::start(asked)))
     .differing("Events come in their order, as a Trunkline replay for each target."),

@@ -6,7 +6,10 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use control::{Action, Change, Difference, Effect, Precondition, Token, resources::ResourceKind};
+use control::{
+    Action, Change, Difference, Effect, Precondition, Token,
+    resources::{ResourceKind, Scope},
+};
 use delivery::Changed;
 use http::StatusCode;
 use serde::Serialize;
@@ -24,6 +27,9 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
     if let Some(object) = document.as_object_mut() {
         READ_ONLY.iter().for_each(|name| drop(object.remove(*name)));
     }
+    if kind == ResourceKind::Connection {
+        leads_where_the_caller_may_publish(call, &document)?;
+    }
     let (action, precondition, token) = action(call, &target, document, precondition)?;
     let change = change(call, &target, action, precondition);
     if is_dry {
@@ -38,6 +44,14 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
         json::answer(put_status(changed.created), &value)?,
         read::version(&changed.model, &target),
     ))
+}
+
+/// A connection to another bus publishes there for whoever uses it.
+fn leads_where_the_caller_may_publish(call: &Call, document: &Value) -> Result<(), Problem> {
+    match (document["provider"].as_str(), document["config"]["bus"].as_str()) {
+        (Some("bus"), Some(bus)) => call.require(bus, Scope::Publish),
+        _ => Ok(()),
+    }
 }
 
 /// What a `PUT` means: a key that is not there gets a token, which this answer alone will show.

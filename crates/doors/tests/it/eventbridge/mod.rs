@@ -5,6 +5,7 @@ mod hostile;
 mod manage;
 mod put_events;
 mod signer;
+mod targets;
 
 use crate::harness::{Answer, Node, raw, start, start_as, start_with};
 use doors::{http::eventbridge::EventBridge, server::ServerSettings};

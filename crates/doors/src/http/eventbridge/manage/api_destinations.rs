@@ -73,16 +73,6 @@ impl Input {
                 rule,
             ));
         }
-        if self
-            .invocation_endpoint
-            .as_ref()
-            .is_some_and(|endpoint| endpoint.contains('*'))
-        {
-            let why = "places for path parameters are not taken here: the endpoint is the same for every event.";
-            return Err(Fault::validation(format!(
-                "Parameter InvocationEndpoint is not valid. Reason: {why}"
-            )));
-        }
         Ok(())
     }
 }
@@ -340,7 +330,7 @@ impl ApiDestination {
 pub(super) async fn reach(asked: &Asked, bus: &str, arn: &str) -> Result<Reached, Fault> {
     let (name, end) = named_by(arn).ok_or_else(|| {
         let message = format!(
-            "Parameter {arn} is not valid. Reason: targets here are API destinations; /v1 has subscriptions to more."
+            "Parameter {arn} is not valid. Reason: targets here are API destinations, SQS queues, SNS topics, Kinesis streams, Lambda functions and event buses."
         );
         Fault::validation(message)
     })?;

@@ -4,6 +4,7 @@ use super::{
     super::{asked::Asked, fault::Fault, names},
     changing::change,
     page::{self, Paging},
+    policies,
     record::{self, BUS, BusRecord, ITSELF, RULE, Tag},
 };
 use control::{
@@ -86,6 +87,9 @@ fn shown(asked: &Asked, bus: &Bus) -> Value {
     let kept: BusRecord = record::get(&bus.spec.annotations, BUS, ITSELF).unwrap_or_default();
     if kept.created > 0 {
         answer["CreationTime"] = record::seconds(kept.created).into();
+    }
+    if let Some(policy) = policies::of(&bus.spec.annotations) {
+        answer["Policy"] = policy.to_string().into();
     }
     with_description(answer, &bus.spec.description)
 }

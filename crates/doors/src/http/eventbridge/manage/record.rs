@@ -26,6 +26,8 @@ pub(super) const API_DESTINATION: &str = "api-destination";
 /// Of a connection that is an API destination of another bus.
 pub(super) const COPY: &str = "api-destination-copy";
 pub(super) const ARCHIVE: &str = "archive";
+/// Of the bus itself: its resource policy.
+pub(super) const POLICY: &str = "policy";
 pub(super) const REPLAY: &str = "replay";
 
 /// Tags by key.

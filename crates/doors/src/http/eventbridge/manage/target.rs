@@ -3,23 +3,22 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names},
-    api_destinations,
     changing::change,
+    reached, rules,
     rules::Rule,
+    serving,
 };
 use control::{
     Action, Bus, Precondition, Subscription,
     resources::{Annotations, ResourceKind},
 };
-use delivery::RULE_ANNOTATION;
+use delivery::{REGION_ANNOTATION, RULE_ANNOTATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The annotation of a subscription that is a target: the target, as JSON.
 const TARGET_ANNOTATION: &str = "eventbridge.target";
-/// How long AWS waits for an API destination.
-const TIMEOUT: &str = "5s";
 /// Retries that a target without a policy gets, and how old its events get, by AWS.
 const RETRIES_DEFAULT: i64 = 185;
 const AGE_SECONDS_DEFAULT: i64 = 86_400;
@@ -34,7 +33,7 @@ pub(super) struct Target {
     pub id: String,
     pub arn: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    role_arn: Option<String>,
+    pub role_arn: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     input: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,9 +42,15 @@ pub(super) struct Target {
     input_transformer: Option<InputTransformer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_policy: Option<RetryPolicy>,
-    /// Kept and shown. Dead letters are in Trunkline itself.
+    /// Where copies of its dead letters go, which stay in Trunkline itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    dead_letter_config: Option<Value>,
+    dead_letter_config: Option<DeadLetterConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sqs_parameters: Option<SqsParameters>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kinesis_parameters: Option<KinesisParameters>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http_parameters: Option<HttpParameters>,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
@@ -67,6 +72,37 @@ struct RetryPolicy {
     maximum_event_age_in_seconds: Option<i64>,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeadLetterConfig {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arn: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SqsParameters {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message_group_id: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KinesisParameters {
+    partition_key_path: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HttpParameters {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    path_parameter_values: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    header_parameters: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    query_string_parameters: BTreeMap<String, String>,
+}
+
 impl Target {
     /// Refuses what no target here can have.
     pub(super) fn check(&self) -> Result<(), Fault> {
@@ -83,11 +119,76 @@ impl Target {
         }
         if let Some((name, _)) = self.others.iter().find(|(_, value)| !is_empty(value)) {
             return Err(Fault::validation(format!(
-                "Parameter {name} is not valid for target {}. Reason: targets here are API destinations, and this is not taken for them.",
+                "Parameter {name} is not valid for target {}. Reason: it is for services that targets here do not lead to.",
+                self.id
+            )));
+        }
+        if let Some(arn) = self.dead_letter_arn()
+            && (serving::service(arn) != Some("sqs") || arn.ends_with(".fifo"))
+        {
+            return Err(Fault::validation(format!(
+                "Parameter DeadLetterConfig.Arn is not valid for target {}. Reason: it is the ARN of a standard SQS queue.",
                 self.id
             )));
         }
         self.check_retries()
+    }
+
+    /// The queue for copies of its dead letters.
+    pub(super) fn dead_letter_arn(&self) -> Option<&str> {
+        self.dead_letter_config.as_ref()?.arn.as_deref()
+    }
+
+    /// The group of its messages in a FIFO queue.
+    pub(super) fn message_group(&self) -> Option<&str> {
+        self.sqs_parameters.as_ref()?.message_group_id.as_deref()
+    }
+
+    /// Where the partition key stands in the event.
+    pub(super) fn partition_path(&self) -> Option<&str> {
+        let parameters = self.kinesis_parameters.as_ref()?;
+        Some(parameters.partition_key_path.as_str())
+    }
+
+    /// The target of a webhook with its HTTP parameters.
+    pub(super) fn http_target(&self) -> Value {
+        let mut target = json!({"mode": "data"});
+        if let Some(parameters) = &self.http_parameters {
+            target["path"] = json!(parameters.path_parameter_values);
+            target["headers"] = json!(parameters.header_parameters);
+            target["query"] = json!(parameters.query_string_parameters);
+        }
+        target
+    }
+
+    /// Refuses parameters of another service than the one that the target leads to.
+    pub(super) fn has_only(&self, names: &[&str]) -> Result<(), Fault> {
+        let given = [
+            ("SqsParameters", self.sqs_parameters.is_some()),
+            ("KinesisParameters", self.kinesis_parameters.is_some()),
+            ("HttpParameters", self.http_parameters.is_some()),
+        ];
+        let other = given
+            .into_iter()
+            .find(|(name, is_given)| *is_given && !names.contains(name));
+        match other {
+            None => Ok(()),
+            Some((name, _)) => Err(Fault::validation(format!(
+                "Parameter {name} is not valid for target {}. Reason: the target leads to another service.",
+                self.id
+            ))),
+        }
+    }
+
+    /// Where copies of its dead letters go, as the subscription says it.
+    fn dead_letter(&self, bus: &Bus, rule_arn: &str) -> Result<Option<Value>, Fault> {
+        let Some(arn) = self.dead_letter_arn() else {
+            return Ok(None);
+        };
+        let connection = serving::connection(bus, arn).ok_or_else(|| serving::unserved(bus, arn))?;
+        let attributes = json!({"RULE_ARN": rule_arn, "TARGET_ARN": self.arn});
+        let target = json!({"arn": arn, "mode": "envelope", "attributes": attributes});
+        Ok(Some(json!({"connection": connection, "target": target})))
     }
 
     fn check_retries(&self) -> Result<(), Fault> {
@@ -125,15 +226,17 @@ impl Target {
             .unwrap_or(AGE_SECONDS_DEFAULT)
     }
 
-    /// A target without an input gets the whole event.
-    fn transform(&self) -> Value {
+    /// A target without an input gets the whole event: its envelope, or itself.
+    fn transform(&self, takes_envelope: bool) -> Value {
         match (&self.input, &self.input_path, &self.input_transformer) {
             (Some(input), _, _) => json!({"input": input}),
             (_, _, Some(transformer)) => json!({"input_transformer": {
                 "paths": transformer.input_paths_map,
                 "template": transformer.input_template,
             }}),
-            (_, path, _) => json!({"input_path": path.as_deref().unwrap_or("$")}),
+            (_, Some(path), _) => json!({"input_path": path}),
+            _ if takes_envelope => json!({"input_path": "$"}),
+            _ => json!("raw"),
         }
     }
 
@@ -197,24 +300,40 @@ pub(super) async fn put(
     target: &Target,
     subscription: &str,
 ) -> Result<(), Fault> {
-    let reached = api_destinations::reach(asked, bus, &target.arn).await?;
-    let mut annotations = Annotations::new();
-    annotations.insert(RULE_ANNOTATION.to_owned(), rule_name.to_owned());
-    annotations.insert(TARGET_ANNOTATION.to_owned(), target.shown().to_string());
-    let body = json!({
+    let reached = reached::reach(asked, bus, target).await?;
+    let model = asked.state.core.model();
+    let region = asked.region_of_arns();
+    let rule_arn = rules::arn(region, bus, rule_name);
+    let annotations: Annotations = [
+        (RULE_ANNOTATION, rule_name.to_owned()),
+        (REGION_ANNOTATION, region.to_owned()),
+        (TARGET_ANNOTATION, target.shown().to_string()),
+    ]
+    .map(|(name, text)| (name.to_owned(), text))
+    .into();
+    let mut delivery = json!({
+        "retry": {"attempts": target.retries() + 1, "age": format!("{}s", target.age_seconds())},
+    });
+    if let Some(timeout) = reached.timeout {
+        delivery["timeout"] = timeout.into();
+    }
+    if let Some(rate) = reached.rate {
+        delivery["rate"] = format!("{rate}/s").into();
+    }
+    let mut body = json!({
         "description": rule.description.clone().unwrap_or_default(),
         "filter": {"eventbridge": rule.pattern},
-        "transform": target.transform(),
+        "transform": target.transform(reached.takes_envelope),
         "connection": reached.connection,
-        "target": {"mode": "data"},
-        "delivery": {
-            "timeout": TIMEOUT,
-            "rate": format!("{}/s", reached.rate),
-            "retry": {"attempts": target.retries() + 1, "age": format!("{}s", target.age_seconds())},
-        },
+        "target": reached.target,
+        "delivery": delivery,
         "annotations": annotations,
         "enabled": rule.is_enabled,
     });
+    if let Some(copies) = target.dead_letter(model.bus(bus)?, &rule_arn)? {
+        body["dead_letter"] = copies;
+    }
+    resume_from_now(asked, bus, rule, subscription).await?;
     let place = (bus, subscription);
     let put = change(
         asked,
@@ -235,6 +354,25 @@ pub(super) async fn put(
         }
         _ => fault,
     })
+}
+
+/// What matched while a rule was disabled is passed over when it is enabled, as AWS drops it: counted and recorded.
+async fn resume_from_now(asked: &Asked, bus: &str, rule: &Rule, subscription: &str) -> Result<(), Fault> {
+    let model = asked.state.core.model();
+    let existing = model.bus(bus)?.subscriptions.get(subscription);
+    match existing {
+        Some(existing) if rule.is_enabled && !existing.spec.enabled => {
+            let skipped = asked.state.core.skip_to_now(bus, subscription).await?;
+            tracing::info!(
+                bus,
+                subscription,
+                events = skipped.events,
+                "an enabled rule goes on from now"
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The kind and the name in an ARN of this service: `rule/orders` are `rule` and `orders`.

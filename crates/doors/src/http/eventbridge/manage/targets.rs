@@ -4,6 +4,7 @@ use super::{
     super::{asked::Asked, fault::Fault},
     changing::change,
     page::{self, Paging},
+    reached,
     record::{self, NAME_MAX},
     rules,
     target::{self, Target},
@@ -57,6 +58,11 @@ pub(in super::super) async fn put(asked: &Asked) -> Result<Value, Fault> {
     }
     let mut failed = Vec::new();
     for target in targets {
+        // That nothing serves it is no fault of the request, and told as AWS tells of one target among others.
+        if let Some(fault) = reached::unserved(asked, &bus.name, target)? {
+            failed.push(failure(&target.id, &fault));
+            continue;
+        }
         let model = asked.state.core.model();
         let name = target::subscription_name(model.bus(&bus.name)?, rule_name, &target.id)?;
         let put = target::put(asked, (&bus.name, rule_name), &rule, target, &name).await;
@@ -104,6 +110,7 @@ pub(in super::super) async fn remove(asked: &Asked) -> Result<Value, Fault> {
             failed.push(failure(id, &fault));
         }
     }
+    reached::tidy(asked, &bus.name).await?;
     Ok(entries(failed))
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 const BASIC: &str = "BASIC";
 const API_KEY: &str = "API_KEY";
 const OAUTH: &str = "OAUTH_CLIENT_CREDENTIALS";
-/// The one grant of a connection that needs no person.
-const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+/// How a token can be asked for, by the model.
+const TOKEN_METHODS: [&str; 3] = ["GET", "POST", "PUT"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -109,30 +109,9 @@ impl AuthParameters {
                 return Err(Fault::constraint(other, "authorizationType", rule));
             }
         };
-        Ok(json!({"auth": auth, "headers": self.headers()?}))
-    }
-
-    fn headers(&self) -> Result<Map<String, Value>, Fault> {
-        const PLACE: &str = "InvocationHttpParameters";
-        let Some(parameters) = &self.invocation_http_parameters else {
-            return Ok(Map::new());
-        };
-        if !parameters.query_string_parameters.is_empty() || !parameters.body_parameters.is_empty() {
-            return Err(refused(
-                PLACE,
-                "headers are taken here; the query belongs into the endpoint, the body into the target.",
-            ));
-        }
-        if parameters.header_parameters.iter().any(|header| header.is_value_secret) {
-            return Err(refused(
-                PLACE,
-                "a header is shown to whoever may read; a secret goes in as an API key.",
-            ));
-        }
-        let headers = parameters.header_parameters.iter();
-        Ok(headers
-            .map(|header| (header.key.clone(), header.value.as_str().into()))
-            .collect())
+        let parameters = self.invocation_http_parameters.as_ref();
+        let parameters = parameters.map(HttpParameters::listed).unwrap_or_default();
+        Ok(json!({"auth": auth, "parameters": parameters}))
     }
 
     /// As an answer shows them.
@@ -159,29 +138,19 @@ impl AuthParameters {
 
 impl OAuth {
     fn auth(&self) -> Result<Value, Fault> {
-        if self.http_method != "POST" {
-            return Err(refused("HttpMethod", "a token is asked for with POST (RFC 6749)."));
+        if !TOKEN_METHODS.contains(&self.http_method.as_str()) {
+            let rule = "Member must satisfy enum value set: [GET, POST, PUT]";
+            return Err(Fault::constraint(&self.http_method, "httpMethod", rule));
         }
-        let mut auth = json!({
+        let parameters = self.http_parameters.as_ref();
+        Ok(json!({
             "type": "oauth2-client-credentials",
             "token_url": self.authorization_endpoint,
             "client_id": self.client_parameters.id,
             "client_secret": self.client_parameters.secret,
-        });
-        let Some(parameters) = &self.http_parameters else {
-            return Ok(auth);
-        };
-        if !parameters.header_parameters.is_empty() || !parameters.query_string_parameters.is_empty() {
-            return Err(refused("OAuthHttpParameters", "parameters of the body are taken here."));
-        }
-        for Parameter { key, value, .. } in &parameters.body_parameters {
-            match key.as_str() {
-                "scope" | "audience" => auth[key] = value.as_str().into(),
-                name if (name, value.as_str()) == GRANT => {}
-                _ => return Err(refused("OAuthHttpParameters", "scope and audience are taken here.")),
-            }
-        }
-        Ok(auth)
+            "method": self.http_method,
+            "parameters": parameters.map(HttpParameters::listed).unwrap_or_default(),
+        }))
     }
 
     fn shown(&self) -> Value {
@@ -198,6 +167,23 @@ impl OAuth {
 }
 
 impl HttpParameters {
+    /// As a connection has them.
+    fn listed(&self) -> Vec<Value> {
+        let places = [
+            ("header", &self.header_parameters),
+            ("query", &self.query_string_parameters),
+            ("body", &self.body_parameters),
+        ];
+        let each = places
+            .into_iter()
+            .flat_map(|(place, parameters)| parameters.iter().map(move |one| (place, one)));
+        each.map(|(place, one)| match one.is_value_secret {
+            true => json!({"in": place, "name": one.key, "secret": one.value}),
+            false => json!({"in": place, "name": one.key, "value": one.value}),
+        })
+        .collect()
+    }
+
     fn shown(&self) -> Value {
         let shown = |parameters: &[Parameter]| -> Vec<Value> {
             let parameters = parameters.iter();

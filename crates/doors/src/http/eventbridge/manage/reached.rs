@@ -1,0 +1,179 @@
+//! Where the ARN of a target leads, and what of the target's subscription follows from it: an API destination, another bus of this
+//! server, or one of Amazon's services through the connection that serves the ARN.
+
+use super::{
+    super::{asked::Asked, fault::Fault, names},
+    api_destinations,
+    changing::change,
+    serving,
+    target::Target,
+};
+use control::{
+    Action, Bus, Precondition,
+    resources::{ConnectionSpec, ResourceKind, Scope},
+};
+use serde_json::{Value, json};
+
+/// How long AWS waits for an API destination.
+const TIMEOUT: &str = "5s";
+/// Before the name of a bus in the name of the connection that leads there.
+const BUS_CONNECTION: &str = "event-bus.";
+
+/// What follows for the subscription.
+pub(super) struct Reached {
+    /// The connection, on the rule's bus.
+    pub connection: String,
+    /// Its target.
+    pub target: Value,
+    /// Requests per second.
+    pub rate: Option<i64>,
+    /// For each attempt.
+    pub timeout: Option<&'static str>,
+    /// Whether a target without an input gets the event's envelope, as all do but buses, which get the event.
+    pub takes_envelope: bool,
+}
+
+/// What is not served of a target: its own ARN, or that of its dead-letter queue.
+pub(super) fn unserved(asked: &Asked, bus: &str, target: &Target) -> Result<Option<Fault>, Fault> {
+    let model = asked.state.core.model();
+    let bus = model.bus(bus)?;
+    let is_served = |arn: &str| serving::connection(bus, arn).is_some();
+    let is_own_bus = |arn: &str| local_bus(asked, arn).is_some();
+    let arns = [Some(target.arn.as_str()), target.dead_letter_arn()];
+    let of_amazon = arns.into_iter().flatten().filter(|arn| serving::service(arn).is_some());
+    let missing = of_amazon.into_iter().find(|arn| !is_served(arn) && !is_own_bus(arn));
+    Ok(missing.map(|arn| serving::unserved(bus, arn)))
+}
+
+/// The bus of this server that an ARN names.
+fn local_bus(asked: &Asked, arn: &str) -> Option<String> {
+    (serving::service(arn)? == "events").then_some(())?;
+    let name = names::bus(arn)?;
+    asked
+        .state
+        .core
+        .model()
+        .buses
+        .contains_key(name)
+        .then(|| name.to_owned())
+}
+
+/// Where a target of a bus leads; what it needs on the way there is made.
+pub(super) async fn reach(asked: &Asked, bus: &str, target: &Target) -> Result<Reached, Fault> {
+    let Some(service) = serving::service(&target.arn) else {
+        target.has_only(&["HttpParameters"])?;
+        let reached = api_destinations::reach(asked, bus, &target.arn).await?;
+        return Ok(Reached {
+            connection: reached.connection,
+            target: target.http_target(),
+            rate: Some(reached.rate),
+            timeout: Some(TIMEOUT),
+            takes_envelope: true,
+        });
+    };
+    let model = asked.state.core.model();
+    let owner = model.bus(bus)?;
+    match serving::connection(owner, &target.arn) {
+        Some(connection) => served(service, connection, target),
+        None => match local_bus(asked, &target.arn) {
+            Some(other) => to_bus(asked, owner, &other, target).await,
+            None => Err(serving::unserved(owner, &target.arn)),
+        },
+    }
+}
+
+/// One of Amazon's services.
+fn served(service: &str, connection: &str, target: &Target) -> Result<Reached, Fault> {
+    let mut spec = json!({"arn": target.arn});
+    match service {
+        "sqs" => {
+            target.has_only(&["SqsParameters"])?;
+            let is_fifo = target.arn.ends_with(".fifo");
+            match (target.message_group(), is_fifo) {
+                (Some(group), _) => spec["group_id"] = group.into(),
+                (None, true) => {
+                    return Err(Fault::validation(format!(
+                        "Parameter(s) SqsParameters must be specified for target: {}.",
+                        target.id
+                    )));
+                }
+                (None, false) => {}
+            }
+        }
+        "kinesis" => {
+            target.has_only(&["KinesisParameters"])?;
+            match target.partition_path() {
+                Some(path) => spec["group_path"] = path.into(),
+                // By AWS, the event's id.
+                None => spec["group"] = "event".into(),
+            }
+        }
+        _ => target.has_only(&[])?,
+    }
+    if let Some(role) = &target.role_arn {
+        spec["role_arn"] = role.as_str().into();
+    }
+    let takes_envelope = service != "events";
+    if takes_envelope {
+        spec["mode"] = "data".into();
+    }
+    Ok(Reached {
+        connection: connection.to_owned(),
+        target: spec,
+        rate: None,
+        timeout: None,
+        takes_envelope,
+    })
+}
+
+/// Another bus of this server, through a connection that whoever may publish there makes.
+async fn to_bus(asked: &Asked, owner: &Bus, other: &str, target: &Target) -> Result<Reached, Fault> {
+    target.has_only(&[])?;
+    if owner.name == other {
+        return Err(Fault::validation(format!(
+            "Parameter {} is not valid. Reason: an event bus is no target of its own rules.",
+            target.arn
+        )));
+    }
+    let connection = format!("{BUS_CONNECTION}{other}");
+    let leads_there = |spec: &ConnectionSpec| matches!(spec, ConnectionSpec::Bus(config) if config.bus == other);
+    match owner.connections.get(&connection) {
+        Some(existing) if leads_there(&existing.spec) => {}
+        _ => {
+            asked.require(other, Scope::Publish)?;
+            let body = json!({"provider": "bus", "config": {"bus": other}});
+            let place = (owner.name.as_str(), connection.as_str());
+            let action = Action::Put(body);
+            change(asked, ResourceKind::Connection, place, action, Precondition::Absent).await?;
+        }
+    }
+    Ok(Reached {
+        connection,
+        target: json!({}),
+        rate: None,
+        timeout: None,
+        takes_envelope: false,
+    })
+}
+
+/// The connections to other buses that targets had made, and that no subscription uses any more, go.
+pub(super) async fn tidy(asked: &Asked, bus: &str) -> Result<(), Fault> {
+    let model = asked.state.core.model();
+    let bus = model.bus(bus)?;
+    let is_ours = |name: &str, spec: &ConnectionSpec| matches!(spec, ConnectionSpec::Bus(config) if name == format!("{BUS_CONNECTION}{}", config.bus));
+    let is_used = |name: &str| bus.subscriptions.values().any(|user| user.spec.uses_connection(name));
+    for connection in bus.connections.values() {
+        if is_ours(&connection.name, &connection.spec) && !is_used(&connection.name) {
+            let place = (bus.name.as_str(), connection.name.as_str());
+            change(
+                asked,
+                ResourceKind::Connection,
+                place,
+                Action::Delete,
+                Precondition::Any,
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
