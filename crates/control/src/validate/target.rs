@@ -183,11 +183,11 @@ fn claim_check(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(
     let Some(claim_check) = &spec.target.claim_check else {
         return Ok(());
     };
-    if matches!(connection, ConnectionSpec::Webhook(_)) {
+    if matches!(connection, ConnectionSpec::Webhook(_) | ConnectionSpec::Bus(_)) {
         let detail = "claim_check is for the services of clouds: webhooks get events whole";
         return Err(Refusal::invalid(AT, detail));
     }
-    if !spec.transform.is_raw() {
+    if !spec.transform.is_raw() || spec.target.mode == Some(TargetMode::Envelope) {
         let detail =
             "claim_check names the place of the event as it was received, and a transform makes something else of it";
         return Err(Refusal::invalid(AT, detail));

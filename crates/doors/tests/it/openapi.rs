@@ -199,7 +199,8 @@ fn properties(document: &Value, schema: &Value, pointer: &str) -> BTreeSet<Strin
             "0" => &schema["items"],
             name => &schema["properties"][name],
         };
-        let next = next["oneOf"].get(0).unwrap_or(next);
+        let first = |name: &str| next[name].get(0);
+        let next = first("oneOf").or(first("anyOf")).unwrap_or(next);
         schema = resolve(document, next);
     }
     assert_eq!(schema["additionalProperties"], false, "{pointer}");

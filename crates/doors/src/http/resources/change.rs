@@ -27,9 +27,7 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
     if let Some(object) = document.as_object_mut() {
         READ_ONLY.iter().for_each(|name| drop(object.remove(*name)));
     }
-    if kind == ResourceKind::Connection {
-        leads_where_the_caller_may_publish(call, &document)?;
-    }
+    leads_where_the_caller_may_publish(call, kind, &document)?;
     let (action, precondition, token) = action(call, &target, document, precondition)?;
     let change = change(call, &target, action, precondition);
     if is_dry {
@@ -47,9 +45,13 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
 }
 
 /// A connection to another bus publishes there for whoever uses it.
-fn leads_where_the_caller_may_publish(call: &Call, document: &Value) -> Result<(), Problem> {
-    match (document["provider"].as_str(), document["config"]["bus"].as_str()) {
-        (Some("bus"), Some(bus)) => call.require(bus, Scope::Publish),
+pub(super) fn leads_where_the_caller_may_publish(
+    call: &Call,
+    kind: ResourceKind,
+    document: &Value,
+) -> Result<(), Problem> {
+    match (kind, document["provider"].as_str(), document["config"]["bus"].as_str()) {
+        (ResourceKind::Connection, Some("bus"), Some(bus)) => call.require(bus, Scope::Publish),
         _ => Ok(()),
     }
 }

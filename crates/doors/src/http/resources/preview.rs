@@ -3,7 +3,7 @@
 
 use super::{
     BUS_ROUTES, CONNECTION_ROUTES, EVENT_TYPE_ROUTES, SUBSCRIPTION_ROUTES, TOPIC_ROUTES,
-    change::{READ_ONLY, word},
+    change::{READ_ONLY, leads_where_the_caller_may_publish, word},
 };
 use crate::http::{
     call::Call,
@@ -180,6 +180,9 @@ fn permit(call: &Call, changes: &[Change]) -> Result<(), Problem> {
             .find(|(kind, _)| *kind == change.kind)
             .expect("only these are read");
         call.permits_on(*permission, &change.bus)?;
+        if let Action::Put(document) = &change.action {
+            leads_where_the_caller_may_publish(call, change.kind, document)?;
+        }
     }
     Ok(())
 }

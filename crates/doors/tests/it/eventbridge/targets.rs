@@ -40,6 +40,22 @@ async fn v1(node: &Node, admin: &str, path: &str) -> Value {
     answer.json()
 }
 
+/// Asks again until the answer is as wanted.
+async fn until(node: &Node, admin: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let asking = async {
+        loop {
+            let answer = with(node, "GET", path, Some(admin), "").await;
+            if answer.status == 200 && wanted(&answer.json()) {
+                return answer.json();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::harness::PATIENCE, asking)
+        .await
+        .expect("it becomes as wanted")
+}
+
 /// A connection that serves these ARNs.
 async fn serve(node: &Node, admin: &str, name: &str, more: Value) {
     let credentials = json!({"type": "static", "access_key_id": "AKID", "secret_access_key": "canary-secret"});
@@ -254,16 +270,8 @@ async fn a_bus_of_this_server_is_a_target_for_who_may_publish_there() {
     let published = done(&node, &signer, "PutEvents", json!({"Entries": [entry()]})).await;
     let id = published["Entries"][0]["EventId"].as_str().expect("an id").to_owned();
     let path = format!("/v1/buses/audit/events/{id}");
-    let mut found = with(&node, "GET", &path, Some(&admin), "").await;
-    for _ in 0..600 {
-        if found.status == 200 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        found = with(&node, "GET", &path, Some(&admin), "").await;
-    }
-    assert_eq!(found.status, 200, "{found}");
-    let event = &found.json()["event"];
+    let found = until(&node, &admin, &path, |found| found["event"].is_object()).await;
+    let event = &found["event"];
     assert_eq!(
         (&event["trunklinehops"], &event["data"]),
         (&json!("1"), &json!({"total": 5}))
@@ -281,10 +289,40 @@ async fn a_bus_of_this_server_is_a_target_for_who_may_publish_there() {
     let body = json!({"provider": "bus", "config": {"bus": "audit"}}).to_string();
     let answer = with(&node, "PUT", "/v1/buses/default/connections/mine", Some(&token), &body).await;
     assert_eq!(answer.status, 403, "{answer}");
+    // Nor is anything told of which buses there are.
+    for bus in ["audit", "none"] {
+        let one =
+            json!({"kind": "connection", "bus": "default", "name": "mine", "provider": "bus", "config": {"bus": bus}});
+        let list = json!({"resources": [one]}).to_string();
+        let answer = with(&node, "POST", "/v1/resources:preview", Some(&token), &list).await;
+        assert_eq!(answer.status, 403, "{answer}");
+    }
     done(&node, &signer, "RemoveTargets", json!({"Rule": "r", "Ids": ["1"]})).await;
     assert_eq!(
         v1(&node, &admin, "/v1/buses/default/connections").await["items"],
         json!([])
+    );
+}
+
+#[tokio::test]
+async fn a_loop_of_buses_ends_as_a_dead_letter() {
+    let (node, admin, signer) = managed().await;
+    done(&node, &signer, "CreateEventBus", json!({"Name": "audit"})).await;
+    for (from, to) in [("default", "audit"), ("audit", "default")] {
+        let rule = json!({"Name": "on", "EventBusName": from, "EventPattern": PATTERN});
+        done(&node, &signer, "PutRule", rule).await;
+        let arn = format!("arn:aws:events:eu-west-1:000000000000:event-bus/{to}");
+        let targets = json!({"Rule": "on", "EventBusName": from, "Targets": [{"Id": "1", "Arn": arn}]});
+        done(&node, &signer, "PutTargets", targets).await;
+    }
+    done(&node, &signer, "PutEvents", json!({"Entries": [entry()]})).await;
+    let path = "/v1/buses/default/dead-letters";
+    let dead = until(&node, &admin, path, |page| page["items"][0].is_object()).await;
+    let items = dead["items"].as_array().expect("a list");
+    assert_eq!(
+        (items.len(), &items[0]["reason"]),
+        (1, &json!("too_many_hops")),
+        "{dead}"
     );
 }
 
