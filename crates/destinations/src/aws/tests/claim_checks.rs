@@ -34,6 +34,7 @@ async fn sent(provider: &str, config: Value, target: Value, events: &[Event], re
             record,
             message_id: "msg_1",
             number: 1,
+            accepted: 0,
         })
         .collect();
     let attempt = Attempt {
