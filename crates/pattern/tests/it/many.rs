@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pattern::{Data, Document, Filter, Matcher, MatcherBuilder, Mounts, Scratch};
+use pattern::{Data, Dialect, Document, Filter, Matcher, MatcherBuilder, Mounts, Scratch};
 
 use crate::bare;
 
@@ -166,4 +166,44 @@ fn a_warm_matcher_allocates_nothing() {
     let before = crate::counting::allocations();
     (0..10).for_each(|_| pass());
     assert_eq!(crate::counting::allocations() - before, 0);
+}
+
+#[test]
+fn a_filter_of_any_language_takes_little_memory() {
+    const FILTERS: u32 = 4_000;
+    type Compile = fn(u32) -> Filter;
+    let languages: [(&str, i64, Compile); 5] = [
+        ("EventBridge", 500, |index| {
+            bare(&format!(r#"{{"order": {{"id": ["order-{index:07}"]}}}}"#))
+        }),
+        ("CESQL", 1_300, |index| {
+            let text = format!("type LIKE 'com.example.%' AND subject = 'order-{index:07}'");
+            Filter::cesql(&text, Dialect::Standard).unwrap()
+        }),
+        ("CESQL over data", 900, |index| {
+            Filter::cesql(&format!("data.order.id = 'order-{index:07}'"), Dialect::Extended).unwrap()
+        }),
+        ("Event Grid", 700, |index| {
+            let filter = format!(r#"{{"operatorType": "StringIn", "key": "data.id", "values": ["order-{index:07}"]}}"#);
+            Filter::eventgrid(
+                format!(r#"{{"advancedFilters": [{filter}]}}"#).as_bytes(),
+                &Mounts::bare(),
+            )
+            .unwrap()
+        }),
+        ("JSONPath", 1_000, |index| {
+            Filter::jsonpath(&format!("$.order[?@.id == 'order-{index:07}']")).unwrap()
+        }),
+    ];
+    let mut found = Vec::new();
+    for (language, bytes_max, filter) in languages {
+        let before = crate::counting::bytes();
+        let matcher = Matcher::build((0..FILTERS).map(|index| (index, Arc::new(filter(index)))));
+        let bytes = (crate::counting::bytes() - before) / i64::from(FILTERS);
+        assert_eq!(matcher.len(), FILTERS as usize);
+        if bytes > bytes_max {
+            found.push((language, bytes));
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
 }
