@@ -1,3 +1,5 @@
+//! What a set asks and looks up, counted in steps: it follows the event, not the number of filters.
+
 use super::*;
 use crate::mounts::Mounts;
 

@@ -1,3 +1,5 @@
+//! Ranges against the obvious comparison, and their ends to the last bit.
+
 use super::*;
 use crate::operator::Bound;
 

@@ -1,3 +1,5 @@
+//! Each form against the byte-by-byte one, on texts of the characters that matter.
+
 use super::*;
 
 /// Texts of the characters that matter, of every length up to a few blocks, always the same.
