@@ -11,8 +11,9 @@ use std::sync::{
 /// Smaller buffers come from the allocator, which keeps such sizes at hand by itself.
 const KEPT_LEN_MIN: usize = 128 << 10;
 
-/// Free memory that is kept for the next groups: what the flusher lets go of at once when a checkpoint has held it up.
-const KEPT_BYTES_MAX: usize = 32 << 20;
+/// Free memory that is kept for the next groups: what the flusher lets go of at once when a checkpoint has held it up, and some
+/// groups on their way. It was in use before: whoever gives it back and takes it anew waits for the system to clear it.
+const KEPT_BYTES_MAX: usize = 72 << 20;
 
 /// A buffer of up to so many times what is needed is taken: it holds memory as long as readers hold the frame in it.
 const ROOMY: usize = 2;
