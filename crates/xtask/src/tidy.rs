@@ -197,8 +197,8 @@ fn compares_a_secret(line: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || "_.()&*".contains(c);
     let called = |operand: &str| {
         // `claim.signature`, `secret.sha256()`, `&self.token`: the last name counts.
-        let names = operand.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        let last = names.filter(|name| !name.is_empty()).last().unwrap_or_default();
+        let mut names = operand.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let last = names.rfind(|name| !name.is_empty()).unwrap_or_default();
         SECRETS.contains(&last)
     };
     [" == ", " != "].iter().any(|operator| {
