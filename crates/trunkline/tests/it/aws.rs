@@ -3,20 +3,14 @@
 
 use crate::{
     sdk::installed,
-    support::{eventually, server::Server},
+    support::{eventually, script::Script, server::Server},
 };
 use serde_json::{Value, json};
-use std::{
-    io::{BufRead, BufReader, Lines, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// moto, with what was made in it.
 pub struct Amazon {
-    child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    script: Script,
     /// What was made.
     pub made: Value,
     /// Everything that arrived so far, by service.
@@ -27,33 +21,17 @@ impl Amazon {
     /// Starts it.
     pub fn start(python: &str) -> Amazon {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/moto_services.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the interpreter starts");
-        let input = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut amazon = Amazon {
-            child,
-            input,
-            output,
-            made: Value::Null,
+        let mut script = Script::start(python, &[script]);
+        Amazon {
+            made: script.told(),
             arrived: json!({}),
-        };
-        amazon.made = amazon.line();
-        amazon
-    }
-
-    fn line(&mut self) -> Value {
-        let line = self.output.next().expect("it goes on").expect("text");
-        serde_json::from_str(&line).expect("JSON")
+            script,
+        }
     }
 
     fn collect(&mut self) {
-        writeln!(self.input, "collect").expect("it listens");
-        let more = self.line();
+        self.script.tell("collect");
+        let more = self.script.told();
         for (name, list) in more.as_object().expect("an object") {
             let all = &mut self.arrived[name];
             let mut now = all.as_array().cloned().unwrap_or_default();
@@ -83,13 +61,6 @@ impl Amazon {
             config[name] = value.clone();
         }
         json!({"provider": provider, "config": config})
-    }
-}
-
-impl Drop for Amazon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -3,23 +3,14 @@
 
 use crate::{
     sdk::installed,
-    support::{eventually, server::Server},
+    support::{eventually, script::Script, server::Server},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{BufRead, BufReader, Lines, Write},
-    path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 /// moto, and the places that give out a machine's credentials.
 struct Amazon {
-    child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    script: Script,
     made: Value,
     /// Messages so far, by queue.
     arrived: BTreeMap<String, u64>,
@@ -30,29 +21,13 @@ struct Amazon {
 impl Amazon {
     fn start(python: &str) -> Amazon {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/moto_credentials.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the interpreter starts");
-        let input = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut amazon = Amazon {
-            child,
-            input,
-            output,
-            made: Value::Null,
+        let mut script = Script::start(python, &[script]);
+        Amazon {
+            made: script.told(),
             arrived: BTreeMap::new(),
             given: Value::Null,
-        };
-        amazon.made = amazon.line();
-        amazon
-    }
-
-    fn line(&mut self) -> Value {
-        let line = self.output.next().expect("it goes on").expect("text");
-        serde_json::from_str(&line).expect("JSON")
+            script,
+        }
     }
 
     /// Waits until so many messages have arrived in every queue.
@@ -61,8 +36,8 @@ impl Amazon {
             &format!("{count} messages of every source"),
             Duration::from_secs(30),
             async || {
-                writeln!(self.input, "collect").expect("it listens");
-                let mut now = self.line();
+                self.script.tell("collect");
+                let mut now = self.script.told();
                 for (queue, more) in now["arrived"].as_object().expect("an object") {
                     *self.arrived.entry(queue.clone()).or_default() += more.as_u64().expect("a number");
                 }
@@ -124,13 +99,6 @@ impl Amazon {
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", self.text("/container").to_owned()),
             ("AWS_EC2_METADATA_SERVICE_ENDPOINT", places.to_owned()),
         ])
-    }
-}
-
-impl Drop for Amazon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

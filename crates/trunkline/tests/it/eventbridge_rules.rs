@@ -1,11 +1,10 @@
 //! The whole life of an EventBridge rule with boto3 as it comes from its registry, and the same things in `/v1`.
 
-use crate::{sdk::installed, support::server::Server};
-use serde_json::{Value, json};
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
+use crate::{
+    sdk::installed,
+    support::{script::Script, server::Server},
 };
+use serde_json::json;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/eventbridge_rules.py");
 
@@ -16,19 +15,8 @@ async fn boto3_leads_a_rule_through_its_life_and_v1_shows_the_same_things() {
     };
     let directory = tempfile::tempdir().expect("a directory");
     let server = Server::start(directory.path());
-    let mut script = Command::new(python)
-        .args([SCRIPT, server.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the interpreter starts");
-    let output = BufReader::new(script.stdout.take().expect("piped"));
-    let mut lines = tokio::task::spawn_blocking(move || {
-        let mut lines = output.lines();
-        (lines.next().map(|line| line.expect("text")), lines)
-    });
-    let (first, rest) = (&mut lines).await.expect("it is read");
-    let told: Value = serde_json::from_str(&first.expect("the script said what went wrong")).expect("JSON");
+    let mut script = Script::start(&python, &[SCRIPT, server.url()]);
+    let told = script.told();
     assert_eq!(told["received"].as_array().map(Vec::len), Some(2));
 
     let subscription = server.get("/v1/buses/orders/subscriptions/big.crm").await;
@@ -51,9 +39,7 @@ async fn boto3_leads_a_rule_through_its_life_and_v1_shows_the_same_things() {
     let topic = server.get("/v1/buses/orders/topics/events").await;
     assert_eq!(topic["retention"]["age"], "10d");
 
-    writeln!(script.stdin.take().expect("piped"), "seen").expect("written");
-    let last = tokio::task::spawn_blocking(move || rest.map_while(Result::ok).last());
-    assert_eq!(last.await.expect("it is read").as_deref(), Some("gone"));
-    assert!(script.wait().expect("it ends").success());
+    script.tell("seen");
+    assert_eq!(script.ended().as_deref(), Some("gone"));
     assert_eq!(server.get("/v1/buses/orders/subscriptions").await["items"], json!([]));
 }

@@ -1,12 +1,8 @@
 //! Client libraries as they come from their registries: the CloudEvents SDKs for Python and JavaScript publish and decode,
 //! the reference library of Standard Webhooks verifies.
 
-use crate::support::server::Server;
+use crate::support::{script::Script, server::Server};
 use serde_json::json;
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -16,7 +12,7 @@ async fn the_python_sdk_publishes_and_understands_what_is_delivered() {
         return;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.py");
-    round_trip(|server| command(&python, &[script, server, SECRET])).await;
+    round_trip(|server| Script::start(&python, &[script, server, SECRET])).await;
 }
 
 #[tokio::test]
@@ -25,32 +21,18 @@ async fn the_javascript_sdk_publishes_and_understands_what_is_delivered() {
         return;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk/round_trip.mjs");
-    round_trip(|server| command("node", &[script, &packages, server])).await;
-}
-
-fn command(program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
+    round_trip(|server| Script::start("node", &[script, &packages, server])).await;
 }
 
 /// Runs a script that publishes and receives. Its asserts are the test; its last words say what it saw.
-async fn round_trip(script: impl FnOnce(&str) -> Command) {
+async fn round_trip(script: impl FnOnce(&str) -> Script) {
     let directory = tempfile::tempdir().expect("a directory");
     let server = Server::start(directory.path());
-    let mut child = script(server.url())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the interpreter starts");
-    let mut output = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let port = output.next().expect("a line").expect("text");
+    let mut script = script(server.url());
+    let port = script.line();
     declare(&server, &port).await;
-    writeln!(child.stdin.take().expect("piped"), "declared").expect("written");
-    let last = tokio::task::spawn_blocking(move || output.map_while(Result::ok).last())
-        .await
-        .expect("it ends");
-    assert!(child.wait().expect("it ends").success());
+    script.tell("declared");
+    let last = script.ended();
     assert_eq!(last.as_deref(), Some("4 events each in binary and structured mode"));
 }
 

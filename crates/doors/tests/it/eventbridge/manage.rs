@@ -1,36 +1,9 @@
 //! Buses, rules, targets, connections, API destinations, archives and replays, and what `/v1` shows of them.
 
-use super::{Signer, administrator, ask, fault, signing_key};
-use crate::harness::{Node, start};
+use super::{Signer, done, managed, refused, signing_key, v1};
+use crate::harness::Node;
 use crate::keys::with;
 use serde_json::{Value, json};
-
-/// A node, its administrator's bearer token, and a key that signs and may do everything.
-async fn managed() -> (Node, String, Signer) {
-    let node = start().await;
-    let admin = administrator(&node).await;
-    let scopes = json!({"scopes": ["administer", "publish"]});
-    let signer = signing_key(&node, &admin, "ops", scopes).await;
-    (node, admin, signer)
-}
-
-async fn done(node: &Node, signer: &Signer, operation: &str, input: Value) -> Value {
-    let answer = ask(node, signer, operation, &input).await;
-    assert_eq!(answer.status, 200, "{operation}: {answer}");
-    answer.json()
-}
-
-async fn refused(node: &Node, signer: &Signer, operation: &str, input: Value, code: &str) -> String {
-    let answer = ask(node, signer, operation, &input).await;
-    let body = fault(&answer, 400, code);
-    body["message"].as_str().expect("text").to_owned()
-}
-
-async fn v1(node: &Node, admin: &str, path: &str) -> Value {
-    let answer = with(node, "GET", path, Some(admin), "").await;
-    assert_eq!(answer.status, 200, "{answer}");
-    answer.json()
-}
 
 /// A connection, an API destination; its ARN.
 async fn destination(node: &Node, signer: &Signer) -> String {

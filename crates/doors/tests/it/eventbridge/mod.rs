@@ -68,6 +68,36 @@ pub fn fault(answer: &Answer, status: u16, code: &str) -> Value {
     body
 }
 
+/// A node, its administrator's bearer token, and a key that signs and may do everything.
+pub async fn managed() -> (Node, String, Signer) {
+    let node = start().await;
+    let admin = administrator(&node).await;
+    let scopes = json!({"scopes": ["administer", "publish"]});
+    let signer = signing_key(&node, &admin, "ops", scopes).await;
+    (node, admin, signer)
+}
+
+/// What an operation that succeeds answers.
+pub async fn done(node: &Node, signer: &Signer, operation: &str, input: Value) -> Value {
+    let answer = ask(node, signer, operation, &input).await;
+    assert_eq!(answer.status, 200, "{operation}: {answer}");
+    answer.json()
+}
+
+/// What an operation says that is refused with this code.
+pub async fn refused(node: &Node, signer: &Signer, operation: &str, input: Value, code: &str) -> String {
+    let answer = ask(node, signer, operation, &input).await;
+    let body = fault(&answer, 400, code);
+    body["message"].as_str().expect("text").to_owned()
+}
+
+/// What `/v1` shows there.
+pub async fn v1(node: &Node, admin: &str, path: &str) -> Value {
+    let answer = crate::keys::with(node, "GET", path, Some(admin), "").await;
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json()
+}
+
 /// An entry with all that is required.
 pub fn entry() -> Value {
     json!({"Source": "com.example.shop", "DetailType": "Order Placed", "Detail": "{\"total\": 5}"})

@@ -1,8 +1,8 @@
 //! Targets of rules beyond API destinations: which connection serves an ARN, what the subscription is then, what is refused, and what other
 //! buses need. And the policies that open nothing.
 
-use super::{Signer, administrator, ask, entry, fault, signing_key};
-use crate::harness::{Node, start};
+use super::{Signer, done, entry, managed, refused, signing_key, v1};
+use crate::harness::Node;
 use crate::keys::with;
 use serde_json::{Value, json};
 
@@ -13,32 +13,6 @@ const STREAM: &str = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders";
 const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:orders";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:orders";
 const FOREIGN: &str = "arn:aws:events:eu-west-1:123456789012:event-bus/foreign";
-
-async fn managed() -> (Node, String, Signer) {
-    let node = start().await;
-    let admin = administrator(&node).await;
-    let scopes = json!({"scopes": ["administer", "publish"]});
-    let signer = signing_key(&node, &admin, "ops", scopes).await;
-    (node, admin, signer)
-}
-
-async fn done(node: &Node, signer: &Signer, operation: &str, input: Value) -> Value {
-    let answer = ask(node, signer, operation, &input).await;
-    assert_eq!(answer.status, 200, "{operation}: {answer}");
-    answer.json()
-}
-
-async fn refused(node: &Node, signer: &Signer, operation: &str, input: Value, code: &str) -> String {
-    let answer = ask(node, signer, operation, &input).await;
-    let body = fault(&answer, 400, code);
-    body["message"].as_str().expect("text").to_owned()
-}
-
-async fn v1(node: &Node, admin: &str, path: &str) -> Value {
-    let answer = with(node, "GET", path, Some(admin), "").await;
-    assert_eq!(answer.status, 200, "{answer}");
-    answer.json()
-}
 
 /// Asks again until the answer is as wanted.
 async fn until(node: &Node, admin: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {

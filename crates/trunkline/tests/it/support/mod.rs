@@ -6,6 +6,7 @@ pub mod memory_group;
 pub mod process;
 pub mod receiver;
 pub mod scan;
+pub mod script;
 pub mod server;
 pub mod volume;
 
