@@ -119,6 +119,8 @@ pub enum Effect {
     Unchanged,
     /// A bus came, with its topic `events`.
     BusCreated,
+    /// What a bus says for its connections changed: their lanes take it up with the next attempt.
+    BusDefaultsPut,
     /// A bus went, with everything in it (it must hold no subscription and no record the operator wants; see the refusal).
     BusDeleted,
     /// A topic came or its partitions or retention changed (another description alone is `Other`).

@@ -7,6 +7,7 @@ mod aws;
 mod aws_target;
 mod bus_connection;
 mod dead_letter;
+mod eventbridge_defaults;
 mod eventgrid;
 mod key;
 mod parameter;
@@ -24,6 +25,7 @@ pub use annotations::*;
 pub use aws::*;
 pub use bus_connection::*;
 pub use dead_letter::*;
+pub use eventbridge_defaults::*;
 pub use eventgrid::*;
 pub use key::*;
 pub use parameter::*;
@@ -117,6 +119,9 @@ pub struct BusSpec {
     /// How much the bus may take and hold; absent: what the node can.
     #[serde(skip_serializing_if = "BusQuotas::is_empty")]
     pub quotas: BusQuotas,
+    /// What its connections to Amazon EventBridge leave out.
+    #[serde(skip_serializing_if = "EventBridgeDefaults::is_empty")]
+    pub eventbridge: EventBridgeDefaults,
     /// Notes of other systems.
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,

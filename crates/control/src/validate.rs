@@ -28,6 +28,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 pub(crate) fn bus(spec: &BusSpec) -> Result<(), Refusal> {
     text("/description", &spec.description)?;
     annotations::check(&spec.annotations)?;
+    aws::source("/eventbridge/source", spec.eventbridge.source.as_deref())?;
     quotas::of_bus(&spec.quotas)
 }
 

@@ -205,6 +205,10 @@ impl Changes {
                 self.apply(change, plan, Vec::new()).await?;
                 self.reconnect(change);
             }
+            Effect::BusDefaultsPut => {
+                self.apply(change, plan, Vec::new()).await?;
+                self.reconnect_bus(change);
+            }
             // A subscription goes in two steps, of which this is none.
             Effect::SubscriptionDeleted | Effect::Unchanged | Effect::Other => {
                 self.apply(change, plan, Vec::new()).await?;

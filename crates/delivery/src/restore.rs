@@ -161,10 +161,11 @@ pub fn target(inner: &Inner, bus: &Bus, subscription: &Subscription) -> Result<A
         .connections
         .get(name)
         .ok_or_else(|| format!("connection {name:?} does not exist"))?;
-    let spec = inner
+    let mut spec = inner
         .sealer
         .open_connection(connection)
         .map_err(|error| format!("failed to {error}"))?;
+    bus.spec.eventbridge.fill(&mut spec);
     let connection = control::Connection {
         spec,
         ..(**connection).clone()

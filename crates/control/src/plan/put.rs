@@ -160,8 +160,12 @@ fn bus(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, Re
         INSTALLATION,
         documents::numbered_body(existing.id, &spec),
     )?];
+    let effect = match existing.spec.eventbridge == spec.eventbridge {
+        true => Effect::Other,
+        false => Effect::BusDefaultsPut,
+    };
     let edit = edit_bus(&name, move |bus, revision| (bus.spec, bus.version) = (spec, revision));
-    Ok(planning.carry_out(operations, Effect::Other, counters, edit))
+    Ok(planning.carry_out(operations, effect, counters, edit))
 }
 
 /// Partitions that are left out stay what they are: growing cannot be undone.

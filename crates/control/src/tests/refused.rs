@@ -70,6 +70,24 @@ fn unknown_fields_are_told_with_their_place_and_the_nearest_right_name() {
 }
 
 #[test]
+fn a_source_that_eventbridge_would_not_take_is_refused_on_a_bus() {
+    const RULE: &str = "resource_invalid /eventbridge/source: source is 1 to 256 characters without control characters, and does not begin with aws.";
+    check(
+        Bus,
+        &[
+            (json!({"eventbridge": {"source": ""}}), RULE),
+            (json!({"eventbridge": {"source": "aws.s3"}}), RULE),
+            (json!({"eventbridge": {"source": "a\nb"}}), RULE),
+            (json!({"eventbridge": {"source": "s".repeat(257)}}), RULE),
+            (
+                json!({"eventbridge": {"sauce": "shop"}}),
+                r#"field_unknown /eventbridge/sauce: unknown field "sauce"; did you mean "source"?"#,
+            ),
+        ],
+    );
+}
+
+#[test]
 fn wrong_types_are_told_with_their_place_and_without_their_value() {
     check(
         Topic,

@@ -46,6 +46,17 @@ fn the_stored_forms_are_these() {
     installation
         .put(ResourceKind::EventType, "order.placed", event_type)
         .unwrap();
+    installation
+        .put(
+            ResourceKind::Bus,
+            "shop",
+            json!({"eventbridge": {"source": "shop.example.com"}}),
+        )
+        .unwrap();
+    assert_eq!(
+        stored(&installation, 0, Kind::Bus, "shop"),
+        r#"{"format":1,"id":2,"spec":{"unknown_types":"accept","eventbridge":{"source":"shop.example.com"}}}"#
+    );
     let key = Action::CreateKey {
         body: json!({"scopes": ["administer"], "publish": null}),
         token: token("admin"),

@@ -162,9 +162,14 @@ fn event_bus(config: &EventBridgeConfig) -> Result<(), Refusal> {
             return Err(Refusal::invalid("/config/event_bus", detail));
         }
     }
-    match &config.source {
+    source("/config/source", config.source.as_deref())
+}
+
+/// A `Source` of entries.
+pub(super) fn source(pointer: &str, source: Option<&str>) -> Result<(), Refusal> {
+    match source {
         Some(source) if !is_text(source) || source.starts_with("aws.") => Err(Refusal::invalid(
-            "/config/source",
+            pointer,
             "source is 1 to 256 characters without control characters, and does not begin with aws.",
         )),
         _ => Ok(()),

@@ -9,7 +9,10 @@ use crate::{
     restore::{Remembered, boundary_body, boundary_name, made, partitions_of, partitions_read, rules},
     router::{Message, Place},
 };
-use control::{Bus, Change, Model, Plan, Subscription, Topic, resources::Start};
+use control::{
+    Bus, Change, Model, Plan, Subscription, Topic,
+    resources::{ConnectionSpec, Start},
+};
 use journal::PartitionId;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -188,18 +191,35 @@ impl Changes {
         Ok(())
     }
 
+    /// A connection changed.
     pub(super) fn reconnect(&self, change: &Change) {
         let model = self.inner.model.load();
-        let Some(bus) = model.buses.get(&change.bus) else {
+        if let Some(bus) = model.buses.get(&change.bus) {
+            self.reconnect_through(bus, &change.name);
+        }
+    }
+
+    /// What a bus says for its connections changed.
+    pub(super) fn reconnect_bus(&self, change: &Change) {
+        let model = self.inner.model.load();
+        let Some(bus) = model.buses.get(&change.name) else {
             return;
         };
+        for connection in bus.connections.values() {
+            if matches!(connection.spec, ConnectionSpec::EventBridge(_)) {
+                self.reconnect_through(bus, &connection.name);
+            }
+        }
+    }
+
+    fn reconnect_through(&self, bus: &Bus, connection: &str) {
         let concerned = bus
             .subscriptions
             .values()
-            .filter(|subscription| subscription.spec.uses_connection(&change.name));
+            .filter(|subscription| subscription.spec.uses_connection(connection));
         for subscription in concerned {
             copies::reconfigure(&self.inner, bus, subscription);
-            if subscription.spec.connection != change.name {
+            if subscription.spec.connection != connection {
                 continue;
             }
             self.inner.replays.reconfigure(subscription.id);

@@ -37,6 +37,9 @@ pub struct Document {
     pub stretches: Vec<Stretch>,
     /// What became of its events so far.
     pub counts: Counts,
+    /// When the newest event was appended that it has replayed: handed to its lane, or published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Millis>,
     /// What could not be read any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
@@ -182,6 +185,7 @@ impl Document {
             topics: Vec::new(),
             stretches: Vec::new(),
             counts: Counts::default(),
+            newest: None,
             losses: Vec::new(),
             state: State::Running,
             reason: None,
@@ -314,6 +318,7 @@ mod tests {
             at: 6,
         });
         document.counts.matched = 2;
+        document.newest = Some(900);
         document
     }
 
@@ -345,8 +350,12 @@ mod tests {
         });
         let written = stored(document.put());
         assert_eq!(written.name, "replay/7");
-        let golden = r#"{"format":1,"number":7,"bus":1,"name":"tuesday","spec":{"topics":["orders"],"from":{"time":"2026-01-02T03:04:05Z"},"to":{"offsets":{"orders":{"3":9}}},"filter":{"eventbridge":"{\"detail\":{\"n\":[1]}}"},"into":{"subscription":"crm"},"rate":"20/s"},"into":{"subscription":{"bus":1,"id":8}},"created":1000,"topics":[2],"stretches":[{"topic":2,"partition":3,"from":4,"to":9,"at":6}],"counts":{"matched":2,"delivered":0,"published":0,"dead_lettered":0,"failed":0,"parked":0,"discarded":0},"losses":[{"topic":2,"partition":3,"from":4,"to":5,"reason":"expired"}],"state":"running"}"#;
+        let golden = r#"{"format":1,"number":7,"bus":1,"name":"tuesday","spec":{"topics":["orders"],"from":{"time":"2026-01-02T03:04:05Z"},"to":{"offsets":{"orders":{"3":9}}},"filter":{"eventbridge":"{\"detail\":{\"n\":[1]}}"},"into":{"subscription":"crm"},"rate":"20/s"},"into":{"subscription":{"bus":1,"id":8}},"created":1000,"topics":[2],"stretches":[{"topic":2,"partition":3,"from":4,"to":9,"at":6}],"counts":{"matched":2,"delivered":0,"published":0,"dead_lettered":0,"failed":0,"parked":0,"discarded":0},"newest":900,"losses":[{"topic":2,"partition":3,"from":4,"to":5,"reason":"expired"}],"state":"running"}"#;
         assert_eq!(std::str::from_utf8(&written.body).unwrap(), golden);
+        let mut earlier = written.clone();
+        earlier.body = golden.replace(r#","newest":900"#, "").into_bytes().into();
+        let of_earlier = replay_of(&earlier).unwrap().unwrap();
+        assert_eq!((of_earlier.newest, &of_earlier.stretches), (None, &document.stretches));
         assert_eq!(replay_of(&written), Some(Ok(document)));
     }
 

@@ -25,7 +25,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
-use store::{Holdings, Operation, Partition, SubscriptionId};
+use store::{Holdings, Millis, Operation, Partition, SubscriptionId};
 use tokio::sync::mpsc;
 
 /// Serves the lane of one replay.
@@ -44,6 +44,8 @@ pub struct Feeder {
     turn: usize,
     /// What was counted before this lane ran.
     before: Counts,
+    /// When the newest event was appended that the lane has taken.
+    newest: Option<Millis>,
 }
 
 impl Feeder {
@@ -103,6 +105,7 @@ impl Feeder {
             cleared: BTreeMap::new(),
             turn: 0,
             before: document.counts,
+            newest: document.newest,
         })
     }
 
@@ -176,11 +179,15 @@ impl Feeder {
                 }
             }
         }
+        let times: Vec<(u64, Millis)> = fed.iter().map(|one| (one.offset, one.appended)).collect();
         self.lane.inbox.push(&mut fed);
         let end = chunk.next.min(to);
         // A chunk that ends where it began has nothing, and nothing more comes: the end is durable.
         let end = if chunk.next <= from { to } else { end };
         self.read[index] = fed.first().map_or(end, |refused| refused.offset);
+        // Append times of a partition never go back.
+        let taken = times.iter().rev().find(|(offset, _)| *offset < self.read[index]);
+        self.newest = self.newest.max(taken.map(|(_, appended)| *appended));
     }
 
     fn unreadable(
@@ -233,6 +240,7 @@ impl Feeder {
             }
         }
         document.counts = self.counts();
+        document.newest = self.newest;
         operations
     }
 

@@ -20,7 +20,7 @@ use event::{
 };
 use journal::{Append, Chunk, Deduplicate, EncodedRecord, Entry, PartitionId, RecordView, TopicId};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use store::BusId;
+use store::{BusId, Millis};
 use tokio::time::Instant;
 
 /// Records of one append: what a crash may publish twice.
@@ -34,13 +34,20 @@ pub struct Publisher {
     bucket: Bucket,
     clock: Clock,
     turn: usize,
-    /// What was read of a stretch and waits for its turn, with its offset; and where to read on behind it.
-    queue: VecDeque<(u64, Entry)>,
+    /// What was read of a stretch and waits for its turn; and where to read on behind it.
+    queue: VecDeque<Waiting>,
     reading: Option<(usize, u64)>,
     /// Records of one append: fewer where a quota does not take so many at once.
     most: usize,
     /// No append before then.
     pub not_before: Option<Instant>,
+}
+
+/// A record that waits for its turn.
+struct Waiting {
+    offset: u64,
+    appended: Millis,
+    entry: Entry,
 }
 
 /// Why a publisher does not go on.
@@ -124,7 +131,11 @@ impl Publisher {
                 if let Some(event) = self.picker.pick(&record, batch.append_time, None) {
                     document.counts.matched += 1;
                     let entry = entry(&record, &event, &document.name, bus, topic);
-                    self.queue.push_back((record.offset, entry));
+                    self.queue.push_back(Waiting {
+                        offset: record.offset,
+                        appended: batch.append_time,
+                        entry,
+                    });
                 }
             }
         }
@@ -158,7 +169,7 @@ impl Publisher {
         if count == 0 {
             return Ok(());
         }
-        let entries: Vec<Entry> = self.queue.iter().take(count).map(|(_, entry)| entry.clone()).collect();
+        let entries: Vec<Entry> = self.queue.iter().take(count).map(|one| one.entry.clone()).collect();
         let append = Append { entries };
         self.admit(inner, document, &append)?;
         let appended = match inner.journal.append(append) {
@@ -170,11 +181,12 @@ impl Publisher {
             Err(journal::Error::UnknownPartition(_)) => return Err(Hindrance::TopicGone),
             Err(error) => return Err(Hindrance::Passing(error)),
         }
-        let last = self.queue.drain(..count).next_back().map(|(offset, _)| offset);
+        let last = self.queue.drain(..count).next_back();
         document.counts.published += count as u64;
+        document.newest = document.newest.max(last.as_ref().map(|one| one.appended));
         document.stretches[index].at = match self.queue.is_empty() {
             true => next,
-            false => last.map_or(next, |offset| offset + 1),
+            false => last.map_or(next, |one| one.offset + 1),
         };
         Ok(())
     }

@@ -31,6 +31,8 @@ pub struct Replay {
     pub records: u64,
     /// What became of its events.
     pub counts: Counts,
+    /// When the newest event was appended that it has replayed. Partitions are read side by side: older ones may follow.
+    pub newest: Option<Millis>,
     /// Deliveries in flight.
     pub in_flight: u64,
     /// Deliveries that wait in the store for their next attempt.
@@ -110,6 +112,7 @@ impl Replay {
             done,
             records,
             counts: document.counts,
+            newest: document.newest,
             in_flight: 0,
             parked_now: 0,
             losses: document.losses.iter().map(loss).collect(),

@@ -85,6 +85,11 @@ async fn a_replay_delivers_exactly_the_matching_events_of_its_range_marked_and_i
     assert_eq!(delivered_ids(&received), ["4", "6", "10", "12"]);
     assert_eq!((replay.counts.matched, replay.counts.delivered), (4, 4));
     assert_eq!((replay.done, replay.records), (10, 10));
+    let newest = replay.newest.unwrap();
+    assert!(
+        newest >= began + 120_000 && newest < began + 130_000,
+        "it is event 12's time, the last that belongs to it: {newest} from {began}"
+    );
     let all = world.endpoint.received();
     let first = all
         .iter()

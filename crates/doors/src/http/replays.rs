@@ -230,6 +230,7 @@ fn described(replay: &Replay) -> Value {
         "state": replay.state,
         "reason": replay.reason,
         "ended": replay.ended.map(time::text),
+        "newest": replay.newest.map(time::text),
         "records": {"done": replay.done, "all": replay.records},
         "matched": counts.matched, "delivered": counts.delivered, "published": counts.published,
         "dead_lettered": counts.dead_lettered, "failed": counts.failed, "parked": counts.parked,

@@ -160,6 +160,54 @@ async fn events_arrive_at_each_service_with_their_fields_and_in_the_order_of_the
     assert!(!server.log().contains("CANARY"), "{}", server.log());
 }
 
+/// What the connection says goes before what the bus says, which goes before what the event says; a running lane takes it up.
+#[tokio::test]
+async fn the_source_of_entries_is_that_of_the_connection_of_the_bus_or_of_the_event() {
+    let Some(python) = installed("TRUNKLINE_PYTHON") else {
+        return;
+    };
+    let mut amazon = Amazon::start(&python);
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start(directory.path());
+    let to_bus = json!({"event_bus": "orders"});
+    let own = json!({"event_bus": "orders", "source": "com.example.checkout"});
+    for (name, config) in [("plain", to_bus), ("named", own)] {
+        deliver_to(&server, name, amazon.connection("eventbridge", config), json!({})).await;
+    }
+    let mut expected = vec![];
+    for (id, bus, of_plain) in [
+        ("1", json!({}), "com.example.shop"),
+        (
+            "2",
+            json!({"eventbridge": {"source": "shop.example.com"}}),
+            "shop.example.com",
+        ),
+        ("3", json!({}), "com.example.shop"),
+    ] {
+        server.put("/v1/buses/default", bus.clone()).await;
+        let shown = server.get("/v1/buses/default").await;
+        assert_eq!(shown.get("eventbridge"), bus.get("eventbridge"), "{shown}");
+        publish_keyed(&server, id, "c", json!({"n": id})).await;
+        expected.extend([(id, of_plain), (id, "com.example.checkout")]);
+        amazon.took("eventbridge", expected.len()).await;
+    }
+    let events = amazon.took("eventbridge", expected.len()).await;
+    let mut sources: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            (text(&event["detail"]["n"]), text(&event["source"]))
+        })
+        .collect();
+    sources.sort();
+    expected.sort_unstable();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(id, source)| ((*id).to_owned(), (*source).to_owned()))
+        .collect();
+    assert_eq!(sources, expected);
+}
+
 /// Each fault of the request as a whole is tried again; of a batch, only the entries that failed.
 #[tokio::test]
 async fn faults_are_tried_again_and_of_a_batch_only_the_entries_that_failed() {

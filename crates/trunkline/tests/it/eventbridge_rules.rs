@@ -36,6 +36,7 @@ async fn boto3_leads_a_rule_through_its_life_and_v1_shows_the_same_things() {
         (&replays["items"][0]["name"], &replays["items"][0]["status"]["state"]),
         (&json!("again.0"), &json!("completed"))
     );
+    assert!(replays["items"][0]["status"]["newest"].is_string(), "{replays}");
     let topic = server.get("/v1/buses/orders/topics/events").await;
     assert_eq!(topic["retention"]["age"], "10d");
 

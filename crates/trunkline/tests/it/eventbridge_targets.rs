@@ -1,4 +1,4 @@
-//! Rules whose targets are queues, topics, streams and buses, put by boto3 as it comes from its registry; what arrives is read back from
+//! Rules whose targets are queues, topics, streams, buses and functions, put by boto3 as it comes from its registry; what arrives is read back from
 //! Amazon's services as moto has them.
 
 use crate::{
@@ -24,6 +24,8 @@ async fn rules_lead_to_amazons_services_to_other_buses_and_to_a_dead_letter_queu
         (&subscription["connection"], &subscription["target"]["arn"]),
         (&json!("amazon"), &told["plain"])
     );
+    let function = server.get("/v1/buses/default/subscriptions/functions.whole").await;
+    assert_eq!(function["connection"], "functions", "{function}");
     let dying = server.get("/v1/buses/default/subscriptions/dying.1").await;
     assert_eq!(dying["dead_letter"]["target"]["arn"], told["dead"]);
     let to_bus = server.get("/v1/buses/default/connections/event-bus.audit").await;

@@ -67,6 +67,7 @@ def order(total, name):
 
 
 order(5, "Small")
+published = datetime.datetime.now(datetime.timezone.utc)
 order(50, 'Ann "A"\r\nX-Injected: 1')
 first = received.get(timeout=30)
 body = json.loads(first["body"])
@@ -88,7 +89,9 @@ for _ in range(600):
         break
     threading.Event().wait(0.05)
 assert described["State"] == "COMPLETED" and described["EventSourceArn"] == archive, described
-assert client.list_replays()["Replays"][0]["ReplayName"] == "again"
+assert published - datetime.timedelta(seconds=1) <= described["EventLastReplayedTime"] <= described["EventEndTime"], described
+listed = client.list_replays()["Replays"][0]
+assert (listed["ReplayName"], listed["EventLastReplayedTime"]) == ("again", described["EventLastReplayedTime"]), listed
 
 client.disable_rule(Name="big", EventBusName="orders")
 assert client.describe_rule(Name="big", EventBusName="orders")["State"] == "DISABLED"

@@ -1,5 +1,6 @@
 """boto3 puts rules and targets into Trunkline and events onto its buses; what arrives is read back, by boto3, from Amazon's services as moto
-has them: queues plain and FIFO, a topic, a stream, an event bus, a dead-letter queue.
+has them: queues plain and FIFO, a topic, a stream, an event bus, a function, a dead-letter queue. What the function got is recorded on
+the way to moto, whose functions run without Docker and answer what they are told.
 
 Argument: the server's URL. Prints what the test looks at in `/v1`, waits for a line, then takes the targets away again.
 """
@@ -10,9 +11,11 @@ import logging
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import boto3
+from moto.core.config import default_user_config
 from moto.server import ThreadedMotoServer
 
 SERVER = sys.argv[1]
@@ -21,6 +24,7 @@ ACCOUNT = "123456789012"
 PATIENCE = 60
 
 logging.getLogger("werkzeug").disabled = True
+default_user_config["lambda"]["use_docker"] = False
 moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 moto.start()
 _, MOTO_PORT = moto.get_host_and_port()
@@ -69,6 +73,35 @@ def order(customer, bus="default", **more):
     return answer["Entries"][0]["EventId"]
 
 
+invoked = []
+
+
+class Functions(http.server.BaseHTTPRequestHandler):
+    """Lambda as moto has it, and a record of what it was asked."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        invoked.append({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()},
+                        "body": json.loads(body)})
+        request = urllib.request.Request(AMAZON + self.path, body, dict(self.headers), method="POST")
+        try:
+            answer = urllib.request.urlopen(request)
+        except urllib.error.HTTPError as failed:
+            answer = failed
+        said = answer.read()
+        self.send_response(answer.status)
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_):
+        pass
+
+
+functions = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Functions)
+threading.Thread(target=functions.serve_forever, daemon=True).start()
+
+
 plain, plain_arn = queue("orders")
 fifo, fifo_arn = queue("orders.fifo", FifoQueue="true")
 dead, dead_arn = queue("dead")
@@ -99,6 +132,12 @@ account = {"provider": "aws", "config": {
             "credentials": {"type": "static", "access_key_id": "AKIDEXAMPLE", "secret_access_key": "CANARY-SECRET"}},
     "serves": [f"arn:aws:*:{REGION}:{ACCOUNT}:*"]}}
 put("default/connections/amazon", account)
+# Of two connections that serve an ARN the one with the longer pattern is taken: functions are elsewhere.
+elsewhere = json.loads(json.dumps(account))
+elsewhere["config"]["aws"]["endpoint"] = f"http://127.0.0.1:{functions.server_port}"
+elsewhere["config"]["serves"] = [f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:*"]
+put("default/connections/functions", elsewhere)
+function_arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:orders:live"
 try:
     client.put_targets(Rule="all", Targets=[{"Id": "fifo", "Arn": fifo_arn}])
     raise AssertionError("a FIFO queue without a group was taken")
@@ -119,6 +158,14 @@ assert answer["FailedEntryCount"] == 0, answer
 listed = client.list_targets_by_rule(Rule="all")["Targets"]
 assert sorted(listed, key=lambda one: one["Id"]) == sorted(targets, key=lambda one: one["Id"]), listed
 assert client.list_rule_names_by_target(TargetArn=plain_arn)["RuleNames"] == ["all"]
+
+client.put_rule(Name="functions", EventPattern='{"source": ["shop"], "detail": {"die": [{"exists": false}]}}')
+answer = client.put_targets(Rule="functions", Targets=[
+    {"Id": "whole", "Arn": function_arn},
+    {"Id": "part", "Arn": function_arn,
+     "InputTransformer": {"InputPathsMap": {"who": "$.detail.customer"}, "InputTemplate": '{"customer": <who>}'}}])
+assert answer["FailedEntryCount"] == 0, answer
+assert client.list_rule_names_by_target(TargetArn=function_arn)["RuleNames"] == ["functions"]
 
 # A bus of this server is a target by its ARN alone; its rule leads on to a queue.
 client.create_event_bus(Name="audit")
@@ -156,6 +203,19 @@ assert keys == {"c1": "c1", "c2": "c2"}, keys
 abroad = [json.loads(message["Body"]) for message in messages(of_bus, 2)]
 assert {event["detail"]["customer"] for event in abroad} == {"c1", "c2"}, abroad
 assert all(event["resources"] == ["r1", "trunkline:hops:1"] for event in abroad), abroad
+end = time.monotonic() + PATIENCE
+while len(invoked) < 4:
+    assert time.monotonic() < end, invoked
+    time.sleep(0.02)
+whole = [one["body"] for one in invoked if "detail-type" in one["body"]]
+assert sorted(event["id"] for event in whole) == sorted([first, second]), invoked
+assert all(event["detail"]["total"] == 5 and event["region"] == "eu-west-1" for event in whole), whole
+parts = sorted(one["body"]["customer"] for one in invoked if "detail-type" not in one["body"])
+assert parts == ["c1", "c2"], invoked
+for one in invoked:
+    assert one["path"].endswith("/invocations?Qualifier=live") and "orders" in one["path"], one["path"]
+    assert one["headers"]["x-amz-invocation-type"] == "Event", one["headers"]
+    assert f"/{REGION}/lambda/aws4_request" in one["headers"]["authorization"], one["headers"]
 audited = [json.loads(message["Body"]) for message in messages(audit, 2)]
 assert {event["id"] for event in audited} == {first, second}, audited
 

@@ -116,14 +116,14 @@ pub static OPERATIONS: &[Operation] = &[
     built("DeleteRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::delete(asked))),
     built("DescribeApiDestination", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::api_destinations::describe(asked))),
     built("DescribeArchive", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::archives::describe(asked)))
-    .differing("`EventCount` and `SizeBytes` are those of the bus's topics, with what they held before; an archive with a pattern, or of a bus with types of several routes, has none."),
+    .differing("`EventCount` and `SizeBytes` are those of the bus's topics, with what they held before; an archive with a pattern, or of a bus with types of several routes, has none: nobody counts what a pattern would leave, and a replay's dry run of `/v1` does."),
     built("DescribeConnection", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::connections::describe(asked))),
     refused("DescribeEndpoint", NO_ENDPOINTS),
     built("DescribeEventBus", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::buses::describe(asked))),
     refused("DescribeEventSource", NO_PARTNERS),
     refused("DescribePartnerEventSource", NO_PARTNERS),
     built("DescribeReplay", Right::SomeBus(control::resources::Scope::Read), |asked| Box::pin(manage::replays::describe(asked)))
-    .differing("`EventLastReplayedTime` is not told, since partitions are read side by side; `/v1` shows how far each part is."),
+    .differing("`EventLastReplayedTime` is when the newest event was received that was replayed; partitions are read side by side, so that older ones may follow. `/v1` shows how far each part is."),
     built("DescribeRule", Right::Bus(control::resources::Scope::Read), |asked| Box::pin(manage::rules::describe(asked))),
     built("DisableRule", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::rules::disable(asked)))
     .differing("What was matched and not delivered yet waits as well, and is passed over with the rest when the rule is enabled."),

@@ -46,13 +46,15 @@ async fn test(call: Call) -> json::Result {
             .parse()
             .map_err(|()| query::wrong("parameter \"with\" must be head, options or event".to_owned()))?,
     };
-    let found = call.bus()?.connections.get(target.name);
+    let bus = call.bus()?;
+    let found = bus.connections.get(target.name);
     let missing = || {
         let detail = format!("connection {:?} does not exist", crate::http::shown(target.name));
         Problem::new("resource_not_found", detail)
     };
     let connection = found.ok_or_else(missing)?;
-    let spec = call.state.sealer.open_connection(connection).map_err(Refusal::from)?;
+    let mut spec = call.state.sealer.open_connection(connection).map_err(Refusal::from)?;
+    bus.spec.eventbridge.fill(&mut spec);
     let opened = Connection {
         spec,
         ..Connection::clone(connection)

@@ -217,12 +217,13 @@ fn state(asked: &Asked, bus: &str, replay: &Replay) -> &'static str {
 }
 
 fn shown(asked: &Asked, bus: &Bus, name: &str, replay: &Replay) -> Value {
-    let parts = replay
-        .parts
-        .iter()
-        .filter_map(|part| asked.state.core.replay_of(&bus.name, part).ok());
+    let parts = replay.parts.iter();
+    let parts: Vec<_> = parts
+        .filter_map(|part| asked.state.core.replay_of(&bus.name, part).ok())
+        .collect();
     let state = state(asked, &bus.name, replay);
-    let ended = parts.filter_map(|part| part.ended).max().filter(|_| state != "RUNNING");
+    let ended = parts.iter().filter_map(|part| part.ended).max();
+    let ended = ended.filter(|_| state != "RUNNING");
     let mut shown = json!({
         "ReplayName": name,
         "EventSourceArn": archives::arn(&asked.region, &replay.archive),
@@ -233,6 +234,9 @@ fn shown(asked: &Asked, bus: &Bus, name: &str, replay: &Replay) -> Value {
     });
     if let Some(ended) = ended {
         shown["ReplayEndTime"] = record::seconds(ended).into();
+    }
+    if let Some(newest) = parts.iter().filter_map(|part| part.newest).max() {
+        shown["EventLastReplayedTime"] = record::seconds(newest).into();
     }
     shown
 }
