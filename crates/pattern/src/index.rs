@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::address;
 use crate::ahead::{Probe, Probes};
 use crate::chunks::Chunks;
+use crate::few::{Ends, Few};
 use crate::fields::{Field, OUTSIDE, Value};
 use crate::fold;
 use crate::hits::Hits;
@@ -32,6 +33,7 @@ struct Route {
     length: u16,
     /// How many are registered.
     count: u32,
+    few: Few,
 }
 
 /// What is to be looked up at a place.
@@ -64,8 +66,8 @@ impl Index {
         let Some(Some(profile)) = self.profiles.get(place.index()) else {
             return;
         };
-        let mut folded = None;
-        for route in &profile.routes {
+        let (mut folded, ends) = (None, Ends::of(text));
+        for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             let key = match route.kind {
                 Kind::Text | Kind::Head | Kind::Tail => route.key_in(text),
                 Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => folded
@@ -88,7 +90,7 @@ impl Index {
             if profile.ranges.fetch(number) {
                 probes.push(Probe::Number(place, number), position);
             }
-            if self.postings.is_large() && profile.has(Kind::Number) {
+            if self.postings.is_large() && profile.may_have_number(number) {
                 let space = Kind::Number.space(place);
                 let hash = self.postings.fetch(space, &bits(number));
                 probes.push(Probe::Slot(space, hash), position);
@@ -167,7 +169,7 @@ impl Index {
         match found.value(field) {
             Value::Text(text) => self.look_up_text(profile, place, text, hits),
             Value::Number(_, Some(number)) => {
-                if profile.has(Kind::Number) {
+                if profile.may_have_number(number) {
                     hits.extend(self.postings.get(Kind::Number.space(place), &bits(number)));
                 }
                 match hits.ranged > profile.range_count {
@@ -191,7 +193,8 @@ impl Index {
     fn look_up_text(&self, profile: &Profile, place: Place, text: &[u8], hits: &mut Hits) {
         let mut folding = None;
         let mut address = None;
-        for route in &profile.routes {
+        let ends = Ends::of(text);
+        for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             let length = usize::from(route.length);
             let space = route.kind.space(place);
             match route.kind {
@@ -203,7 +206,7 @@ impl Index {
                 }
                 Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
                     let is_ascii = *folding.get_or_insert_with(|| fold::canonical(text, &mut hits.folded));
-                    self.look_up_folded(*route, space, is_ascii, hits);
+                    self.look_up_folded(route, space, is_ascii, hits);
                 }
                 Kind::Piece => {
                     steps::take(text.len());
@@ -214,7 +217,7 @@ impl Index {
                 }
                 Kind::Address | Kind::Network => {
                     if let Some(address) = *address.get_or_insert_with(|| address::parse(text)) {
-                        self.look_up_address(*route, space, address, hits);
+                        self.look_up_address(route, space, address, hits);
                     }
                 }
                 Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => {}
@@ -223,7 +226,7 @@ impl Index {
     }
 
     /// Looks up the folded value. Where it is not ASCII, different texts may fold alike.
-    fn look_up_folded(&self, route: Route, space: u32, is_ascii: bool, hits: &mut Hits) {
+    fn look_up_folded(&self, route: &Route, space: u32, is_ascii: bool, hits: &mut Hits) {
         let key = route.key_in(&hits.folded);
         let Some(posting) = key.and_then(|key| self.postings.get(space, key)) else {
             return;
@@ -234,7 +237,7 @@ impl Index {
         }
     }
 
-    fn look_up_address(&self, route: Route, space: u32, address: IpAddr, hits: &mut Hits) {
+    fn look_up_address(&self, route: &Route, space: u32, address: IpAddr, hits: &mut Hits) {
         let bits = u32::from(route.length & 0xFF);
         let key = match (route.kind, address) {
             (Kind::Network, IpAddr::V4(_)) if route.length >> 8 == 0 => address_key(address, bits),
@@ -247,6 +250,28 @@ impl Index {
 }
 
 impl Route {
+    fn new(kind: Kind, length: u16) -> Self {
+        let few = Few::default();
+        Self {
+            kind,
+            length,
+            count: 0,
+            few,
+        }
+    }
+
+    /// One more is registered, under this key.
+    fn insert(&mut self, key: &[u8]) {
+        self.count += 1;
+        self.few.insert(self.kind, self.length, key);
+    }
+
+    /// Whether a text with these ends may have one of the keys.
+    #[inline]
+    fn may_have(&self, ends: Ends) -> bool {
+        self.few.may_have(self.kind, self.length, ends)
+    }
+
     /// What of a text is looked up.
     #[inline]
     fn key_in<'t>(&self, text: &'t [u8]) -> Option<&'t [u8]> {
@@ -262,6 +287,13 @@ impl Route {
 impl Profile {
     fn has(&self, kind: Kind) -> bool {
         self.routes.iter().any(|route| route.kind == kind)
+    }
+
+    /// Whether somebody may be registered under a number by itself.
+    #[inline]
+    fn may_have_number(&self, number: f64) -> bool {
+        let route = self.routes.iter().find(|route| route.kind == Kind::Number);
+        route.is_some_and(|route| route.may_have(Ends::of(&bits(number))))
     }
 
     /// How many are registered under keys of a kind.

@@ -4,6 +4,8 @@
 
 use std::io::Write;
 
+use crate::digits;
+
 /// Decimals of so many digits are the shortest of their nearest double, if that is of usual size.
 const DIGITS_ALWAYS_EXACT: usize = 15;
 
@@ -14,10 +16,14 @@ const EXPONENT_NORMAL: std::ops::RangeInclusive<i64> = -290..=290;
 const DIGITS_SHORTEST_MAX: usize = 17;
 
 /// The value of a JSON number, if it can be compared by value. `text` must be a JSON number.
+#[inline]
 pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
-    if let Some(number) = short(text) {
-        return Some(number);
-    }
+    digits::shortest(text).or_else(|| comparable_slowly(text))
+}
+
+/// The same, whatever the number is.
+#[inline(never)]
+pub(crate) fn comparable_slowly(text: &[u8]) -> Option<f64> {
     let value = std::str::from_utf8(text).ok()?.parse::<f64>().ok()?;
     // What the shortest decimal of the double is written as.
     if value.is_finite() && zmij::Buffer::new().format_finite(value).as_bytes() == text && value != 0.0 {
@@ -36,37 +42,6 @@ pub(crate) fn comparable(text: &[u8]) -> Option<f64> {
     let left = rest.len();
     let length = written.len() - left;
     (value.is_finite() && Decimal::read(&written[..length]) == decimal).then_some(value)
-}
-
-/// The powers of ten that numbers of few digits are divided by; a double holds each exactly.
-const POWERS: [f64; DIGITS_ALWAYS_EXACT + 1] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-];
-
-/// The value of a number of few digits without an exponent, as most numbers are: the nearest double, because it is the quotient
-/// of two numbers that doubles hold exactly.
-fn short(text: &[u8]) -> Option<f64> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.len() > DIGITS_ALWAYS_EXACT + 1 {
-        return None;
-    }
-    let (mut value, mut point) = (0u64, None);
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
-            b'.' => point = Some(at),
-            _ => return None,
-        }
-    }
-    let after = point.map_or(0, |at| digits.len() - at - 1);
-    if digits.len() - usize::from(point.is_some()) > DIGITS_ALWAYS_EXACT {
-        return None;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "fifteen digits are less than 2^53")]
-    let number = value as f64 / POWERS[after];
-    // There is no negative zero.
-    let negative = digits.len() < text.len() && value != 0;
-    Some(if negative { -number } else { number })
 }
 
 /// A number's significant digits (no zeros at either end) and the exponent of its last digit.

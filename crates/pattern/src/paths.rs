@@ -4,9 +4,11 @@
 //! have in common, and a place that nobody asks for any more is given to another path.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use crate::chunks::Chunks;
 use crate::document::lies_at;
+use crate::ending::Ending;
 pub(crate) use crate::path::Path;
 use crate::simd;
 use crate::table::Table;
@@ -79,6 +81,8 @@ pub(crate) struct Paths {
     edges: Table<Place>,
     /// The first place that nobody has.
     free: Place,
+    /// What tells whether anything follows that is asked for, once somebody wants to know.
+    endings: OnceLock<Arc<[Ending]>>,
 }
 
 impl Default for Place {
@@ -96,6 +100,7 @@ impl Default for Paths {
             nodes,
             edges: Table::default(),
             free: Place::NOWHERE,
+            endings: OnceLock::new(),
         }
     }
 }
@@ -110,7 +115,11 @@ impl Paths {
         for segment in path.segments() {
             place = self.ask_child(place, segment);
         }
-        self.nodes.get_mut(place.index()).asked += 1;
+        let node = self.nodes.get_mut(place.index());
+        node.asked += 1;
+        if node.asked == 1 {
+            self.endings.take();
+        }
         place
     }
 
@@ -119,7 +128,11 @@ impl Paths {
         if place == Place::NOWHERE {
             return;
         }
-        self.nodes.get_mut(place.index()).asked -= 1;
+        let node = self.nodes.get_mut(place.index());
+        node.asked -= 1;
+        if node.asked == 0 {
+            self.endings.take();
+        }
         let mut place = place;
         while place != Place::NOWHERE && self.nodes[place.index()].asked == 0 && self.nodes[place.index()].below == 0 {
             place = self.remove(place);
@@ -147,6 +160,35 @@ impl Paths {
     #[inline]
     pub(crate) fn has_below(&self, place: Place) -> bool {
         place != Place::NOWHERE && self.nodes[place.index()].below > 0
+    }
+
+    /// What tells whether the rest of a JSON text at a mount has anything that is asked for; none if that is not to be told.
+    #[inline]
+    pub(crate) fn ending(&self, mount: Place) -> Option<&Ending> {
+        let endings = self.endings.get_or_init(|| Ending::of(self).into());
+        endings.iter().find(|ending| ending.is_of(mount))
+    }
+
+    /// All places, also those that are free, which nobody asks for.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        (1..).map(Place).take(self.len() - 1)
+    }
+
+    pub(crate) fn mounts(&self) -> impl Iterator<Item = Place> {
+        self.roots.iter().map(|(_, place)| *place)
+    }
+
+    /// The names that lead from its mount to a place, each by its own place; one more at the beginning for the mount.
+    pub(crate) fn way(&self, place: Place) -> Vec<Place> {
+        let above = |place: &Place| Some(self.nodes[place.index()].parent).filter(|above| *above != Place::NOWHERE);
+        let mut way: Vec<Place> = std::iter::successors(Some(place), above).collect();
+        way.reverse();
+        way
+    }
+
+    /// The name that leads to a place from the one above.
+    pub(crate) fn name(&self, place: Place) -> &[u8] {
+        &self.nodes[place.index()].key
     }
 
     /// A place, to take steps from.
@@ -199,7 +241,9 @@ impl Paths {
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
         let of_node = |node: &Node| node.key.len() + node.edges.capacity() * size_of::<Edge>();
-        self.nodes.memory() + self.nodes.iter().map(of_node).sum::<usize>() + self.edges.memory()
+        let endings = self.endings.get().into_iter().flat_map(|endings| endings.iter());
+        let trees = self.nodes.memory() + self.nodes.iter().map(of_node).sum::<usize>() + self.edges.memory();
+        trees + endings.map(Ending::memory).sum::<usize>()
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::ahead::Ahead;
 use crate::document::{Content, Document};
+use crate::ending::{Ending, SEARCHES_MAX};
 use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
 use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
@@ -98,17 +99,27 @@ fn scan_json(content: Content<'_>, place: Place, target: Target<'_>) -> Result<(
         true => Lexer::of_well_formed(json),
         false => Lexer::new(json)?,
     };
+    let ending = if well_formed { target.paths.ending(place) } else { None };
+    let before = target.fields.touched().len();
     let mut scan = Scan {
         lexer,
-        target,
         depth: 0,
         well_formed,
+        ending,
+        before,
+        complete: ending.map_or(usize::MAX, |ending| before + ending.asked),
+        searches: SEARCHES_MAX,
+        target,
     };
     let first = scan.lexer.need()?;
     if content.must_be_object() && first != b'{' {
         return Err(scan.lexer.fault(FaultKind::Character(first, Expected::Object)));
     }
-    scan.value(place, OUTSIDE)?;
+    match scan.value(place, OUTSIDE) {
+        Ok(()) => {}
+        Err(Stop::Fault(fault)) => return Err(fault),
+        Err(Stop::Ended) => return Ok(()),
+    }
     match scan.lexer.peek() {
         None => Ok(()),
         Some(byte) => Err(scan.lexer.fault(FaultKind::Character(byte, Expected::End))),
@@ -121,11 +132,31 @@ struct Scan<'a, 's> {
     depth: usize,
     /// What nobody asks for need not be looked at.
     well_formed: bool,
+    /// What tells whether anything follows once every asked place has a value.
+    ending: Option<&'s Ending>,
+    /// How many places had values before, and how many have then, as long as that is to be told.
+    before: usize,
+    complete: usize,
+    /// How often it may still be searched for.
+    searches: usize,
+}
+
+/// Why a scan goes no further.
+enum Stop {
+    Fault(Fault),
+    /// Nothing follows that is asked for.
+    Ended,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
 }
 
 impl Scan<'_, '_> {
     /// Takes one value that lies at a place and in an element.
-    fn value(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+    fn value(&mut self, place: Place, element: Element) -> Result<(), Stop> {
         match self.lexer.need()? {
             b'{' if self.target.paths.has_below(place) => self.object(place, element),
             b'[' if self.is_wanted(place) => self.array(place, element),
@@ -144,7 +175,7 @@ impl Scan<'_, '_> {
         self.target.paths.is_asked(place) || self.target.paths.has_below(place)
     }
 
-    fn object(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+    fn object(&mut self, place: Place, element: Element) -> Result<(), Stop> {
         self.enter()?;
         if self.lexer.need()? == b'}' {
             return self.leave();
@@ -159,11 +190,40 @@ impl Scan<'_, '_> {
                 b'"' => self.text(below, element)?,
                 _ => self.value(below, element)?,
             }
+            if self.target.fields.touched().len() == self.complete && element == OUTSIDE {
+                self.search(place)?;
+            }
             match self.lexer.need()? {
                 b',' => self.lexer.position += 1,
-                b'}' => return self.leave(),
-                byte => return Err(self.lexer.fault(FaultKind::Character(byte, COMMA_IN_OBJECT))),
+                b'}' => {
+                    self.look_again();
+                    return self.leave();
+                }
+                byte => return Err(self.fault(FaultKind::Character(byte, COMMA_IN_OBJECT))),
             }
+        }
+    }
+
+    /// Ends the scan if nothing follows that is asked for, seen from inside an object in no array. Otherwise nothing is searched
+    /// for until something above is reached.
+    #[inline(never)]
+    fn search(&mut self, object: Place) -> Result<(), Stop> {
+        let rest = &self.lexer.bytes()[self.lexer.position..];
+        if self.ending.is_some_and(|ending| ending.has_come(object, rest)) {
+            return Err(Stop::Ended);
+        }
+        self.complete = usize::MAX;
+        self.searches -= 1;
+        Ok(())
+    }
+
+    /// An object is left.
+    #[inline]
+    fn look_again(&mut self) {
+        if let Some(ending) = self.ending
+            && self.searches > 0
+        {
+            self.complete = self.before + ending.asked;
         }
     }
 
@@ -177,10 +237,10 @@ impl Scan<'_, '_> {
 
     /// Takes a key and its colon, and says where it leads.
     #[inline(always)]
-    fn key(&mut self, from: Origin<'_>) -> Result<Place, Fault> {
+    fn key(&mut self, from: Origin<'_>) -> Result<Place, Stop> {
         let byte = self.lexer.need()?;
         if byte != b'"' {
-            return Err(self.lexer.fault(FaultKind::Character(byte, FIELD_NAME)));
+            return Err(self.fault(FaultKind::Character(byte, FIELD_NAME)));
         }
         let span = self.lexer.string()?;
         self.lexer.expect(b':', COLON)?;
@@ -194,7 +254,7 @@ impl Scan<'_, '_> {
         Ok(self.target.paths.step(from, self.target.key, 0..length))
     }
 
-    fn array(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+    fn array(&mut self, place: Place, element: Element) -> Result<(), Stop> {
         self.enter()?;
         let array = self.target.fields.open_array();
         if self.lexer.need()? != b']' {
@@ -203,7 +263,7 @@ impl Scan<'_, '_> {
                 match self.lexer.need()? {
                     b',' => self.lexer.position += 1,
                     b']' => break,
-                    byte => return Err(self.lexer.fault(FaultKind::Character(byte, COMMA_IN_ARRAY))),
+                    byte => return Err(self.fault(FaultKind::Character(byte, COMMA_IN_ARRAY))),
                 }
             }
         }
@@ -212,7 +272,7 @@ impl Scan<'_, '_> {
     }
 
     /// Takes one item of an array. Only objects and arrays are elements; scalars are not bound to their index.
-    fn item(&mut self, place: Place, array: u32, parent: Element) -> Result<(), Fault> {
+    fn item(&mut self, place: Place, array: u32, parent: Element) -> Result<(), Stop> {
         let bound = match self.lexer.need()? {
             b'{' => self.target.paths.has_below(place),
             b'[' => true,
@@ -228,7 +288,7 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn text(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+    fn text(&mut self, place: Place, element: Element) -> Result<(), Stop> {
         let span = self.lexer.string()?;
         if self.target.paths.is_asked(place) {
             let (buffer, range) = match span.escaped {
@@ -246,14 +306,14 @@ impl Scan<'_, '_> {
     }
 
     /// Skips an object or an array of a text that is known to be well formed.
-    fn skip_brackets(&mut self) -> Result<(), Fault> {
+    fn skip_brackets(&mut self) -> Result<(), Stop> {
         let bytes = self.lexer.bytes();
         let end = simd::bracket_end(bytes, self.lexer.position);
         self.lexer.position = end.unwrap_or(bytes.len());
-        end.map(|_| ()).ok_or_else(|| self.lexer.fault(FaultKind::End))
+        end.map(|_| ()).ok_or_else(|| self.fault(FaultKind::End))
     }
 
-    fn scalar(&mut self, place: Place, element: Element) -> Result<(), Fault> {
+    fn scalar(&mut self, place: Place, element: Element) -> Result<(), Stop> {
         let (kind, escaped, span) = self.take_scalar()?;
         if !self.target.paths.is_asked(place) {
             return Ok(());
@@ -285,20 +345,29 @@ impl Scan<'_, '_> {
 
     /// Takes a scalar: its kind (numbers not yet valued), whether it has escapes, and where it lies.
     #[inline]
-    fn take_scalar(&mut self) -> Result<(Kind, bool, Range<usize>), Fault> {
+    fn take_scalar(&mut self) -> Result<(Kind, bool, Range<usize>), Stop> {
         let start = self.lexer.position;
         match self.lexer.need()? {
-            b'"' => self.lexer.string().map(|span| (Kind::Text, span.escaped, span.range)),
-            b'-' | b'0'..=b'9' => self.lexer.number().map(|range| (Kind::Number(None), false, range)),
-            b't' => self.lexer.word(b"true").map(|()| (Kind::True, false, start..start)),
-            b'f' => self.lexer.word(b"false").map(|()| (Kind::False, false, start..start)),
-            b'n' => self.lexer.word(b"null").map(|()| (Kind::Null, false, start..start)),
-            byte => Err(self.lexer.fault(FaultKind::Character(byte, VALUE))),
+            b'"' => {
+                let span = self.lexer.string()?;
+                Ok((Kind::Text, span.escaped, span.range))
+            }
+            b'-' | b'0'..=b'9' => Ok((Kind::Number(None), false, self.lexer.number()?)),
+            b't' => self.word(b"true", Kind::True, start),
+            b'f' => self.word(b"false", Kind::False, start),
+            b'n' => self.word(b"null", Kind::Null, start),
+            byte => Err(self.fault(FaultKind::Character(byte, VALUE))),
         }
     }
 
+    #[inline]
+    fn word(&mut self, word: &'static [u8], kind: Kind, start: usize) -> Result<(Kind, bool, Range<usize>), Stop> {
+        self.lexer.word(word)?;
+        Ok((kind, false, start..start))
+    }
+
     /// Takes an object or an array that nobody asks into. One bit of `kinds` per level says which of the two it is.
-    fn skip(&mut self) -> Result<(), Fault> {
+    fn skip(&mut self) -> Result<(), Stop> {
         let outer = self.depth;
         let mut kinds: u128 = 0;
         loop {
@@ -331,7 +400,7 @@ impl Scan<'_, '_> {
                     } else {
                         COMMA_IN_ARRAY
                     };
-                    return Err(self.lexer.fault(FaultKind::Character(byte, expected)));
+                    return Err(self.fault(FaultKind::Character(byte, expected)));
                 }
                 self.leave()?;
                 kinds >>= 1;
@@ -344,23 +413,28 @@ impl Scan<'_, '_> {
 
     /// Takes a key and its colon if the innermost level is an object.
     #[inline]
-    fn skip_key(&mut self, kinds: u128) -> Result<(), Fault> {
+    fn skip_key(&mut self, kinds: u128) -> Result<(), Stop> {
         if kinds & 1 == 0 {
             return Ok(());
         }
         let byte = self.lexer.need()?;
         if byte != b'"' {
-            return Err(self.lexer.fault(FaultKind::Character(byte, FIELD_NAME)));
+            return Err(self.fault(FaultKind::Character(byte, FIELD_NAME)));
         }
         self.lexer.string()?;
-        self.lexer.expect(b':', COLON)
+        Ok(self.lexer.expect(b':', COLON)?)
+    }
+
+    #[cold]
+    fn fault(&self, kind: FaultKind) -> Stop {
+        Stop::Fault(self.lexer.fault(kind))
     }
 
     /// Takes an opening bracket.
     #[inline]
-    fn enter(&mut self) -> Result<(), Fault> {
+    fn enter(&mut self) -> Result<(), Stop> {
         if self.depth == JSON_DEPTH_MAX {
-            return Err(self.lexer.fault(FaultKind::Bound));
+            return Err(self.fault(FaultKind::Bound));
         }
         self.depth += 1;
         self.lexer.position += 1;
@@ -369,7 +443,7 @@ impl Scan<'_, '_> {
 
     /// Takes a closing bracket.
     #[inline]
-    fn leave(&mut self) -> Result<(), Fault> {
+    fn leave(&mut self) -> Result<(), Stop> {
         self.depth -= 1;
         self.lexer.position += 1;
         Ok(())

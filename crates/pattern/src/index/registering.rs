@@ -154,13 +154,14 @@ impl Index {
             return;
         }
         let profile = self.profile_mut(place);
-        match profile
+        let known = profile
             .routes
-            .binary_search_by_key(&(kind, length), |route| (route.kind, route.length))
-        {
-            Ok(at) => profile.routes[at].count += 1,
-            Err(at) => profile.routes.insert(at, Route { kind, length, count: 1 }),
-        }
+            .binary_search_by_key(&(kind, length), |route| (route.kind, route.length));
+        let at = known.unwrap_or_else(|at| {
+            profile.routes.insert(at, Route::new(kind, length));
+            at
+        });
+        profile.routes[at].insert(bytes);
         if kind == Kind::Piece {
             profile.pieces.insert(bytes);
         }

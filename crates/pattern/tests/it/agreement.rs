@@ -52,6 +52,9 @@ const TEXTS: [&str; 20] = [
 
 const WILDCARDS: [&str; 9] = ["", "*", "a*", "*a", "a*a", "*b*", "a*b*", r"x\**", "*é"];
 
+/// Bytes of a rest that is searched rather than read, and a few more.
+const REST: usize = 128;
+
 /// Few keys, so that patterns and events meet.
 const KEYS: [&str; 5] = ["a", "a", "b", "b", "a.b"];
 
@@ -209,8 +212,11 @@ fn check(pattern: &Pattern, events: &[Json]) -> Result<(), TestCaseError> {
         let expected = matches(pattern, event);
         let matched = filter.matches_with(&document, &mut scratch);
         prop_assert_eq!(matched, expected, "pattern {} event {}", text, event_text);
-        let skipping = filter.matches_with(&Document::bare_well_formed(event_text.as_bytes()), &mut scratch);
-        prop_assert_eq!(skipping, expected, "well-formed: pattern {} event {}", text, event_text);
+        // The rest of a long text is searched for names once every value has come; of a short one it is read.
+        for long in [event_text.clone(), format!("{event_text}{}", " ".repeat(REST))] {
+            let skipping = filter.matches_with(&Document::bare_well_formed(long.as_bytes()), &mut scratch);
+            prop_assert_eq!(skipping, expected, "well-formed: pattern {} event {}", text, long);
+        }
         let explanation = explain(&filter, &document);
         prop_assert_eq!(explanation.matched, expected);
         prop_assert_eq!(explanation.first_reason().is_none(), expected);

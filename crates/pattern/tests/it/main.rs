@@ -5,6 +5,7 @@ mod allocations;
 mod arrays;
 mod counting;
 mod documents;
+mod ending;
 mod every_dialect;
 mod explaining;
 mod extended;

@@ -1,0 +1,198 @@
+//! Few keys, told apart from most values by eight bytes of each: where there are no more, most values call for none of them, and
+//! are spared the look-up.
+//!
+//! It forgets nothing; whoever has it drops it when no key is left.
+
+use crate::keys::Kind;
+
+/// Keys beyond which a look-up is sooner than comparing.
+const KEYS_MAX: usize = 8;
+
+/// Bytes that are compared.
+const WORD: usize = size_of::<u64>();
+
+/// The ends of a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    /// The first bytes, the first of all lowest, and zeros behind a short value.
+    first: u64,
+    /// The last bytes, the last of all highest, and zeros before a short value.
+    last: u64,
+}
+
+impl Ends {
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Self {
+        if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            return Self { first, last };
+        }
+        let first = short(text);
+        let bits = u64::BITS - 8 * u32::try_from(text.len()).expect("it is shorter than a word");
+        Self {
+            first,
+            last: first.checked_shl(bits).unwrap_or(0),
+        }
+    }
+
+    /// Of what a key of a kind and a length is compared with; none if that cannot be told.
+    #[inline]
+    fn word(self, kind: Kind, length: u16) -> Option<u64> {
+        let outside = u64::BITS.saturating_sub(8 * u32::from(length));
+        let (head, tail) = (u64::MAX.checked_shr(outside), u64::MAX.checked_shl(outside));
+        let (head, tail) = (self.first & head.unwrap_or(0), self.last & tail.unwrap_or(0));
+        let (word, is_folded) = match kind {
+            Kind::Text | Kind::Number => (self.first, false),
+            Kind::Head => (head, false),
+            Kind::Tail => (tail, false),
+            Kind::Folded => (self.first, true),
+            Kind::FoldedHead => (head, true),
+            Kind::FoldedTail => (tail, true),
+            _ => return None,
+        };
+        if is_folded { folded(word) } else { Some(word) }
+    }
+}
+
+/// The bytes of a text that is shorter than a word.
+#[inline]
+fn short(text: &[u8]) -> u64 {
+    const HALF: usize = WORD / 2;
+    if let (Some(first), Some(last)) = (text.first_chunk::<HALF>(), text.last_chunk::<HALF>()) {
+        // They may lie over each other, and are the same bytes there.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (text.len() - HALF));
+    }
+    text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Eight bytes of ASCII in lower case. What other bytes are written as follows from more than themselves.
+#[inline]
+fn folded(word: u64) -> Option<u64> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    if word & HIGH != 0 {
+        return None;
+    }
+    // The high bit of each byte: whether it is at least `A`, and beyond `Z`.
+    let (from_a, beyond_z) = (word + ONES * (0x80 - 0x41), word + ONES * (0x80 - 0x5B));
+    Some(word | (from_a & !beyond_z & HIGH) >> 2)
+}
+
+/// Words of keys of one kind and, where it matters, one length.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Few {
+    words: [u64; KEYS_MAX],
+    /// How many words there are; one more than fit, if there are more.
+    count: usize,
+}
+
+impl Few {
+    /// Adds a key.
+    pub(crate) fn insert(&mut self, kind: Kind, length: u16, key: &[u8]) {
+        let word = Ends::of(key).word(kind, length);
+        let known = self.words.get(..self.count).unwrap_or(&[]);
+        match word {
+            Some(word) if known.contains(&word) => {}
+            Some(word) if self.count < KEYS_MAX => {
+                self.words[self.count] = word;
+                self.count += 1;
+            }
+            _ => self.count = KEYS_MAX + 1,
+        }
+    }
+
+    /// Whether a value may have one of the keys.
+    #[inline]
+    pub(crate) fn may_have(&self, kind: Kind, length: u16, ends: Ends) -> bool {
+        let Some(words) = self.words.get(..self.count) else {
+            return true;
+        };
+        ends.word(kind, length).is_none_or(|word| words.contains(&word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold;
+
+    const TEXTS: [&str; 14] = [
+        "",
+        "a",
+        "B",
+        "ab",
+        "abC",
+        "abcd",
+        "ABCDE",
+        "abcdefg",
+        "abcdefgh",
+        "xabcdefgH",
+        "é",
+        "abcé",
+        "ſabcdefgh",
+        "abcdefgh zzzzzzzz é",
+    ];
+
+    const KINDS: [Kind; 6] = [
+        Kind::Text,
+        Kind::Head,
+        Kind::Tail,
+        Kind::Folded,
+        Kind::FoldedHead,
+        Kind::FoldedTail,
+    ];
+
+    /// What of a text is a key of a kind and a length.
+    fn key(kind: Kind, length: usize, text: &[u8]) -> Option<Vec<u8>> {
+        let mut folded = Vec::new();
+        fold::canonical(text, &mut folded);
+        match kind {
+            Kind::Text => Some(text.to_vec()),
+            Kind::Head => text.get(..length).map(<[u8]>::to_vec),
+            Kind::Tail => text.len().checked_sub(length).map(|from| text[from..].to_vec()),
+            Kind::Folded => Some(folded),
+            Kind::FoldedHead => folded.get(..length).map(<[u8]>::to_vec),
+            _ => folded.len().checked_sub(length).map(|from| folded[from..].to_vec()),
+        }
+    }
+
+    #[test]
+    fn every_key_that_is_there_may_be_there_and_most_others_are_not() {
+        let (mut passed, mut asked) = (0, 0);
+        for kind in KINDS {
+            for length in 1..12usize {
+                for known in TEXTS {
+                    let Some(known) = key(kind, length, known.as_bytes()) else {
+                        continue;
+                    };
+                    let lengths = u16::try_from(length).unwrap();
+                    let mut few = Few::default();
+                    few.insert(kind, lengths, &known);
+                    for text in TEXTS {
+                        let is_there = key(kind, length, text.as_bytes()).is_some_and(|key| key == known);
+                        let may_be = few.may_have(kind, lengths, Ends::of(text.as_bytes()));
+                        assert!(may_be || !is_there, "{kind:?} {length} {known:?} {text:?}");
+                        asked += u32::from(!is_there);
+                        passed += u32::from(may_be && !is_there);
+                    }
+                }
+            }
+        }
+        assert!(passed * 3 < asked, "{passed} of {asked}");
+    }
+
+    #[test]
+    fn more_than_a_few_are_all_looked_up() {
+        let mut few = Few::default();
+        let ends = |text: &str| Ends::of(text.as_bytes());
+        assert!(!few.may_have(Kind::Text, 0, ends("a")));
+        for number in 0..8 {
+            few.insert(Kind::Text, 0, format!("{number}").as_bytes());
+            few.insert(Kind::Text, 0, b"0");
+        }
+        assert!(few.may_have(Kind::Text, 0, ends("7")) && !few.may_have(Kind::Text, 0, ends("8")));
+        few.insert(Kind::Text, 0, b"8");
+        assert!(few.may_have(Kind::Text, 0, ends("x")));
+    }
+}
