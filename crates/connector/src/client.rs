@@ -216,8 +216,11 @@ impl Client {
         let start = Instant::now();
         let deadline = start + timeouts.total;
         let first_byte = start + timeouts.first_byte.min(timeouts.total);
+        let target = request.uri().clone();
         let answer = match timeout_at(first_byte, self.0.http.request(request)).await {
-            Ok(outcome) => outcome.map_err(|error| SendError::from_client(&error))?,
+            Ok(outcome) => {
+                outcome.map_err(|error| SendError::from_client(&error, target.host().unwrap_or_default()))?
+            }
             Err(_) => return Err(SendError::Timeout(Phase::FirstByte)),
         };
         let (head, body) = answer.into_parts();

@@ -1,7 +1,7 @@
 //! Makes one connection: resolve, check every address, connect, go through the proxy if there is one, encrypt. Nothing else
 //! in the process connects to anywhere on a user's word.
 
-use crate::{Guard, Phase, Refused, Resolver, SendError, stream::Stream};
+use crate::{Guard, Phase, Refused, Resolver, SendError, stream::Stream, tls_failure};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -169,7 +169,10 @@ impl Dial {
         };
         match TlsConnector::from(self.tls.clone()).connect(name, stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-            Err(error) => Err(failed(error.to_string())),
+            Err(error) => Err(failed(match tls_failure::find(&error) {
+                Some(tls) => tls_failure::explain(tls),
+                None => error.to_string(),
+            })),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a request got no answer. A variant is what the caller does about it; the texts carry no secrets: no path, no query,
 //! no header, no body.
 
-use crate::Refused;
+use crate::{Refused, tls_failure};
 use std::error::Error as StdError;
 
 /// Why a request got no answer.
@@ -82,8 +82,15 @@ impl SendError {
         }
     }
 
-    /// Finds our own error, or what hyper says, in the chain of sources.
-    pub(crate) fn from_client(error: &hyper_util::client::legacy::Error) -> SendError {
+    /// Finds our own error, TLS that failed, or what hyper says, in the chain of sources.
+    pub(crate) fn from_client(error: &hyper_util::client::legacy::Error, host: &str) -> SendError {
+        // A server that wants a certificate of the client says so after the handshake, in TLS 1.3.
+        if let Some(tls) = tls_failure::find(error) {
+            return SendError::Tls {
+                host: host.to_owned(),
+                reason: tls_failure::explain(tls),
+            };
+        }
         let mut source = error.source();
         while let Some(found) = source {
             if let Some(own) = found.downcast_ref::<SendError>() {

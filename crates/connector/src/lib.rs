@@ -25,6 +25,7 @@ mod identity;
 mod resolver;
 mod stream;
 mod tls;
+mod tls_failure;
 
 pub use client::{Answer, BodyEnd, Client, Head, Settings, SettingsError, Timeouts};
 pub use error::{Phase, SendError};

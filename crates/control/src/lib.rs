@@ -27,6 +27,7 @@
 //! ```
 
 pub mod arn;
+mod count;
 pub mod resources;
 mod secret;
 pub mod signing_key;
@@ -54,6 +55,7 @@ pub mod trial;
 pub mod keys;
 pub mod seal;
 
+pub use count::counted;
 pub use documents::LoadError;
 pub use export::{Difference, diff, export, export_all, preview};
 pub use keys::{

@@ -1,5 +1,6 @@
 //! Topics and offsets that somebody names, compared with what a bus has.
 
+use crate::counted;
 use crate::{
     model::{Bus, Topic},
     parse::{echo, nearest, token},
@@ -25,7 +26,10 @@ pub(crate) fn check_offsets<'a>(
         };
         let partitions = topic.spec.partitions;
         if let Some(index) = offsets.keys().find(|index| **index >= partitions) {
-            let detail = format!("topic {name:?} has {partitions} partitions, from 0 on");
+            let detail = format!(
+                "topic {name:?} has {}, from 0 on",
+                counted(partitions.into(), "partition")
+            );
             return Err(Refusal::invalid(format!("{pointer}/{index}"), detail));
         }
     }

@@ -1,6 +1,7 @@
 //! Creating and replacing: buses, topics, event types. Connections, subscriptions and keys have files of their own.
 
 use super::{Edit, Effect, Plan, Planning, connection, edit_bus, envelope, key, subscription};
+use crate::counted;
 use crate::{
     documents::{self, INSTALLATION},
     limits,
@@ -180,7 +181,10 @@ fn topic(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, 
     validate::topic(&spec)?;
     let before = existing.map_or(0, |existing| existing.spec.partitions);
     if spec.partitions < before {
-        let detail = format!("the topic has {before} partitions; they may grow, never shrink");
+        let detail = format!(
+            "the topic has {}; they may grow, never shrink",
+            counted(before.into(), "partition")
+        );
         return Err(Refusal::invalid("/partitions", detail));
     }
     if existing.is_some_and(|existing| existing.spec == spec) {
@@ -238,7 +242,11 @@ fn partitions_within_quota(bus: &Bus, before: u32, after: u32) -> Result<(), Ref
         true => Ok(()),
         false => Err(Refusal::quota(
             "bus.partitions",
-            format!("bus {:?} would have {total} partitions; its quota is {max}", bus.name),
+            format!(
+                "bus {:?} would have {}; its quota is {max}",
+                bus.name,
+                counted(total, "partition")
+            ),
         )),
     }
 }

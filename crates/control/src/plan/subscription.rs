@@ -1,6 +1,7 @@
 //! Creating and replacing subscriptions.
 
 use super::{Effect, Plan, Planning, edit_bus, put};
+use crate::counted;
 use crate::{
     documents::{self, version_name},
     filters, limits,
@@ -168,7 +169,11 @@ fn within_quota(bus: &Bus) -> Result<(), Refusal> {
         None => Ok(()),
         Some(max) => Err(Refusal::quota(
             "bus.subscriptions",
-            format!("bus {:?} has {has} subscriptions; its quota is {max}", bus.name),
+            format!(
+                "bus {:?} has {}; its quota is {max}",
+                bus.name,
+                counted(has as u64, "subscription")
+            ),
         )),
     }
 }

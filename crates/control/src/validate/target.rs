@@ -1,5 +1,6 @@
 //! Whether a subscription's target and batches are for the provider of its connection.
 
+use crate::counted;
 use crate::{
     limits,
     parse::token,
@@ -227,7 +228,10 @@ fn batch(spec: &SubscriptionSpec, connection: &ConnectionSpec) -> Result<(), Ref
     }
     if events > connection.request_events_max() {
         let (provider, max) = (connection.provider(), connection.request_events_max());
-        let detail = format!("one request to {provider} holds at most {max} events");
+        let detail = format!(
+            "one request to {provider} holds at most {}",
+            counted(max.into(), "event")
+        );
         return Err(Refusal::invalid(format!("{AT}/events"), detail));
     }
     match events == 1 && !batch.window.is_zero() {

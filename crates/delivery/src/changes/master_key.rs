@@ -3,6 +3,7 @@
 
 use super::Changes;
 use crate::{Error, inner::Inner};
+use control::counted;
 use control::{
     Class, Refusal,
     audit::{Act, Actor},
@@ -51,7 +52,8 @@ impl Changes {
         let left = sealer.sealed(&self.inner.model.load()).left;
         if left > 0 {
             let detail = format!(
-                "{left} secrets are still to be sealed again under master key {}: rotate when that is done",
+                "{} still to be sealed again under master key {}: rotate when that is done",
+                counted(left as u64, "secret"),
                 sealer.key_id()
             );
             return Err(Refusal::new("master_key_rotating", Class::InUse, detail).into());
@@ -101,8 +103,8 @@ impl Changes {
         let sealed = sealer.sealed(&self.inner.model.load());
         if sealed.left > 0 {
             let detail = format!(
-                "{} secrets are still to be sealed again: forget earlier keys when that is done",
-                sealed.left
+                "{} still to be sealed again: forget earlier keys when that is done",
+                counted(sealed.left as u64, "secret")
             );
             return Err(Refusal::new("master_key_rotating", Class::InUse, detail).into());
         }

@@ -3,6 +3,7 @@
 
 use super::Selected;
 use crate::{Error, inner::Inner, intake, lane::Input, lane_handle::Command, told::not_found};
+use control::counted;
 use control::{Refusal, refusal::Class};
 use event::{
     Event,
@@ -66,7 +67,10 @@ impl Edit {
         match self.expected.filter(|expected| *expected != edits) {
             None => Ok(()),
             Some(_) => {
-                let detail = format!("the dead letter has been edited {edits} times: look at it again");
+                let detail = format!(
+                    "the dead letter has been edited {}: look at it again",
+                    counted(edits, "time")
+                );
                 Err(Refusal::new("version_conflict", Class::Precondition, detail))
             }
         }

@@ -5,6 +5,7 @@ use super::{config::Shared, outcome};
 use crate::outcomes::unanswered;
 use bytes::Bytes;
 use connector::Client;
+use control::counted;
 use control::resources::WebhookConfig;
 use delivery::{ConnectionTest, Outcome, TestReport, TestStep, Verdict};
 use event::{Data, Event, http_binding};
@@ -46,7 +47,7 @@ fn certificate(config: &WebhookConfig, now: i64) -> Option<TestStep> {
     let pem = config.tls.as_ref()?.certificate.as_deref()?;
     let ends = connector::certificate_ends(pem)?;
     let left = ends.saturating_sub(now);
-    let days = left / 86_400;
+    let days = counted((left / 86_400).max(0).cast_unsigned(), "day");
     Some(if left <= 0 {
         TestStep::failed(
             "certificate",
@@ -56,10 +57,10 @@ fn certificate(config: &WebhookConfig, now: i64) -> Option<TestStep> {
     } else if left < CERTIFICATE_WARNING.as_secs().cast_signed() {
         TestStep::good(
             "certificate",
-            format!("the client's certificate ends in {days} days: replace it soon"),
+            format!("the client's certificate ends in {days}: replace it soon"),
         )
     } else {
-        TestStep::good("certificate", format!("the client's certificate ends in {days} days"))
+        TestStep::good("certificate", format!("the client's certificate ends in {days}"))
     })
 }
 
@@ -83,9 +84,9 @@ async fn ask(shared: &Shared, report: &mut TestReport) -> Option<()> {
     };
     match consent.ask(&shared.client, uri, STEP_TIME_MAX).await {
         Ok(allowed) => {
-            let rate = allowed
-                .rate
-                .map_or("any rate".to_owned(), |rate| format!("{rate} requests per minute"));
+            let rate = allowed.rate.map_or("any rate".to_owned(), |rate| {
+                format!("{} per minute", counted(rate.into(), "request"))
+            });
             report.steps.push(TestStep::good(
                 "handshake",
                 format!("the endpoint allows deliveries, at {rate}"),

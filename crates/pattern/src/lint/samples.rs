@@ -142,14 +142,19 @@ fn never_seen(path: &Path, severity: Severity, samples: usize, known: &BTreeSet<
         .is_some_and(|next| next.starts_with(&inside));
     let (message, suggestion) = if is_object {
         let member = known.range(inside.clone()..).next().map(|member| &member[own.len()..]);
-        let message =
-            format!("{path} is an object in the last {samples} events; a test looks at values, not at objects");
+        let message = format!(
+            "{path} is an object in {}; a test looks at values, not at objects",
+            last(samples)
+        );
         (
             message,
             member.map(|member| format!("name one of its members, such as {path}{member}")),
         )
     } else {
-        let message = format!("none of the last {samples} events has {path}");
+        let message = match samples {
+            1 => format!("the last event has no {path}"),
+            many => format!("none of the last {many} events has {path}"),
+        };
         let nearest = nearest(&own, known.iter().map(String::as_str));
         let top = path.strip_suffix(&own).unwrap_or_default();
         (message, nearest.map(|nearest| format!("did you mean {top}{nearest}?")))
@@ -198,13 +203,24 @@ fn other_type(test: &FieldTest, types: &BTreeSet<&'static str>, example: &str) -
     })
 }
 
+/// The samples, in words.
+fn last(samples: usize) -> String {
+    match samples {
+        1 => "the last event".to_owned(),
+        many => format!("the last {many} events"),
+    }
+}
+
 /// How many of the samples match, where that is odd.
 fn counted(matching: usize, samples: usize) -> Option<Finding> {
     let (code, severity, message) = match matching {
         0 if samples > 0 => (
             FindingCode::NoSampleMatches,
             Severity::Note,
-            format!("none of the last {samples} events matches"),
+            match samples {
+                1 => "the last event does not match".to_owned(),
+                many => format!("none of the last {many} events matches"),
+            },
         ),
         all if all == samples && all >= ALL_MATCH_MIN => (
             FindingCode::EverySampleMatches,

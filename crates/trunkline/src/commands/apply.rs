@@ -6,6 +6,7 @@ use crate::{
     output::{Output, printable},
     resource_files::{Resource, read},
 };
+use control::counted;
 use http::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -86,8 +87,11 @@ fn broken_off(resource: &Resource, (done, all): (usize, usize), failure: Failure
     };
     Failure {
         message: format!(
-            "{} {}: {}\n  {done} of {all} resources, all before it, are applied; {this}; those behind it are not",
-            resource.kind, resource.name, failure.message
+            "{} {}: {}\n  {done} of {}, all before it, are applied; {this}; those behind it are not",
+            resource.kind,
+            resource.name,
+            failure.message,
+            counted(all as u64, "resource")
         ),
         hint: Some(
             "once that is mended, apply the same files again: what is applied already stays as it is".to_owned(),

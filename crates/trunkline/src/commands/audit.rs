@@ -5,6 +5,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use control::counted;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -141,8 +142,8 @@ async fn verify(client: &Client, output: Output, noted: Option<&str>) -> Result<
     }
     let head = &verified["head"];
     output.line(&format!(
-        "{} entries, each as it was written; the last is {}:{}",
-        verified["entries"],
+        "{}, each as it was written; the last is {}:{}",
+        counted(verified["entries"].as_u64().unwrap_or_default(), "entry"),
         head["seq"],
         head["hash"].as_str().unwrap_or_default()
     ));

@@ -8,6 +8,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use control::counted;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -166,7 +167,10 @@ async fn act(
         .await?;
     match output.is_json() {
         true => output.line(&answer.to_string()),
-        false => output.line(&format!("{} dead letters {done}", answer[done])),
+        false => output.line(&format!(
+            "{} {done}",
+            counted(answer[done].as_u64().unwrap_or_default(), "dead letter")
+        )),
     }
     Ok(())
 }

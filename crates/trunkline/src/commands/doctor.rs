@@ -8,6 +8,7 @@ use crate::{
     exit::{Code, Failure},
     output::{Output, printable},
 };
+use control::counted;
 use indicatif::ProgressBar;
 use journal::embedded::doctor::Severity;
 use serde_json::{Value, json};
@@ -142,7 +143,11 @@ fn verdict(examined: &Examined) -> Result<(), Failure> {
             "the server starts, serves the rest and records what it cannot; restore a backup if you need it back"
         }
     };
-    Err(Failure::new(Code::Corrupt, format!("{damaged} findings of damage")).hint(hint))
+    Err(Failure::new(
+        Code::Corrupt,
+        format!("{} of damage", counted(damaged as u64, "finding")),
+    )
+    .hint(hint))
 }
 
 fn print(output: Output, examined: &Examined) {
@@ -164,14 +169,14 @@ fn print(output: Output, examined: &Examined) {
         return output.line(&format!("{seen:#}"));
     }
     output.line(&format!(
-        "journal: {} partitions, {} segments, {} batches, {} MiB, {} frames to replay; attempts: {} blocks; audit trail: {} entries",
-        journal.partitions,
-        journal.segments,
-        journal.batches,
+        "journal: {}, {}, {}, {} MiB, {} to replay; attempts: {}; audit trail: {}",
+        counted(journal.partitions, "partition"),
+        counted(journal.segments, "segment"),
+        counted(journal.batches, "batch"),
         journal.bytes >> 20,
-        journal.frames,
-        examined.attempt_blocks,
-        examined.audit_entries
+        counted(journal.frames, "frame"),
+        counted(examined.attempt_blocks, "block"),
+        counted(examined.audit_entries, "entry")
     ));
     for finding in &examined.findings {
         let (severity, place, what) = (word(finding.severity), &finding.place, &finding.what);

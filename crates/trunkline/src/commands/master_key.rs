@@ -7,6 +7,7 @@ use crate::{
     parts::failed,
     progress::Shown,
 };
+use control::counted;
 use control::seal::MasterKey;
 use http::Method;
 use serde_json::{Value, json};
@@ -110,8 +111,9 @@ async fn wait(client: &Client, mut keys: Value) -> Result<Value, Failure> {
         if shown != keys["left"].as_u64() {
             shown = keys["left"].as_u64();
             eprintln!(
-                "{} of {} secrets are still to be sealed again",
-                keys["left"], keys["secrets"]
+                "{} of {} still to be sealed again",
+                keys["left"],
+                counted(keys["secrets"].as_u64().unwrap_or_default(), "secret")
             );
         }
         Shown::pause().await;

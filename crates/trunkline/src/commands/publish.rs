@@ -5,6 +5,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use control::counted;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -70,7 +71,7 @@ impl Publish {
         let sent = sender.sent;
         progress.finish_and_clear();
         if !output.is_json() {
-            output.line(&format!("{sent} events published"));
+            output.line(&format!("{} published", counted(sent, "event")));
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl Sender<'_> {
             return Ok(());
         }
         let answer = send(self.client, self.path, &self.batch).await.map_err(|failure| {
-            let message = format!("{} ({} events were published before)", failure.message, self.sent);
+            let message = format!("{} ({} published before)", failure.message, counted(self.sent, "event"));
             Failure { message, ..failure }
         })?;
         self.sent += self.batch.len() as u64;

@@ -7,6 +7,7 @@ use crate::{
     output::{Output, printable},
     running::{self, Way, count, text},
 };
+use control::counted;
 use serde_json::{Map, Value, json};
 
 /// The bar of one that is followed.
@@ -121,8 +122,8 @@ impl Start {
                 Ok(())
             }
             (false, false) => {
-                let matched = &answer["status"]["matched"];
-                output.line(&printable(&format!("{name}: started, {matched} dead letters")));
+                let matched = counted(count(&answer["status"]["matched"]), "dead letter");
+                output.line(&printable(&format!("{name}: started, {matched}")));
                 output.line(&printable(&format!("follow it with: trunkline redrive watch {name}")));
                 Ok(())
             }
@@ -162,8 +163,9 @@ fn previewed(output: Output, answer: &Value) {
         return output.line(&format!("{answer:#}"));
     }
     output.line(&format!(
-        "{} dead letters of {} bytes would be sent out again",
-        answer["dead_letters"], answer["bytes"]
+        "{} of {} would be sent out again",
+        counted(count(&answer["dead_letters"]), "dead letter"),
+        counted(count(&answer["bytes"]), "byte")
     ));
     let samples = answer["samples"].as_array().into_iter().flatten();
     let columns = ["id", "subscription", "event_type", "event_id", "reason", "died"];
@@ -200,7 +202,7 @@ async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failu
             done,
             all,
             message: status["reason"].as_str().unwrap_or_default().to_owned(),
-            line: format!("{done} of {all} dead letters"),
+            line: format!("{done} of {}", counted(all, "dead letter")),
         }
     });
     running::tell(output, &redrive.await?, said);
@@ -210,9 +212,9 @@ async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failu
 fn said(redrive: &Value) -> String {
     let status = &redrive["status"];
     format!(
-        "{}: {}; {} dead letters sent out again",
+        "{}: {}; {} sent out again",
         text(&redrive["name"]),
         text(&status["state"]),
-        status["redriven"]
+        counted(count(&status["redriven"]), "dead letter")
     )
 }

@@ -7,6 +7,7 @@ use crate::{
     output::{Output, printable},
     running::{self, Way, count, text},
 };
+use control::counted;
 use control::filters::read_document;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -134,8 +135,8 @@ impl Start {
                 Ok(())
             }
             (false, false) => {
-                let all = &answer["status"]["records"]["all"];
-                output.line(&printable(&format!("{name}: started, {all} records to look at")));
+                let all = counted(count(&answer["status"]["records"]["all"]), "record");
+                output.line(&printable(&format!("{name}: started, {all} to look at")));
                 output.line(&printable(&format!("follow it with: trunkline replay watch {name}")));
                 Ok(())
             }
@@ -224,10 +225,15 @@ fn previewed(output: Output, answer: &Value) {
         return output.line(&format!("{answer:#}"));
     }
     let (matched, looked_at, records) = (&answer["matched"], &answer["looked_at"], &answer["records"]);
-    output.line(&format!("{matched} events of {looked_at} records would be delivered"));
+    output.line(&format!(
+        "{} of {} would be delivered",
+        counted(count(matched), "event"),
+        counted(count(looked_at), "record")
+    ));
     if answer["complete"] != json!(true) {
         output.line(&format!(
-            "only {looked_at} of {records} records were looked at in the time that a preview has"
+            "only {looked_at} of {} looked at, in the time that a preview has",
+            counted(count(records), "record")
         ));
     }
     if let (Some(first), Some(last)) = (answer["first"].as_str(), answer["last"].as_str()) {
@@ -307,7 +313,7 @@ async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failu
             done,
             all,
             message: format!("{delivered} delivered, {} dead", status["dead_lettered"]),
-            line: format!("{done} of {all} records, {delivered} delivered"),
+            line: format!("{done} of {}, {delivered} delivered", counted(all, "record")),
         }
     });
     ended(output, &replay.await?)
@@ -321,8 +327,9 @@ fn ended(output: Output, replay: &Value) -> Result<(), Failure> {
     } else {
         let (delivered, dead) = (settled(status), &status["dead_lettered"]);
         output.line(&printable(&format!(
-            "{}: {state}; {delivered} delivered, {dead} dead letters",
-            text(&replay["name"])
+            "{}: {state}; {delivered} delivered, {}",
+            text(&replay["name"]),
+            counted(count(dead), "dead letter")
         )));
         for lost in status["lost"].as_array().into_iter().flatten() {
             let (topic, reason) = (text(&lost["topic"]), text(&lost["reason"]));

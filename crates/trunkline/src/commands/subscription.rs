@@ -6,6 +6,7 @@ use crate::{
     exit::Failure,
     output::Output,
 };
+use control::counted;
 use http::Method;
 use serde_json::Value;
 
@@ -97,11 +98,11 @@ async fn resume_from_now(client: &Client, output: Output, collection: &str, name
         return Ok(());
     }
     output.line(&format!(
-        "{name}: resumed from now; {} events skipped",
-        skipped["events"]
+        "{name}: resumed from now; {} skipped",
+        counted(skipped["events"].as_u64().unwrap_or_default(), "event")
     ));
-    if skipped["parked"].as_u64().is_some_and(|parked| parked > 0) {
-        output.line(&format!("{} parked deliveries are tried on", skipped["parked"]));
+    if let Some(parked) = skipped["parked"].as_u64().filter(|parked| *parked > 0) {
+        output.line(&format!("tried on: {}", counted(parked, "parked delivery")));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::{
     exit::{Code, Failure},
     output::{Output, printable},
 };
+use control::counted;
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
@@ -152,7 +153,8 @@ impl Following {
         let shown = crate::client::read_json(&sent.data).map_err(unreadable)?;
         if let Some(skipped) = shown["skipped"].as_u64().filter(|_| sent.name == "skipped") {
             eprintln!(
-                "trunkline: {skipped} events skipped: they came faster than they were read, or are not kept any more"
+                "trunkline: {} skipped: more came than was read, or is kept",
+                counted(skipped, "event")
             );
             if self.output.is_json() {
                 self.output.line(&shown.to_string());

@@ -3,6 +3,7 @@
 
 use super::store_path;
 use crate::{directory::Directory, wiring::JOURNAL};
+use control::counted;
 use std::{
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt as _,
@@ -48,10 +49,10 @@ impl Repair {
             Self::CutFrames => {
                 let cut = journal::embedded::repair::cut_frames(&journal, &aside.join("write-ahead")).map_err(said)?;
                 Ok(format!(
-                    "frames up to {} are kept; {} good ones behind the broken one are let go; {} files changed",
+                    "frames up to {} are kept; {} behind the broken one let go; {} changed",
                     cut.sequence,
-                    cut.frames,
-                    cut.files.len()
+                    counted(cut.frames, "good one"),
+                    counted(cut.files.len() as u64, "file")
                 ))
             }
             Self::Reindex => {

@@ -128,7 +128,7 @@ async fn dead_letters_are_edited_exported_imported_and_redriven_from_the_command
     assert!(
         server
             .run(&["dead-letter", "import", path])
-            .contains("0 dead letters imported, 30 were there already")
+            .contains("0 dead letters imported, 30 already there")
     );
     let elsewhere = tempfile::tempdir().expect("a directory");
     let other = Server::start(elsewhere.path());

@@ -73,7 +73,9 @@ const PUBLISH: Route = route(
     "out_of_space",
     "quota_exceeded",
     "resources_exhausted",
+    "source_reserved",
     "type_disabled",
+    "type_reserved",
     "type_unknown",
 ]);
 

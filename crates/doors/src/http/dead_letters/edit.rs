@@ -40,6 +40,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[route(
     "resource_invalid",
     "resource_not_found",
     "scope_missing",
+    "source_reserved",
     "type_disabled",
     "type_reserved",
     "type_unknown",

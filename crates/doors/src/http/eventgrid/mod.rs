@@ -78,7 +78,9 @@ const PROBLEMS: &[&str] = &[
     "quota_exceeded",
     "quota_stored",
     "resources_exhausted",
+    "source_reserved",
     "type_disabled",
+    "type_reserved",
     "type_unknown",
 ];
 

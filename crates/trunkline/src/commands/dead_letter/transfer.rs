@@ -6,6 +6,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use control::counted;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ impl Export {
                     // What was cut off helps nobody; an import would refuse it.
                     let _ = std::fs::remove_file(file);
                 }
-                eprintln!("{} dead letters in {}", written?, file.display());
+                eprintln!("{} in {}", counted(written?, "dead letter"), file.display());
                 Ok(())
             }
         }
@@ -133,7 +134,8 @@ impl Import {
             false => {
                 let would = if self.dry_run { "would be imported" } else { "imported" };
                 output.line(&format!(
-                    "{imported} dead letters {would}, {present} were there already"
+                    "{} {would}, {present} already there",
+                    counted(imported, "dead letter")
                 ));
             }
         }
@@ -161,8 +163,9 @@ impl Import {
             return Ok(());
         }
         let message = format!(
-            "{} has {lines} dead letters and no end that says so: it was cut off, or changed",
-            self.file.display()
+            "{} has {} and no end that says so: it was cut off, or changed",
+            self.file.display(),
+            counted(lines, "dead letter")
         );
         Err(Failure::new(Code::Failed, message).hint("export again; nothing was imported"))
     }

@@ -238,7 +238,7 @@ impl Story<'_> {
             .await?;
         let count = answer["redriven"].as_u64().unwrap_or_default();
         self.narrator.say(&format!(
-            "fraud-check is repaired; its {count} dead letters are sent again, with the same webhook-id as before"
+            "fraud-check is repaired; all its dead letters are sent again ({count}), with the same webhook-id as before"
         ));
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::{
     exit::{Code, Failure},
     output::Output,
 };
+use control::counted;
 use delivery::DataSchema;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,7 @@ impl Lint {
         }
         match findings.len() {
             0 => Ok(()),
-            1 => Err(Failure::new(Code::Failed, "1 finding")),
-            many => Err(Failure::new(Code::Failed, format!("{many} findings"))),
+            found => Err(Failure::new(Code::Failed, counted(found as u64, "finding"))),
         }
     }
 
