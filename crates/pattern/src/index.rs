@@ -17,7 +17,7 @@ use crate::hits::Hits;
 use crate::keys::{Kind, address_key, bits};
 use crate::paths::Place;
 use crate::pieces::Pieces;
-use crate::postings::{Code, Postings};
+use crate::postings::{Code, Posting, Postings};
 use crate::ranges::Ranges;
 use crate::rules::Found;
 use crate::steps;
@@ -41,6 +41,9 @@ struct Route {
 struct Profile {
     /// Sorted by kind and length.
     routes: Vec<Route>,
+    /// Who is registered under any value, and under any text: most fields that call for somebody so call for him every time.
+    any: Option<Posting>,
+    any_text: Option<Posting>,
     ranges: Ranges,
     /// How many ranges there are.
     range_count: usize,
@@ -160,8 +163,8 @@ impl Index {
             any = true;
         }
         hits.look_up_numbers(&profile.ranges);
-        if any && profile.routes.iter().take(2).any(|route| route.kind == Kind::Any) {
-            hits.extend(self.postings.get(Kind::Any.space(place), &[]));
+        if any && let Some(posting) = &profile.any {
+            hits.extend(Some(self.postings.codes(posting)));
         }
     }
 
@@ -198,7 +201,11 @@ impl Index {
             let length = usize::from(route.length);
             let space = route.kind.space(place);
             match route.kind {
-                Kind::AnyText => hits.extend(self.postings.get(space, &[])),
+                Kind::AnyText => {
+                    if let Some(posting) = &profile.any_text {
+                        hits.extend(Some(self.postings.codes(posting)));
+                    }
+                }
                 Kind::Text | Kind::Head | Kind::Tail => {
                     if let Some(key) = route.key_in(text) {
                         hits.extend(self.postings.get(space, key));

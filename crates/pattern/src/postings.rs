@@ -36,7 +36,7 @@ const LIST: u32 = 1 << 31;
 
 /// What a table has for a key: a code, or the number of a list.
 #[derive(Debug, Clone, Copy)]
-struct Posting(Code);
+pub(crate) struct Posting(Code);
 
 /// Nobody: the number of no list.
 impl Default for Posting {
@@ -76,13 +76,23 @@ impl Postings {
     /// Who is registered under a key.
     #[inline]
     pub(crate) fn get(&self, space: u32, key: &[u8]) -> Option<Codes<'_>> {
-        let posting = self.table.get(space, key)?;
+        self.table.get(space, key).map(|posting| self.codes(posting))
+    }
+
+    /// What the table has for a key now; a change of it needs another look.
+    pub(crate) fn posting(&self, space: u32, key: &[u8]) -> Option<Posting> {
+        self.table.get(space, key).copied()
+    }
+
+    /// Whom what the table has is for.
+    #[inline]
+    pub(crate) fn codes<'p>(&'p self, posting: &'p Posting) -> Codes<'p> {
         let codes = match posting.list() {
             None => std::slice::from_ref(&posting.0),
             Some(list) => &self.lists[list],
         };
         let list = posting.0.0;
-        Some(Codes { codes, list })
+        Codes { codes, list }
     }
 
     /// Whether fetching ahead is worth its time.

@@ -14,6 +14,9 @@ use crate::steps;
 /// Bytes of a number in a compiled wildcard.
 const NUMBER: usize = size_of::<u32>();
 
+/// Bytes of a piece that is looked through without allocating.
+const PIECE_BYTES_USUAL: usize = 32;
+
 /// A compiled wildcard, all in one piece of memory, so that one that is asked among a hundred thousand is one wait for it: how many
 /// bytes it has as it was given, how many pieces there are, where each begins and ends, the wildcard as it was given, and behind it,
 /// if it has escapes, the pieces. A piece is what the value begins with, what lies between two stars, in order, and, if there is a
@@ -187,8 +190,8 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 
 /// How many places of the wildcard some text can be at simultaneously, as far as the budget goes.
 fn complexity(pieces: &[Vec<u8>], budget: &mut usize) -> usize {
-    // One place in the head; behind it every star and every letter could be one.
-    let at_most = 1 + pieces[1..].iter().map(|piece| 1 + piece.len()).sum::<usize>();
+    // One place in the head; behind it every star, and what one text can be at in a piece.
+    let at_most = 1 + pieces[1..].iter().map(|piece| 1 + places_at_most(piece)).sum::<usize>();
     if at_most <= WILDCARD_COMPLEXITY_MAX {
         return at_most;
     }
@@ -207,6 +210,27 @@ fn complexity(pieces: &[Vec<u8>], budget: &mut usize) -> usize {
         queue.extend(next.filter(|next| seen.insert(next.clone())));
     }
     most
+}
+
+/// How many places of a piece some text can be at simultaneously: before its first letter, and behind as many letters as the text
+/// ends with, of which there are several where the beginning of the piece comes again in it.
+fn places_at_most(piece: &[u8]) -> usize {
+    let Some(inner) = piece.len().checked_sub(1) else {
+        return 0;
+    };
+    // For each beginning of the piece, from one letter on: the longest shorter one that it ends with, and how many there are.
+    let mut shorter: SmallVec<[usize; PIECE_BYTES_USUAL]> = SmallVec::new();
+    let mut count: SmallVec<[usize; PIECE_BYTES_USUAL]> = SmallVec::new();
+    for at in 0..inner {
+        let mut length = if at == 0 { 0 } else { shorter[at - 1] };
+        while at > 0 && length > 0 && piece[length] != piece[at] {
+            length = shorter[length - 1];
+        }
+        length += usize::from(at > 0 && piece[length] == piece[at]);
+        shorter.push(length);
+        count.push(1 + length.checked_sub(1).map_or(0, |shorter| count[shorter]));
+    }
+    1 + count.iter().max().copied().unwrap_or(0)
 }
 
 /// A set of places in a wildcard, a bit for each; that behind its end included.
@@ -351,6 +375,35 @@ mod tests {
         ] {
             assert!(escaped(simple.as_bytes()).is_ok(), "{simple}");
         }
+    }
+
+    #[test]
+    fn a_glance_counts_no_fewer_places_than_reading_does() {
+        let letters = |number: usize| (0..6).map(move |at| b"ab*"[number / 3usize.pow(at) % 3]);
+        for number in 0..3usize.pow(6) {
+            let text: Vec<u8> = letters(number).collect();
+            let Ok(pieces) = split(&text) else {
+                continue;
+            };
+            let places = Places::of(&pieces);
+            let mut sets = vec![places.closed(places.first())];
+            let mut at = 0;
+            while let Some(set) = sets.get(at).cloned() {
+                let next = places.letters.iter().map(|letter| places.step(&set, letter));
+                let next: Vec<Set> = next.filter(|next| !sets.contains(next)).collect();
+                sets.extend(next);
+                at += 1;
+            }
+            let most = sets.iter().map(|set| places.count(set)).max().unwrap();
+            let at_most = 1 + pieces[1..].iter().map(|piece| 1 + places_at_most(piece)).sum::<usize>();
+            assert!(
+                most <= at_most,
+                "{:?}: {most} {at_most}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+        let inside = [b"".to_vec(), b":0000123:".to_vec(), b"".to_vec()];
+        assert_eq!(complexity(&inside, &mut 0), 5);
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Index {
         {
             Arc::make_mut(&mut self.absent).insert(at, place);
         }
+        self.keep_any(place, kind);
     }
 
     fn remove(&mut self, place: Place, kind: Kind, length: u16, bytes: &[u8], code: Code) {
@@ -193,7 +194,20 @@ impl Index {
                 profile.pieces = Pieces::default();
             }
         }
+        self.keep_any(place, kind);
         self.drop_profile_if_empty(place);
+    }
+
+    /// Who is registered under any value has changed.
+    fn keep_any(&mut self, place: Place, kind: Kind) {
+        if matches!(kind, Kind::Any | Kind::AnyText) {
+            let posting = self.postings.posting(kind.space(place), &[]);
+            let profile = self.profile_mut(place);
+            match kind {
+                Kind::Any => profile.any = posting,
+                _ => profile.any_text = posting,
+            }
+        }
     }
 
     fn remove_range(&mut self, place: Place, range: Range) {
