@@ -173,6 +173,17 @@ impl Client {
         Client::build(settings, &ClientTls::default(), self.0.drains.clone())
     }
 
+    /// The same way out, to these networks as well. It has connections of its own.
+    pub fn also_to(&self, networks: &crate::Networks) -> Result<Client, SettingsError> {
+        let settings = Settings {
+            guard: Guard {
+                allow_networks: self.guard().allow_networks.and(networks),
+            },
+            ..self.0.settings.clone()
+        };
+        Client::build(settings, &ClientTls::default(), self.0.drains.clone())
+    }
+
     fn build(settings: Settings, tls: &ClientTls, drains: Arc<Semaphore>) -> Result<Client, SettingsError> {
         let proxy = settings.egress_proxy.as_ref().map(parse_proxy).transpose()?;
         let dial = Arc::new(Dial {

@@ -25,6 +25,12 @@ impl Networks {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn and(&self, others: &Networks) -> Networks {
+        self.0.iter().chain(others.0.iter()).copied().collect()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,6 +1,7 @@
 //! What the operator decides about resources: where connections may lead, and as whom.
 
-use connector::{Guard, Refused};
+use connector::{Guard, Networks, Refused};
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The operator's rules for resources; passed to the planner. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +11,8 @@ pub struct Rules {
     pub guard: Guard,
     /// The buses whose connections may use the machine's own AWS credentials; `*`: all.
     pub aws_machine_credentials: Vec<String>,
+    /// Networks that connections of one bus may lead to as well, by the bus's name.
+    pub bus_networks: BTreeMap<String, Networks>,
 }
 
 impl Rules {
@@ -27,6 +30,21 @@ impl Rules {
             aws_machine_credentials: buses,
             ..self
         }
+    }
+
+    /// Lets connections of these buses lead to networks of their own as well.
+    pub fn with_bus_networks(self, bus_networks: BTreeMap<String, Networks>) -> Self {
+        Self { bus_networks, ..self }
+    }
+
+    /// The rules as they are for one bus: with its own networks beside everybody's.
+    pub(crate) fn of_bus(&self, bus: &str) -> Cow<'_, Rules> {
+        let Some(networks) = self.bus_networks.get(bus) else {
+            return Cow::Borrowed(self);
+        };
+        let mut rules = self.clone();
+        rules.guard.allow_networks = rules.guard.allow_networks.and(networks);
+        Cow::Owned(rules)
     }
 
     /// Whether a connection of this bus may use the machine's own AWS credentials.

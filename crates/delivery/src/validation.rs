@@ -24,7 +24,7 @@ const PREFIX: &str = "validation/";
 const FORMAT: u32 = 1;
 /// How long an address can be opened, as with Event Grid itself.
 pub const ADDRESS_LIFE: Duration = Duration::from_secs(10 * 60);
-/// After an answer that is no yes, and without an address that somebody could open, how long until the webhook is asked again.
+/// Without an address that somebody could open, how long until a webhook is asked again that has not said yes, or not answered.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// While somebody may open the address, how often deliveries look whether that has happened.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -144,12 +144,16 @@ impl Validations {
         let drawn = SystemRandom::new().fill(&mut random);
         drawn.map_err(|_| "no random bytes for a code".to_owned())?;
         let code = URL_SAFE_NO_PAD.encode(random);
+        let life = match self.0.public_url.is_empty() {
+            true => ASK_AGAIN,
+            false => ADDRESS_LIFE,
+        };
         let said = Said {
             format: FORMAT,
             endpoint: hex_of(endpoint),
             state: ValidationState::AwaitingManualAction,
             code: Some(hex_of(&code)),
-            until: now.saturating_add(ADDRESS_LIFE.as_secs().cast_signed()),
+            until: now.saturating_add(life.as_secs().cast_signed()),
             reason: "it was asked, and has not answered yet".to_owned(),
         };
         self.keep(subscription, said).await?;
@@ -199,11 +203,22 @@ impl Validations {
         self.keep(subscription, said).await.map(|()| true)
     }
 
+    /// A person wants a webhook to be asked again that has not said yes: its address is good no more, and the next delivery asks.
+    pub async fn ask_again(&self, subscription: SubscriptionId) -> Result<(), String> {
+        let current = self.lock().get(&subscription).cloned();
+        let Some(mut said) = current.filter(|said| said.state != ValidationState::Succeeded) else {
+            return Ok(());
+        };
+        (said.code, said.until) = (None, 0);
+        self.keep(subscription, said).await
+    }
+
     /// Where a subscription's webhook stands; `None`: it was never asked.
     pub fn shown(&self, subscription: SubscriptionId) -> Option<Validation> {
         let said = self.lock();
         let said = said.get(&subscription)?;
-        let awaits = said.state == ValidationState::AwaitingManualAction && !self.0.public_url.is_empty();
+        let awaits = said.state == ValidationState::AwaitingManualAction && said.code.is_some();
+        let awaits = awaits && !self.0.public_url.is_empty();
         Some(Validation {
             state: said.state,
             reason: said.reason.clone(),
@@ -292,6 +307,36 @@ mod tests {
             let shown = validations.shown(7).expect("it was asked");
             assert_eq!((shown.state, shown.address_ends), (ValidationState::Succeeded, None));
         }
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_did_not_say_yes_is_asked_again_when_somebody_wants_it() {
+        let store = memory();
+        let validations = open(&store, "https://bus.example.com").await;
+        validations.ask_again(7).await.expect("there is nothing to do");
+        let asked = validations.begin(7, HOOK, NOW).await.expect("kept");
+        validations.ask_again(7).await.expect("kept");
+        for validations in [&validations, &open(&store, "https://bus.example.com").await] {
+            assert_eq!(validations.permit(7, HOOK, NOW), Permit::Ask);
+            assert_eq!(validations.opened(&asked.code, NOW).await, Ok(false));
+            assert_eq!(validations.shown(7).expect("it was asked").address_ends, None);
+        }
+        // The answer to what was asked before comes too late.
+        validations.answered(7, &asked, Ok(()), NOW).await.expect("kept");
+        assert_eq!(validations.permit(7, HOOK, NOW), Permit::Ask);
+        let asked = validations.begin(7, HOOK, NOW).await.expect("kept");
+        validations.answered(7, &asked, Ok(()), NOW).await.expect("kept");
+        validations.ask_again(7).await.expect("kept");
+        assert_eq!(validations.permit(7, HOOK, NOW), Permit::Yes);
+    }
+
+    #[tokio::test]
+    async fn without_an_address_one_that_has_not_answered_is_asked_again_after_a_minute() {
+        let store = memory();
+        open(&store, "").await.begin(7, HOOK, NOW).await.expect("kept");
+        let restarted = open(&store, "").await;
+        assert_eq!(restarted.permit(7, HOOK, NOW + 59), Permit::Wait(LOOK_AGAIN));
+        assert_eq!(restarted.permit(7, HOOK, NOW + 60), Permit::Ask);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod connections;
 pub mod dry_run;
 pub mod eventgrid;
 mod outcomes;
+mod ways;
 pub mod webhook;
 
 use connections::Connections;
@@ -20,11 +21,14 @@ use control::{
 };
 use delivery::{ConnectionTest, ConnectionTester, Destination, DestinationFactory, TestReport, TestStep, Validations};
 use std::sync::Arc;
+use ways::Ways;
 
-/// Makes the destination of a subscription by its connection's provider. Every destination goes out through `client`.
+/// Makes the destination of a subscription by its connection's provider. Every destination goes out through `client`, or, where
+/// the operator allows its bus networks of its own, through one that differs in nothing else.
 pub fn factory(client: Client, rules: Rules, validations: Validations) -> DestinationFactory {
     let shared = Shared::new(validations);
-    Arc::new(move |connection, subscription| made(&client, &rules, &shared, connection, subscription))
+    let ways = Ways::new(client, &rules);
+    Arc::new(move |connection, subscription| made(ways.of(&connection.bus)?, &rules, &shared, connection, subscription))
 }
 
 /// What subscriptions of one connection share, by provider.
@@ -94,11 +98,13 @@ fn made(
 
 /// Tries connections by their provider, through the same client.
 pub fn tester(client: Client, rules: Rules) -> ConnectionTester {
+    let ways = Ways::new(client, &rules);
     Arc::new(move |connection, how, now| {
-        let client = client.clone();
-        if let Err(reason) = permitted(&rules, &connection) {
-            return Box::pin(std::future::ready(misconfigured(reason)));
-        }
+        let client = permitted(&rules, &connection).and_then(|()| ways.of(&connection.bus).cloned());
+        let client = match client {
+            Ok(client) => client,
+            Err(reason) => return Box::pin(std::future::ready(misconfigured(reason))),
+        };
         Box::pin(async move {
             match &connection.spec {
                 ConnectionSpec::Webhook(_) | ConnectionSpec::EventGrid(_)

@@ -22,7 +22,7 @@ use doors::{
 };
 use journal::TopicId;
 use serde_json::json;
-use std::{fmt::Display, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 use store::{Millis, Store};
 
 /// Any part's error as the failure of a start.
@@ -231,6 +231,24 @@ pub fn guard(config: &Config, keyless: bool) -> Result<Guard, Failure> {
             .map_err(|error| Failure::new(Code::Usage, format!("allow_networks: {error}")))?,
     };
     Ok(Guard { allow_networks })
+}
+
+/// Where connections of single buses may lead as well.
+pub fn bus_networks(config: &Config) -> Result<BTreeMap<String, Networks>, Failure> {
+    let mut of_buses: BTreeMap<String, Networks> = BTreeMap::new();
+    for text in &config.bus_networks {
+        let wrong = |why: String| Failure::new(Code::Usage, format!("bus_networks: {why}"));
+        let pair = text.split_once('=').map(|(bus, network)| (bus.trim(), network.trim()));
+        let (bus, network) = pair
+            .filter(|(bus, network)| !bus.is_empty() && !network.is_empty())
+            .ok_or_else(|| wrong(format!("{text:?} is not BUS=NETWORK, such as shop=10.1.0.0/16")))?;
+        let network: Networks = network
+            .parse()
+            .map_err(|error: connector::NetworkError| wrong(error.to_string()))?;
+        let networks = of_buses.entry(bus.to_owned()).or_default();
+        *networks = networks.and(&network);
+    }
+    Ok(of_buses)
 }
 
 /// What every outbound connection is made with.

@@ -5,8 +5,9 @@ use crate::{
     directory::Directory,
     exit::Failure,
     parts::{
-        Exporter, backups, connector_settings, delivery_settings, eventbridge, failed, guard, load_model, open_journal,
-        open_store, operations, origins, sealer, server_settings, sources, tracing_parts, warn_of_last_key,
+        Exporter, backups, bus_networks, connector_settings, delivery_settings, eventbridge, failed, guard, load_model,
+        open_journal, open_store, operations, origins, sealer, server_settings, sources, tracing_parts,
+        warn_of_last_key,
     },
     reload::{Reloader, hung_up},
     serve::refuse_exposure,
@@ -58,7 +59,9 @@ pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, 
 
     let guard = guard(config, model.keys.is_empty())?;
     let client = connector::Client::new(connector_settings(config, guard.clone())?).map_err(failed)?;
-    let rules = control::Rules::new(guard).with_aws_machine_credentials(config.aws_machine_credentials.clone());
+    let rules = control::Rules::new(guard)
+        .with_bus_networks(bus_networks(config)?)
+        .with_aws_machine_credentials(config.aws_machine_credentials.clone());
     let (tracer, exporter) = tracing_parts(config)?;
     let validations = Validations::open(store.clone(), &config.public_url)
         .await

@@ -63,7 +63,7 @@ fn put_asked(planning: &Planning<'_>, asked: DeclaredConnection) -> Result<Plan,
         .map(|existing| planning.sealer.open_connection(existing))
         .transpose()?;
     let spec = resolve(&asked, stored.as_ref(), |plain| fingerprints.of(&bus.name, name, plain))?;
-    validate::connection(&spec, &bus.name, planning.rules)?;
+    validate::connection(&spec, &bus.name, &planning.rules.of_bus(&bus.name))?;
     leads_to_a_bus(planning, &spec)?;
     suits_subscriptions(bus, name, &spec)?;
     let spec = validate::derived(spec);

@@ -270,6 +270,44 @@ async fn check_43_a_shared_access_signature_is_good_for_its_bus_until_it_expires
     story.problem(404, "event_not_found");
 }
 
+/// Check 38: who may publish on one bus cannot tell another one from none, with whatever it shows.
+#[tokio::test]
+async fn check_38_a_bus_of_another_tenant_is_answered_as_one_that_is_not_there() {
+    let node = start().await;
+    let admin = create(&node, "admin", json!({"scopes": ["administer"]}), None).await;
+    for bus in ["victim", "mine"] {
+        let path = format!("/v1/buses/{bus}");
+        assert_eq!(with(&node, "PUT", &path, Some(&admin), "{}").await.status, 201);
+    }
+    let own = json!({"scopes": ["publish"], "buses": ["mine"]});
+    let secret = grid_key(&node, "grid", own.clone(), &admin).await;
+    let token = create(&node, "bearer", own, Some(&admin)).await;
+    for of_bus in [
+        |secret: &str, _: &str, _: &str| format!("aeg-sas-key: {secret}"),
+        |_: &str, token: &str, _: &str| format!("authorization: Bearer {token}"),
+        |secret: &str, _: &str, bus: &str| {
+            let resource = format!("http://localhost/{bus}/api/events");
+            format!("aeg-sas-token: {}", sas(secret, &resource, LATER))
+        },
+    ] {
+        let ask = async |bus: &str| {
+            let path = format!("/{bus}/api/events");
+            let header = of_bus(&secret, &token, bus);
+            publish(&node, &path, &[&header], json!([grid_event("1")])).await
+        };
+        assert_eq!(ask("mine").await.status, 200);
+        let (there, nowhere) = (ask("victim").await, ask("absent").await);
+        assert!([401, 403].contains(&there.status), "{there}");
+        assert_eq!(
+            (there.status, String::from_utf8_lossy(&there.body).into_owned()),
+            (
+                nowhere.status,
+                String::from_utf8_lossy(&nowhere.body).replace("absent", "victim")
+            )
+        );
+    }
+}
+
 /// Check 45, the half of Event Grid: a validation is answered with its code to who may publish, and its address is not called.
 #[tokio::test]
 async fn check_45_a_validation_is_answered_to_who_shows_a_key_and_its_address_is_never_called() {

@@ -72,7 +72,7 @@ async fn list(client: &Client, output: Output, collection: &str) -> Result<(), F
             format!("{:.1}", status["lag"]["seconds"].as_f64().unwrap_or_default()),
             text(&status["parked"]),
             text(&status["dead_letters"]),
-            status["reason"].as_str().unwrap_or_default().to_string(),
+            reason(status),
         ]
     });
     let header = [
@@ -87,6 +87,21 @@ async fn list(client: &Client, output: Output, collection: &str) -> Result<(), F
     ];
     output.print(&Value::from(items.clone()), &header, rows.collect::<Vec<_>>());
     Ok(())
+}
+
+/// Why it does not go on; or what its webhook answered instead of a yes to its validation.
+fn reason(status: &Value) -> String {
+    let validation = &status["validation"];
+    match (status["reason"].as_str(), validation["state"].as_str()) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Some(state)) if state != "succeeded" => {
+            format!(
+                "validation {state}: {}",
+                validation["reason"].as_str().unwrap_or_default()
+            )
+        }
+        (None, _) => String::new(),
+    }
 }
 
 async fn resume_from_now(client: &Client, output: Output, collection: &str, name: &str) -> Result<(), Failure> {

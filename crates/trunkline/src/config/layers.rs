@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("./trunkline-data"));
         assert_eq!(config.journal.publish_mark.whole(), 5);
         // Deserialization denies unknown keys and needs all of them: the file has exactly the keys of `Config`.
-        assert_eq!(leaves().len(), 33);
+        assert_eq!(leaves().len(), 34);
     }
 
     #[test]

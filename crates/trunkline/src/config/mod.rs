@@ -26,6 +26,8 @@ pub struct Config {
     pub allow_plaintext: bool,
     /// Private networks that destinations may be in.
     pub allow_networks: AllowNetworks,
+    /// Networks that single buses' connections may lead to as well, as `BUS=NETWORK`.
+    pub bus_networks: Vec<String>,
     /// Buses whose connections may use the machine's own AWS credentials.
     pub aws_machine_credentials: Vec<String>,
     /// A proxy for outbound connections; empty: none.

@@ -9,7 +9,15 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -227,4 +235,49 @@ async fn events_for_a_webhook_in_event_grids_schema_are_held_over_a_kill_until_i
             .count(),
         1
     );
+}
+
+/// Whoever has mended a webhook does not wait until its address ends: a resumed subscription's webhook is asked at once.
+#[tokio::test]
+async fn a_webhook_that_was_mended_is_asked_again_when_its_subscription_is_resumed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mended = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&mended);
+    let receiver = Receiver::start(move |delivery| match is_validation(delivery) {
+        true if answers.load(Relaxed) => {
+            let asked: Value = serde_json::from_slice(&delivery.body).expect("JSON");
+            let code = asked[0]["data"]["validationCode"].as_str().expect("a code");
+            Reply::ValidationCode(code.as_bytes().try_into().expect("as long as all"))
+        }
+        _ => Reply::Status(202),
+    })
+    .await;
+    let environment = [("TRUNKLINE_PUBLIC_URL", "https://bus.example.com")];
+    let server = Server::start_with(directory.path(), &["--listen", "127.0.0.1:0"], &environment);
+    let extra = json!({"target": {"mode": "eventgrid"}});
+    server.subscribe("grid", &receiver, extra).await;
+    server.publish("Order.Placed", "1", json!({"total": 5})).await;
+    eventually("the answer to be shown", PATIENCE, async || {
+        let shown = server.status("grid").await["validation"].clone();
+        shown["reason"]
+            .as_str()
+            .filter(|reason| reason.contains("202"))
+            .map(|_| ())
+    })
+    .await;
+    let listed = server.run(&["subscription", "list"]);
+    assert!(
+        listed.contains("validation awaiting-manual-action: the webhook answered its validation with 202"),
+        "{listed}"
+    );
+    mended.store(true, Relaxed);
+    let path = "/v1/buses/default/subscriptions/grid:resume";
+    assert_eq!(server.send("POST", path, &[], "").await.status, 200);
+    eventually("the event to arrive", PATIENCE, async || {
+        let status = server.status("grid").await;
+        (status["since_start"]["delivered"] == 1 && status["validation"]["state"] == "succeeded").then_some(())
+    })
+    .await;
+    let asked = receiver.deliveries().iter().filter(|one| is_validation(one)).count();
+    assert_eq!(asked, 2, "once before it was mended, once after");
 }

@@ -12,6 +12,7 @@ mod aws_credentials;
 mod aws_lambda;
 mod backup;
 mod bombs;
+mod bus_networks;
 mod canaries;
 mod claim_check;
 mod clocks;

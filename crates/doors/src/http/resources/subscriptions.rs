@@ -129,6 +129,7 @@ async fn resume(call: Call) -> json::Result {
         true => Some(core.skip_to_now(target.bus, target.name).await?),
         false => None,
     };
+    ask_again(&call, &target).await?;
     enable(&call, &target, true).await?;
     core.resume(target.bus, target.name).await?;
     let model = core.model();
@@ -139,6 +140,14 @@ async fn resume(call: Call) -> json::Result {
         });
     }
     Ok(json::with_etag(json::ok(&value)?, read::version(&model, &target)))
+}
+
+/// A webhook that has not said yes to Event Grid's validation is asked again with the next delivery.
+async fn ask_again(call: &Call, target: &Target<'_>) -> Result<(), Problem> {
+    let found = call.bus()?.subscriptions.get(target.name);
+    let Some(subscription) = found else { return Ok(()) };
+    let asked = call.state.validations.ask_again(subscription.id).await;
+    asked.map_err(|error| Problem::new("store_failed", error))
 }
 
 fn shown(call: &Call, target: &Target<'_>) -> json::Result {

@@ -367,6 +367,12 @@ async fn what_cannot_be_is_refused_in_aws_codes() {
             "ResourceNotFoundException",
             "Rule none",
         ),
+        (
+            "TagResource",
+            json!({"ResourceARN": "arn:aws:events:eu-west-1:000000000000:rule/big", "Tags": [{"Key": "aws:owner", "Value": "b"}]}),
+            "ValidationException",
+            "must not begin with aws:",
+        ),
     ] {
         let message = refused(&node, &signer, operation, input.clone(), code).await;
         assert!(message.contains(says), "{operation} {input}: {message}");

@@ -6,6 +6,7 @@ mod manage;
 mod put_events;
 mod signer;
 mod targets;
+mod tenants;
 
 use crate::harness::{Answer, Node, raw, start, start_as, start_with};
 use doors::{http::eventbridge::EventBridge, server::ServerSettings};

@@ -230,7 +230,12 @@ async fn a_bus_of_this_server_is_a_target_for_who_may_publish_there() {
     let target = || put("r", json!({"Id": "1", "Arn": audit}));
     let tenant = json!({"scopes": ["subscribe", "manage", "publish"], "buses": ["default"]});
     let tenant = signing_key(&node, &admin, "tenant", tenant).await;
-    refused(&node, &tenant, "PutTargets", target(), "AccessDeniedException").await;
+    let failed = done(&node, &tenant, "PutTargets", target()).await;
+    let message = failed["FailedEntries"][0]["ErrorMessage"].as_str().expect("text");
+    assert!(
+        message.ends_with("Nor is it a bus of this server that you may publish on."),
+        "{message}"
+    );
     let own = put(
         "r",
         json!({"Id": "1", "Arn": "arn:aws:events:eu-west-1:999999999999:event-bus/default"}),

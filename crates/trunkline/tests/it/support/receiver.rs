@@ -12,6 +12,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+/// Bytes of the code of Event Grid's validation, as Trunkline makes it.
+pub const VALIDATION_CODE_BYTES: usize = 43;
+
 /// What to do with one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -19,6 +22,8 @@ pub enum Reply {
     Status(u16),
     /// A status with `Retry-After`, in seconds.
     RetryAfter(u16, u64),
+    /// 200 that gives the code of Event Grid's validation back.
+    ValidationCode([u8; VALIDATION_CODE_BYTES]),
     /// Take it, then close without an answer.
     TakeAndReset,
     /// Close without an answer.
@@ -49,7 +54,11 @@ impl Reply {
     pub fn takes(self) -> bool {
         matches!(
             self,
-            Reply::Status(200..300) | Reply::TakeAndReset | Reply::EndlessBody | Reply::Slow(_)
+            Reply::Status(200..300)
+                | Reply::ValidationCode(_)
+                | Reply::TakeAndReset
+                | Reply::EndlessBody
+                | Reply::Slow(_)
         )
     }
 }
@@ -193,6 +202,10 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
     let text = match reply {
         Reply::Status(status) => head(status, ""),
         Reply::RetryAfter(status, seconds) => head(status, &format!("retry-after: {seconds}\r\n")),
+        Reply::ValidationCode(code) => {
+            let body = format!(r#"{{"validationResponse":"{}"}}"#, String::from_utf8_lossy(&code));
+            format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        }
         Reply::Slow(milliseconds) => {
             tokio::time::sleep(Duration::from_millis(milliseconds)).await;
             head(200, "")

@@ -38,24 +38,27 @@ pub(super) fn unserved(asked: &Asked, bus: &str, target: &Target) -> Result<Opti
     let model = asked.state.core.model();
     let bus = model.bus(bus)?;
     let is_served = |arn: &str| serving::connection(bus, arn).is_some();
-    let is_own_bus = |arn: &str| local_bus(asked, arn).is_some();
+    let is_own_bus = |arn: &str| local_bus(asked, bus, arn).is_some();
     let arns = [Some(target.arn.as_str()), target.dead_letter_arn()];
     let of_amazon = arns.into_iter().flatten().filter(|arn| serving::service(arn).is_some());
     let missing = of_amazon.into_iter().find(|arn| !is_served(arn) && !is_own_bus(arn));
     Ok(missing.map(|arn| serving::unserved(bus, arn)))
 }
 
-/// The bus of this server that an ARN names.
-fn local_bus(asked: &Asked, arn: &str) -> Option<String> {
+/// The bus of this server that an ARN names, if targets of this one may lead there: whoever may not publish on a bus cannot tell it from
+/// one that is not there.
+fn local_bus(asked: &Asked, owner: &Bus, arn: &str) -> Option<String> {
     (serving::service(arn)? == "events").then_some(())?;
     let name = names::bus(arn)?;
-    asked
-        .state
-        .core
-        .model()
-        .buses
-        .contains_key(name)
-        .then(|| name.to_owned())
+    let is_there = asked.state.core.model().buses.contains_key(name);
+    let may = owner.name == name || leads_there(owner, name) || asked.may(name, Scope::Publish);
+    (is_there && may).then(|| name.to_owned())
+}
+
+/// Whether a bus has the connection already that leads to another one.
+fn leads_there(owner: &Bus, other: &str) -> bool {
+    let connection = owner.connections.get(&format!("{BUS_CONNECTION}{other}"));
+    connection.is_some_and(|found| matches!(&found.spec, ConnectionSpec::Bus(config) if config.bus == other))
 }
 
 /// Where a target of a bus leads; what it needs on the way there is made.
@@ -75,7 +78,7 @@ pub(super) async fn reach(asked: &Asked, bus: &str, target: &Target) -> Result<R
     let owner = model.bus(bus)?;
     match serving::connection(owner, &target.arn) {
         Some(connection) => served(service, connection, target),
-        None => match local_bus(asked, &target.arn) {
+        None => match local_bus(asked, owner, &target.arn) {
             Some(other) => to_bus(asked, owner, &other, target).await,
             None => Err(serving::unserved(owner, &target.arn)),
         },
@@ -136,16 +139,12 @@ async fn to_bus(asked: &Asked, owner: &Bus, other: &str, target: &Target) -> Res
         )));
     }
     let connection = format!("{BUS_CONNECTION}{other}");
-    let leads_there = |spec: &ConnectionSpec| matches!(spec, ConnectionSpec::Bus(config) if config.bus == other);
-    match owner.connections.get(&connection) {
-        Some(existing) if leads_there(&existing.spec) => {}
-        _ => {
-            asked.require(other, Scope::Publish)?;
-            let body = json!({"provider": "bus", "config": {"bus": other}});
-            let place = (owner.name.as_str(), connection.as_str());
-            let action = Action::Put(body);
-            change(asked, ResourceKind::Connection, place, action, Precondition::Absent).await?;
-        }
+    if !leads_there(owner, other) {
+        asked.require(other, Scope::Publish)?;
+        let body = json!({"provider": "bus", "config": {"bus": other}});
+        let place = (owner.name.as_str(), connection.as_str());
+        let action = Action::Put(body);
+        change(asked, ResourceKind::Connection, place, action, Precondition::Absent).await?;
     }
     Ok(Reached {
         connection,

@@ -136,6 +136,9 @@ pub(super) struct Tag {
     pub value: String,
 }
 
+/// What keys of tags of AWS's own begin with.
+const RESERVED: &str = "aws:";
+
 /// Tags by key, of those there are and those that come.
 pub(super) fn tagged(mut tags: Tags, more: &[Tag]) -> Result<Tags, Fault> {
     for Tag { key, value } in more {
@@ -145,6 +148,10 @@ pub(super) fn tagged(mut tags: Tags, more: &[Tag]) -> Result<Tags, Fault> {
                 "tags.member.key",
                 "Member must have length between 1 and 128",
             ));
+        }
+        if key.starts_with(RESERVED) {
+            let rule = "Member must not begin with aws:";
+            return Err(Fault::constraint(key, "tags.member.key", rule));
         }
         if value.chars().count() > TAG_VALUE_MAX {
             let rule = "Member must have length less than or equal to 256";

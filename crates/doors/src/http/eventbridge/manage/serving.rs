@@ -33,8 +33,12 @@ pub(super) fn connection<'b>(bus: &'b Bus, text: &str) -> Option<&'b str> {
 
 /// No connection serves an ARN.
 pub(super) fn unserved(bus: &Bus, text: &str) -> Fault {
+    let or = match service(text) {
+        Some("events") => " Nor is it a bus of this server that you may publish on.",
+        _ => "",
+    };
     Fault::not_found(format!(
-        "No connection of event bus {} serves {text}: declare one of provider aws whose `serves` has it.",
+        "No connection of event bus {} serves {text}: declare one of provider aws whose `serves` has it.{or}",
         bus.name
     ))
 }
