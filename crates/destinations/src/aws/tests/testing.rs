@@ -98,14 +98,19 @@ async fn what_is_missing_or_not_allowed_is_said_in_words() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_told_from_a_port_that_is_closed() {
+async fn a_name_that_does_not_resolve_is_told_from_a_port_that_is_closed_and_from_one_without_tls() {
     let spec = |endpoint: &str| {
         let credentials = json!({"type": "static", "access_key_id": "AKID", "secret_access_key": "s"});
         let aws = json!({"region": "eu-central-1", "endpoint": endpoint, "credentials": credentials});
         serde_json::from_value(json!({"provider": "eventbridge", "config": {"aws": aws}})).expect("a good connection")
     };
-    for (endpoint, step) in [("http://nobody.invalid", "name"), ("http://127.0.0.1:1", "connect")] {
-        let report = test(&client(), &spec(endpoint), false, ConnectionTest::Head).await;
+    let (plain, _) = answering(200, "").await;
+    for (endpoint, step) in [
+        ("http://nobody.invalid".to_owned(), "name"),
+        ("http://127.0.0.1:1".to_owned(), "connect"),
+        (format!("https://{plain}"), "tls"),
+    ] {
+        let report = test(&client(), &spec(&endpoint), false, ConnectionTest::Head).await;
         assert_eq!(report.steps.last().map(|last| last.name), Some(step), "{report:?}");
     }
 }
