@@ -67,7 +67,8 @@ impl Ending {
             let names: Option<Vec<&[u8]>> = asked.iter().map(|place| name_needed(paths, object, *place)).collect();
             let needs = names.into_iter().flatten().map(|name| ending.number_of(name));
             let mut needs: SmallVec<[u8; ASKED_MAX]> = needs.collect();
-            needs.sort_unstable();
+            // Short names, which stand in most texts, are found sooner than long ones are missed.
+            needs.sort_unstable_by_key(|name| (ending.names[usize::from(*name)].needle().len(), *name));
             needs.dedup();
             ending.needs.push((object, needs));
         }
