@@ -17,8 +17,11 @@ mod wire;
 
 pub use act::Webhook;
 pub use config::Shared;
-pub(crate) use outcome::{of_event, verdict};
+#[cfg(feature = "aws")]
+pub(crate) use outcome::of_event;
+pub(crate) use outcome::verdict;
 pub(crate) use test::step_of;
 pub use test::test;
 pub use validation::Gate;
+#[cfg(feature = "aws")]
 pub(crate) use wire::ID_EXTENSION;
