@@ -33,7 +33,10 @@ pub(crate) fn explain(error: &Error) -> String {
 /// What is wrong with the server's certificate.
 fn explain_certificate(reason: &CertificateError) -> String {
     match reason {
-        CertificateError::UnknownIssuer => "its certificate comes from no authority that is trusted here; name the one it comes from \
+        CertificateError::UnknownIssuer
+        // Signed by another than the trusted authority of that name.
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => "its certificate comes from no authority that is trusted here; name the one it comes from \
             (`tls.ca` of a webhook's connection, `--ca` of the command line, else this system's store of authorities), \
             and look whether the server sends its whole chain"
             .to_owned(),
@@ -120,6 +123,7 @@ mod tests {
         for (error, wanted) in [
             (Error::InvalidCertificate(authority), "CA:FALSE"),
             (Error::InvalidCertificate(CertificateError::UnknownIssuer), "`tls.ca`"),
+            (Error::InvalidCertificate(CertificateError::BadSignature), "`--ca`"),
             (Error::InvalidCertificate(CertificateError::Expired), "has expired"),
             (
                 Error::InvalidCertificate(name),

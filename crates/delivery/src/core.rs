@@ -1,7 +1,7 @@
 //! The handle that doors hold: publish, change, look, pause, redrive. Cheap to clone; the tasks behind it are private.
 
 use crate::{
-    Changed, DeadSelection, Error, PublishError, Published, Skipped, Story, Subject, SubscriptionStatus,
+    Changed, DeadSelection, Error, PublishError, Published, Recent, Skipped, Story, Subject, SubscriptionStatus,
     changes::{Changes, Request},
     dead,
     inbox::{NodeBytes, Unsaved},
@@ -201,10 +201,10 @@ impl Core {
         crate::story::event_of(&self.inner, bus, id, source).await
     }
 
-    /// The last events of some topics of a bus (absent: of all), the latest first, at most [`RECENT_MAX`](crate::RECENT_MAX).
-    pub async fn recent(&self, bus: &str, topics: Option<&[String]>, limit: usize) -> Result<Vec<Subject>, Error> {
+    /// The last events of a bus, the latest first.
+    pub async fn recent(&self, bus: &str, wanted: Recent<'_>) -> Result<Vec<Subject>, Error> {
         let model = self.inner.model.load_full();
-        Ok(crate::inquiry::recent(&self.inner, model.bus(bus)?, topics, limit).await)
+        Ok(crate::inquiry::recent(&self.inner, model.bus(bus)?, wanted).await)
     }
 
     /// The event at a position; `None` if there is none.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use control::{
     Bus, Refusal, Subscription,
     filters::{self, DATA_NAME, mount_kind},
+    limits::{OPERATIONAL_PREFIX, OPERATIONAL_TOPIC},
     resources::FilterSpec,
 };
 use event::{Event, EventView};
@@ -133,14 +134,35 @@ impl Inquiry {
     }
 }
 
-/// The last events of some topics of a bus, the latest first.
-pub(crate) async fn recent(inner: &Inner, bus: &Bus, topics: Option<&[String]>, limit: usize) -> Vec<Subject> {
-    let limit = limit.min(RECENT_MAX);
-    let wanted = |name: &str| topics.is_none_or(|topics| topics.iter().any(|topic| topic == name));
+/// Which of the last events are asked about: those that a subscription like this would read.
+#[derive(Clone, Copy, Debug)]
+pub struct Recent<'q> {
+    /// Of these topics; absent: of the whole bus, without operational events unless `types` ask for them.
+    pub topics: Option<&'q [String]>,
+    /// The types that are asked for; the other events are found all the same.
+    pub types: Option<&'q [String]>,
+    /// At most so many, and at most [`RECENT_MAX`].
+    pub last: usize,
+}
+
+impl Recent<'_> {
+    /// As a subscription reads: see `SubscriptionSpec::reads`.
+    fn reads(&self, topic: &str) -> bool {
+        let mut types = self.types.into_iter().flatten();
+        match self.topics {
+            Some(topics) => topics.iter().any(|wanted| wanted == topic),
+            None => topic != OPERATIONAL_TOPIC || types.any(|wanted| wanted.starts_with(OPERATIONAL_PREFIX)),
+        }
+    }
+}
+
+/// The last events of a bus, the latest first.
+pub(crate) async fn recent(inner: &Inner, bus: &Bus, wanted: Recent<'_>) -> Vec<Subject> {
+    let limit = wanted.last.min(RECENT_MAX);
     let partitions = bus
         .topics
         .values()
-        .filter(|topic| wanted(&topic.name))
+        .filter(|topic| wanted.reads(&topic.name))
         .flat_map(|topic| {
             let of = TopicId {
                 bus: bus.id,

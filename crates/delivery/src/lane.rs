@@ -97,6 +97,8 @@ pub struct Lane {
     gone_saved: bool,
     gone_writing: Option<bool>,
     stopped: bool,
+    /// What the last failed attempt failed with.
+    failure: String,
     counters: Arc<Counters>,
     effects: Effects,
     actions: Vec<Action>,
@@ -149,6 +151,7 @@ impl Lane {
             gone_saved: restored.is_gone,
             gone_writing: None,
             stopped: false,
+            failure: String::new(),
             counters,
             effects: Effects::default(),
             actions: Vec::new(),
@@ -165,7 +168,12 @@ impl Lane {
                 token,
                 started,
                 outcomes,
-            } => self.finished(token, started, &outcomes, now, random),
+            } => {
+                if let Some(outcome) = outcomes.first_failed() {
+                    self.failure.clone_from(&outcome.reason);
+                }
+                self.finished(token, started, &outcomes, now, random);
+            }
             Input::Written(result) => self.written(result, now),
             Input::Loaded { limit, rows } => self.rows_loaded(limit, rows, now),
             Input::HeadLoaded(key, row) => self.head_loaded(key, row, now),

@@ -106,8 +106,6 @@ struct LaneTask {
     tracer: Tracer,
     /// Dead letters on their way to the store.
     burials: Burials,
-    /// What the last failed attempt failed with.
-    failure: String,
     stopping: Option<(Instant, oneshot::Sender<()>)>,
 }
 
@@ -135,7 +133,6 @@ impl LaneTask {
             reporter: inner.reporter.clone(),
             tracer: inner.settings.tracer.clone(),
             burials: Burials::default(),
-            failure: String::new(),
             stopping: None,
         };
         if made.is_err() {
@@ -264,11 +261,6 @@ impl LaneTask {
 
     /// A step whose effects are published later.
     fn note(&mut self, input: Input) {
-        if let Input::Finished { outcomes, .. } = &input
-            && let Some(outcome) = outcomes.first_failed()
-        {
-            self.failure.clone_from(&outcome.reason);
-        }
         let now = self.clock.now();
         self.lane.step(input, now, &mut self.random, &mut self.actions);
         self.act();
@@ -322,7 +314,7 @@ impl LaneTask {
         }
         let (subscription, reason) = (self.subscription, reason.unwrap_or_default());
         self.reporter
-            .turned(self.bus, subscription, (before, state), &reason, &self.failure);
+            .turned(self.bus, subscription, (before, state), &reason, self.lane.failure());
         match state {
             "running" | "paused" => tracing::info!(subscription, state, "a subscription's lane changed its state"),
             _ => tracing::warn!(subscription, state, reason, "a subscription's lane does not deliver"),

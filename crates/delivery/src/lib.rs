@@ -71,7 +71,7 @@ pub use dead::{
     original_of, payload_digest, read_id as dead_letter_key, write_id as dead_letter_id,
 };
 pub use destination::*;
-pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Subject};
+pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Recent, Subject};
 pub use intake::{DEFAULT_TOPIC, identify};
 /// A record as a journal holds it, for destinations, which do not know the journal.
 pub use journal::EncodedRecord as Record;

@@ -176,7 +176,20 @@ impl Client {
 
     fn unreachable(&self, error: &SendError) -> Failure {
         Failure::new(Code::Unreachable, format!("cannot reach {}: {error}", self.server))
-            .hint("is it running? `trunkline serve` starts one; --server or TRUNKLINE_SERVER says where it is")
+            .hint(self.what_to_look_at(error))
+    }
+
+    /// What to do about a server that did not answer.
+    fn what_to_look_at(&self, error: &SendError) -> &'static str {
+        match error {
+            SendError::Tls { .. } => {
+                "--ca or TRUNKLINE_CA names the authority of a server's own certificate (docs/operations.md)"
+            }
+            SendError::Protocol(_) if self.server.starts_with("http:") => {
+                "what answers there speaks no HTTP: does it speak TLS, so that --server begins with https://?"
+            }
+            _ => "is it running? `trunkline serve` starts one; --server or TRUNKLINE_SERVER says where it is",
+        }
     }
 }
 

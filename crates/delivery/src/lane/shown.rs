@@ -99,6 +99,11 @@ impl Lane {
         marks.collect()
     }
 
+    /// What the last failed attempt failed with: a stable code such as `http_503`.
+    pub fn failure(&self) -> &str {
+        &self.failure
+    }
+
     /// Its state in a word, and why it does not run.
     pub fn state(&self) -> (&'static str, Option<String>) {
         match (&self.halt, self.breaker.state()) {
@@ -108,7 +113,10 @@ impl Lane {
             (Some(Halt::DeadFull), _) => ("stopped", Some("the bound of dead letters is reached".to_owned())),
             (Some(Halt::Misconfigured(reason)), _) => ("stopped", Some(reason.clone())),
             (None, State::Closed) => ("running", None),
-            (None, _) => ("backing-off", Some("the endpoint keeps failing".to_owned())),
+            (None, _) => (
+                "backing-off",
+                Some(format!("the endpoint keeps failing: {}", self.failure)),
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Reply, World, event, fails, ok, one_partition};
 use control::{Action, Change, Precondition, resources::ResourceKind};
-use delivery::{PublishError, Subject, Verdict};
+use delivery::{PublishError, Recent, Subject, Verdict};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::{Expect, Kind, Operation, Store as _};
@@ -12,7 +12,12 @@ const PREFIX: &str = "io.trunkline.";
 /// What was told on a bus: types without their prefix, and data, the first one first.
 async fn told(world: &World, bus: &str) -> Vec<(String, Value)> {
     let topic = ["trunkline".to_owned()];
-    let recent = world.core.recent(bus, Some(&topic), 100).await.unwrap();
+    let wanted = Recent {
+        topics: Some(&topic),
+        types: None,
+        last: 100,
+    };
+    let recent = world.core.recent(bus, wanted).await.unwrap();
     let read = |subject: &Subject| match subject {
         Subject::Event(event, appended) => {
             let data = &event.data().unwrap().bytes;
@@ -126,6 +131,32 @@ async fn something_new_is_told_at_once_while_something_old_waits_for_its_turn() 
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let told = told(&world, "default").await;
     assert_eq!(kinds(&told), ["delivery.dead-lettered", "breaker.opened"]);
+    let reason = world.status("fails").reason.expect("it does not run");
+    let last = told[1].1["reason"].as_str().expect("what the last attempt failed with");
+    assert_eq!(reason, format!("the endpoint keeps failing: {last}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_events_of_a_bus_are_those_that_a_subscription_would_read() {
+    let world = World::new().await;
+    world.subscribe("refuses", json!({"types": ["order"]})).await;
+    world.endpoint.script(|_| Reply {
+        verdict: Verdict::Refused,
+        ..ok()
+    });
+    world.publish("1").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(kinds(&told(&world, "default").await), ["delivery.dead-lettered"]);
+    let ours = ["io.trunkline.*".to_owned()];
+    for (types, count) in [(None, 1), (Some(&ours[..]), 2)] {
+        let wanted = Recent {
+            topics: None,
+            types,
+            last: 100,
+        };
+        let recent = world.core.recent("default", wanted).await.expect("the bus is there");
+        assert_eq!(recent.len(), count, "{types:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

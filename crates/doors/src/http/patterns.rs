@@ -14,7 +14,7 @@ use control::{
     filters::read_filter,
     resources::{FilterSpec, Scope},
 };
-use delivery::{DataSchema, Explanation, Inquiry, RECENT_MAX, Subject};
+use delivery::{DataSchema, Explanation, Inquiry, RECENT_MAX, Recent, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
@@ -182,6 +182,7 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
     let unasked = if question.events.is_empty() { last_default } else { 0 };
     let about = About {
         subscription: question.subscription.as_deref(),
+        types: question.types.as_deref(),
         events: &question.events,
         last: question.last.unwrap_or(unasked),
     };
@@ -209,6 +210,8 @@ async fn ask(call: &Call, body: Body, last_default: usize) -> Result<Asked<'_>, 
 pub(super) struct About<'q> {
     /// The subscription whose topics the last events are taken from; absent: the whole bus.
     pub subscription: Option<&'q str>,
+    /// The types that are asked for instead of a subscription's.
+    pub types: Option<&'q [String]>,
     /// Given ones, and references to stored ones.
     pub events: &'q [&'q RawValue],
     /// The last so many besides.
@@ -239,8 +242,13 @@ impl About<'_> {
         }
         if self.last > 0 {
             let subscription = self.subscription.and_then(|name| bus.subscriptions.get(name));
-            let topics = subscription.and_then(|subscription| subscription.spec.topics.as_deref());
-            subjects.extend(call.state.core.recent(&bus.name, topics, self.last).await?);
+            let types = subscription.and_then(|subscription| subscription.spec.types.as_deref());
+            let wanted = Recent {
+                topics: subscription.and_then(|subscription| subscription.spec.topics.as_deref()),
+                types: types.or(self.types),
+                last: self.last,
+            };
+            subjects.extend(call.state.core.recent(&bus.name, wanted).await?);
         }
         Ok(subjects)
     }

@@ -62,6 +62,7 @@ async fn test(call: Call, body: Body) -> json::Result {
     let shaping = shaping(bus, &question)?;
     let about = patterns::About {
         subscription: question.subscription.as_deref(),
+        types: None,
         events: &question.events,
         last: question.last.unwrap_or(0),
     };

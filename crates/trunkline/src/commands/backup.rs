@@ -262,7 +262,10 @@ pub fn place(backup: &Path) -> Result<(PathBuf, Name), Failure> {
     match (absolute.parent(), name) {
         (Some(root), Some(name)) => Ok((root.to_path_buf(), name)),
         _ => {
-            let message = format!("{} is not a backup: its name is none", backup.display());
+            let message = format!(
+                "{} is not a backup: a backup's directory keeps the name that it was given, wherever it is",
+                backup.display()
+            );
             Err(Failure::new(Code::Usage, message)
                 .hint("`trunkline backup list --from DIRECTORY` shows those there are"))
         }

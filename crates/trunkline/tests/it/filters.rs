@@ -68,7 +68,7 @@ fn a_filter_is_tried_on_files_and_the_exit_code_says_how_it_went() {
     let (code, out, err) = run(&["pattern", "test", "-f", "pattern.json", "events.jsonl"]);
     assert_eq!(code, Some(1), "{err}");
     assert!(
-        out.contains("2 (/shop)") && err.contains("1 of 2 do not match"),
+        out.contains("2 (/shop)") && err.contains("not matched: 1 of 2"),
         "{out}{err}"
     );
     let (code, out, _) = run(&[

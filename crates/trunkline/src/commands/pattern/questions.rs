@@ -183,7 +183,7 @@ pub fn verdict(results: &[Value]) -> Result<(), Failure> {
         0 => Ok(()),
         missed => Err(Failure::new(
             Code::Failed,
-            format!("{missed} of {} do not match", results.len()),
+            format!("not matched: {missed} of {}", results.len()),
         )),
     }
 }
