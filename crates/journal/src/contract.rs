@@ -398,7 +398,8 @@ pub trait Journal: Send + Sync + 'static {
     fn delete_topic(&self, topic: TopicId) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Accepts a request: it has its place in the order once this returns, and is durable once the returned future
-    /// resolves. Refuses at once, changing nothing, when the queue is at its bound.
+    /// resolves. Refuses at once, changing nothing, when the queue is at its bound. The future is to be polled or dropped: its
+    /// poll may do the work of the append, in place, so that whoever polls it holds no lock that others need.
     fn append(&self, append: Append) -> Result<Durable, Error>;
 
     /// Reads from `from` up to about `max_bytes` (at least one batch if there is any). `from == high_water` gives an empty

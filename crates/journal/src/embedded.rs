@@ -47,7 +47,7 @@ use crate::{
     Append, AppendTime, Bounds, BoxFuture, Capabilities, Chunk, Clocks, Damage, DiskSpace, Durable, Error, Health,
     Journal, Offset, PartitionId, Position, SegmentInfo, Stats, Tail, TopicId,
 };
-use commit::{Commit, Step};
+use commit::{Commit, Lone, Step};
 use drive::{Drivers, Machines};
 use partition::Partition;
 use reader::Lookup;
@@ -56,12 +56,16 @@ use settings::RECORD_OVERHEAD;
 use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::oneshot,
+};
 
 /// The journal of one directory.
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
+    commit: Arc<Commit>,
     drivers: Arc<Mutex<Drivers>>,
     /// Held while the directory is in use.
     lock: Arc<Mutex<Option<File>>>,
@@ -76,10 +80,11 @@ impl Embedded {
         let drive = settings.drive;
         let recovered = recovery::recover(settings, topics)?;
         let shared = recovered.shared;
-        let commit = Commit::new(shared.clone(), recovered.sequence, recovered.identities);
-        let drivers = Drivers::start(drive, commit, recovered.flusher)?;
+        let commit = Arc::new(Commit::new(shared.clone(), recovered.sequence, recovered.identities));
+        let drivers = Drivers::start(drive, commit.clone(), recovered.flusher)?;
         Ok(Self {
             shared,
+            commit,
             drivers: Arc::new(Mutex::new(drivers)),
             lock: Arc::new(Mutex::new(Some(lock))),
         })
@@ -155,7 +160,7 @@ impl Embedded {
         read: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let runtime = match self.shared.settings.drive {
-            Drive::Threads => tokio::runtime::Handle::try_current().ok(),
+            Drive::Threads => Handle::try_current().ok(),
             Drive::Steps => None,
         };
         let Some(runtime) = runtime else {
@@ -225,6 +230,13 @@ impl Embedded {
         })
     }
 
+    /// Whether a caller may commit on its own thread: one of a runtime only if another thread can take over its other tasks.
+    fn may_lead(&self) -> bool {
+        let flavor = || Some(Handle::try_current().ok()?.runtime_flavor());
+        self.shared.settings.drive == Drive::Threads
+            && flavor().is_none_or(|flavor| flavor == RuntimeFlavor::MultiThread)
+    }
+
     /// What ends it, wherever that is run: it joins threads.
     fn end(&self) -> impl FnOnce() -> Result<(), Error> + Send + 'static {
         let (shared, drivers, directory_lock) = (self.shared.clone(), self.drivers.clone(), self.lock.clone());
@@ -291,11 +303,16 @@ impl Journal for Embedded {
         );
         let (answer, answered) = oneshot::channel();
         let request = self.request(append, answer)?;
-        self.shared
+        let pushed = self
+            .shared
             .queue
-            .push(request, &self.shared.settings)
-            .map_err(|error| self.shared.status.poisoned().unwrap_or(error))?;
+            .push(request, &self.shared.settings, || self.may_lead());
+        let leads = pushed.map_err(|error| self.shared.status.poisoned().unwrap_or(error))?;
+        let lone = leads.then(|| Lone(self.commit.clone()));
         Ok(Box::pin(async move {
+            if let Some(lone) = lone {
+                lone.commit();
+            }
             // What was not copied comes back with the answer, to be freed where it was made.
             let (outcome, _append) = answered.await.map_err(|_| unanswered())?;
             outcome.map(SmallVec::into_vec)
@@ -425,7 +442,7 @@ impl Journal for Embedded {
         Box::pin(async move {
             let end = self.end();
             // Joining threads would hold up the runtime, which may have to run what they wait for.
-            match tokio::runtime::Handle::try_current() {
+            match Handle::try_current() {
                 Ok(runtime) => runtime.spawn_blocking(end).await.unwrap_or_else(|_| {
                     Err(Error::Io {
                         action: "shut down".into(),

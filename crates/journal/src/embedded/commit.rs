@@ -4,6 +4,9 @@
 //! of the assembler, and one that has written for the publisher before it lets go of the writer, so that groups are written
 //! and shown in the order of their assembly; meanwhile others have the parts that are free.
 //!
+//! A caller that is alone takes its request the same way on its own thread, which saves two switches between threads:
+//! [`Lone`].
+//!
 //! [`Commit::step`] moves all as a simulation wants it, and never waits for another thread; [`run`] drives threads.
 
 mod assemble;
@@ -20,6 +23,7 @@ pub use group::Assembled;
 use publish::Publisher;
 use std::{
     collections::VecDeque,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -55,6 +59,8 @@ pub struct Commit {
     assembler: Mutex<Assembler>,
     writer: Mutex<Writer>,
     publisher: Mutex<Publisher>,
+    /// Memory for the groups of callers.
+    led: Mutex<Assembled>,
     /// The writer has something for the assembler to take back.
     is_unwritten: AtomicBool,
     /// When it was last asked whether buffers are unused.
@@ -68,6 +74,7 @@ impl Commit {
             assembler: Mutex::new(Assembler::new(shared.clone(), sequence, identities)),
             writer: Mutex::new(Writer::new(shared.clone(), sequence)),
             publisher: Mutex::new(Publisher::new(shared.clone())),
+            led: Mutex::default(),
             shared,
             is_unwritten: AtomicBool::new(false),
             looked: Mutex::new(Instant::now()),
@@ -89,10 +96,14 @@ impl Commit {
 
     /// Takes and assembles what waits; false if nothing does, or not yet enough.
     fn assemble(&self, assembler: &mut Assembler, group: &mut Assembled) -> bool {
+        self.take_back_unwritten(assembler);
+        assembler.assemble(group)
+    }
+
+    fn take_back_unwritten(&self, assembler: &mut Assembler) {
         if self.is_unwritten.load(Ordering::Acquire) {
             self.take_back(assembler, &mut self.writer(), []);
         }
-        assembler.assemble(group)
     }
 
     /// Takes back what the writer could not write, and what was assembled behind it, the newest first.
@@ -158,6 +169,44 @@ impl Commit {
         if !self.assemble(&mut assembler, group) {
             return;
         }
+        self.carry(assembler, group);
+        let is_alone = group.requests.requests.len() == 1 && self.shared.queue.size().0 == 0;
+        if is_alone {
+            // Its caller may be back before this thread goes on, and then commits by itself.
+            self.shared.queue.finished();
+            group.answer();
+            return;
+        }
+        group.answer();
+        // Whoever was just answered gets a chance to ask again before the next group closes: on few cores the groups are
+        // larger for it and the syncs fewer. It waits for nobody, and is of no use where enough for one waits.
+        if self.shared.queue.size().1 < self.shared.settings.ahead_bytes {
+            std::thread::yield_now();
+        }
+        self.shared.queue.finished();
+    }
+
+    /// Commits what waits on the thread of a caller that was told to, if nobody else has taken it.
+    pub fn lead(&self) {
+        let Some(requests) = self.shared.queue.take_lone() else {
+            return;
+        };
+        let _ending = Ending::new(&self.shared, "a caller that commits");
+        // Its own while it works: who waits in it must learn it if this panics.
+        let mut group = std::mem::take(&mut *lock(&self.led));
+        group.requests = requests;
+        let mut assembler = self.assembler();
+        self.take_back_unwritten(&mut assembler);
+        assembler.decide(&mut group);
+        self.carry(assembler, &mut group);
+        group.answer();
+        let empty = std::mem::take(&mut group.requests);
+        *lock(&self.led) = group;
+        self.shared.queue.led(empty);
+    }
+
+    /// Writes an assembled group and shows it; its answers are left.
+    fn carry(&self, mut assembler: MutexGuard<'_, Assembler>, group: &mut Assembled) {
         let mut writer = self.writer();
         self.take_back(&mut assembler, &mut writer, [&mut *group]);
         drop(assembler);
@@ -173,13 +222,6 @@ impl Commit {
         }
         wait_for_flusher(&self.shared);
         drop(publisher);
-        group.answer();
-        // Whoever was just answered gets a chance to ask again before the next group closes: on few cores the groups are
-        // larger for it and the syncs fewer. It waits for nobody, and is of no use where enough for one waits.
-        if self.shared.queue.size().1 < self.shared.settings.ahead_bytes {
-            std::thread::yield_now();
-        }
-        self.shared.queue.finished();
     }
 
     /// Gives memory back that was not needed for long, and that for large frames also when a little always comes.
@@ -195,6 +237,26 @@ impl Commit {
             drop(looked);
             self.shared.buffers.release_unused();
         }
+    }
+}
+
+/// A caller that was told to commit by itself. If it goes without having done so, a thread is told.
+#[derive(Debug)]
+pub struct Lone(pub Arc<Commit>);
+
+impl Lone {
+    /// Commits, where that holds nobody else up. A panic is the journal's, not its caller's: it poisons, and leaves the caller
+    /// without an answer.
+    pub fn commit(self) {
+        // Without a runtime it just runs.
+        let led = || tokio::task::block_in_place(|| self.0.lead());
+        drop(std::panic::catch_unwind(AssertUnwindSafe(led)));
+    }
+}
+
+impl Drop for Lone {
+    fn drop(&mut self) {
+        self.0.shared.queue.tell();
     }
 }
 

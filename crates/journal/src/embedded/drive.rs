@@ -23,7 +23,7 @@ pub(super) enum Drivers {
 /// The state machines, moved one step after the other.
 #[derive(Debug)]
 pub(super) struct Machines {
-    pub(super) commit: Commit,
+    pub(super) commit: Arc<Commit>,
     /// Groups between the commit's parts.
     pub(super) assembled: VecDeque<Assembled>,
     pub(super) flusher: Flusher,
@@ -38,9 +38,9 @@ pub(super) struct Threads {
 
 impl Drivers {
     /// As the settings want it.
-    pub(super) fn start(drive: Drive, commit: Commit, flusher: Flusher) -> Result<Self, Error> {
+    pub(super) fn start(drive: Drive, commit: Arc<Commit>, flusher: Flusher) -> Result<Self, Error> {
         Ok(match drive {
-            Drive::Threads => Self::Threads(Some(Threads::start(commit, flusher)?)),
+            Drive::Threads => Self::Threads(Some(Threads::start(&commit, flusher)?)),
             Drive::Steps => Self::Steps(Box::new(Machines {
                 commit,
                 assembled: VecDeque::new(),
@@ -86,8 +86,7 @@ impl Machines {
 }
 
 impl Threads {
-    fn start(commit: Commit, flusher: Flusher) -> Result<Self, Error> {
-        let commit = Arc::new(commit);
+    fn start(commit: &Arc<Commit>, flusher: Flusher) -> Result<Self, Error> {
         let flush = spawn("journal-flush", move || flush::run(flusher))?;
         let threads = (0..commit::THREADS).map(|_| {
             let commit = commit.clone();

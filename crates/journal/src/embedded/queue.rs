@@ -8,9 +8,14 @@ use super::{
 use crate::Error;
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+/// After so many groups of one request a caller that finds nothing waiting and nothing in work commits by itself: it seems to be
+/// alone, and a thread of the commit would only be woken to wake it again. Where there are more, whoever comes meanwhile
+/// makes the group larger.
+const LONE_GROUPS: u32 = 4;
 
 /// Memory of groups that is kept for the next ones: one that fills, one ahead, one that is written and one that is answered.
 const SPARE_MAX: usize = 4;
@@ -35,6 +40,10 @@ struct State {
     closed: bool,
     /// Groups that were taken and are not answered.
     in_work: usize,
+    /// One of them is a caller's own.
+    is_led: bool,
+    /// How many groups of one request were taken since the last larger one.
+    lone: u32,
     /// Threads that wait for an arrival.
     waiting: usize,
     /// One of them was woken and has not looked yet.
@@ -59,6 +68,24 @@ impl State {
         self.groups.back_mut().expect("one was pushed")
     }
 
+    /// Whether the next request is to be committed by its caller.
+    fn is_lone(&self) -> bool {
+        self.lone >= LONE_GROUPS && self.count == 0 && self.in_work == 0
+    }
+
+    /// Lets the first group go to work, if there is one.
+    fn pop(&mut self) -> Option<Requests> {
+        let taken = self.groups.pop_front()?;
+        self.count -= taken.requests.len();
+        self.bytes -= taken.encoded;
+        self.in_work += 1;
+        self.lone = match taken.requests.len() {
+            1 => self.lone.saturating_add(1),
+            _ => 0,
+        };
+        Some(taken)
+    }
+
     fn keep(&mut self, empty: Requests) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(empty);
@@ -77,8 +104,9 @@ impl Queue {
         }
     }
 
-    /// Puts a request at the end, unless the queue is full or closed.
-    pub fn push(&self, request: Incoming, settings: &Settings) -> Result<(), Error> {
+    /// Puts a request at the end, unless the queue is full or closed. True for a caller that is alone and may commit by itself:
+    /// no thread was told of the request, so [`take_lone`](Self::take_lone) or [`tell`](Self::tell) follows.
+    pub fn push(&self, request: Incoming, settings: &Settings, may_lead: impl FnOnce() -> bool) -> Result<bool, Error> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::Closed);
@@ -90,17 +118,53 @@ impl Queue {
                 retry_after: settings.retry_after,
             });
         }
+        let leads = state.is_lone() && may_lead();
         state.count += 1;
         state.bytes += request.encoded;
         let freed = state.filling(self.group_bytes).push(request);
-        let wake = state.waiting > 0 && !state.woken && state.is_ready(self.ahead_bytes);
+        self.tell_one(state, !leads);
+        drop(freed);
+        Ok(leads)
+    }
+
+    /// Takes what waits for a caller that was told to commit by itself, if nobody else has taken it. If there was something,
+    /// [`led`](Self::led) follows.
+    pub fn take_lone(&self) -> Option<Requests> {
+        let mut state = lock(&self.state);
+        if state.in_work > 0 {
+            return None;
+        }
+        let taken = state.pop()?;
+        state.is_led = true;
+        Some(taken)
+    }
+
+    /// A caller has answered its group, whose memory comes back; what waits meanwhile is for a thread.
+    pub fn led(&self, empty: Requests) {
+        let mut state = lock(&self.state);
+        state.in_work -= 1;
+        state.is_led = false;
+        state.keep(empty);
+        if state.closed {
+            // Threads wait for this before they end.
+            self.arrived.notify_all();
+        }
+        self.tell_one(state, true);
+    }
+
+    /// A caller that was told to commit by itself does not.
+    pub fn tell(&self) {
+        self.tell_one(lock(&self.state), true);
+    }
+
+    /// Wakes a thread if there is something for it, and one that nobody has woken.
+    fn tell_one(&self, mut state: MutexGuard<'_, State>, is_theirs: bool) {
+        let wake = is_theirs && state.waiting > 0 && !state.woken && state.is_ready(self.ahead_bytes);
         state.woken |= wake;
         drop(state);
         if wake {
             self.arrived.notify_one();
         }
-        drop(freed);
-        Ok(())
     }
 
     /// Takes a group, if one may be taken, in exchange for an empty one. If there was one, [`finished`](Self::finished)
@@ -110,10 +174,7 @@ impl Queue {
         if !state.is_ready(self.ahead_bytes) {
             return false;
         }
-        let taken = state.groups.pop_front().expect("something waits");
-        state.count -= taken.requests.len();
-        state.bytes -= taken.encoded;
-        state.in_work += 1;
+        let taken = state.pop().expect("something waits");
         let empty = std::mem::replace(group, taken);
         state.keep(empty);
         true
@@ -146,14 +207,14 @@ impl Queue {
         ended.timed_out()
     }
 
-    /// Waits for a group that may be taken, or the end; false at the end, when nothing is left.
+    /// Waits for a group that may be taken, or the end; false at the end, when nothing is left and no caller commits.
     pub fn wait(&self) -> bool {
         let mut state = lock(&self.state);
         loop {
             if state.is_ready(self.ahead_bytes) {
                 return true;
             }
-            if state.closed && state.count == 0 {
+            if state.closed && state.count == 0 && !state.is_led {
                 return false;
             }
             state.waiting += 1;
@@ -174,7 +235,7 @@ impl Queue {
         self.close();
         let mut state = lock(&self.state);
         let waiting = std::mem::take(&mut state.groups);
-        (state.count, state.bytes) = (0, 0);
+        (state.count, state.bytes, state.is_led) = (0, 0, false);
         // Whoever waits learns it by the closed channel.
         drop(state);
         drop(waiting);

@@ -90,7 +90,8 @@ pub struct Settings {
 /// Who drives commit and flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drive {
-    /// Threads of the engine's own.
+    /// Threads of the engine's own; a caller that is alone commits by itself, on a runtime by `tokio::task::block_in_place`
+    /// (which a `LocalSet` forbids).
     Threads,
     /// The caller, by [`Embedded::step`](super::Embedded::step): no thread is started. For simulations.
     Steps,

@@ -1,5 +1,6 @@
 //! The engine against the contract's suite, a lying disk, and damaged files.
 
+mod alone;
 mod backup;
 mod damage;
 mod faults;

@@ -70,15 +70,20 @@ impl Assembler {
     /// Takes a group of what waits and decides about everything in it; nothing of it is written yet. False if no group may be
     /// taken.
     pub(super) fn assemble(&mut self, group: &mut Assembled) -> bool {
-        if !self.shared.queue.take(&mut group.requests) {
-            return false;
+        let taken = self.shared.queue.take(&mut group.requests);
+        if taken {
+            self.decide(group);
         }
+        taken
+    }
+
+    /// Decides about everything in a group that was taken.
+    pub(super) fn decide(&mut self, group: &mut Assembled) {
         group.refused = self.refusal();
         if group.refused.is_none() {
             self.forget_deleted();
             self.place(group);
         }
-        true
     }
 
     /// Lets go of partitions whose topics were deleted since.
