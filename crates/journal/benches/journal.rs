@@ -154,9 +154,10 @@ fn print_bare(directory: &Path) {
     };
     let data = directory.join("data");
     let topic = TopicId { bus: 1, topic: 1 };
+    let runtime = runtime();
+    let _entered = runtime.enter();
     let journal = Embedded::open(settings(&data, false), &[(topic, row.partitions)]).expect("it opens");
     let (journal, bare) = (Arc::new(journal), Arc::new(Bare::open(&directory.join("bare"))));
-    let runtime = runtime();
     let (mut ours, mut theirs) = (Side::default(), Side::default());
     for turn in 0..=TURNS {
         let count = turn > 0;
@@ -194,9 +195,10 @@ fn print_peer(directory: &Path) {
     };
     let (data, peer_data) = (directory.join("data"), directory.join("peer"));
     let topic = TopicId { bus: 1, topic: 1 };
+    let runtime = runtime();
+    let _entered = runtime.enter();
     let journal = Embedded::open(settings(&data, true), &[(topic, row.partitions)]).expect("it opens");
     let (journal, peer) = (Arc::new(journal), Arc::new(Peer::open(&peer_data)));
-    let runtime = runtime();
     let (mut ours, mut theirs) = (Side::default(), Side::default());
     for turn in 0..=TURNS {
         let count = turn > 0;
@@ -359,9 +361,11 @@ fn measure(row: &Row, directory: &Path, raw: &mut PlainFile) -> Sums {
     let data = directory.join("data");
     drop(std::fs::remove_dir_all(&data));
     let topic = TopicId { bus: 1, topic: 1 };
+    let runtime = runtime();
+    // As a server does.
+    let _entered = runtime.enter();
     let opened = Embedded::open(settings(&data, row.flusher), &[(topic, row.partitions)]).expect("it opens");
     let journal = Arc::new(opened);
-    let runtime = runtime();
     // Files are made while it warms up.
     runtime.block_on(produce(row, append_to(&journal)));
     let mut sums = Sums::default();

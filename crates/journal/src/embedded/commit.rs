@@ -9,6 +9,7 @@
 //!
 //! [`Commit::step`] moves all as a simulation wants it, and never waits for another thread; [`run`] drives threads.
 
+mod answer;
 mod assemble;
 mod group;
 mod publish;
@@ -18,6 +19,7 @@ use super::{
     identities::Deduplication,
     shared::{Ending, Shared, lock},
 };
+pub use answer::Teller;
 use assemble::Assembler;
 pub use group::Assembled;
 use publish::Publisher;
@@ -159,7 +161,7 @@ impl Commit {
     }
 
     fn answer(&self, group: &mut Assembled) {
-        group.answer();
+        group.answer(&self.shared.teller);
         self.shared.queue.finished();
     }
 
@@ -174,10 +176,10 @@ impl Commit {
         if is_alone {
             // Its caller may be back before this thread goes on, and then commits by itself.
             self.shared.queue.finished();
-            group.answer();
+            group.answer(&self.shared.teller);
             return;
         }
-        group.answer();
+        group.answer(&self.shared.teller);
         // Whoever was just answered gets a chance to ask again before the next group closes: on few cores the groups are
         // larger for it and the syncs fewer. It waits for nobody, and is of no use where enough for one waits.
         if self.shared.queue.size().1 < self.shared.settings.ahead_bytes {
@@ -199,7 +201,7 @@ impl Commit {
         self.take_back_unwritten(&mut assembler);
         assembler.decide(&mut group);
         self.carry(assembler, &mut group);
-        group.answer();
+        group.answer(&self.shared.teller);
         let empty = std::mem::take(&mut group.requests);
         *lock(&self.led) = group;
         self.shared.queue.led(empty);

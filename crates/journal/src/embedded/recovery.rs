@@ -8,6 +8,7 @@ mod restore;
 use super::{
     checkpoint::Checkpoint,
     clock::AppendClock,
+    commit::Teller,
     counters::Counters,
     disk::{Disk, Outcome},
     flush::{Flusher, Inherited},
@@ -17,7 +18,7 @@ use super::{
     queue::Queue,
     replay,
     run::{Run, RunError},
-    settings::{PARTITIONS_MAX, Settings},
+    settings::{Drive, PARTITIONS_MAX, Settings},
     shared::{Inbox, Runs, Shared},
     status::Status,
     write_ahead::{self, Found, WriteAheadSet},
@@ -149,6 +150,10 @@ fn share(
         buffers: Arc::default(),
         layout,
         registry: Registry::default(),
+        teller: match settings.drive {
+            Drive::Threads => Teller::around(),
+            Drive::Steps => Teller::none(),
+        },
         queue: Queue::new(&settings),
         inbox: Inbox::default(),
         recent: Recent::default(),

@@ -3,6 +3,7 @@
 use super::{
     buffers::Buffers,
     clock::AppendClock,
+    commit::Teller,
     counters::Counters,
     disk::Failure,
     format::Layout,
@@ -31,6 +32,8 @@ pub struct Shared {
     pub layout: Layout,
     /// All partitions.
     pub registry: Registry,
+    /// Tells many callers what became of their requests.
+    pub teller: Teller,
     /// From callers to the commit.
     pub queue: Queue,
     /// From the commit and callers to the flusher.

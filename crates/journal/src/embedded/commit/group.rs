@@ -1,5 +1,6 @@
 //! A group of requests on its way through the commit, with what became of them. It is used again for the next one.
 
+use super::answer::Teller;
 use crate::{
     AppendTime, Error,
     embedded::{
@@ -43,14 +44,16 @@ pub struct Assembled {
 
 impl Assembled {
     /// Tells everybody what became of their requests, and is empty afterwards.
-    pub(super) fn answer(&mut self) {
+    pub(super) fn answer(&mut self, teller: &Teller) {
         let refused = self.refused.take();
-        let outcomes = self.outcomes.drain(..).map(Some).chain(std::iter::repeat_with(|| None));
-        for (request, outcome) in self.requests.requests.drain(..).zip(outcomes) {
+        let mut outcomes = self.outcomes.drain(..);
+        let answers = self.requests.requests.drain(..).map(|request| {
             let refused = refused.clone().map(Err);
-            let outcome = refused.or(outcome).expect("what is not refused has outcomes");
-            request.answer(outcome);
-        }
+            let outcome = refused.or_else(|| outcomes.next());
+            (request, outcome.expect("what is not refused has outcomes"))
+        });
+        teller.tell(answers);
+        drop(outcomes);
         self.requests.clear();
         self.outcomes.shrink_to(OUTCOMES_KEPT);
         self.partitions.clear();

@@ -387,3 +387,37 @@ fn a_wall_clock_that_leaps_ahead_is_followed_once_an_operator_confirms_it() {
     assert_eq!(journal.now(), 1_700_000_000_005 + LEAP);
     assert!(!journal.stats().clock_alarm);
 }
+
+/// A group's callers are told by the runtime that the journal was opened in, if that is still there.
+#[test]
+fn many_callers_of_a_group_are_told_with_their_runtime_and_without_it() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).build().unwrap()
+    };
+    let (opened_in, other) = (runtime(), runtime());
+    let disk = SimulatedDisk::new(1);
+    let settings = Settings {
+        drive: Drive::Threads,
+        ..settings(&disk)
+    };
+    let journal = {
+        let _entered = opened_in.enter();
+        Embedded::open(settings, &[(TOPIC, PARTITIONS)]).unwrap()
+    };
+    let append_many = |from: u64| {
+        let append = |number| journal.append(request(1, number)).unwrap();
+        disk.hold_syncs(true);
+        // The first is alone, and the others share the next group.
+        let durable: Vec<_> = (from..from + 100).map(append).collect();
+        disk.hold_syncs(false);
+        for (durable, number) in durable.into_iter().zip(from..) {
+            let appended = other.block_on(durable).unwrap();
+            assert_eq!(appended[0].position.offset, number, "each is told its own");
+        }
+    };
+    append_many(0);
+    opened_in.shutdown_background();
+    append_many(100);
+    other.block_on(journal.shutdown()).unwrap();
+}
