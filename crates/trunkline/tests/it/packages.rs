@@ -1,8 +1,9 @@
-//! What is packed fits the program: configuration, unit, image and chart name only what exists. That the package installs and the
+//! What is packed fits the program: configuration, unit, image and chart name only what exists. Helm itself renders the chart. That the package installs and the
 //! binary runs without privileges on a read-only root is tried by hand: `docs/operations.md` says how.
 
-use crate::support::server::BINARY;
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+use crate::support::{left_out, server::BINARY};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 
 fn deploy(file: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy")).join(file)
@@ -93,4 +94,102 @@ fn the_chart_mounts_secrets_for_nobody_else() {
         .collect();
     assert_eq!(modes, [true; 3], "every secret has its mode");
     assert!(template.contains("fsGroup: 65532"));
+}
+
+/// What Helm makes of the chart with these values, by kind; its error when it refuses.
+fn rendered(helm: &PathBuf, values: &[&str]) -> Result<Vec<Value>, String> {
+    let mut command = Command::new(helm);
+    command.args(["template", "bus"]).arg(deploy("helm/trunkline"));
+    values.iter().for_each(|value| {
+        command.args(["--set", value]);
+    });
+    let output = command.output().expect("helm runs");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).expect("text");
+    let documents = text.split("\n---\n").filter(|document| document.contains("kind:"));
+    Ok(documents
+        .map(|document| serde_saphyr::from_str(document).expect("YAML"))
+        .collect())
+}
+
+/// Helm comes with the Python packages of the tests.
+fn helm() -> Option<PathBuf> {
+    let helm = env::var_os("TRUNKLINE_PYTHON").map(|python| PathBuf::from(python).with_file_name("helm"));
+    let found = helm.filter(|helm| helm.is_file());
+    if found.is_none() {
+        left_out("Helm is not installed (`cargo xtask services`)");
+    }
+    found
+}
+
+fn of_kind<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
+    let found = documents.iter().find(|document| document["kind"] == kind);
+    found.unwrap_or_else(|| panic!("no {kind}"))
+}
+
+#[test]
+fn helm_renders_the_chart_to_one_pod_without_privileges_and_its_volumes() {
+    let Some(helm) = helm() else { return };
+    let refused = rendered(&helm, &[]).expect_err("a server off loopback has keys");
+    assert!(refused.contains("adminKeySecret is needed"), "{refused}");
+
+    let plain = rendered(&helm, &["adminKeySecret=admin"]).expect("it renders");
+    let set = &of_kind(&plain, "StatefulSet")["spec"];
+    let container = &set["template"]["spec"]["containers"][0];
+    assert_eq!(set["replicas"], 1, "a data directory has one process at a time");
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+    assert_eq!(set["template"]["spec"]["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(container["readinessProbe"]["httpGet"]["scheme"], "HTTP");
+    let claims = set["volumeClaimTemplates"].as_array().expect("volumes");
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0]["spec"]["resources"]["requests"]["storage"], "20Gi");
+    let port = &of_kind(&plain, "Service")["spec"]["ports"][0];
+    assert_eq!((&port["port"], &port["targetPort"]), (&json!(8080), &json!("http")));
+}
+
+#[test]
+fn helm_renders_secrets_a_second_volume_and_a_configuration_that_can_be_used() {
+    let Some(helm) = helm() else { return };
+    let values = [
+        "adminKeySecret=admin,masterKeySecret=master,tlsSecret=tls",
+        "persistence.backupSize=5Gi,persistence.storageClass=fast",
+        "config=drain = \"20s\"",
+    ];
+    let whole = rendered(&helm, &values).expect("it renders");
+    let set = &of_kind(&whole, "StatefulSet")["spec"];
+    let (pod, container) = (&set["template"]["spec"], &set["template"]["spec"]["containers"][0]);
+    let names = |list: &Value, name: &str| -> BTreeSet<String> {
+        let each = list.as_array().into_iter().flatten();
+        each.filter_map(|one| one[name].as_str().map(str::to_string)).collect()
+    };
+    let mounted = names(&container["volumeMounts"], "name");
+    let there: BTreeSet<String> = (names(&pod["volumes"], "name").into_iter())
+        .chain(
+            set["volumeClaimTemplates"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|claim| {
+                    assert_eq!(claim["spec"]["storageClassName"], "fast");
+                    claim["metadata"]["name"].as_str().map(str::to_string)
+                }),
+        )
+        .collect();
+    assert_eq!(mounted, there, "what is mounted is there, and nothing else");
+    assert_eq!(mounted.len(), 6, "{mounted:?}");
+    assert_eq!(container["livenessProbe"]["httpGet"]["scheme"], "HTTPS");
+    assert!(!names(&container["env"], "name").contains("TRUNKLINE_ALLOW_PLAINTEXT"));
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    let config = of_kind(&whole, "ConfigMap")["data"]["trunkline.toml"]
+        .as_str()
+        .expect("text");
+    fs::write(&file, config).expect("it is written");
+    let checked = Command::new(BINARY).args(["config", "check"]).arg(&file).output();
+    let checked = checked.expect("the binary runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
