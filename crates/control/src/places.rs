@@ -1,7 +1,7 @@
 //! Topics and offsets that somebody names, compared with what a bus has.
 
-use crate::counted;
 use crate::{
+    counted,
     model::{Bus, Topic},
     parse::{echo, nearest, token},
     refusal::Refusal,

@@ -1,8 +1,8 @@
 //! Creating and replacing: buses, topics, event types. Connections, subscriptions and keys have files of their own.
 
 use super::{Edit, Effect, Plan, Planning, connection, edit_bus, envelope, key, subscription};
-use crate::counted;
 use crate::{
+    counted,
     documents::{self, INSTALLATION},
     limits,
     model::{Bus, Counters, EventType, Topic},

@@ -1,8 +1,8 @@
 //! Creating and replacing subscriptions.
 
 use super::{Effect, Plan, Planning, edit_bus, put};
-use crate::counted;
 use crate::{
+    counted,
     documents::{self, version_name},
     filters, limits,
     model::{Bus, Subscription},

@@ -1,8 +1,7 @@
 //! Whether a subscription's target and batches are for the provider of its connection.
 
-use crate::counted;
 use crate::{
-    limits,
+    counted, limits,
     parse::token,
     refusal::Refusal,
     resources::{ConnectionSpec, SubscriptionSpec, TargetMode, TargetSpec, TransformSpec},

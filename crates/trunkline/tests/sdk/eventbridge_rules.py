@@ -4,7 +4,6 @@ Argument: the server's URL. Prints what the receiver got, waits for a line, then
 """
 
 import datetime
-import http.server
 import json
 import queue
 import sys
@@ -12,24 +11,18 @@ import threading
 
 import boto3
 
+from receiving import receive
+
 received = queue.Queue()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_PUT(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        received.put({"path": self.path, "key": self.headers["x-api-key"], "replay": self.headers["webhook-replay"],
-                      "type": self.headers["content-type"], "headers": [name.lower() for name in self.headers],
-                      "body": body.decode()})
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+def remember(request, body):
+    received.put({"path": request.path, "key": request.headers["x-api-key"], "replay": request.headers["webhook-replay"],
+                  "type": request.headers["content-type"], "headers": [name.lower() for name in request.headers],
+                  "body": body.decode()})
 
 
-receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-threading.Thread(target=receiver.serve_forever, daemon=True).start()
+port = receive("PUT", remember)
 
 client = boto3.client("events", endpoint_url=sys.argv[1], region_name="eu-west-1",
                       aws_access_key_id="ops", aws_secret_access_key="not looked at without keys")
@@ -41,7 +34,7 @@ assert connection["ConnectionState"] == "AUTHORIZED"
 assert connection["AuthParameters"] == {"ApiKeyAuthParameters": {"ApiKeyName": "x-api-key"}}
 destination = client.create_api_destination(
     Name="crm-orders", ConnectionArn=connection["ConnectionArn"], HttpMethod="PUT", InvocationRateLimitPerSecond=100,
-    InvocationEndpoint=f"http://127.0.0.1:{receiver.server_port}/orders")["ApiDestinationArn"]
+    InvocationEndpoint=f"http://127.0.0.1:{port}/orders")["ApiDestinationArn"]
 
 bus = client.create_event_bus(Name="orders", Tags=[{"Key": "team", "Value": "shop"}])["EventBusArn"]
 assert [one["Name"] for one in client.list_event_buses()["EventBuses"]] == ["default", "orders"]

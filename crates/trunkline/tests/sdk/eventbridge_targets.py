@@ -18,6 +18,8 @@ import boto3
 from moto.core.config import default_user_config
 from moto.server import ThreadedMotoServer
 
+from receiving import receive
+
 SERVER = sys.argv[1]
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -246,19 +248,11 @@ assert [json.loads(message["Body"])["id"] for message in messages(plain, 1)] == 
 received = []
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        received.append({"path": self.path, "headers": dict(self.headers), "body": json.loads(body)})
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+def remember(request, body):
+    received.append({"path": request.path, "headers": dict(request.headers), "body": json.loads(body)})
 
 
-receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-threading.Thread(target=receiver.serve_forever, daemon=True).start()
+port = receive("POST", remember)
 
 
 def parameter(key, value, secret):
@@ -274,7 +268,7 @@ connection = client.create_connection(Name="crm", AuthorizationType="API_KEY", A
 shown = client.describe_connection(Name="crm")["AuthParameters"]["InvocationHttpParameters"]
 assert shown["QueryStringParameters"] == [
     {"Key": "token", "IsValueSecret": True}, {"Key": "v", "Value": "1", "IsValueSecret": False}], shown
-endpoint = f"http://127.0.0.1:{receiver.server_port}/customers/*/orders/*"
+endpoint = f"http://127.0.0.1:{port}/customers/*/orders/*"
 destination = client.create_api_destination(Name="crm-orders", ConnectionArn=connection, HttpMethod="POST",
                                             InvocationEndpoint=endpoint)["ApiDestinationArn"]
 client.put_rule(Name="api", EventPattern='{"detail": {"api": [true]}}')

@@ -3,7 +3,6 @@ the SDK and with the reference library of Standard Webhooks. Its arguments are t
 test has declared a subscription for each of the paths below, on the port that this script prints first.
 """
 
-import http.server
 import sys
 import threading
 
@@ -15,30 +14,22 @@ from cloudevents.v1.http import to_binary as old_to_binary
 from cloudevents.v1.http import to_structured as old_to_structured
 from standardwebhooks import Webhook
 
+from receiving import receive
+
 server_url, secret = sys.argv[1:]
 received = {}
 arrived = threading.Condition()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        with arrived:
-            received.setdefault(self.path, []).append((headers, body))
-            arrived.notify()
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+def remember(request, body):
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    with arrived:
+        received.setdefault(request.path, []).append((headers, body))
+        arrived.notify()
 
 
-receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-threading.Thread(target=receiver.serve_forever, daemon=True).start()
-print(receiver.server_port, flush=True)
+port = receive("POST", remember)
+print(port, flush=True)
 assert sys.stdin.readline().strip() == "declared"
 
 

@@ -77,15 +77,21 @@ async fn keep(
 ) -> Result<Value, Fault> {
     annotate(asked, bus, |annotations| {
         let policy = edit(of(annotations))?;
-        if policy.to_string().len() > POLICY_BYTES_MAX {
-            let message = format!("The event bus policy has more than {POLICY_BYTES_MAX} bytes.");
-            return Err(Fault::new("PolicyLengthExceededException", message));
-        }
+        bounded(policy.to_string().len())?;
         record::put(annotations, POLICY, ITSELF, &policy);
         Ok(())
     })
     .await?;
     Ok(json!({}))
+}
+
+/// Refuses a policy of so many bytes if that is too many.
+fn bounded(bytes: usize) -> Result<(), Fault> {
+    if bytes > POLICY_BYTES_MAX {
+        let message = format!("The event bus policy has more than {POLICY_BYTES_MAX} bytes.");
+        return Err(Fault::new("PolicyLengthExceededException", message));
+    }
+    Ok(())
 }
 
 /// A policy has one statement, or a list of them.
@@ -100,10 +106,7 @@ fn statements(policy: &Value) -> Vec<Value> {
 /// A policy that is given whole: what can be wrong with it here is its shape.
 fn whole(text: &str) -> Result<Value, Fault> {
     let wrong = |reason: &str| Fault::validation(format!("Parameter Policy is not valid. Reason: {reason}"));
-    if text.len() > POLICY_BYTES_MAX {
-        let message = format!("The event bus policy has more than {POLICY_BYTES_MAX} bytes.");
-        return Err(Fault::new("PolicyLengthExceededException", message));
-    }
+    bounded(text.len())?;
     let policy: Value = serde_json::from_str(text).map_err(|error| wrong(&format!("it is no JSON: {error}")))?;
     let statements = statements(&policy);
     if !policy.is_object() || statements.is_empty() {
