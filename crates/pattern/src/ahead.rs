@@ -8,6 +8,7 @@
 use crate::index::Index;
 use crate::paths::Place;
 use crate::postings::Code;
+use crate::ranges::LeafAt;
 
 /// Probes that are noted at most at one time; what more values would need is not fetched ahead.
 const PROBES_MAX: usize = 32;
@@ -22,8 +23,8 @@ pub(crate) enum Probe {
     Slot(u32, u64),
     /// Who is registered under a key.
     Key(u32, u64),
-    /// Who is registered under the ranges of a place that a number lies in.
-    Number(Place, f64),
+    /// Who is registered under the ranges of a place that a number lies in, and in which leaf that is.
+    Number(Place, f64, LeafAt),
     /// The test of one who is called, if it must be asked.
     Callee(Code),
 }
@@ -110,8 +111,8 @@ impl Ahead<'_> {
                 (self.fetch_callee)(code);
                 (!code.is_settled()).then_some(Probe::Callee(code))
             }
-            Probe::Number(place, number) => {
-                self.index.peek_number(place, number, self.fetch_callee);
+            Probe::Number(place, number, leaf) => {
+                self.index.peek_number(place, leaf, number, self.fetch_callee);
                 None
             }
             Probe::Callee(code) => {

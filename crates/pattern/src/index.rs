@@ -18,7 +18,7 @@ use crate::keys::{Kind, address_key, bits};
 use crate::paths::Place;
 use crate::pieces::Pieces;
 use crate::postings::{Code, Posting, Postings};
-use crate::ranges::Ranges;
+use crate::ranges::{LeafAt, Ranges};
 use crate::rules::Found;
 use crate::steps;
 
@@ -90,8 +90,8 @@ impl Index {
     #[inline]
     pub(crate) fn fetch_number(&self, place: Place, number: f64, position: usize, probes: &mut Probes) {
         if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            if profile.ranges.fetch(number) {
-                probes.push(Probe::Number(place, number), position);
+            if let Some(leaf) = profile.ranges.fetch(number) {
+                probes.push(Probe::Number(place, number, leaf), position);
             }
             if self.postings.is_large() && profile.may_have_number(number) {
                 let space = Kind::Number.space(place);
@@ -115,9 +115,9 @@ impl Index {
 
     /// Tells of ranges at a place that a number lies in, not of all of them.
     #[inline]
-    pub(crate) fn peek_number(&self, place: Place, number: f64, hit: &dyn Fn(Code)) {
+    pub(crate) fn peek_number(&self, place: Place, leaf: LeafAt, number: f64, hit: &dyn Fn(Code)) {
         if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            profile.ranges.peek(number, hit);
+            profile.ranges.peek(leaf, number, hit);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::simd;
 mod branch;
 mod leaf;
 
-use branch::Branch;
+use branch::{BRANCH, Branch};
 use leaf::Leaf;
 
 /// A range, ends included, of numbers in their order, for somebody.
@@ -52,14 +52,22 @@ fn number_at(ordinal: u64) -> f64 {
     })
 }
 
+/// The way to a leaf: the child that is taken of each branch, the first of all lowest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeafAt(u32);
+
+impl LeafAt {
+    /// Bits that a child's number has.
+    const BITS: u32 = BRANCH.ilog2();
+
+    /// Branches that a way leads through at most.
+    const LEVELS: u32 = u32::BITS / Self::BITS;
+}
+
 /// A set of ranges.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ranges(Option<Arc<Node>>);
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most nodes are leaves, and one more pointer is one more wait for memory"
-)]
 #[derive(Debug, Clone)]
 enum Node {
     Leaf(Leaf),
@@ -74,36 +82,38 @@ impl Ranges {
         }
     }
 
-    /// Fetches the leaf in which a range of a number most likely lies, without looking into it; whether there is one. A tree of one
+    /// Fetches the leaf in which a range of a number most likely lies, without looking into it, and says where that is. A tree of one
     /// branch stays in a processor's cache by itself.
-    pub(crate) fn fetch(&self, number: f64) -> bool {
-        let is_large = matches!(self.0.as_deref(), Some(Node::Branch(branch)) if !branch.is_lowest);
-        let leaf = if is_large { self.leaf_of(ordinal(number)) } else { None };
-        leaf.is_some_and(|leaf| {
-            simd::fetch(leaf);
-            true
-        })
-    }
-
-    /// Tells of the ranges that a number lies in of the leaf that is fetched for it.
-    pub(crate) fn peek(&self, number: f64, hit: &dyn Fn(Code)) {
-        let at = ordinal(number);
-        if let Some(Node::Leaf(leaf)) = self.leaf_of(at) {
-            leaf.stab(at, &mut |code| hit(code));
-        }
-    }
-
-    /// The leaf below a branch in which the last range lies that begins at a number or below it.
-    fn leaf_of(&self, at: u64) -> Option<&Node> {
-        let mut node = self.0.as_deref();
-        while let Some(Node::Branch(branch)) = node {
-            let below = &branch.children[branch.begun(at).checked_sub(1)?];
+    #[inline]
+    pub(crate) fn fetch(&self, number: f64) -> Option<LeafAt> {
+        let (at, mut way) = (ordinal(number), LeafAt(0));
+        let mut node = self.0.as_deref()?;
+        for level in 0..LeafAt::LEVELS {
+            let Node::Branch(branch) = node else {
+                return None;
+            };
+            let child = branch.begun(at).checked_sub(1)?;
+            way.0 |= u32::try_from(child).expect("a branch has few children") << (LeafAt::BITS * level);
+            node = &branch.children[child];
             if branch.is_lowest {
-                return Some(below);
+                simd::fetch(node);
+                return (level > 0).then_some(way);
             }
-            node = Some(below);
         }
         None
+    }
+
+    /// Tells of the ranges that a number lies in of the leaf that was fetched for it.
+    pub(crate) fn peek(&self, leaf: LeafAt, number: f64, hit: &dyn Fn(Code)) {
+        let mut way = leaf.0;
+        let mut node = self.0.as_deref();
+        while let Some(Node::Branch(branch)) = node {
+            node = branch.children.get(way as usize & (BRANCH - 1)).map(|below| &**below);
+            way >>= LeafAt::BITS;
+        }
+        if let Some(Node::Leaf(leaf)) = node {
+            leaf.stab(ordinal(number), &mut |code| hit(code));
+        }
     }
 
     /// Tells of every range that one of several numbers lies in, which are in their order.

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::chunks::Chunks;
 use crate::filter::Filter;
 use crate::paths::Place;
-use crate::rules::Found;
+use crate::rules::{FieldTest, Found};
 use crate::table::Table;
 
 /// Bytes of a test that is kept once for all the filters that have it.
@@ -44,12 +44,14 @@ struct SharedTest {
 
 impl fmt::Debug for SharedTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} by {}",
-            self.filter.parts()[self.part as usize].guard.tests[self.test as usize],
-            self.uses
-        )
+        write!(f, "{:?} by {}", self.test(), self.uses)
+    }
+}
+
+impl SharedTest {
+    #[inline]
+    fn test(&self) -> &FieldTest {
+        &self.filter.parts()[self.part as usize].guard.tests[self.test as usize]
     }
 }
 
@@ -101,11 +103,16 @@ impl SharedTests {
         }
         if let Some(test) = slot.take() {
             let mut name = SmallVec::<[u8; SHARED_TEST_BYTES_MAX]>::new();
-            test.filter.parts()[test.part as usize].guard.tests[test.test as usize]
-                .name(SHARED_TEST_BYTES_MAX, &mut name);
+            test.test().name(SHARED_TEST_BYTES_MAX, &mut name);
             self.known.remove(test.place.0, &name);
             Arc::make_mut(&mut self.free).push(id);
         }
+    }
+
+    /// How many filters have a test, where, and what it is.
+    pub(crate) fn get(&self, id: TestId) -> Option<(u32, Place, &FieldTest)> {
+        let shared = self.tests.get(id.0 as usize)?.as_ref()?;
+        Some((shared.uses, shared.place, shared.test()))
     }
 
     /// Whether a test passes in a document whose values lie in no elements.
@@ -114,8 +121,7 @@ impl SharedTests {
         let Some(shared) = &self.tests[id.0 as usize] else {
             return false;
         };
-        let test = &shared.filter.parts()[shared.part as usize].guard.tests[shared.test as usize];
-        found.passes(test, shared.place)
+        found.passes(shared.test(), shared.place)
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -16,6 +16,9 @@ use crate::rules::FieldTest;
 /// Costs are small numbers and parts of them.
 pub(crate) const COST_UNIT: u64 = 1 << 20;
 
+/// Filters of one test that are registered anew: more of them came when nothing better was there, and it is not likely that it is now.
+const FEW: usize = 4;
+
 /// A key of its own.
 type KeyBytes = SmallVec<[u8; AFFIX_BYTES_MAX]>;
 
@@ -102,6 +105,24 @@ impl Index {
                 self.remove(place, kind, length, &bytes, Code::new(filter, settles));
             }
         }
+    }
+
+    /// The numbers of filters that are registered under a test as it is now, if they are few.
+    pub(crate) fn few_registered(&self, place: Place, test: &FieldTest) -> SmallVec<[usize; FEW]> {
+        let mut all = SmallVec::new();
+        for operator in test.operators() {
+            keys_of(operator, &mut |key| {
+                let found = self.postings.get(key.kind.space(place), key.bytes);
+                let codes = found.map_or(&[][..], |found| found.codes);
+                all.extend(codes.iter().take(FEW + 1).map(|code| code.filter()));
+            });
+        }
+        all.sort_unstable();
+        all.dedup();
+        if all.len() > FEW {
+            all.clear();
+        }
+        all
     }
 
     /// How often a filter will be asked in vain, roughly, if it is registered under this test.

@@ -16,6 +16,32 @@ use crate::shared_tests::{NO_TEST, TestId};
 impl<Id: Copy + Ord> Matcher<Id> {
     /// Adds a filter under an id that has none.
     pub(super) fn insert(&mut self, id: Id, filter: Arc<Filter>) {
+        if let Plan::Plain { others, .. } = self.place(id, filter) {
+            others.iter().for_each(|test| self.reconsider(*test));
+        }
+    }
+
+    /// Filters that came before others had the same test, and so were registered under it, may be better off elsewhere now. It is
+    /// looked at when those that are registered elsewhere have become twice as many, so that it costs a filter next to nothing.
+    fn reconsider(&mut self, test: TestId) {
+        let Some((uses, place, test)) = self.tests.get(test) else {
+            return;
+        };
+        if !uses.is_power_of_two() {
+            return;
+        }
+        for number in self.index.few_registered(place, test) {
+            let entry = self.entries.get(number).and_then(Option::as_ref);
+            if let Some(filter) = entry.map(|entry| Arc::clone(&entry.filter)) {
+                let id = self.callees[number].id;
+                self.remove(id);
+                self.place(id, filter);
+            }
+        }
+    }
+
+    /// Adds a filter, registered where that is best for itself, and says how it is asked.
+    fn place(&mut self, id: Id, filter: Arc<Filter>) -> Plan {
         let number = self.take_number();
         let mut places = SmallVec::new();
         for part in filter.parts() {
@@ -34,6 +60,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
             self.callees.push(callee);
             self.entries.push(entry);
         }
+        plan
     }
 
     fn take_number(&mut self) -> u32 {

@@ -39,6 +39,33 @@ fn steps_follow_the_event_and_its_matches_and_not_the_number_of_filters() {
 }
 
 #[test]
+fn a_filter_that_came_first_is_not_called_by_what_those_after_it_have_as_well() {
+    let filter = |index: u32| {
+        let pattern = format!(r#"{{"a":["same"],"b":[{{"prefix":"v{index}-"}}]}}"#);
+        (
+            index,
+            Arc::new(Filter::eventbridge(pattern.as_bytes(), &Mounts::bare()).unwrap()),
+        )
+    };
+    let called = |matcher: &Matcher<u32>, event: &str| {
+        let (mut scratch, mut matched) = (Scratch::new(), Vec::new());
+        matcher.matches(&Document::bare(event.as_bytes()), &mut scratch, &mut matched);
+        (scratch.hits.codes.len(), matched)
+    };
+    let few = Matcher::build((0..2).map(filter));
+    let many = (2..40)
+        .map(filter)
+        .fold(few.clone(), |matcher, (id, filter)| matcher.with(id, filter));
+    for matcher in [&few, &many] {
+        assert_eq!(called(matcher, r#"{"a":"same","b":"w"}"#), (0, vec![]));
+        assert_eq!(called(matcher, r#"{"a":"same","b":"v0-x"}"#), (1, vec![0]));
+        assert_eq!(called(matcher, r#"{"a":"other","b":"v1-x"}"#), (1, vec![]));
+    }
+    let none = (0..40).fold(many, |matcher, id| matcher.without(id));
+    assert_eq!(called(&none, r#"{"a":"same","b":"v0-x"}"#), (0, vec![]));
+}
+
+#[test]
 fn of_queries_only_those_are_evaluated_whose_names_and_texts_are_there() {
     let queries: [fn(u32) -> String; 5] = [
         |index| format!("$[?@.id == 'v{index:05}']"),
