@@ -6,18 +6,20 @@ use std::sync::Arc;
 /// Entries of a chunk, unless they are said to be more: what a change of one entry copies.
 const CHUNK_ENTRIES: usize = 128;
 
-/// A list in chunks of so many entries. Few large ones are read sooner, and copied later.
+/// A list in chunks of so many entries. Few large ones are read sooner, because they lie on fewer pages of memory, and are copied
+/// later.
 #[derive(Debug)]
 pub(crate) struct Chunks<T, const ENTRIES: usize = CHUNK_ENTRIES> {
-    chunks: Arc<Vec<Arc<Vec<T>>>>,
-    length: usize,
+    full: Arc<Vec<Arc<[T]>>>,
+    /// The last entries, which do not fill a chunk.
+    last: Arc<Vec<T>>,
 }
 
 impl<T, const ENTRIES: usize> Clone for Chunks<T, ENTRIES> {
     fn clone(&self) -> Self {
         Self {
-            chunks: Arc::clone(&self.chunks),
-            length: self.length,
+            full: Arc::clone(&self.full),
+            last: Arc::clone(&self.last),
         }
     }
 }
@@ -25,8 +27,8 @@ impl<T, const ENTRIES: usize> Clone for Chunks<T, ENTRIES> {
 impl<T, const ENTRIES: usize> Default for Chunks<T, ENTRIES> {
     fn default() -> Self {
         Self {
-            chunks: Arc::default(),
-            length: 0,
+            full: Arc::default(),
+            last: Arc::default(),
         }
     }
 }
@@ -36,60 +38,70 @@ impl<T, const ENTRIES: usize> Index<usize> for Chunks<T, ENTRIES> {
 
     #[inline]
     fn index(&self, at: usize) -> &T {
-        &self.chunks[at / ENTRIES][at % ENTRIES]
+        match self.full.get(at / ENTRIES) {
+            Some(chunk) => &chunk[at % ENTRIES],
+            None => &self.last[at - self.full.len() * ENTRIES],
+        }
     }
 }
 
 impl<T: Clone, const ENTRIES: usize> Chunks<T, ENTRIES> {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.length
+        self.full.len() * ENTRIES + self.last.len()
     }
 
     #[inline]
     pub(crate) fn get(&self, at: usize) -> Option<&T> {
-        self.chunks.get(at / ENTRIES)?.get(at % ENTRIES)
+        match self.full.get(at / ENTRIES) {
+            Some(chunk) => chunk.get(at % ENTRIES),
+            None => self.last.get(at - self.full.len() * ENTRIES),
+        }
     }
 
     /// An entry to change. Other copies of the list keep what they have.
     pub(crate) fn get_mut(&mut self, at: usize) -> &mut T {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        &mut Arc::make_mut(&mut chunks[at / ENTRIES])[at % ENTRIES]
+        let before = self.full.len() * ENTRIES;
+        if at < before {
+            let full = Arc::make_mut(&mut self.full);
+            return &mut Arc::make_mut(&mut full[at / ENTRIES])[at % ENTRIES];
+        }
+        &mut Arc::make_mut(&mut self.last)[at - before]
     }
 
     pub(crate) fn push(&mut self, entry: T) {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        if self.length.is_multiple_of(ENTRIES) {
-            chunks.push(Arc::default());
+        let last = Arc::make_mut(&mut self.last);
+        last.push(entry);
+        if last.len() == ENTRIES {
+            let chunk = std::mem::take(last).into();
+            Arc::make_mut(&mut self.full).push(chunk);
         }
-        let last = chunks
-            .last_mut()
-            .expect("a chunk has just been added if there was none");
-        Arc::make_mut(last).push(entry);
-        self.length += 1;
     }
 
     /// Takes the last entry away.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let last = Arc::make_mut(chunks.last_mut()?);
-        let entry = last.pop()?;
-        if last.is_empty() {
-            chunks.pop();
+        if self.last.is_empty() {
+            let chunk = Arc::make_mut(&mut self.full).pop()?;
+            self.last = Arc::new(chunk.to_vec());
         }
-        self.length -= 1;
-        Some(entry)
+        Arc::make_mut(&mut self.last).pop()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        let full = self.full.iter().flat_map(|chunk| chunk.iter());
+        full.chain(self.last.iter())
     }
 
     /// Bytes on the heap, what entries point to not counted.
     pub(crate) fn memory(&self) -> usize {
-        let of_chunk = |chunk: &Arc<Vec<T>>| size_of::<Vec<T>>() + chunk.capacity() * size_of::<T>();
-        self.chunks.capacity() * size_of::<usize>() + self.chunks.iter().map(of_chunk).sum::<usize>()
+        let chunk = COUNTS + ENTRIES * size_of::<T>();
+        let full = self.full.capacity() * size_of::<Arc<[T]>>() + self.full.len() * chunk;
+        full + self.last.capacity() * size_of::<T>()
     }
 }
+
+/// Bytes that a shared allocation has for its counts.
+pub(crate) const COUNTS: usize = 2 * size_of::<usize>();
 
 #[cfg(test)]
 mod tests {

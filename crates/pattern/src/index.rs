@@ -21,6 +21,7 @@ use crate::postings::{Code, Posting, Postings};
 use crate::ranges::{LeafAt, Ranges};
 use crate::rules::Found;
 use crate::steps;
+use crate::table::Hash;
 
 mod registering;
 
@@ -80,8 +81,8 @@ impl Index {
                 _ => None,
             };
             let space = route.kind.space(place);
-            if let Some(key) = key {
-                probes.push(Probe::Slot(space, self.postings.fetch(space, key)), position);
+            if let Some(hash) = key.and_then(|key| self.postings.fetch(space, key)) {
+                probes.push(Probe::Slot(hash), position);
             }
         }
     }
@@ -94,23 +95,17 @@ impl Index {
                 probes.push(Probe::Number(place, number, leaf), position);
             }
             if self.postings.is_large() && profile.may_have_number(number) {
-                let space = Kind::Number.space(place);
-                let hash = self.postings.fetch(space, &bits(number));
-                probes.push(Probe::Slot(space, hash), position);
+                let hash = self.postings.fetch(Kind::Number.space(place), &bits(number));
+                hash.into_iter()
+                    .for_each(|hash| probes.push(Probe::Slot(hash), position));
             }
         }
     }
 
-    /// Fetches the slot of a key of this hash; whether there is one.
+    /// Who is probably registered, alone, under a key of this hash; fetches the key.
     #[inline]
-    pub(crate) fn fetch_slot(&self, hash: u64) -> bool {
-        self.postings.fetch_slot(hash)
-    }
-
-    /// Who is probably registered, alone, under a key of this hash.
-    #[inline]
-    pub(crate) fn peek(&self, space: u32, hash: u64) -> Option<Code> {
-        self.postings.peek(space, hash)
+    pub(crate) fn peek(&self, hash: Hash) -> Option<Code> {
+        self.postings.peek(hash)
     }
 
     /// Tells of ranges at a place that a number lies in, not of all of them.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::chunks::Chunks;
-use crate::table::Table;
+use crate::table::{Hash, Table};
 
 /// Whom a hit is for: a filter, and whether the hit settles its test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,22 +101,16 @@ impl Postings {
         self.table.is_large()
     }
 
-    /// Fetches what a look-up of a key will read first, and says the key's hash.
+    /// Fetches what a look-up of a key will read first, and says the key's hash, unless nobody is known to be registered.
     #[inline]
-    pub(crate) fn fetch(&self, space: u32, key: &[u8]) -> u64 {
+    pub(crate) fn fetch(&self, space: u32, key: &[u8]) -> Option<Hash> {
         self.table.fetch(space, key)
     }
 
-    /// Fetches what it will read then; whether there is anything.
+    /// Fetches what it will read then, and says who is probably registered, alone, under a key of this hash.
     #[inline]
-    pub(crate) fn fetch_slot(&self, hash: u64) -> bool {
-        self.table.fetch_slot(hash)
-    }
-
-    /// Who is probably registered, alone, under a key of this hash.
-    #[inline]
-    pub(crate) fn peek(&self, space: u32, hash: u64) -> Option<Code> {
-        let posting = self.table.peek(space, hash)?;
+    pub(crate) fn peek(&self, hash: Hash) -> Option<Code> {
+        let posting = self.table.peek(hash)?;
         (posting.0.0 & LIST == 0).then_some(posting.0)
     }
 
