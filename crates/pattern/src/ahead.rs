@@ -81,6 +81,14 @@ pub(crate) struct Ahead<'s> {
 }
 
 impl Ahead<'_> {
+    /// Lets all go on to the end: there is no text left to read meanwhile, but what several wait for comes at the same time.
+    #[inline]
+    pub(crate) fn finish(&self, probes: &mut Probes) {
+        while !probes.list.is_empty() {
+            self.go_on(probes, NEVER);
+        }
+    }
+
     /// Lets those go on that are due.
     #[inline(never)]
     pub(crate) fn go_on(&self, probes: &mut Probes, position: usize) {
@@ -89,7 +97,7 @@ impl Ahead<'_> {
             let noted = probes.list[at];
             let next = match noted {
                 (_, until) if until > position => Some(noted),
-                (probe, _) => self.next(probe).map(|next| (next, position + DISTANCE)),
+                (probe, _) => self.next(probe).map(|next| (next, position.saturating_add(DISTANCE))),
             };
             if let Some(next) = next {
                 due = due.min(next.1);

@@ -193,6 +193,7 @@ impl<Id: Copy + Ord> Matcher<Id> {
             fetch_test: &|code| self.fetch_test(code),
         };
         scan(document, &self.paths, Some(ahead), fields, key);
+        ahead.finish(&mut fields.probes);
         let Scratch { fields, work, hits, .. } = scratch;
         work.begin();
         let found = Found { document, fields };

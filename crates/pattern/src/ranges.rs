@@ -2,7 +2,8 @@
 //! last one below it ends.
 //!
 //! A number costs the depth of the tree and the leaves that it lies in a range of: of the leaves whose ranges all begin below the
-//! number, only those are looked into where one ends above it. Copies share what they have in common.
+//! number, only those are looked into where one ends above it. Leaves of one branch lie side by side, on as few pages of memory as
+//! they fill. Copies share what they have in common.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::simd;
 mod branch;
 mod leaf;
 
-use branch::{BRANCH, Branch};
+use branch::{BRANCH, Below, Branch};
 use leaf::Leaf;
 
 /// A range, ends included, of numbers in their order, for somebody.
@@ -66,19 +67,13 @@ impl LeafAt {
 
 /// A set of ranges.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ranges(Option<Arc<Node>>);
-
-#[derive(Debug, Clone)]
-enum Node {
-    Leaf(Leaf),
-    Branch(Branch),
-}
+pub(crate) struct Ranges(Option<Arc<Branch>>);
 
 impl Ranges {
     /// Tells of every range that a number lies in.
     pub(crate) fn stab(&self, number: f64, hit: &mut impl FnMut(Code)) {
-        if let Some(node) = &self.0 {
-            node.stab(ordinal(number), hit);
+        if let Some(root) = &self.0 {
+            root.stab(ordinal(number), hit);
         }
     }
 
@@ -87,17 +82,16 @@ impl Ranges {
     #[inline]
     pub(crate) fn fetch(&self, number: f64) -> Option<LeafAt> {
         let (at, mut way) = (ordinal(number), LeafAt(0));
-        let mut node = self.0.as_deref()?;
+        let mut branch = self.0.as_deref()?;
         for level in 0..LeafAt::LEVELS {
-            let Node::Branch(branch) = node else {
-                return None;
-            };
             let child = branch.begun(at).checked_sub(1)?;
             way.0 |= u32::try_from(child).expect("a branch has few children") << (LeafAt::BITS * level);
-            node = &branch.children[child];
-            if branch.is_lowest {
-                simd::fetch(node);
-                return (level > 0).then_some(way);
+            match &branch.below {
+                Below::Leaves(leaves) => {
+                    simd::fetch(&leaves[child]);
+                    return (level > 0).then_some(way);
+                }
+                Below::Branches(branches) => branch = &branches[child],
             }
         }
         None
@@ -106,36 +100,41 @@ impl Ranges {
     /// Tells of the ranges that a number lies in of the leaf that was fetched for it.
     pub(crate) fn peek(&self, leaf: LeafAt, number: f64, hit: &dyn Fn(Code)) {
         let mut way = leaf.0;
-        let mut node = self.0.as_deref();
-        while let Some(Node::Branch(branch)) = node {
-            node = branch.children.get(way as usize & (BRANCH - 1)).map(|below| &**below);
+        let mut branch = self.0.as_deref();
+        while let Some(above) = branch {
+            let child = way as usize & (BRANCH - 1);
             way >>= LeafAt::BITS;
-        }
-        if let Some(Node::Leaf(leaf)) = node {
-            leaf.stab(ordinal(number), &mut |code| hit(code));
+            branch = match &above.below {
+                Below::Leaves(leaves) => {
+                    return leaves[child].stab(ordinal(number), &mut |code| hit(code));
+                }
+                Below::Branches(branches) => branches.get(child).map(|below| &**below),
+            }
         }
     }
 
     /// Tells of every range that one of several numbers lies in, which are in their order.
     pub(crate) fn stab_any(&self, numbers: &[f64], hit: &mut impl FnMut(Code)) {
-        if let Some(node) = &self.0 {
-            node.stab_any(numbers, hit);
+        if let Some(root) = &self.0 {
+            root.stab_any(numbers, hit);
         }
     }
 
     /// Adds a range that is not there.
     pub(crate) fn insert(&mut self, range: Range) {
-        let root = self.0.get_or_insert_with(|| Arc::new(Node::Leaf(Leaf::empty())));
+        let root = self
+            .0
+            .get_or_insert_with(|| Arc::new(Branch::of(Below::Leaves(vec![Leaf::empty()]))));
         if let Some(upper) = Arc::make_mut(root).insert(range) {
-            let children = vec![Arc::clone(root), Arc::new(upper)];
-            *root = Arc::new(Node::Branch(Branch::of(children)));
+            let branches = vec![Arc::clone(root), Arc::new(upper)];
+            *root = Arc::new(Branch::of(Below::Branches(branches)));
         }
     }
 
     /// Takes a range out; whether it was there.
     pub(crate) fn remove(&mut self, range: Range) -> bool {
         let removed = self.0.as_mut().is_some_and(|root| Arc::make_mut(root).remove(range));
-        self.0.take_if(|root| root.is_empty());
+        self.0.take_if(|root| root.below.len() == 0);
         removed
     }
 
@@ -146,99 +145,13 @@ impl Ranges {
     /// How far it is from the beginning of the first range to the end of the last; none if that is no number.
     pub(crate) fn width(&self) -> Option<f64> {
         let root = self.0.as_ref()?;
-        let width = number_at(root.last()) - number_at(root.least()?.first);
+        let width = number_at(root.ends()) - number_at(root.begins());
         width.is_finite().then_some(width)
     }
 
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
         self.0.as_ref().map_or(0, |root| root.memory())
-    }
-}
-
-impl Node {
-    fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
-        match self {
-            Node::Leaf(leaf) => leaf.stab(at, hit),
-            Node::Branch(branch) => {
-                let begun = (0..branch.begun(at)).rev();
-                let reaching = begun.take_while(|child| at <= branch.reach[*child]);
-                reaching
-                    .filter(|child| at <= branch.last[*child])
-                    .for_each(|child| branch.children[child].stab(at, hit));
-            }
-        }
-    }
-
-    fn stab_any(&self, numbers: &[f64], hit: &mut impl FnMut(Code)) {
-        match self {
-            Node::Leaf(leaf) => leaf.ranges().for_each(|range| {
-                let next = numbers.partition_point(|number| ordinal(*number) < range.first);
-                if numbers.get(next).is_some_and(|number| ordinal(*number) <= range.last) {
-                    hit(range.code);
-                }
-            }),
-            Node::Branch(branch) => branch.children.iter().for_each(|below| below.stab_any(numbers, hit)),
-        }
-    }
-
-    /// Adds a range; the upper part, if there are too many now. What comes in order leaves full nodes behind.
-    fn insert(&mut self, range: Range) -> Option<Node> {
-        match self {
-            Node::Leaf(leaf) => leaf.insert(range).map(Node::Leaf),
-            Node::Branch(branch) => branch.insert(range).map(Node::Branch),
-        }
-    }
-
-    /// Takes a range out; whether it was there. No child stays empty.
-    fn remove(&mut self, range: Range) -> bool {
-        match self {
-            Node::Leaf(leaf) => leaf.remove(&range),
-            Node::Branch(branch) => branch.remove(range),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Node::Leaf(leaf) => leaf.count == 0,
-            Node::Branch(branch) => branch.children.is_empty(),
-        }
-    }
-
-    fn memory(&self) -> usize {
-        let own = 2 * size_of::<usize>() + size_of::<Node>();
-        match self {
-            Node::Leaf(_) => own,
-            Node::Branch(branch) => {
-                let below = branch.children.iter().map(|below| below.memory());
-                let of_child = 3 * size_of::<u64>() + size_of::<usize>();
-                own + branch.children.capacity() * of_child + below.sum::<usize>()
-            }
-        }
-    }
-
-    fn least(&self) -> Option<Range> {
-        match self {
-            Node::Leaf(leaf) => leaf.ranges().next(),
-            Node::Branch(branch) => branch.children.first()?.least(),
-        }
-    }
-
-    /// Where the first range begins.
-    fn first(&self) -> u64 {
-        match self {
-            Node::Leaf(leaf) => leaf.first[0],
-            Node::Branch(branch) => branch.first.first().copied().unwrap_or(u64::MAX),
-        }
-    }
-
-    /// Where the last range ends.
-    fn last(&self) -> u64 {
-        let last = match self {
-            Node::Leaf(leaf) => leaf.ranges().map(|range| range.last).max(),
-            Node::Branch(branch) => branch.last.iter().copied().max(),
-        };
-        last.unwrap_or(0)
     }
 }
 

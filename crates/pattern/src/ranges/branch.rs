@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Node, Range};
+use super::Range;
+use super::leaf::Leaf;
+use crate::chunks::COUNTS;
+use crate::postings::Code;
 
 /// Children of a branch: so many that a hundred thousand ranges lie two branches deep, and few enough to be copied for a change.
 pub(super) const BRANCH: usize = SAMPLED * SAMPLED;
@@ -17,29 +20,53 @@ pub(super) struct Branch {
     /// Where the first of every so many children begins; a number that none begins at, behind the last.
     samples: [u64; SAMPLED],
     /// Where the first range below each begins.
-    pub(super) first: Vec<u64>,
+    first: Vec<u64>,
     /// Where the last one below each, or below a child before it, ends.
-    pub(super) reach: Vec<u64>,
-    pub(super) children: Vec<Arc<Node>>,
+    reach: Vec<u64>,
     /// Where the last one below each ends.
-    pub(super) last: Vec<u64>,
-    /// Whether the children are leaves.
-    pub(super) is_lowest: bool,
+    last: Vec<u64>,
+    pub(super) below: Below,
+}
+
+/// The children, all of one kind.
+#[derive(Debug, Clone)]
+pub(super) enum Below {
+    Leaves(Vec<Leaf>),
+    Branches(Vec<Arc<Branch>>),
 }
 
 impl Branch {
-    pub(super) fn of(children: Vec<Arc<Node>>) -> Self {
+    pub(super) fn of(below: Below) -> Self {
+        let children = 0..below.len();
         let mut branch = Self {
             samples: [u64::MAX; SAMPLED],
-            first: children.iter().map(|below| below.first()).collect(),
-            reach: vec![0; children.len()],
-            last: children.iter().map(|below| below.last()).collect(),
-            is_lowest: children.iter().all(|below| matches!(**below, Node::Leaf(_))),
-            children,
+            first: children.clone().map(|child| below.begins(child)).collect(),
+            reach: vec![0; below.len()],
+            last: children.map(|child| below.ends(child)).collect(),
+            below,
         };
-        branch.set_reach(0);
-        branch.set_samples();
+        branch.sum_up(0);
         branch
+    }
+
+    /// Tells of every range that a number lies in.
+    pub(super) fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
+        let begun = (0..self.begun(at)).rev();
+        let reaching = begun.take_while(|child| at <= self.reach[*child]);
+        for child in reaching.filter(|child| at <= self.last[*child]) {
+            match &self.below {
+                Below::Leaves(leaves) => leaves[child].stab(at, hit),
+                Below::Branches(branches) => branches[child].stab(at, hit),
+            }
+        }
+    }
+
+    /// Tells of every range that one of several numbers lies in, which are in their order.
+    pub(super) fn stab_any(&self, numbers: &[f64], hit: &mut impl FnMut(Code)) {
+        match &self.below {
+            Below::Leaves(leaves) => leaves.iter().for_each(|leaf| leaf.stab_any(numbers, hit)),
+            Below::Branches(branches) => branches.iter().for_each(|below| below.stab_any(numbers, hit)),
+        }
     }
 
     /// How many children begin at a number or below it. Comparing all of a few is sooner done than one after the other, each where
@@ -57,66 +84,88 @@ impl Branch {
             .map_or_else(|| begun(rest), |some| begun(some))
     }
 
-    /// Adds a range; the upper part, if there are too many children now.
+    /// Adds a range; the upper part, if there are too many children now. What comes in order leaves full branches behind.
     pub(super) fn insert(&mut self, range: Range) -> Option<Branch> {
         let at = self.child_of(&range);
-        let upper = Arc::make_mut(&mut self.children[at]).insert(range);
+        let is_split = self.below.insert(at, range);
         self.look_again(at);
-        if let Some(upper) = upper {
-            self.first.insert(at + 1, upper.first());
+        if is_split {
+            self.first.insert(at + 1, self.below.begins(at + 1));
             self.reach.insert(at + 1, 0);
-            self.last.insert(at + 1, upper.last());
-            self.children.insert(at + 1, Arc::new(upper));
+            self.last.insert(at + 1, self.below.ends(at + 1));
         }
-        let is_last = at + 2 == self.children.len();
-        let upper = (self.children.len() > BRANCH).then(|| self.split_off(if is_last { BRANCH } else { BRANCH / 2 }));
-        self.set_reach(at);
-        self.set_samples();
+        let is_last = at + 2 == self.below.len();
+        let upper = (self.below.len() > BRANCH).then(|| self.split_off(if is_last { BRANCH } else { BRANCH / 2 }));
+        self.sum_up(at);
         upper
     }
 
-    /// Takes a range out; whether it was there.
+    /// Takes a range out; whether it was there. No child stays empty.
     pub(super) fn remove(&mut self, range: Range) -> bool {
         let at = self.child_of(&range);
-        let removed = Arc::make_mut(&mut self.children[at]).remove(range);
-        if self.children[at].is_empty() {
-            self.children.remove(at);
+        let removed = self.below.remove(at, range);
+        if self.below.len() < self.first.len() {
             for list in [&mut self.first, &mut self.reach, &mut self.last] {
                 list.remove(at);
             }
         } else {
             self.look_again(at);
         }
-        self.set_reach(at);
-        self.set_samples();
+        self.sum_up(at);
         removed
+    }
+
+    /// Where the first range begins.
+    pub(super) fn begins(&self) -> u64 {
+        self.first.first().copied().unwrap_or(u64::MAX)
+    }
+
+    /// Where the last range ends.
+    pub(super) fn ends(&self) -> u64 {
+        self.last.iter().copied().max().unwrap_or(0)
+    }
+
+    fn least(&self) -> Option<Range> {
+        match &self.below {
+            Below::Leaves(leaves) => leaves.first()?.ranges().next(),
+            Below::Branches(branches) => branches.first()?.least(),
+        }
+    }
+
+    /// Bytes on the heap, its own included.
+    pub(super) fn memory(&self) -> usize {
+        let below = match &self.below {
+            Below::Leaves(leaves) => leaves.capacity() * size_of::<Leaf>(),
+            Below::Branches(branches) => {
+                let below = branches.iter().map(|below| below.memory());
+                branches.capacity() * size_of::<Arc<Branch>>() + below.sum::<usize>()
+            }
+        };
+        COUNTS + size_of::<Self>() + 3 * self.first.capacity() * size_of::<u64>() + below
     }
 
     /// The child that a range lies in or belongs into. Several may begin at the same number.
     fn child_of(&self, range: &Range) -> usize {
         let before = self.first.partition_point(|first| *first < range.first);
-        let same = &self.children[before..self.begun(range.first)];
-        let not_above = same.partition_point(|below| below.least().is_some_and(|least| least <= *range));
-        (before + not_above).saturating_sub(1)
+        let is_not_above = |child: &usize| self.below.least(*child).is_some_and(|least| least <= *range);
+        let not_above = (before..self.begun(range.first)).take_while(is_not_above);
+        (before + not_above.count()).saturating_sub(1)
     }
 
     /// Something below a child has changed.
     fn look_again(&mut self, child: usize) {
-        self.first[child] = self.children[child].first();
-        self.last[child] = self.children[child].last();
+        self.first[child] = self.below.begins(child);
+        self.last[child] = self.below.ends(child);
     }
 
-    /// Says again how far children reach, from this one on.
-    fn set_reach(&mut self, from: usize) {
+    /// Says again how far children reach, from this one on, and where some begin.
+    fn sum_up(&mut self, from: usize) {
         let mut reach = from.checked_sub(1).map_or(0, |before| self.reach[before]);
         let lists = self.reach.iter_mut().zip(&self.last).skip(from);
         lists.for_each(|(of_child, last)| {
             reach = reach.max(*last);
             *of_child = reach;
         });
-    }
-
-    fn set_samples(&mut self) {
         let firsts = self.first.iter().step_by(SAMPLED);
         let mut samples = firsts.copied().chain(std::iter::repeat(u64::MAX));
         self.samples
@@ -125,16 +174,85 @@ impl Branch {
 
     /// Takes the children from this one on away.
     fn split_off(&mut self, from: usize) -> Self {
-        let mut upper = Self {
-            samples: [u64::MAX; SAMPLED],
-            first: self.first.split_off(from),
-            reach: self.reach.split_off(from),
-            children: self.children.split_off(from),
-            last: self.last.split_off(from),
-            is_lowest: self.is_lowest,
-        };
-        upper.set_reach(0);
-        upper.set_samples();
-        upper
+        for list in [&mut self.first, &mut self.reach, &mut self.last] {
+            list.truncate(from);
+        }
+        Self::of(self.below.split_off(from))
+    }
+}
+
+impl Below {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Below::Leaves(leaves) => leaves.len(),
+            Below::Branches(branches) => branches.len(),
+        }
+    }
+
+    fn begins(&self, child: usize) -> u64 {
+        match self {
+            Below::Leaves(leaves) => leaves[child].begins(),
+            Below::Branches(branches) => branches[child].begins(),
+        }
+    }
+
+    fn ends(&self, child: usize) -> u64 {
+        match self {
+            Below::Leaves(leaves) => leaves[child].ends(),
+            Below::Branches(branches) => branches[child].ends(),
+        }
+    }
+
+    fn least(&self, child: usize) -> Option<Range> {
+        match self {
+            Below::Leaves(leaves) => leaves[child].ranges().next(),
+            Below::Branches(branches) => branches[child].least(),
+        }
+    }
+
+    /// Adds a range to a child; whether another child behind it has taken its upper part.
+    fn insert(&mut self, child: usize, range: Range) -> bool {
+        match self {
+            Below::Leaves(leaves) => {
+                let upper = leaves[child].insert(range);
+                upper.map(|upper| leaves.insert(child + 1, upper)).is_some()
+            }
+            Below::Branches(branches) => {
+                let upper = Arc::make_mut(&mut branches[child]).insert(range);
+                upper.map(|upper| branches.insert(child + 1, Arc::new(upper))).is_some()
+            }
+        }
+    }
+
+    /// Takes a range out of a child, and the child away if it was its last; whether the range was there.
+    fn remove(&mut self, child: usize, range: Range) -> bool {
+        match self {
+            Below::Leaves(leaves) => {
+                let removed = leaves[child].remove(&range);
+                if leaves[child].count == 0 {
+                    leaves.remove(child);
+                }
+                removed
+            }
+            Below::Branches(branches) => {
+                let removed = Arc::make_mut(&mut branches[child]).remove(range);
+                if branches[child].below.len() == 0 {
+                    branches.remove(child);
+                }
+                removed
+            }
+        }
+    }
+
+    /// Takes the children from this one on away; what is left keeps no room for more.
+    fn split_off(&mut self, from: usize) -> Self {
+        match self {
+            Below::Leaves(leaves) => {
+                let upper = leaves.split_off(from);
+                leaves.shrink_to_fit();
+                Below::Leaves(upper)
+            }
+            Below::Branches(branches) => Below::Branches(branches.split_off(from)),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::Range;
+use super::{Range, ordinal};
 use crate::postings::Code;
 
 /// Ranges of a leaf: so few that comparing them all costs less than finding the right ones.
@@ -12,7 +12,7 @@ const LEAF: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Leaf {
     pub(super) count: usize,
-    pub(super) first: [u64; LEAF],
+    first: [u64; LEAF],
     last: [u64; LEAF],
     code: [Code; LEAF],
 }
@@ -47,6 +47,26 @@ impl Leaf {
             last: self.last[index],
             code: self.code[index],
         })
+    }
+
+    /// Tells of the ranges that one of several numbers lies in, which are in their order.
+    pub(super) fn stab_any(&self, numbers: &[f64], hit: &mut impl FnMut(Code)) {
+        self.ranges().for_each(|range| {
+            let next = numbers.partition_point(|number| ordinal(*number) < range.first);
+            if numbers.get(next).is_some_and(|number| ordinal(*number) <= range.last) {
+                hit(range.code);
+            }
+        });
+    }
+
+    /// Where the first range begins.
+    pub(super) fn begins(&self) -> u64 {
+        self.first[0]
+    }
+
+    /// Where the last range ends.
+    pub(super) fn ends(&self) -> u64 {
+        self.last[..self.count].iter().copied().max().unwrap_or(0)
     }
 
     fn set(&mut self, ranges: &[Range]) {
