@@ -12,6 +12,7 @@ use crate::{
     model::{Bus, Connection, Counters, EventType, Model, Subscription, Topic},
     resources::{BusSpec, DeclaredConnection, EventTypeSpec, SubscriptionSpec, TopicSpec},
     seal::FINGERPRINT_KEY_SETTING,
+    shared_map::SharedMap,
     transforms,
 };
 use bytes::Bytes;
@@ -235,7 +236,7 @@ impl Loading {
         let subscription = compiled(document, &document.name, document.version)?;
         self.owner(document)?
             .subscriptions
-            .insert(document.name.clone(), Arc::new(subscription));
+            .insert_mut(document.name.clone(), Arc::new(subscription));
         Ok(())
     }
 
@@ -318,7 +319,7 @@ impl Bus {
             topics: BTreeMap::new(),
             event_types: BTreeMap::new(),
             connections: BTreeMap::new(),
-            subscriptions: BTreeMap::new(),
+            subscriptions: SharedMap::default(),
             usage: Arc::default(),
         }
     }

@@ -43,6 +43,7 @@ pub mod filters;
 pub mod model;
 mod places;
 pub mod rules;
+mod shared_map;
 pub mod transforms;
 
 pub mod audit;
@@ -66,6 +67,7 @@ pub use plan::*;
 pub use refusal::*;
 pub use rules::Rules;
 pub use secret::is_same;
+pub use shared_map::SharedMap;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use crate::{
     parse::echo,
     refusal::Refusal,
     resources::{BusSpec, ConnectionSpec, EventTypeSpec, KeySpec, ResourceKind, SubscriptionSpec, TopicSpec},
+    shared_map::SharedMap,
     usage::Usage,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -69,8 +70,8 @@ pub struct Bus {
     pub event_types: BTreeMap<String, Arc<EventType>>,
     /// Connections by name.
     pub connections: BTreeMap<String, Arc<Connection>>,
-    /// Subscriptions by name.
-    pub subscriptions: BTreeMap<String, Arc<Subscription>>,
+    /// Subscriptions by name. There may be very many, and every change makes another model.
+    pub subscriptions: SharedMap<Subscription>,
     /// What it uses of its quotas.
     pub usage: Arc<Usage>,
 }

@@ -178,7 +178,9 @@ fn subscription(planning: &Planning<'_>) -> Result<Plan, Refusal> {
     let (owner, removed) = (bus.name.clone(), name.to_owned());
     let edit: Edit = Box::new(move |model, revision| {
         model.versions.retain(|(subscription, _), _| *subscription != id);
-        edit_bus(&owner, move |bus, _| drop(bus.subscriptions.remove(&removed)))(model, revision);
+        edit_bus(&owner, move |bus, _| {
+            bus.subscriptions.remove_mut(&removed);
+        })(model, revision);
     });
     Ok(planning.carry_out(operations, Effect::SubscriptionDeleted, planning.model.counters, edit))
 }

@@ -43,7 +43,7 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
             replace(planning, bus, existing, new)
         }
         None => {
-            put::room("subscriptions", bus.subscriptions.len(), limits::SUBSCRIPTIONS_MAX)?;
+            put::room("subscriptions", bus.subscriptions.size(), limits::SUBSCRIPTIONS_MAX)?;
             within_quota(bus)?;
             let (id, name) = (planning.model.counters.subscription, planning.name().to_owned());
             create(
@@ -132,7 +132,7 @@ fn create(planning: &Planning<'_>, bus: &Bus, new: Subscription) -> Result<Plan,
     let operations = vec![put::write(planning, bus.id, documents::subscription_body(&new))?];
     let edit = edit_bus(&bus.name, move |bus, version| {
         bus.subscriptions
-            .insert(new.name.clone(), Arc::new(Subscription { version, ..new }));
+            .insert_mut(new.name.clone(), Arc::new(Subscription { version, ..new }));
     });
     Ok(planning.carry_out(operations, Effect::SubscriptionCreated, counters, edit))
 }
@@ -156,7 +156,7 @@ fn replace(planning: &Planning<'_>, bus: &Bus, old: &Arc<Subscription>, new: Sub
         model.versions.extend(kept.map(|old| ((old.id, old.version), old)));
         edit_bus(&bus, move |bus, version| {
             bus.subscriptions
-                .insert(new.name.clone(), Arc::new(Subscription { version, ..new }));
+                .insert_mut(new.name.clone(), Arc::new(Subscription { version, ..new }));
         })(model, version);
     });
     Ok(planning.carry_out(operations, Effect::SubscriptionChanged, planning.model.counters, edit))
@@ -164,7 +164,7 @@ fn replace(planning: &Planning<'_>, bus: &Bus, old: &Arc<Subscription>, new: Sub
 
 /// One more than the bus may have is refused; those it has stay when its quota is lowered.
 fn within_quota(bus: &Bus) -> Result<(), Refusal> {
-    let (has, quota) = (bus.subscriptions.len(), bus.spec.quotas.subscriptions);
+    let (has, quota) = (bus.subscriptions.size(), bus.spec.quotas.subscriptions);
     match quota.filter(|max| has >= *max as usize) {
         None => Ok(()),
         Some(max) => Err(Refusal::quota(

@@ -122,7 +122,7 @@ impl Changes {
         let deleted = self.write_deletion(change, id).await;
         if deleted.is_err() {
             // A failure is told, and made good later.
-            let _ = self.start(id, None).await;
+            let _ = self.start(id).await;
         }
         deleted?;
         self.inner.remove_lane(id);

@@ -62,12 +62,27 @@ pub struct Unstarted {
 
 impl Changes {
     /// Starts a saved subscription's lane. A failure is told, shown, and made good later.
-    pub(super) async fn start(
+    pub(super) async fn start(&mut self, subscription: SubscriptionId) -> Result<(), Error> {
+        let started = self.try_start(subscription).await;
+        self.note_start(subscription, started)
+    }
+
+    /// Starts the lane of a subscription that was saved just now, with the rows that were saved with it.
+    pub(super) async fn start_new(
         &mut self,
-        subscription: SubscriptionId,
-        remembered: Option<Remembered>,
+        model: &Model,
+        (bus, subscription): (&Bus, &Subscription),
+        rows: Remembered,
     ) -> Result<(), Error> {
-        match self.try_start(subscription, remembered).await {
+        let started = match copies::claim_held(&self.inner, subscription, 1).await {
+            Ok(()) => self.start_from(model, (bus, subscription), rows, true).await,
+            Err(error) => Err(error.into()),
+        };
+        self.note_start(subscription.id, started)
+    }
+
+    fn note_start(&mut self, subscription: SubscriptionId, started: Result<(), Error>) -> Result<(), Error> {
+        match started {
             Ok(()) => {
                 if self.waiting.0.remove(&subscription).is_some() {
                     tracing::info!(subscription, "a subscription's lane has started at last");
@@ -94,7 +109,7 @@ impl Changes {
     pub(super) async fn start_waiting(&mut self) {
         for subscription in self.waiting.due() {
             // Told, and tried again later.
-            let _ = self.start(subscription, None).await;
+            let _ = self.start(subscription).await;
         }
     }
 
@@ -109,24 +124,32 @@ impl Changes {
                 bus.name == change.bus && (of_bus || is_it)
             });
             if is_concerned {
-                self.start(id, None).await?;
+                self.start(id).await?;
             }
         }
         Ok(())
     }
 
-    async fn try_start(&self, id: SubscriptionId, remembered: Option<Remembered>) -> Result<(), Error> {
+    async fn try_start(&self, id: SubscriptionId) -> Result<(), Error> {
         let model = self.inner.model.load_full();
         let Some((bus, subscription)) = owner(&model, id) else {
             // It was deleted meanwhile.
             return Ok(());
         };
         copies::claim_held(&self.inner, subscription, 1).await?;
-        let (remembered, is_written) = match remembered {
-            Some(remembered) => (remembered, true),
-            None => self.inner.remembered(id).await?,
-        };
-        let rules = rules(&model, bus, subscription, &self.boundaries);
+        let (remembered, is_written) = self.inner.remembered(id).await?;
+        self.start_from(&model, (bus, subscription), remembered, is_written)
+            .await
+    }
+
+    async fn start_from(
+        &self,
+        model: &Model,
+        (bus, subscription): (&Bus, &Subscription),
+        remembered: Remembered,
+        is_written: bool,
+    ) -> Result<(), Error> {
+        let rules = rules(model, bus, subscription, &self.boundaries);
         let mut reader = lane(&self.inner, bus, subscription, rules, remembered, &self.inner.tails()).await?;
         if !is_written {
             let cursors = reader.cursors.values_mut();

@@ -29,14 +29,15 @@ impl Changes {
         let rows = self.first_rows(&bus, &subscription).await?;
         let operations = rows.iter().map(|row| Operation::SaveLane(*row)).collect();
         self.apply(change, plan, operations).await?;
-        let (_, subscription) = find(&self.inner.model.load_full(), change)?;
+        let model = self.inner.model.load_full();
+        let (bus, subscription) = find(&model, change)?;
         let rows = rows.into_iter().map(|row| (row.partition, row)).collect();
         let new = Remembered {
             rows,
             ..Remembered::default()
         };
         // It is saved: whatever happens now, the lane starts some time.
-        let _ = self.start(subscription.id, Some(new)).await;
+        let _ = self.start_new(&model, (&bus, &subscription), new).await;
         Ok(())
     }
 

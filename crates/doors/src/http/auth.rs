@@ -3,7 +3,7 @@
 use super::{problem::Problem, query::Query};
 use control::{Model, Principal, resources::Scope};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ impl Peer {
                 "there is no key yet, so only this machine may ask",
             ));
         }
-        if let Some(name) = FORWARDING.iter().find(|name| head.headers.contains_key(*name)) {
+        if let Some(name) = head.headers.keys().find(|name| FORWARDING.contains(name)) {
             let detail = format!("there is no key yet, so a forwarded request (header {name}) is refused");
             return Err(Problem::new("forwarded_refused", detail));
         }
@@ -124,15 +124,21 @@ pub(super) fn named_host(head: &Parts) -> Option<&str> {
 
 /// `localhost`, an address of loopback, with or without a port.
 fn is_loopback_name(host: &str) -> bool {
-    let Ok(authority) = host.parse::<http::uri::Authority>() else {
-        return false;
+    let (name, behind) = match host.find(']') {
+        Some(end) => host.split_at(end + 1),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    if host.contains('@') {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if !(behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port)) {
         return false;
     }
-    let name = authority.host();
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => {
+            let is_address = || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+            name.eq_ignore_ascii_case("localhost") || is_address()
+        }
+    }
 }
 
 fn is_same_origin(origin: &HeaderValue, host: &str) -> bool {
@@ -166,6 +172,7 @@ mod tests {
             "127.1.2.3",
             "[::1]:8080",
             "[::1]",
+            "localhost:",
         ] {
             assert_eq!(keyless("127.0.0.1:5000", &[("host", host)]), Ok(()), "{host}");
         }
@@ -180,6 +187,15 @@ mod tests {
             "10.0.0.1",
             "",
             "localhost@evil",
+            "localhost:8080@evil",
+            "localhost:80.evil.example",
+            "localhost evil",
+            "[::1]evil",
+            "[::1",
+            "::1",
+            "[127.0.0.1]",
+            "[localhost]",
+            "127.0.0.1.evil.example",
             "user@localhost",
             "[::2]",
         ];

@@ -234,7 +234,8 @@ impl Door {
             Ok(()) => match publishing(&head) {
                 Some(bus) => {
                     let bus = bus.into_owned();
-                    let published = cloudevents::publish(&self.0.state, &bus, head, body, Peer(peer), &holder).await;
+                    let published =
+                        cloudevents::publish(&self.0.state, &bus, &mut head, body, Peer(peer), &holder).await;
                     published.unwrap_or_else(Problem::into_answer)
                 }
                 None => {

@@ -10,12 +10,14 @@ use hyper_util::{
     server::conn::auto,
 };
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -84,28 +86,30 @@ impl Connections {
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
         let mut closing = pin!(self.phases.closing());
         let mut patience = pin!(sleep(FIRST_REQUEST_WAIT_MAX));
-        let (mut is_new, mut is_closing) = (true, false);
-        loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%peer, %error, "a connection ended");
-                    }
-                    return;
-                }
-                () = &mut closing, if !is_closing => {
-                    is_closing = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = &mut patience, if is_new => {
-                    is_new = false;
-                    if !began.load(Ordering::Relaxed) {
-                        tracing::debug!(%peer, "a connection without a request was cut");
-                        return;
-                    }
-                }
+        let (mut is_watched, mut is_closing) = (false, false);
+        // Once each of the others has been looked at, it wakes this task by itself: it is looked at again when it may have
+        // something to say, and not for every request.
+        let ended = poll_fn(|context| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(ended));
             }
+            let may_close = !is_watched || self.phases.drain.is_draining();
+            if !is_closing && may_close && closing.as_mut().poll(context).is_ready() {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+                // What that changed is for the connection to act on.
+                context.waker().wake_by_ref();
+            }
+            is_watched = true;
+            match began.load(Ordering::Relaxed) {
+                true => Poll::Pending,
+                false => patience.as_mut().poll(context).map(|()| None),
+            }
+        });
+        match ended.await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%peer, %error, "a connection ended"),
+            None => tracing::debug!(%peer, "a connection without a request was cut"),
         }
     }
 

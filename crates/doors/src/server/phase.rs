@@ -80,6 +80,7 @@ impl Phases {
         self.drain.0.begun.notify_waiters();
     }
 
+    /// Whoever is told of this sees the draining too.
     pub(super) fn close(&self) {
         self.drain();
         self.closing.send_replace(true);

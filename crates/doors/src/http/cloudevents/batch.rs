@@ -29,12 +29,12 @@ pub(in crate::http) async fn publish<B: http_body::Body<Data = Bytes>>(
     state: &State,
     publisher: &Principal,
     bus: &str,
-    head: Parts,
+    head: &Parts,
     body: B,
 ) -> Result<Answer, Problem> {
     let partial = Query::of(&head.uri)?.flag("partial")?;
     let core = &state.core;
-    let (body, _share) = read_document(state, &head, body).await?;
+    let (body, _share) = read_document(state, head, body).await?;
     let mut sorted = sort(
         publisher,
         event::json::decode_batch(&body)?,

@@ -94,7 +94,7 @@ const NOT_PERMITTED: &str = "event_not_permitted";
 pub(super) async fn publish<B>(
     state: &State,
     bus: &str,
-    head: Parts,
+    head: &mut Parts,
     body: B,
     peer: Peer,
     holder: &Holder,
@@ -103,7 +103,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let model = state.core.model();
-    let publisher = peer.permit(&model, &head, Scope::Publish, bus)?;
+    let publisher = peer.permit(&model, head, Scope::Publish, bus)?;
     state.note_use(&publisher);
     let owner = model.buses.get(bus).ok_or_else(|| unknown_bus(bus))?;
     super::hold(holder, &publisher, Some(owner))?;
@@ -118,7 +118,7 @@ async fn binary<B: http_body::Body<Data = Bytes>>(
     state: &State,
     publisher: &Principal,
     bus: &str,
-    mut head: Parts,
+    head: &mut Parts,
     body: B,
 ) -> Result<Answer, Problem> {
     let too_large = || {
@@ -137,10 +137,10 @@ async fn structured<B: http_body::Body<Data = Bytes>>(
     state: &State,
     publisher: &Principal,
     bus: &str,
-    head: Parts,
+    head: &Parts,
     body: B,
 ) -> Result<Answer, Problem> {
-    let (body, _share) = read_document(state, &head, body).await?;
+    let (body, _share) = read_document(state, head, body).await?;
     within_quotas(publisher, 1, body.len())?;
     let mut event = event::json::decode_structured(&body)?;
     if let Some(trace) = trace::Trace::of(&head.headers) {

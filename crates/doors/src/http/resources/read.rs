@@ -53,7 +53,11 @@ fn names_after<'a>(model: &'a Model, kind: ResourceKind, bus: &str, after: Optio
         (ResourceKind::Topic, Some(owner)) => of(&owner.topics, after),
         (ResourceKind::EventType, Some(owner)) => of(&owner.event_types, after),
         (ResourceKind::Connection, Some(owner)) => of(&owner.connections, after),
-        (ResourceKind::Subscription, Some(owner)) => of(&owner.subscriptions, after),
+        (ResourceKind::Subscription, Some(owner)) => {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let behind = owner.subscriptions.range::<str, _>((from, Bound::Unbounded));
+            behind.map(|(name, _)| name.as_str()).collect()
+        }
         (_, None) => Vec::new(),
     }
 }
