@@ -8,21 +8,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address;
-use crate::ahead::{Probe, Probes};
 use crate::chunks::Chunks;
 use crate::few::{Ends, Few};
 use crate::fields::{Field, OUTSIDE, Value};
 use crate::fold;
 use crate::hits::Hits;
-use crate::keys::{Kind, address_key, bits};
+use crate::keys::{AddressKey, Kind, address_key, bits};
 use crate::paths::Place;
 use crate::pieces::Pieces;
-use crate::postings::{Code, Posting, Postings};
-use crate::ranges::{LeafAt, Ranges};
+use crate::postings::{Posting, Postings};
+use crate::ranges::Ranges;
 use crate::rules::Found;
 use crate::steps;
-use crate::table::Hash;
 
+mod fetching;
 mod registering;
 
 pub(crate) use registering::COST_UNIT;
@@ -61,61 +60,6 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position.
-    #[inline]
-    pub(crate) fn fetch_text(&self, place: Place, text: &[u8], position: usize, probes: &mut Probes) {
-        if !self.postings.is_large() {
-            return;
-        }
-        let Some(Some(profile)) = self.profiles.get(place.index()) else {
-            return;
-        };
-        let (mut folded, ends) = (None, Ends::of(text));
-        for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
-            let key = match route.kind {
-                Kind::Text | Kind::Head | Kind::Tail => route.key_in(text),
-                Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => folded
-                    .get_or_insert_with(|| fold::short(text))
-                    .as_deref()
-                    .and_then(|text| route.key_in(text)),
-                _ => None,
-            };
-            let space = route.kind.space(place);
-            if let Some(hash) = key.and_then(|key| self.postings.fetch(space, key)) {
-                probes.push(Probe::Slot(hash), position);
-            }
-        }
-    }
-
-    /// The same for a number.
-    #[inline]
-    pub(crate) fn fetch_number(&self, place: Place, number: f64, position: usize, probes: &mut Probes) {
-        if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            if let Some(leaf) = profile.ranges.fetch(number) {
-                probes.push(Probe::Number(place, number, leaf), position);
-            }
-            if self.postings.is_large() && profile.may_have_number(number) {
-                let hash = self.postings.fetch(Kind::Number.space(place), &bits(number));
-                hash.into_iter()
-                    .for_each(|hash| probes.push(Probe::Slot(hash), position));
-            }
-        }
-    }
-
-    /// Who is probably registered, alone, under a key of this hash; fetches the key.
-    #[inline]
-    pub(crate) fn peek(&self, hash: Hash) -> Option<Code> {
-        self.postings.peek(hash)
-    }
-
-    /// Tells of ranges at a place that a number lies in, not of all of them.
-    #[inline]
-    pub(crate) fn peek_number(&self, place: Place, leaf: LeafAt, number: f64, hit: &dyn Fn(Code)) {
-        if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            profile.ranges.peek(leaf, number, hit);
-        }
-    }
-
     /// Looks up everything that a scan found.
     pub(crate) fn look_up(&self, found: &Found<'_, '_>, hits: &mut Hits) {
         for place in found.fields.touched() {
@@ -240,14 +184,9 @@ impl Index {
     }
 
     fn look_up_address(&self, route: &Route, space: u32, address: IpAddr, hits: &mut Hits) {
-        let bits = u32::from(route.length & 0xFF);
-        let key = match (route.kind, address) {
-            (Kind::Network, IpAddr::V4(_)) if route.length >> 8 == 0 => address_key(address, bits),
-            (Kind::Network, IpAddr::V6(_)) if route.length >> 8 == 1 => address_key(address, bits),
-            (Kind::Network, _) => return,
-            _ => address_key(address, u128::BITS),
-        };
-        hits.extend(self.postings.get(space, key.bytes()));
+        if let Some(key) = route.key_of(address) {
+            hits.extend(self.postings.get(space, key.bytes()));
+        }
     }
 }
 
@@ -282,6 +221,17 @@ impl Route {
             Kind::Head | Kind::FoldedHead => text.get(..length),
             Kind::Tail | Kind::FoldedTail => text.len().checked_sub(length).and_then(|from| text.get(from..)),
             _ => Some(text),
+        }
+    }
+
+    /// What of an address is looked up.
+    fn key_of(&self, address: IpAddr) -> Option<AddressKey> {
+        let bits = u32::from(self.length & 0xFF);
+        match (self.kind, address) {
+            (Kind::Network, IpAddr::V4(_)) if self.length >> 8 == 0 => Some(address_key(address, bits)),
+            (Kind::Network, IpAddr::V6(_)) if self.length >> 8 == 1 => Some(address_key(address, bits)),
+            (Kind::Network, _) => None,
+            _ => Some(address_key(address, u128::BITS)),
         }
     }
 }

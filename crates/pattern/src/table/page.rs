@@ -9,9 +9,9 @@ use crate::chunks::COUNTS;
 /// Slots of the smallest page; of others, powers of two.
 const SLOTS_MIN: usize = 4;
 
-/// Slots for a word of the guard: with two bits for each of the three to six keys it lets through one in a hundred to one in thirty
+/// Slots for a word of the guard: with two bits for each of the six to eleven keys it lets through one in forty to one in twelve
 /// that are not there.
-const SLOTS_GUARDED: usize = 8;
+const SLOTS_GUARDED: usize = 16;
 
 /// The number of no key.
 const NO_KEY: u32 = u32::MAX;

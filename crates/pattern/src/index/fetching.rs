@@ -1,0 +1,86 @@
+//! What look-ups will read, asked for while a document is still scanned. It answers nothing.
+
+use super::Index;
+use crate::address;
+use crate::ahead::{Probe, Probes};
+use crate::few::Ends;
+use crate::fold;
+use crate::keys::{Kind, bits};
+use crate::paths::Place;
+use crate::postings::Code;
+use crate::ranges::LeafAt;
+use crate::table::Hash;
+
+/// Bytes of a text whose pieces are looked for twice: first to fetch who is registered under them.
+const PIECED_BYTES_MAX: usize = 128;
+
+impl Index {
+    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position.
+    #[inline]
+    pub(crate) fn fetch_text(&self, place: Place, text: &[u8], position: usize, probes: &mut Probes) {
+        if !self.postings.is_large() {
+            return;
+        }
+        let Some(Some(profile)) = self.profiles.get(place.index()) else {
+            return;
+        };
+        let (mut folded, mut address, ends) = (None, None, Ends::of(text));
+        for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
+            let space = route.kind.space(place);
+            let mut fetch = |key: &[u8]| self.fetch(space, key, position, probes);
+            match route.kind {
+                Kind::Text | Kind::Head | Kind::Tail => {
+                    route.key_in(text).into_iter().for_each(fetch);
+                }
+                Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
+                    let folded = folded.get_or_insert_with(|| fold::short(text)).as_deref();
+                    let key = folded.and_then(|text| route.key_in(text));
+                    key.into_iter().for_each(fetch);
+                }
+                Kind::Piece if text.len() <= PIECED_BYTES_MAX => {
+                    profile.pieces.find(text, usize::from(route.length), fetch);
+                }
+                Kind::Address | Kind::Network => {
+                    let address = *address.get_or_insert_with(|| address::parse(text));
+                    let key = address.and_then(|address| route.key_of(address));
+                    key.iter().for_each(|key| fetch(key.bytes()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The same for a number.
+    #[inline]
+    pub(crate) fn fetch_number(&self, place: Place, number: f64, position: usize, probes: &mut Probes) {
+        if let Some(Some(profile)) = self.profiles.get(place.index()) {
+            if let Some(leaf) = profile.ranges.fetch(number) {
+                probes.push(Probe::Number(place, number, leaf), position);
+            }
+            if self.postings.is_large() && profile.may_have_number(number) {
+                self.fetch(Kind::Number.space(place), &bits(number), position, probes);
+            }
+        }
+    }
+
+    #[inline]
+    fn fetch(&self, space: u32, key: &[u8], position: usize, probes: &mut Probes) {
+        if let Some(hash) = self.postings.fetch(space, key) {
+            probes.push(Probe::Slot(hash), position);
+        }
+    }
+
+    /// Who is probably registered, alone, under a key of this hash; fetches the key.
+    #[inline]
+    pub(crate) fn peek(&self, hash: Hash) -> Option<Code> {
+        self.postings.peek(hash)
+    }
+
+    /// Tells of ranges at a place that a number lies in, not of all of them.
+    #[inline]
+    pub(crate) fn peek_number(&self, place: Place, leaf: LeafAt, number: f64, hit: &dyn Fn(Code)) {
+        if let Some(Some(profile)) = self.profiles.get(place.index()) {
+            profile.ranges.peek(leaf, number, hit);
+        }
+    }
+}
