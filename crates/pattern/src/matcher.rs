@@ -276,8 +276,8 @@ impl<Id: Copy + Ord> Matcher<Id> {
                 (By::Wildcard, Some(wildcard)) => {
                     values.any(|value| matches!(value, Value::Text(text) if wildcard::matches(wildcard, text)))
                 }
-                (By::Exception, Some(exception)) => {
-                    values.any(|value| !matches!(value, Value::Text(text) if *text == **exception))
+                (By::Exception(exception), Some(bytes)) => {
+                    values.any(|value| !matches!(value, Value::Text(text) if exception.is(bytes, text)))
                 }
                 _ => found.passes(own.test_of(&entry.filter), place),
             }

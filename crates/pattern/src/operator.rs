@@ -151,17 +151,6 @@ pub(crate) const LISTED_MAX: usize = 8;
 const EXTENDED_BYTES: usize = 4_096;
 
 impl Exceptions {
-    /// The text that is the only exception.
-    pub(crate) fn only_text(&self) -> Option<&[u8]> {
-        match self {
-            Exceptions::Texts(texts) => match &**texts {
-                [text] => Some(text),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     fn name(&self, one: &mut impl FnMut(u8, &[u8]) -> bool) -> bool {
         match self {
             Exceptions::Texts(texts) => one(20, b"") && texts.iter().all(|text| one(30, text)),

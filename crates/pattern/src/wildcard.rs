@@ -114,8 +114,8 @@ impl Wildcard {
     }
 
     /// All that it is, for [`matches`].
-    pub(crate) fn bytes(&self) -> Arc<[u8]> {
-        Arc::clone(&self.0)
+    pub(crate) fn bytes(&self) -> &Arc<[u8]> {
+        &self.0
     }
 
     fn piece_count(&self) -> usize {
