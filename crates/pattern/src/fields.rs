@@ -53,6 +53,8 @@ pub(crate) struct Field {
     pub(crate) element: Element,
     kind: Kind,
     buffer: Buffer,
+    /// Nobody is called by what it holds.
+    pub(crate) is_vain: bool,
     start: u32,
     end: u32,
     next: u32,
@@ -139,10 +141,19 @@ impl Fields {
             element,
             kind,
             buffer,
+            is_vain: false,
             start,
             end,
             next: NONE,
         });
+    }
+
+    /// Nobody is called by what the last value holds.
+    #[inline]
+    pub(crate) fn last_is_vain(&mut self) {
+        if let Some(last) = self.fields.last_mut() {
+            last.is_vain = true;
+        }
     }
 
     /// Whether no value that was found lies in an element of an array.

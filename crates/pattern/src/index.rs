@@ -97,9 +97,11 @@ impl Index {
         let mut any = false;
         hits.ranged = 0;
         for field in found.fields.at(place) {
-            self.look_up_field(profile, place, field, found, hits);
-            hits.bound();
             any = true;
+            if !field.is_vain {
+                self.look_up_field(profile, place, field, found, hits);
+                hits.bound();
+            }
         }
         hits.look_up_numbers(&profile.ranges);
         if any && let Some(posting) = &profile.any {

@@ -295,12 +295,18 @@ impl Scan<'_, '_> {
                 true => self.resolve(span.range),
                 false => (self.target.buffer, span.range),
             };
-            if let (Some(ahead), Buffer::Entry(_)) = (self.target.ahead, buffer) {
-                let text = &self.lexer.bytes()[range.clone()];
-                let probes = &mut self.target.fields.probes;
-                ahead.index.fetch_text(place, text, self.lexer.position, probes);
-            }
+            let may_call = match (self.target.ahead, buffer) {
+                (Some(ahead), Buffer::Entry(_)) => {
+                    let text = &self.lexer.bytes()[range.clone()];
+                    let probes = &mut self.target.fields.probes;
+                    ahead.index.fetch_text(place, text, self.lexer.position, probes)
+                }
+                _ => true,
+            };
             self.target.fields.push(place, element, Kind::Text, buffer, range);
+            if !may_call {
+                self.target.fields.last_is_vain();
+            }
         }
         Ok(())
     }

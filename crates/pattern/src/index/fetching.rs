@@ -1,4 +1,4 @@
-//! What look-ups will read, asked for while a document is still scanned. It answers nothing.
+//! What look-ups will read, asked for while a document is still scanned. It answers nothing, but for what need not be looked up.
 
 use super::Index;
 use crate::address;
@@ -15,27 +15,30 @@ use crate::table::Hash;
 const PIECED_BYTES_MAX: usize = 128;
 
 impl Index {
-    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position.
+    /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position; whether it need
+    /// be looked up at all. It need not if it is known of every key that it has that nobody is registered under it.
     #[inline]
-    pub(crate) fn fetch_text(&self, place: Place, text: &[u8], position: usize, probes: &mut Probes) {
-        if !self.postings.is_large() {
-            return;
-        }
+    pub(crate) fn fetch_text(&self, place: Place, text: &[u8], position: usize, probes: &mut Probes) -> bool {
         let Some(Some(profile)) = self.profiles.get(place.index()) else {
-            return;
+            return true;
         };
+        if !self.postings.is_large() {
+            return true;
+        }
         let (mut folded, mut address, ends) = (None, None, Ends::of(text));
+        let mut may_call = false;
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             let space = route.kind.space(place);
-            let mut fetch = |key: &[u8]| self.fetch(space, key, position, probes);
+            let mut fetch = |key: &[u8]| may_call |= self.fetch(space, key, position, probes);
             match route.kind {
                 Kind::Text | Kind::Head | Kind::Tail => {
                     route.key_in(text).into_iter().for_each(fetch);
                 }
                 Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
-                    let folded = folded.get_or_insert_with(|| fold::short(text)).as_deref();
-                    let key = folded.and_then(|text| route.key_in(text));
-                    key.into_iter().for_each(fetch);
+                    match folded.get_or_insert_with(|| fold::short(text)).as_deref() {
+                        Some(folded) => route.key_in(folded).into_iter().for_each(fetch),
+                        None => may_call = true,
+                    }
                 }
                 Kind::Piece if text.len() <= PIECED_BYTES_MAX => {
                     profile.pieces.find(text, usize::from(route.length), fetch);
@@ -45,9 +48,11 @@ impl Index {
                     let key = address.and_then(|address| route.key_of(address));
                     key.iter().for_each(|key| fetch(key.bytes()));
                 }
-                _ => {}
+                Kind::AnyText | Kind::Piece => may_call = true,
+                Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => {}
             }
         }
+        may_call
     }
 
     /// The same for a number.
@@ -63,11 +68,14 @@ impl Index {
         }
     }
 
+    /// Whether somebody may be registered under a key; fetches who.
     #[inline]
-    fn fetch(&self, space: u32, key: &[u8], position: usize, probes: &mut Probes) {
-        if let Some(hash) = self.postings.fetch(space, key) {
+    fn fetch(&self, space: u32, key: &[u8], position: usize, probes: &mut Probes) -> bool {
+        let hash = self.postings.fetch(space, key);
+        hash.is_some_and(|hash| {
             probes.push(Probe::Slot(hash), position);
-        }
+            true
+        })
     }
 
     /// Who is probably registered, alone, under a key of this hash; fetches the key.

@@ -115,6 +115,30 @@ const EVENTS: [&str; 5] = [
     "{}",
 ];
 
+/// So large a set fetches ahead what it will look up, and looks up nothing that it then knows not to be there.
+#[test]
+fn a_large_set_answers_as_each_of_its_filters() {
+    let filters: Vec<Arc<Filter>> = (0..5_000).map(|index| filter(&patterns(index))).collect();
+    let matcher = Matcher::build((0..).zip(filters.iter().cloned()));
+    let long = format!(r#"{{"id":"{}2115","kind":"x"}}"#, "-".repeat(200));
+    let more = [
+        r#"{"id":"2112","kind":"y","n":4999.5,"ip":"10.0.77.5","gone":"4715"}"#,
+        r#"{"id":"4813-a","kind":["3151","x"],"n":[2997,"2997"],"ip":["10.0.1.9","none"]}"#,
+        r#"{"id":"x3994","items":[{"sku":"s4990","count":2},{"sku":"s3010","count":7}]}"#,
+        r#"{"id":["a4108","A2656","\u0041\u017f64"],"n":17}"#,
+        long.as_str(),
+    ];
+    let mut matched = 0;
+    for event in EVENTS.iter().chain(&more) {
+        let document = Document::bare(event.as_bytes());
+        let alone = (0..).zip(&filters).filter(|(_, filter)| filter.matches(&document));
+        let alone: Vec<u32> = alone.map(|(id, _)| id).collect();
+        assert_eq!(ids(&matcher, event), alone, "{event}");
+        matched += alone.len();
+    }
+    assert!(matched > 1_000, "{matched}");
+}
+
 #[test]
 fn a_set_that_filters_came_to_and_left_answers_as_each_of_its_filters() {
     let filters: Vec<Arc<Filter>> = (0..600).map(|index| filter(&patterns(index))).collect();
