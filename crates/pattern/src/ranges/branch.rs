@@ -96,7 +96,8 @@ impl Branch {
         }
         let is_last = at + 2 == self.below.len();
         let upper = (self.below.len() > BRANCH).then(|| self.split_off(if is_last { BRANCH } else { BRANCH / 2 }));
-        self.sum_up(at);
+        // What has changed may have gone with the upper part.
+        self.sum_up(at.min(self.below.len()));
         upper
     }
 

@@ -79,3 +79,37 @@ fn ends_are_exact_to_the_last_bit() {
     assert_eq!(ranges.width(), Some(0.3f64.next_down()));
     assert_eq!(hits(&ranges, -0.0), [2]);
 }
+
+#[test]
+fn many_ranges_lie_below_several_branches_and_a_leaf_that_is_fetched_is_the_right_one() {
+    let all: Vec<Bounds> = (0..9_000u32)
+        .map(|index| {
+            let low = f64::from(index) * 3.0;
+            bounds(Some((low, true)), Some((low + f64::from(index % 50), true)))
+        })
+        .collect();
+    let range = |number: usize| Range::new(&all[number], code(number));
+    let mut ranges = Ranges::default();
+    // In an order that splits nodes anywhere.
+    let shuffled = (0..all.len()).map(|step| step * 4_001 % all.len());
+    shuffled.for_each(|number| ranges.insert(range(number)));
+    let mut rest = ranges.clone();
+    (0..all.len()).filter(|number| number % 7 != 0).for_each(|number| {
+        assert!(rest.remove(range(number)));
+    });
+    let mut found = 0;
+    for step in 0..300 {
+        let number = f64::from(step) * 91.5;
+        let inside: Vec<usize> = (0..all.len()).filter(|code| all[*code].contain(number)).collect();
+        assert_eq!(hits(&ranges, number), inside, "{number}");
+        let left: Vec<usize> = inside.iter().copied().filter(|code| code % 7 == 0).collect();
+        assert_eq!(hits(&rest, number), left, "{number}");
+        let leaf = ranges.fetch(number).expect("there are several branches");
+        let peeked = std::cell::RefCell::new(Vec::new());
+        ranges.peek(leaf, number, &|code| peeked.borrow_mut().push(code.filter()));
+        let peeked = peeked.into_inner();
+        assert!(peeked.iter().all(|code| inside.contains(code)), "{number}");
+        found += usize::from(!peeked.is_empty());
+    }
+    assert!(found > 250, "{found}");
+}
