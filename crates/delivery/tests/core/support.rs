@@ -220,6 +220,8 @@ pub struct World {
     pub endpoint: Endpoint,
     pub clock: Clock,
     pub core: Core,
+    /// The core's own handle on the store.
+    held: Arc<Faulty>,
     pub settings: Settings,
     /// What the store is told to do wrong.
     pub orders: Arc<Orders>,
@@ -256,12 +258,12 @@ impl World {
         let store = Store::new();
         let directory = tempfile::tempdir().unwrap();
         let (orders, unmakeable) = (Arc::default(), Arc::default());
+        let held = handle(&store, &orders);
         let core = start(Start {
             journal: &journal,
-            store: &store,
+            store: &held,
             endpoint: &endpoint,
             settings: &settings,
-            orders: &orders,
             unmakeable: &unmakeable,
             directory: directory.path(),
         })
@@ -272,6 +274,7 @@ impl World {
             endpoint,
             clock,
             core,
+            held,
             settings,
             orders,
             unmakeable,
@@ -286,8 +289,10 @@ impl World {
         self.start().await;
     }
 
-    /// Kills the core and starts it again on what was durable.
+    /// Kills the core and starts it again on what was durable. Nobody who is killed writes anything afterwards, and some of its
+    /// tasks only learn of it when they are polled again.
     pub async fn crash(&mut self) {
+        self.held.shutdown().await.unwrap();
         self.core.abort();
         self.journal = self.journal.reopen();
         self.store = self.store.reopen();
@@ -297,16 +302,17 @@ impl World {
     /// Ends in good order and starts again.
     pub async fn restart(&mut self) {
         self.core.shutdown(Duration::from_secs(10)).await;
+        self.held.shutdown().await.unwrap();
         self.start().await;
     }
 
     async fn start(&mut self) {
+        self.held = handle(&self.store, &self.orders);
         self.core = start(Start {
             journal: &self.journal,
-            store: &self.store,
+            store: &self.held,
             endpoint: &self.endpoint,
             settings: &self.settings,
-            orders: &self.orders,
             unmakeable: &self.unmakeable,
             directory: self.directory.path(),
         })
@@ -445,12 +451,19 @@ fn empty_journal(clock: Clock) -> Journal {
     })
 }
 
+/// Another handle on a store, which can be shut down by itself.
+fn handle(store: &Store, orders: &Arc<Orders>) -> Arc<Faulty> {
+    Arc::new(Faulty {
+        store: store.reopen(),
+        orders: Arc::clone(orders),
+    })
+}
+
 struct Start<'a> {
     journal: &'a Journal,
-    store: &'a Store,
+    store: &'a Arc<Faulty>,
     endpoint: &'a Endpoint,
     settings: &'a Settings,
-    orders: &'a Arc<Orders>,
     unmakeable: &'a Arc<AtomicBool>,
     directory: &'a std::path::Path,
 }
@@ -461,7 +474,6 @@ async fn start(start: Start<'_>) -> Core {
         store,
         endpoint,
         settings,
-        orders,
         unmakeable,
         directory,
     } = start;
@@ -475,10 +487,7 @@ async fn start(start: Start<'_>) -> Core {
     let unmakeable = Arc::clone(unmakeable);
     Core::start(Parts {
         journal: Arc::new(journal.clone()),
-        store: Arc::new(Faulty {
-            store: store.reopen(),
-            orders: Arc::clone(orders),
-        }),
+        store: store.clone(),
         attempts: AttemptHistory::open(directory, Default::default()).unwrap(),
         model,
         sealer,
