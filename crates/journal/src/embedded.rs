@@ -56,10 +56,7 @@ use settings::RECORD_OVERHEAD;
 use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex};
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::oneshot,
-};
+use tokio::{runtime::Handle, sync::oneshot};
 
 /// The journal of one directory.
 #[derive(Debug)]
@@ -230,11 +227,9 @@ impl Embedded {
         })
     }
 
-    /// Whether a caller may commit on its own thread: one of a runtime only if another thread can take over its other tasks.
+    /// Whether a caller may commit on its own thread.
     fn may_lead(&self) -> bool {
-        let flavor = || Some(Handle::try_current().ok()?.runtime_flavor());
-        self.shared.settings.drive == Drive::Threads
-            && flavor().is_none_or(|flavor| flavor == RuntimeFlavor::MultiThread)
+        self.shared.settings.drive == Drive::Threads && commit::may_stand_still()
     }
 
     /// What ends it, wherever that is run: it joins threads.

@@ -32,6 +32,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::runtime::{Handle, RuntimeFlavor};
 use write::{Writer, Written};
 
 /// One assembles, one writes, one shows and answers.
@@ -250,6 +251,10 @@ impl Lone {
     /// Commits, where that holds nobody else up. A panic is the journal's, not its caller's: it poisons, and leaves the caller
     /// without an answer.
     pub fn commit(self) {
+        if !may_stand_still() {
+            // It is awaited in another place than it was asked for.
+            return;
+        }
         // Without a runtime it just runs.
         let led = || tokio::task::block_in_place(|| self.0.lead());
         drop(std::panic::catch_unwind(AssertUnwindSafe(led)));
@@ -260,6 +265,12 @@ impl Drop for Lone {
     fn drop(&mut self) {
         self.0.shared.queue.tell();
     }
+}
+
+/// Whether this thread may do the work of the commit: one of a runtime only if another thread can take over its other tasks.
+pub fn may_stand_still() -> bool {
+    let runtime = Handle::try_current().ok();
+    runtime.is_none_or(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 /// Drives a commit, beside other threads that do the same, until the queue is closed and empty.

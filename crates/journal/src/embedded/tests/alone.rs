@@ -6,7 +6,14 @@ use crate::{
     TopicId, conformance,
     embedded::{Disk, Embedded, Fault, Operation, Settings, SimulatedDisk},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 const TOPIC: TopicId = TopicId { bus: 1, topic: 1 };
 const PARTITION: PartitionId = PartitionId { topic: TOPIC, index: 0 };
@@ -99,6 +106,31 @@ async fn on_a_runtime_of_one_thread_nobody_is_held_up() {
     }
     assert_eq!(journal.bounds(PARTITION).unwrap().high_water, 100);
     journal.shutdown().await.unwrap();
+}
+
+/// How often this thread has panicked from here on, caught or not.
+fn panics_of_this_thread() -> Arc<AtomicU64> {
+    let (panics, thread) = (Arc::new(AtomicU64::new(0)), std::thread::current().id());
+    let (counted, before) = (panics.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        counted.fetch_add(u64::from(std::thread::current().id() == thread), Relaxed);
+        before(panic);
+    }));
+    panics
+}
+
+#[test]
+fn what_is_asked_for_outside_a_runtime_may_be_awaited_in_one_of_one_thread() {
+    let panics = panics_of_this_thread();
+    let journal = open(&SimulatedDisk::new(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for number in 0..100 {
+        let durable = append(&journal, number);
+        runtime.block_on(durable).unwrap();
+    }
+    assert_eq!(journal.bounds(PARTITION).unwrap().high_water, 100);
+    runtime.block_on(journal.shutdown()).unwrap();
+    assert_eq!(panics.load(Relaxed), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
