@@ -63,7 +63,12 @@ pub struct Unstarted {
 impl Changes {
     /// Starts a saved subscription's lane. A failure is told, shown, and made good later.
     pub(super) async fn start(&mut self, subscription: SubscriptionId) -> Result<(), Error> {
-        let started = self.try_start(subscription).await;
+        let model = self.inner.model.load_full();
+        let started = match owner(&model, subscription) {
+            Some((bus, found)) => self.try_start(&model, (bus, found), None).await,
+            // It was deleted meanwhile.
+            None => Ok(()),
+        };
         self.note_start(subscription, started)
     }
 
@@ -74,10 +79,7 @@ impl Changes {
         (bus, subscription): (&Bus, &Subscription),
         rows: Remembered,
     ) -> Result<(), Error> {
-        let started = match copies::claim_held(&self.inner, subscription, 1).await {
-            Ok(()) => self.start_from(model, (bus, subscription), rows, true).await,
-            Err(error) => Err(error.into()),
-        };
+        let started = self.try_start(model, (bus, subscription), Some(rows)).await;
         self.note_start(subscription.id, started)
     }
 
@@ -130,25 +132,17 @@ impl Changes {
         Ok(())
     }
 
-    async fn try_start(&self, id: SubscriptionId) -> Result<(), Error> {
-        let model = self.inner.model.load_full();
-        let Some((bus, subscription)) = owner(&model, id) else {
-            // It was deleted meanwhile.
-            return Ok(());
-        };
-        copies::claim_held(&self.inner, subscription, 1).await?;
-        let (remembered, is_written) = self.inner.remembered(id).await?;
-        self.start_from(&model, (bus, subscription), remembered, is_written)
-            .await
-    }
-
-    async fn start_from(
+    async fn try_start(
         &self,
         model: &Model,
         (bus, subscription): (&Bus, &Subscription),
-        remembered: Remembered,
-        is_written: bool,
+        remembered: Option<Remembered>,
     ) -> Result<(), Error> {
+        copies::claim_held(&self.inner, subscription, 1).await?;
+        let (remembered, is_written) = match remembered {
+            Some(remembered) => (remembered, true),
+            None => self.inner.remembered(subscription.id).await?,
+        };
         let rules = rules(model, bus, subscription, &self.boundaries);
         let mut reader = lane(&self.inner, bus, subscription, rules, remembered, &self.inner.tails()).await?;
         if !is_written {

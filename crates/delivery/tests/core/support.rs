@@ -289,10 +289,8 @@ impl World {
         self.start().await;
     }
 
-    /// Kills the core and starts it again on what was durable. Nobody who is killed writes anything afterwards, and some of its
-    /// tasks only learn of it when they are polled again.
+    /// Kills the core and starts it again on what was durable.
     pub async fn crash(&mut self) {
-        self.held.shutdown().await.unwrap();
         self.core.abort();
         self.journal = self.journal.reopen();
         self.store = self.store.reopen();
@@ -302,11 +300,13 @@ impl World {
     /// Ends in good order and starts again.
     pub async fn restart(&mut self) {
         self.core.shutdown(Duration::from_secs(10)).await;
-        self.held.shutdown().await.unwrap();
         self.start().await;
     }
 
+    /// A process that is gone writes nothing any more, whereas some tasks of a core that was killed only learn of it when they are
+    /// polled again.
     async fn start(&mut self) {
+        self.held.shutdown().await.unwrap();
         self.held = handle(&self.store, &self.orders);
         self.core = start(Start {
             journal: &self.journal,

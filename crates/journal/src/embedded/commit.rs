@@ -269,8 +269,11 @@ impl Drop for Lone {
 
 /// Whether this thread may do the work of the commit: one of a runtime only if another thread can take over its other tasks.
 pub fn may_stand_still() -> bool {
-    let runtime = Handle::try_current().ok();
-    runtime.is_none_or(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    Handle::try_current().map_or(true, |runtime| has_threads(&runtime))
+}
+
+fn has_threads(runtime: &Handle) -> bool {
+    runtime.runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 /// Drives a commit, beside other threads that do the same, until the queue is closed and empty.

@@ -13,7 +13,7 @@ use control::{
     resources::{ResourceKind, Scope},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::Bound};
+use std::ops::Bound;
 
 /// `GET` of a collection.
 pub(super) fn list(call: &Call, kind: ResourceKind) -> json::Result {
@@ -40,24 +40,18 @@ pub(super) fn list(call: &Call, kind: ResourceKind) -> json::Result {
 }
 
 fn names_after<'a>(model: &'a Model, kind: ResourceKind, bus: &str, after: Option<&str>) -> Vec<&'a str> {
-    fn of<'a, T>(map: &'a BTreeMap<String, T>, after: Option<&str>) -> Vec<&'a str> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        map.range::<str, _>((from, Bound::Unbounded))
-            .map(|(name, _)| name.as_str())
-            .collect()
+    fn of<'a, T>(behind: impl Iterator<Item = (&'a String, T)>) -> Vec<&'a str> {
+        behind.map(|(name, _)| name.as_str()).collect()
     }
+    let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
     let owner = model.buses.get(bus);
     match (kind, owner) {
-        (ResourceKind::Bus, _) => of(&model.buses, after),
-        (ResourceKind::Key, _) => of(&model.keys, after),
-        (ResourceKind::Topic, Some(owner)) => of(&owner.topics, after),
-        (ResourceKind::EventType, Some(owner)) => of(&owner.event_types, after),
-        (ResourceKind::Connection, Some(owner)) => of(&owner.connections, after),
-        (ResourceKind::Subscription, Some(owner)) => {
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let behind = owner.subscriptions.range::<str, _>((from, Bound::Unbounded));
-            behind.map(|(name, _)| name.as_str()).collect()
-        }
+        (ResourceKind::Bus, _) => of(model.buses.range::<str, _>(behind)),
+        (ResourceKind::Key, _) => of(model.keys.range::<str, _>(behind)),
+        (ResourceKind::Topic, Some(owner)) => of(owner.topics.range::<str, _>(behind)),
+        (ResourceKind::EventType, Some(owner)) => of(owner.event_types.range::<str, _>(behind)),
+        (ResourceKind::Connection, Some(owner)) => of(owner.connections.range::<str, _>(behind)),
+        (ResourceKind::Subscription, Some(owner)) => of(owner.subscriptions.range::<str, _>(behind)),
         (_, None) => Vec::new(),
     }
 }

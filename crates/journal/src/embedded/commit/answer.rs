@@ -2,8 +2,9 @@
 //! in: one that wakes another from within only has to put it into a list of its own thread, and meanwhile the commit is free for the
 //! next group. What they are told was decided before, and they are told it whatever becomes of that runtime.
 
+use super::has_threads;
 use crate::embedded::requests::{Outcome, Request};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 
 /// From so many callers on, waking them from outside costs more than a task.
 const MANY: usize = 16;
@@ -23,8 +24,7 @@ impl Teller {
 
     /// The runtime around, if it has threads of its own: another one may stand still until somebody waits in it.
     pub fn around() -> Self {
-        let around = Handle::try_current().ok();
-        Self(around.filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread))
+        Self(Handle::try_current().ok().filter(has_threads))
     }
 
     /// Tells these, sooner or later.
