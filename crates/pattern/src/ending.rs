@@ -5,12 +5,12 @@
 //! text letter by letter, or with an escape. Where there is neither, nothing follows that anybody asks for. What is not looked at is
 //! not checked, so this is only for texts that are known to be well formed.
 
-use memchr::memmem::Finder;
 use smallvec::SmallVec;
 
 use crate::paths::{Paths, Place};
+use crate::simd::{self, Pair};
 
-/// Asked paths below a mount beyond which their names are not searched for: each may cost a search.
+/// Asked paths below a mount beyond which their names are not searched for.
 const ASKED_MAX: usize = 8;
 
 /// Places of a tree beyond which it is not looked through for those that are asked.
@@ -19,7 +19,7 @@ const PLACES_MAX: usize = 128;
 /// Bytes of a rest that are read sooner than searched.
 const REST_MIN: usize = 96;
 
-/// Places where a name's letters stand in the rest, but not as a name, before the rest is read.
+/// Places where two letters of a name stand in the rest, but not the name, before the rest is read; one more for each block of it.
 const OTHERS_MAX: usize = 8;
 
 /// Letters of a name that is not likely to stand somewhere by chance.
@@ -34,10 +34,24 @@ pub(crate) struct Ending {
     mount: Place,
     /// How many places are asked for.
     pub(crate) asked: usize,
-    names: Vec<Finder<'static>>,
-    /// By the place of an object, the names: another value at an asked place needs one of them, once the scan is inside that object
-    /// and in no array.
-    needs: Vec<(Place, SmallVec<[u8; ASKED_MAX]>)>,
+    needs: Vec<Need>,
+}
+
+/// What another value at an asked place needs, once the scan is inside an object and in no array: one of these names.
+#[derive(Debug, Clone)]
+struct Need {
+    object: Place,
+    names: SmallVec<[Name; 2]>,
+    /// Two letters of each of them.
+    pairs: SmallVec<[Pair; 2]>,
+}
+
+/// A name, and which two letters of it are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    bytes: Box<[u8]>,
+    /// How many letters stand before the second of them.
+    before: usize,
 }
 
 impl Ending {
@@ -56,34 +70,17 @@ impl Ending {
         if asked.is_empty() || asked.len() > ASKED_MAX {
             return None;
         }
-        let mut ending = Self {
+        let objects = paths.places().filter(|place| paths.has_below(*place));
+        let needs = objects.filter(is_below).filter_map(|object| {
+            // Where a name is missing, nothing can be told.
+            let names = asked.iter().map(|place| name_needed(paths, object, *place));
+            Some(Need::of(object, names.collect::<Option<_>>()?))
+        });
+        Some(Self {
             mount,
             asked: asked.len(),
-            names: Vec::new(),
-            needs: Vec::new(),
-        };
-        let objects = paths.places().filter(|place| paths.has_below(*place));
-        for object in objects.filter(is_below) {
-            let names: Option<Vec<&[u8]>> = asked.iter().map(|place| name_needed(paths, object, *place)).collect();
-            let needs = names.into_iter().flatten().map(|name| ending.number_of(name));
-            let mut needs: SmallVec<[u8; ASKED_MAX]> = needs.collect();
-            // Short names, which stand in most texts, are found sooner than long ones are missed.
-            needs.sort_unstable_by_key(|name| (ending.names[usize::from(*name)].needle().len(), *name));
-            needs.dedup();
-            ending.needs.push((object, needs));
-        }
-        // Where a name is missing, nothing can be told.
-        ending.needs.retain(|(_, needs)| !needs.is_empty());
-        Some(ending)
-    }
-
-    fn number_of(&mut self, name: &[u8]) -> u8 {
-        let known = self.names.iter().position(|known| known.needle() == name);
-        let number = known.unwrap_or_else(|| {
-            self.names.push(Finder::new(name).into_owned());
-            self.names.len() - 1
-        });
-        u8::try_from(number).expect("places are bounded to fewer")
+            needs: needs.collect(),
+        })
     }
 
     /// Whether this is about a mount.
@@ -94,19 +91,81 @@ impl Ending {
     /// Whether nothing that is asked for follows, behind a value of an object at a place that lies in no array.
     #[inline(never)]
     pub(crate) fn has_come(&self, object: Place, rest: &[u8]) -> bool {
-        let needs = self.needs.iter().find(|(place, _)| *place == object);
-        needs.is_some_and(|(_, needs)| {
-            let absent = |name: &u8| !may_be_named(&self.names[usize::from(*name)], rest);
-            rest.len() >= REST_MIN && needs.iter().all(absent) && memchr::memchr(b'\\', rest).is_none()
-        })
+        let need = self.needs.iter().find(|need| need.object == object);
+        rest.len() >= REST_MIN && need.is_some_and(|need| need.is_absent(rest))
     }
 
     /// Bytes on the heap, roughly.
     pub(crate) fn memory(&self) -> usize {
-        let names = self.names.iter().map(|name| size_of_val(name) + name.needle().len());
-        let need = size_of::<(Place, SmallVec<[u8; ASKED_MAX]>)>();
-        size_of::<Self>() + names.sum::<usize>() + self.needs.len() * need
+        let of_need = |need: &Need| {
+            let letters: usize = need.names.iter().map(|name| name.bytes.len()).sum();
+            size_of::<Need>() + letters + need.names.len() * (size_of::<Name>() + 2 * size_of::<Pair>())
+        };
+        size_of::<Self>() + self.needs.iter().map(of_need).sum::<usize>()
     }
+}
+
+impl Need {
+    fn of(object: Place, names: Vec<&[u8]>) -> Self {
+        let mut names: SmallVec<[Name; 2]> = names.into_iter().map(Name::new).collect();
+        names.sort_unstable();
+        names.dedup();
+        let pairs = names.iter().flat_map(Name::pairs).collect();
+        Self { object, names, pairs }
+    }
+
+    /// Whether a text has none of the names as a key, or as a part of one with dots, and none that could be written with an escape. A
+    /// name with a quotation mark is.
+    fn is_absent(&self, text: &[u8]) -> bool {
+        let (mut at, mut left) = (0, OTHERS_MAX + text.len() / simd::BLOCK);
+        while let Some(found) = simd::pair_or_backslash(text, at, &self.pairs) {
+            if left == 0 || text[found] == b'\\' || self.names.iter().any(|name| name.stands_around(text, found)) {
+                return false;
+            }
+            left -= 1;
+            at = found + 1;
+        }
+        true
+    }
+}
+
+impl Name {
+    fn new(bytes: &[u8]) -> Self {
+        let pairs = (1..bytes.len()).min_by_key(|second| commonness(bytes[second - 1]) + commonness(bytes[*second]));
+        Self {
+            bytes: bytes.into(),
+            before: pairs.unwrap_or(0),
+        }
+    }
+
+    /// The pairs of letters of which one stands where the name does: those that were chosen, or its only one and what may stand before
+    /// it.
+    fn pairs(&self) -> SmallVec<[Pair; 2]> {
+        match (self.before.checked_sub(1), &*self.bytes) {
+            (Some(first), bytes) => SmallVec::from_slice(&[[bytes[first], bytes[self.before]]]),
+            (None, bytes) => EDGES.iter().map(|edge| [*edge, bytes[0]]).collect(),
+        }
+    }
+
+    /// Whether the name stands in a text as a key, or a part of one, with its pair at a place.
+    fn stands_around(&self, text: &[u8], pair: usize) -> bool {
+        let Some(at) = (pair + 1).checked_sub(self.before) else {
+            return false;
+        };
+        let is_edge = |at: usize| text.get(at).is_none_or(|byte| EDGES.contains(byte));
+        text[at..].starts_with(&self.bytes) && is_edge(at.wrapping_sub(1)) && is_edge(at + self.bytes.len())
+    }
+}
+
+/// What stands around a name.
+const EDGES: [u8; 2] = *b"\".";
+
+/// Letters by how often they stand in texts, roughly: the most common last. Digits are everywhere.
+const COMMON: &[u8] = b"zqjxkvbywgpfmucdlhrsnioate0123456789";
+
+/// How often a letter stands in texts, compared with others.
+fn commonness(letter: u8) -> usize {
+    COMMON.iter().position(|known| *known == letter).unwrap_or(0)
 }
 
 /// A name that must be written again before another value comes at a place, once the scan is inside of an object: one of those
@@ -127,14 +186,4 @@ fn name_needed(paths: &Paths, object: Place, place: Place) -> Option<&[u8]> {
     let good = names().find(|name| name.len() >= NAME_GOOD);
     good.or_else(|| names().max_by_key(|name| name.len()))
         .filter(|name| !name.is_empty())
-}
-
-/// Whether a text may have a name as a key, or as a part of one with dots. A name with a quotation mark is written with an escape.
-fn may_be_named(name: &Finder<'_>, text: &[u8]) -> bool {
-    let mut others = 0;
-    name.find_iter(text).any(|at| {
-        others += 1;
-        let is_edge = |at: usize| text.get(at).is_none_or(|byte| matches!(byte, b'"' | b'.'));
-        others > OTHERS_MAX || (is_edge(at.wrapping_sub(1)) && is_edge(at + name.needle().len()))
-    })
 }

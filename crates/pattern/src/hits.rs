@@ -20,6 +20,7 @@ const REPEATED_MAX: usize = 16;
 enum Taken {
     AsItIs,
     AsUnsettled,
+    AsSettled,
     /// It is a list of those who know no path.
     Apart,
 }
@@ -70,6 +71,11 @@ impl Hits {
         self.take(Some(found), Taken::AsUnsettled);
     }
 
+    /// The same of tests that are known to pass.
+    pub(crate) fn extend_settled(&mut self, found: Codes<'_>) {
+        self.take(Some(found), Taken::AsSettled);
+    }
+
     /// The same of lists that have numbers of their own.
     pub(crate) fn extend_apart(&mut self, found: Option<Codes<'_>>) {
         self.take(found, Taken::Apart);
@@ -84,6 +90,7 @@ impl Hits {
             steps::take(codes.len());
             match how {
                 Taken::AsUnsettled => self.codes.extend(codes.iter().map(|code| code.unsettled())),
+                Taken::AsSettled => self.codes.extend(codes.iter().map(|code| code.settled())),
                 Taken::AsItIs | Taken::Apart => self.codes.extend_from_slice(codes),
             }
         }

@@ -21,9 +21,11 @@ use crate::ranges::Ranges;
 use crate::rules::Found;
 use crate::steps;
 
+mod excepted;
 mod fetching;
 mod registering;
 
+use excepted::Excepted;
 pub(crate) use registering::COST_UNIT;
 
 /// One kind of look-up at a place, for keys of one length (bytes, or bits of a network) where lengths matter.
@@ -44,6 +46,8 @@ struct Profile {
     /// Who is registered under any value, and under any text: most fields that call for somebody so call for him every time.
     any: Option<Posting>,
     any_text: Option<Posting>,
+    /// What those except who are registered under any value.
+    excepted: Excepted,
     ranges: Ranges,
     /// How many ranges there are.
     range_count: usize,
@@ -57,6 +61,8 @@ pub(crate) struct Index {
     profiles: Chunks<Option<Arc<Profile>>>,
     /// The places under whose absence somebody is registered, sorted.
     absent: Arc<Vec<Place>>,
+    /// There are or were so many ranges at a place that one is fetched ahead.
+    ranges_fetched: bool,
 }
 
 impl Index {
@@ -85,6 +91,7 @@ impl Index {
             profile.as_ref().map_or(0, |profile| {
                 size_of::<Profile>()
                     + profile.routes.capacity() * size_of::<Route>()
+                    + profile.excepted.memory()
                     + profile.ranges.memory()
                     + profile.pieces.memory()
             })
@@ -94,18 +101,20 @@ impl Index {
     }
 
     fn look_up_place(&self, profile: &Profile, place: Place, found: &Found<'_, '_>, hits: &mut Hits) {
-        let mut any = false;
-        hits.ranged = 0;
-        for field in found.fields.at(place) {
-            any = true;
-            if !field.is_vain {
+        if profile.is_more_than_any() {
+            hits.ranged = 0;
+            for field in found.fields.at(place).filter(|field| !field.is_vain) {
                 self.look_up_field(profile, place, field, found, hits);
                 hits.bound();
             }
+            hits.look_up_numbers(&profile.ranges);
         }
-        hits.look_up_numbers(&profile.ranges);
-        if any && let Some(posting) = &profile.any {
-            hits.extend(Some(self.postings.codes(posting)));
+        if let Some(posting) = &profile.any {
+            let mut fields = found.fields.at(place);
+            match fields.any(|field| profile.excepted.spare(found.value(field))) {
+                true => hits.extend_settled(self.postings.codes(posting)),
+                false => hits.extend(Some(self.postings.codes(posting))),
+            }
         }
     }
 
@@ -203,6 +212,16 @@ impl Route {
         }
     }
 
+    /// The one of a kind and a length among these, which are sorted; a new one if there is none.
+    fn among(routes: &mut Vec<Route>, kind: Kind, length: u16) -> &mut Self {
+        let known = routes.binary_search_by_key(&(kind, length), |route| (route.kind, route.length));
+        let at = known.unwrap_or_else(|at| {
+            routes.insert(at, Route::new(kind, length));
+            at
+        });
+        &mut routes[at]
+    }
+
     /// One more is registered, under this key.
     fn insert(&mut self, key: &[u8]) {
         self.count += 1;
@@ -239,6 +258,12 @@ impl Route {
 }
 
 impl Profile {
+    /// Whether anybody is registered under something else than any value.
+    #[inline]
+    fn is_more_than_any(&self) -> bool {
+        self.routes.len() > usize::from(self.any.is_some()) || self.range_count > 0
+    }
+
     fn has(&self, kind: Kind) -> bool {
         self.routes.iter().any(|route| route.kind == kind)
     }

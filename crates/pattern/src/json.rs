@@ -147,6 +147,58 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
+    /// Takes a comma, and a space behind it, if the position is at the one and then at the quotation mark of a name.
+    #[inline(always)]
+    pub(crate) fn plain_comma(&mut self) -> bool {
+        match self.bytes.get(self.position..).and_then(<[u8]>::first_chunk) {
+            Some(b", \"") => self.position += 2,
+            Some([b',', b'"', _]) => self.position += 1,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes members as long as their names are to be passed by and their values are texts, then the name and the colon of the next
+    /// one; says what that name is and whether it is to be passed by. It does so where things are written as they usually are: with
+    /// nothing escaped, no space or one behind colons and commas, and none before them. Where it answers nothing, the position is
+    /// where a name is to be expected.
+    #[inline(always)]
+    pub(crate) fn pass_texts(
+        &mut self,
+        is_passed: impl Fn(&[u8], &Range<usize>) -> bool,
+    ) -> Option<(Range<usize>, bool)> {
+        loop {
+            if self.bytes.get(self.position) != Some(&b'"') {
+                return None;
+            }
+            let name_at = self.position + 1;
+            let name = name_at..self.string_stop(name_at);
+            let value_at = self.behind_mark(name.end, b':')?;
+            let is_passed = is_passed(self.bytes, &name);
+            if is_passed && self.bytes.get(value_at) == Some(&b'"') {
+                let text_end = self.string_stop(value_at + 1);
+                let next = self.behind_mark(text_end, b',');
+                if let Some(next) = next {
+                    self.position = next;
+                    continue;
+                }
+            }
+            self.position = value_at;
+            return Some((name, is_passed));
+        }
+    }
+
+    /// Behind a quotation mark, another mark and perhaps a space.
+    #[inline(always)]
+    fn behind_mark(&self, at: usize, mark: u8) -> Option<usize> {
+        let bytes: &[u8; 4] = self.bytes.get(at..)?.first_chunk()?;
+        let word = u32::from_le_bytes(*bytes);
+        if word & 0xFFFF != u32::from_le_bytes([b'"', mark, 0, 0]) {
+            return None;
+        }
+        Some(at + 2 + usize::from(bytes[2] == b' '))
+    }
+
     /// Takes a string; the position is at its opening quotation mark.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Span, Fault> {
@@ -379,6 +431,38 @@ mod tests {
         assert_eq!(decoded(r#""\u00e9""#), "é".as_bytes());
         assert_eq!(decoded(r#""\ud83dx""#), b"\xED\xA0\xBDx");
         assert_eq!(decoded(r#""\ud83d\u0041""#), b"\xED\xA0\xBDA");
+    }
+
+    #[test]
+    fn texts_are_passed_up_to_the_first_name_that_is_asked_for_or_written_unusually() {
+        let long = "x".repeat(100);
+        for (text, name, rest) in [
+            (r#""a": "b", "c": "d"}"#, Some(("c", true)), r#""d"}"#),
+            (r#""a":"b","c":"d"}"#, Some(("c", true)), r#""d"}"#),
+            (r#""a": "b", "asked": "d"}"#, Some(("asked", false)), r#""d"}"#),
+            (r#""a": "b", "c": 1}"#, Some(("c", true)), "1}"),
+            (r#""a": "b","c":  {}}"#, Some(("c", true)), " {}}"),
+            (r#""a" : "b"}"#, None, r#""a" : "b"}"#),
+            (r#""a": "b",  "c": 1}"#, None, r#" "c": 1}"#),
+            (r#""a": "b" , "c": 1}"#, Some(("a", true)), r#""b" , "c": 1}"#),
+            (r#""a": "\"", "c": 1}"#, Some(("a", true)), r#""\"", "c": 1}"#),
+            (r#""\u0061": "b"}"#, None, r#""\u0061": "b"}"#),
+            (r#""a": "b", 1"#, None, "1"),
+            (r#""a": "b""#, Some(("a", true)), r#""b""#),
+            (r#""a""#, None, r#""a""#),
+        ] {
+            for before in [
+                String::new(),
+                format!(r#""{long}": "{long}", "#),
+                format!(r#""a":"{long}", "#).repeat(9),
+            ] {
+                let text = format!("{before}{text}");
+                let mut lexer = Lexer::new(text.as_bytes()).unwrap();
+                let found = lexer.pass_texts(|text, name| &text[name.clone()] != b"asked");
+                let found = found.map(|(name, is_passed)| (&text[name], is_passed));
+                assert_eq!((found, &text[lexer.position..]), (name, rest), "{text}");
+            }
+        }
     }
 
     #[test]

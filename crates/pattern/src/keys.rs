@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::address::Network;
 use crate::extended::Extended;
 use crate::fold;
-use crate::operator::{Bounds, Operator};
+use crate::operator::{Bounds, Exceptions, Operator};
 use crate::paths::Place;
 use crate::pieces::PIECE_BYTES_MAX;
 use crate::required::Required;
@@ -137,6 +137,42 @@ pub(crate) fn keys_of(operator: &Operator, tell: &mut dyn FnMut(Key<'_>)) {
         Operator::AnythingBut(_) => one(Kind::Any, &[], false),
         Operator::Extended(extended) => keys_of_extended(extended, &mut |key| tell(Key { settles: false, ..key })),
     }
+}
+
+/// Tells of keys of which a value must have one to be an exception: one for each text, number or expression that is excepted, or
+/// more.
+pub(crate) fn keys_of_exceptions(exceptions: &Exceptions, tell: &mut dyn FnMut(Key<'_>)) {
+    let mut one = |kind: Kind, bytes: &[u8]| {
+        tell(Key {
+            kind,
+            bytes,
+            settles: false,
+            group: 0,
+        })
+    };
+    match exceptions {
+        Exceptions::Texts(texts) => texts.iter().for_each(|text| one(Kind::Text, text)),
+        Exceptions::Numbers(numbers) => numbers.iter().for_each(|number| one(Kind::Number, &bits(*number))),
+        Exceptions::Prefixes(texts) => texts.iter().for_each(|text| affix(Kind::Head, text, false, tell)),
+        Exceptions::Suffixes(texts) => texts.iter().for_each(|text| affix(Kind::Tail, text, false, tell)),
+        Exceptions::Folded(texts) => texts.iter().for_each(|text| folded(Kind::Folded, text, tell)),
+        Exceptions::Wildcards(texts) => texts
+            .iter()
+            .for_each(|text| first_of_groups(tell, |tell| keys_of_wildcard(text, tell))),
+        Exceptions::Extended(all) => all
+            .iter()
+            .for_each(|one| first_of_groups(tell, |tell| keys_of_extended(one, tell))),
+    }
+}
+
+/// Of keys that can stand for each other, the first.
+fn first_of_groups(tell: &mut dyn FnMut(Key<'_>), keys: impl FnOnce(&mut dyn FnMut(Key<'_>))) {
+    let mut last = None;
+    keys(&mut |key| {
+        if last.replace(key.group) != Some(key.group) {
+            tell(key);
+        }
+    });
 }
 
 fn affix(kind: Kind, text: &[u8], settles: bool, tell: &mut dyn FnMut(Key<'_>)) {

@@ -192,7 +192,8 @@ impl<Id: Copy + Ord> Matcher<Id> {
             fetch_callee: &|code| self.fetch_callee(code),
             fetch_test: &|code| self.fetch_test(code),
         };
-        scan(document, &self.paths, Some(ahead), fields, key);
+        let is_fetched = self.index.is_fetched();
+        scan(document, &self.paths, is_fetched.then_some(ahead), fields, key);
         ahead.finish(&mut fields.probes);
         let Scratch { fields, work, hits, .. } = scratch;
         work.begin();

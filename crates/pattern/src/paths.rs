@@ -41,6 +41,25 @@ struct Node {
     key: Box<[u8]>,
     /// The places below, while they are few.
     edges: Vec<Edge>,
+    /// What the names that lead below begin with.
+    initials: Initials,
+}
+
+/// What some names begin with, a bit for each of the letters that are alike in their last bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Initials(u64);
+
+impl Initials {
+    const NONE: Self = Self(0);
+
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= name.first().map_or(u64::MAX, |first| 1 << (first & 63));
+    }
+
+    #[inline(always)]
+    fn may_have(self, first: u8) -> bool {
+        self.0 >> (first & 63) & 1 == 1
+    }
 }
 
 /// The way to a child, with as much of its key as tells most keys apart.
@@ -61,6 +80,7 @@ impl Node {
             parent,
             key: key.into(),
             edges: Vec::new(),
+            initials: Initials::NONE,
         }
     }
 }
@@ -200,28 +220,33 @@ impl Paths {
         }
     }
 
+    /// Whether a key leads nowhere, told by what it begins with and that it has no dot. The key is a range of a text.
+    #[inline(always)]
+    pub(crate) fn is_astray(&self, from: Origin<'_>, text: &[u8], key: &Range<usize>) -> bool {
+        let first = text.get(key.start);
+        first.is_some_and(|first| !from.node.initials.may_have(*first)) && !simd::has_dot(text, key)
+    }
+
     /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
     #[inline]
     pub(crate) fn step(&self, from: Origin<'_>, text: &[u8], key: Range<usize>) -> Place {
-        let Origin { place, node } = from;
-        let head = head_in(text, &key);
-        if node.below as usize > node.edges.len() {
-            return self.steps(place, &text[key]);
+        let (head, key) = (head_in(text, &key), &text[key]);
+        let mut edges = from.node.edges.iter();
+        let found = edges.find(|edge| edge.head == head && edge.length as usize == key.len() && self.is(edge, key));
+        match found {
+            Some(edge) => edge.place,
+            None => self.step_further(from, key),
         }
-        for edge in node
-            .edges
-            .iter()
-            .filter(|edge| edge.head == head && edge.length as usize == key.len())
-        {
-            if key.len() <= HEAD_BYTES || *self.nodes[edge.place.index()].key == text[key.clone()] {
-                return edge.place;
-            }
+    }
+
+    /// The same where no edge that is listed is the way.
+    #[inline(never)]
+    fn step_further(&self, from: Origin<'_>, key: &[u8]) -> Place {
+        let is_listed = from.node.below as usize == from.node.edges.len();
+        if is_listed && memchr::memchr(b'.', key).is_none() {
+            return Place::NOWHERE;
         }
-        if simd::has_dot(text, &key) {
-            self.steps(place, &text[key])
-        } else {
-            Place::NOWHERE
-        }
+        self.steps(from.place, key)
     }
 
     /// The place that a key leads to, part by part.
@@ -284,6 +309,7 @@ impl Paths {
         let child = self.add(place, segment);
         let node = self.nodes.get_mut(place.index());
         node.below += 1;
+        node.initials.insert(segment);
         let listed = node.below as usize == node.edges.len() + 1;
         if listed && node.edges.len() < CHILDREN_LISTED {
             node.edges.push(Edge::new(segment, child));

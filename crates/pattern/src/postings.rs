@@ -26,6 +26,10 @@ impl Code {
         self.0 & 1 == 0
     }
 
+    pub(crate) fn settled(self) -> Self {
+        Self(self.0 & !1)
+    }
+
     pub(crate) fn unsettled(self) -> Self {
         Self(self.0 | 1)
     }

@@ -138,6 +138,12 @@ impl Ranges {
         removed
     }
 
+    /// Whether there are so many that it is worth its time to fetch one.
+    pub(crate) fn is_fetched(&self) -> bool {
+        let root = self.0.as_deref();
+        root.is_some_and(|root| matches!(root.below, Below::Branches(_)))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -163,12 +163,18 @@ impl Scan<'_, '_> {
             b'{' | b'[' if self.well_formed => self.skip_brackets(),
             b'{' | b'[' => self.skip(),
             b'"' => self.text(place, element),
-            _ if self.well_formed && !self.target.paths.is_asked(place) => {
+            byte if self.is_passed(place, byte) => {
                 self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
                 Ok(())
             }
             _ => self.scalar(place, element),
         }
+    }
+
+    /// Whether a scalar that is no text need not be looked at.
+    #[inline(always)]
+    fn is_passed(&self, place: Place, first: u8) -> bool {
+        self.well_formed && !matches!(first, b'{' | b'[') && !self.target.paths.is_asked(place)
     }
 
     fn is_wanted(&self, place: Place) -> bool {
@@ -188,10 +194,16 @@ impl Scan<'_, '_> {
             }
             match self.lexer.need()? {
                 b'"' => self.text(below, element)?,
+                byte if self.is_passed(below, byte) => {
+                    self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
+                }
                 _ => self.value(below, element)?,
             }
             if self.target.fields.touched().len() == self.complete && element == OUTSIDE {
                 self.search(place)?;
+            }
+            if self.lexer.plain_comma() {
+                continue;
             }
             match self.lexer.need()? {
                 b',' => self.lexer.position += 1,
@@ -235,9 +247,20 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Takes a key and its colon, and says where it leads.
+    /// Takes members that nobody asks for, if that is soon done, then a key and its colon, and says where that leads.
     #[inline(always)]
     fn key(&mut self, from: Origin<'_>) -> Result<Place, Stop> {
+        let paths = self.target.paths;
+        match self.lexer.pass_texts(|text, name| paths.is_astray(from, text, name)) {
+            Some((_, true)) => Ok(Place::NOWHERE),
+            Some((name, false)) => Ok(paths.step(from, self.lexer.bytes(), name)),
+            None => self.any_key(from),
+        }
+    }
+
+    /// The same, however it is written.
+    #[cold]
+    fn any_key(&mut self, from: Origin<'_>) -> Result<Place, Stop> {
         let byte = self.lexer.need()?;
         if byte != b'"' {
             return Err(self.fault(FaultKind::Character(byte, FIELD_NAME)));

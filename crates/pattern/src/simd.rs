@@ -1,4 +1,4 @@
-//! Finding bytes sixteen or sixty-four at a time: the end of a string, of a run of digits, of a bracketed value.
+//! Finding bytes sixteen or sixty-four at a time: the end of a string, of a run of digits, of a bracketed value, and pairs of bytes.
 //!
 //! Everything here is exact for any bytes and says nothing about whether they are JSON. Each function has a portable form; the
 //! tests compare the two, and the fuzz target `pattern` compares what is skipped with what is read.
@@ -67,6 +67,25 @@ pub(crate) fn digits_end(bytes: &[u8], at: usize) -> usize {
 #[inline]
 pub(crate) fn scalar_end(bytes: &[u8], at: usize) -> usize {
     first(bytes, at, lanes::scalar_ends, is_scalar_end)
+}
+
+/// Two bytes that follow each other.
+pub(crate) type Pair = [u8; 2];
+
+/// The first place at or after `at` where one of these pairs, or a backslash, begins.
+#[inline]
+pub(crate) fn pair_or_backslash(bytes: &[u8], at: usize, pairs: &[Pair]) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") {
+        return wide::pair_or_backslash(bytes, at, pairs);
+    }
+    pair_or_backslash_portable(bytes, at, pairs)
+}
+
+/// What [`pair_or_backslash`] answers, byte by byte.
+fn pair_or_backslash_portable(bytes: &[u8], at: usize, pairs: &[Pair]) -> Option<usize> {
+    let begins = |at: usize| bytes[at..].first_chunk().is_some_and(|pair| pairs.contains(pair));
+    (at..bytes.len()).find(|at| bytes[*at] == b'\\' || begins(*at))
 }
 
 /// Behind the bracket that closes the one at `at`, brackets in strings not counted; none if the text ends before. Only brackets of

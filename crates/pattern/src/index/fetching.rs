@@ -15,6 +15,12 @@ use crate::table::Hash;
 const PIECED_BYTES_MAX: usize = 128;
 
 impl Index {
+    /// Whether fetching ahead is worth its time.
+    #[inline]
+    pub(crate) fn is_fetched(&self) -> bool {
+        self.postings.is_large() || self.ranges_fetched
+    }
+
     /// Fetches the memory that a text found at a place will be looked up in, while the scan goes on from a position; whether it need
     /// be looked up at all. It need not if it is known of every key that it has that nobody is registered under it.
     #[inline]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Index, Profile, Route};
+use super::{Excepted, Index, Profile, Route};
 use crate::keys::{AFFIX_BYTES_MAX, Key, Kind, OPEN_RANGE_COST, RANGE_COST, keys_of, range_of};
 use crate::operator::{Bounds, Operator};
 use crate::paths::Place;
@@ -55,7 +55,12 @@ impl Index {
                 let profile = self.profile_mut(place);
                 profile.ranges.insert(Range::new(bounds, Code::new(filter, true)));
                 profile.range_count += 1;
+                let is_fetched = profile.ranges.is_fetched();
+                self.ranges_fetched |= is_fetched;
                 continue;
+            }
+            if let Operator::AnythingBut(exceptions) = operator {
+                self.profile_mut(place).excepted.insert(exceptions);
             }
             for best in self.best_keys(place, operator) {
                 unsettled |= !best.settles;
@@ -175,14 +180,7 @@ impl Index {
             return;
         }
         let profile = self.profile_mut(place);
-        let known = profile
-            .routes
-            .binary_search_by_key(&(kind, length), |route| (route.kind, route.length));
-        let at = known.unwrap_or_else(|at| {
-            profile.routes.insert(at, Route::new(kind, length));
-            at
-        });
-        profile.routes[at].insert(bytes);
+        Route::among(&mut profile.routes, kind, length).insert(bytes);
         if kind == Kind::Piece {
             profile.pieces.insert(bytes);
         }
@@ -210,6 +208,9 @@ impl Index {
             profile.routes[at].count -= 1;
             if profile.routes[at].count == 0 {
                 profile.routes.remove(at);
+                if kind == Kind::Any {
+                    profile.excepted = Excepted::default();
+                }
             }
             if kind == Kind::Piece && !profile.has(Kind::Piece) {
                 profile.pieces = Pieces::default();

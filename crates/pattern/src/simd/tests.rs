@@ -43,6 +43,23 @@ fn a_bracket_is_closed_where_the_portable_form_says() {
 }
 
 #[test]
+fn a_pair_is_found_where_the_portable_form_says() {
+    let all: [Pair; 6] = [*b"xx", *b"\"x", *b".x", *b"z.", *b"0\0", *b"}x"];
+    for text in texts() {
+        for count in 0..all.len() {
+            for at in (0..=text.len() + 1).step_by(3) {
+                let (found, expected) = (
+                    pair_or_backslash(&text, at, &all[count..]),
+                    pair_or_backslash_portable(&text, at, &all[count..]),
+                );
+                assert_eq!(found, expected, "{at} {}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+    assert_eq!(pair_or_backslash(b"ab\\", 0, &[*b"b\0"]), Some(2));
+}
+
+#[test]
 fn what_is_fetched_is_as_it_was() {
     let values = ([1u8; 200], [2u64; 3], 3u8);
     fetch(&values);

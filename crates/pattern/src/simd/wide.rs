@@ -1,9 +1,83 @@
-//! The end of a bracketed value, sixty-four bytes at a time, where the processor has AVX2.
+//! The end of a bracketed value, and pairs of bytes, where the processor has AVX2.
 
-use std::arch::x86_64::{__m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
+use std::arch::x86_64::{
+    __m256i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_set1_epi8, _mm256_testz_si256,
+};
 use std::hint::black_box;
 
-use super::{BLOCK, Brackets};
+use super::{BLOCK, Brackets, Pair};
+
+/// Bytes of a vector.
+const LANES: usize = 32;
+
+/// What [`super::pair_or_backslash`] answers. Call it only where AVX2 and BMI1 are there.
+#[inline]
+pub(super) fn pair_or_backslash(bytes: &[u8], at: usize, pairs: &[Pair]) -> Option<usize> {
+    #[expect(unsafe_code, reason = "the way into code for a newer processor; there is no other")]
+    // SAFETY: the only caller has just asked the processor for these two features; the functions themselves are safe code.
+    unsafe {
+        // Few pairs stay in registers.
+        match pairs {
+            [one] => search_pairs(bytes, at, &[*one]),
+            [one, two] => search_pairs(bytes, at, &[*one, *two]),
+            [one, two, three] => search_pairs(bytes, at, &[*one, *two, *three]),
+            many => search_pairs(bytes, at, many),
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn search_pairs(bytes: &[u8], at: usize, pairs: &(impl AsRef<[Pair]> + ?Sized)) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let (firsts, _) = rest[..rest.len().saturating_sub(1)].as_chunks();
+    let (seconds, _) = rest.get(1..).unwrap_or_default().as_chunks();
+    for (block, (firsts, seconds)) in firsts.iter().zip(seconds).enumerate() {
+        let found = pairs_in(firsts, seconds, pairs.as_ref());
+        if found != 0 {
+            return Some(at + BLOCK * block + found.trailing_zeros() as usize);
+        }
+    }
+    let at = at + BLOCK * firsts.len();
+    let rest = bytes.get(at..)?;
+    let (mut firsts, mut seconds) = ([0u8; BLOCK], [0u8; BLOCK]);
+    firsts[..rest.len()].copy_from_slice(rest);
+    seconds[..rest.len().saturating_sub(1)].copy_from_slice(rest.get(1..).unwrap_or_default());
+    let found = at + pairs_in(&firsts, &seconds, pairs.as_ref()).trailing_zeros() as usize;
+    // The last byte begins no pair, whatever stands behind it in the block.
+    let byte = bytes.get(found)?;
+    (found + 1 < bytes.len() || *byte == b'\\').then_some(found)
+}
+
+/// A bit for each byte that is a backslash, or the first of a pair whose second is the byte in the same place of the other block.
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn pairs_in(firsts: &[u8; BLOCK], seconds: &[u8; BLOCK], pairs: &[Pair]) -> u64 {
+    let (firsts, _) = firsts.as_chunks();
+    let (seconds, _) = seconds.as_chunks();
+    let (low, high) = (
+        begun(&firsts[0], &seconds[0], pairs),
+        begun(&firsts[1], &seconds[1], pairs),
+    );
+    let any = _mm256_or_si256(low, high);
+    if _mm256_testz_si256(any, any) == 1 {
+        return 0;
+    }
+    let [low, high] = [_mm256_movemask_epi8(low), _mm256_movemask_epi8(high)];
+    u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << LANES
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn begun(firsts: &[u8; LANES], seconds: &[u8; LANES], pairs: &[Pair]) -> __m256i {
+    let (firsts, seconds) = (load(firsts), load(seconds));
+    let mut begun = equal(firsts, b'\\');
+    for [first, second] in pairs {
+        begun = _mm256_or_si256(begun, _mm256_and_si256(equal(firsts, *first), equal(seconds, *second)));
+    }
+    begun
+}
 
 /// What [`super::bracket_end`] answers. Call it only where AVX2, POPCNT and BMI1 are there.
 #[inline]
@@ -114,7 +188,7 @@ fn masks(block: &[u8; BLOCK], brackets: Brackets) -> Masks {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(half: &[u8; 32]) -> __m256i {
+fn load(half: &[u8; LANES]) -> __m256i {
     #[expect(unsafe_code, reason = "the load takes a pointer")]
     // SAFETY: the pointer is to 32 bytes that are borrowed, and the load asks for no alignment.
     unsafe {
@@ -125,6 +199,11 @@ fn load(half: &[u8; 32]) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn is(bytes: __m256i, wanted: u8) -> u64 {
-    let equal = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(wanted.cast_signed()));
-    u64::from(_mm256_movemask_epi8(equal).cast_unsigned())
+    u64::from(_mm256_movemask_epi8(equal(bytes, wanted)).cast_unsigned())
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equal(bytes: __m256i, wanted: u8) -> __m256i {
+    _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(wanted.cast_signed()))
 }

@@ -88,6 +88,77 @@ fn thousands_of_filters_answer_by_their_values() {
     assert_eq!(ids(&matcher, r#"{"id":["1","2","3"],"n":[1.5]}"#), [2, 3]);
 }
 
+#[test]
+fn what_is_nobodys_exception_calls_for_all_that_except_something_else() {
+    let excepted = [
+        r#""paid""#,
+        r#"["paid","Open"]"#,
+        "7",
+        "[7,8.5]",
+        r#"{"prefix":"pa"}"#,
+        r#"{"prefix":["a very long beginning that is longer than a key of it","op"]}"#,
+        r#"{"suffix":["id","en"]}"#,
+        r#"{"equals-ignore-case":["PAID","straße"]}"#,
+        r#"{"wildcard":"p*d"}"#,
+        r#"{"wildcard":["*ai*","x*"]}"#,
+        r#"{"wildcard":"*n"}"#,
+    ];
+    let values = [
+        r#""paid""#,
+        r#""PAID""#,
+        r#""Open""#,
+        r#""open""#,
+        r#""STRASSE""#,
+        r#""""#,
+        r#""something else""#,
+        r#""a very long beginning that is longer than a key of it, and more""#,
+        "7",
+        "7.0",
+        "8",
+        "null",
+        "true",
+        "123456789012345678901234567890",
+        "[]",
+        r#"["paid",7]"#,
+        r#"["paid","new"]"#,
+        r#"[{"b":"paid"},{"b":"new"}]"#,
+    ];
+    let pattern = |index: usize| {
+        let other = [
+            "",
+            r#","kind":["x"]"#,
+            r#","kind":[{"exists":false}]"#,
+            r#","a":{"b":[{"anything-but":"paid"}]}"#,
+        ];
+        format!(
+            r#"{{"state":[{{"anything-but":{}}}]{}}}"#,
+            excepted[index % excepted.len()],
+            other[index / excepted.len()]
+        )
+    };
+    let mut matcher = Matcher::default();
+    for round in 0..2u32 {
+        for index in 0..44u32 {
+            matcher = matcher.with(index, filter(&pattern(index as usize)));
+            for value in values {
+                for kind in ["", r#","kind":"x""#, r#","a":[{"b":"paid"},{"b":1}]"#] {
+                    let event = format!(r#"{{"state":{value}{kind}}}"#);
+                    let alone = |index: &u32| {
+                        matcher
+                            .get(*index)
+                            .is_some_and(|filter| filter.matches(&Document::bare(event.as_bytes())))
+                    };
+                    let expected: Vec<u32> = (0..44).filter(alone).collect();
+                    assert_eq!(ids(&matcher, &event), expected, "{event}");
+                }
+            }
+        }
+        matcher = (0..44)
+            .filter(|index| index % 3 != round)
+            .fold(matcher, |matcher, index| matcher.without(index));
+    }
+}
+
 /// Patterns of every operator, for an event that many of them match.
 fn patterns(index: u32) -> String {
     let tests = [
