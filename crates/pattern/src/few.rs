@@ -34,23 +34,48 @@ impl Ends {
             last: first.checked_shl(bits).unwrap_or(0),
         }
     }
+}
 
-    /// Of what a key of a kind and a length is compared with; none if that cannot be told.
-    #[inline]
-    fn word(self, kind: Kind, length: u16) -> Option<u64> {
+/// Which of a value's bytes are compared with those of keys of a kind and, where it matters, a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    mask: u64,
+    end: End,
+    is_folded: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    First,
+    Last,
+}
+
+impl Part {
+    /// None if keys of this kind are not told apart like this.
+    pub(crate) fn of(kind: Kind, length: u16) -> Option<Self> {
         let outside = u64::BITS.saturating_sub(8 * u32::from(length));
         let (head, tail) = (u64::MAX.checked_shr(outside), u64::MAX.checked_shl(outside));
-        let (head, tail) = (self.first & head.unwrap_or(0), self.last & tail.unwrap_or(0));
-        let (word, is_folded) = match kind {
-            Kind::Text | Kind::Number => (self.first, false),
-            Kind::Head => (head, false),
-            Kind::Tail => (tail, false),
-            Kind::Folded => (self.first, true),
-            Kind::FoldedHead => (head, true),
-            Kind::FoldedTail => (tail, true),
+        let (mask, end, is_folded) = match kind {
+            Kind::Text | Kind::Number => (Some(u64::MAX), End::First, false),
+            Kind::Head => (head, End::First, false),
+            Kind::Tail => (tail, End::Last, false),
+            Kind::Folded => (Some(u64::MAX), End::First, true),
+            Kind::FoldedHead => (head, End::First, true),
+            Kind::FoldedTail => (tail, End::Last, true),
             _ => return None,
         };
-        if is_folded { folded(word) } else { Some(word) }
+        let mask = mask.unwrap_or(0);
+        Some(Self { mask, end, is_folded })
+    }
+
+    /// These bytes of a value; none if they say nothing of its key.
+    #[inline]
+    pub(crate) fn word(self, ends: Ends) -> Option<u64> {
+        let word = match self.end {
+            End::First => ends.first & self.mask,
+            End::Last => ends.last & self.mask,
+        };
+        if self.is_folded { folded(word) } else { Some(word) }
     }
 }
 
@@ -63,7 +88,14 @@ fn short(text: &[u8]) -> u64 {
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
         return u64::from(first) | u64::from(last) << (8 * (text.len() - HALF));
     }
-    text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    // Of at most three bytes these are all, some of them twice.
+    let middle = text.len() / 2;
+    match (text.first(), text.get(middle), text.last()) {
+        (Some(first), Some(second), Some(last)) => {
+            u64::from(*first) | u64::from(*second) << (8 * middle) | u64::from(*last) << (8 * (text.len() - 1))
+        }
+        _ => 0,
+    }
 }
 
 /// Eight bytes of ASCII in lower case. What other bytes are written as follows from more than themselves.
@@ -80,35 +112,41 @@ fn folded(word: u64) -> Option<u64> {
 }
 
 /// Words of keys of one kind and, where it matters, one length.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Few {
+    /// Of what they are words; of nothing, if there are more than fit or keys that have none.
+    part: Option<Part>,
     words: [u64; KEYS_MAX],
-    /// How many words there are; one more than fit, if there are more.
     count: usize,
 }
 
 impl Few {
+    pub(crate) fn of(kind: Kind, length: u16) -> Self {
+        Self {
+            part: Part::of(kind, length),
+            words: [0; KEYS_MAX],
+            count: 0,
+        }
+    }
+
     /// Adds a key.
-    pub(crate) fn insert(&mut self, kind: Kind, length: u16, key: &[u8]) {
-        let word = Ends::of(key).word(kind, length);
-        let known = self.words.get(..self.count).unwrap_or(&[]);
+    pub(crate) fn insert(&mut self, key: &[u8]) {
+        let word = self.part.and_then(|part| part.word(Ends::of(key)));
         match word {
-            Some(word) if known.contains(&word) => {}
+            Some(word) if self.words[..self.count].contains(&word) => {}
             Some(word) if self.count < KEYS_MAX => {
                 self.words[self.count] = word;
                 self.count += 1;
             }
-            _ => self.count = KEYS_MAX + 1,
+            _ => self.part = None,
         }
     }
 
     /// Whether a value may have one of the keys.
     #[inline]
-    pub(crate) fn may_have(&self, kind: Kind, length: u16, ends: Ends) -> bool {
-        let Some(words) = self.words.get(..self.count) else {
-            return true;
-        };
-        ends.word(kind, length).is_none_or(|word| words.contains(&word))
+    pub(crate) fn may_have(&self, ends: Ends) -> bool {
+        let word = self.part.and_then(|part| part.word(ends));
+        word.is_none_or(|word| self.words.iter().take(self.count).any(|known| *known == word))
     }
 }
 
@@ -167,11 +205,11 @@ mod tests {
                         continue;
                     };
                     let lengths = u16::try_from(length).unwrap();
-                    let mut few = Few::default();
-                    few.insert(kind, lengths, &known);
+                    let mut few = Few::of(kind, lengths);
+                    few.insert(&known);
                     for text in TEXTS {
                         let is_there = key(kind, length, text.as_bytes()).is_some_and(|key| key == known);
-                        let may_be = few.may_have(kind, lengths, Ends::of(text.as_bytes()));
+                        let may_be = few.may_have(Ends::of(text.as_bytes()));
                         assert!(may_be || !is_there, "{kind:?} {length} {known:?} {text:?}");
                         asked += u32::from(!is_there);
                         passed += u32::from(may_be && !is_there);
@@ -184,15 +222,15 @@ mod tests {
 
     #[test]
     fn more_than_a_few_are_all_looked_up() {
-        let mut few = Few::default();
+        let mut few = Few::of(Kind::Text, 0);
         let ends = |text: &str| Ends::of(text.as_bytes());
-        assert!(!few.may_have(Kind::Text, 0, ends("a")));
+        assert!(!few.may_have(ends("a")));
         for number in 0..8 {
-            few.insert(Kind::Text, 0, format!("{number}").as_bytes());
-            few.insert(Kind::Text, 0, b"0");
+            few.insert(format!("{number}").as_bytes());
+            few.insert(b"0");
         }
-        assert!(few.may_have(Kind::Text, 0, ends("7")) && !few.may_have(Kind::Text, 0, ends("8")));
-        few.insert(Kind::Text, 0, b"8");
-        assert!(few.may_have(Kind::Text, 0, ends("x")));
+        assert!(few.may_have(ends("7")) && !few.may_have(ends("8")));
+        few.insert(b"8");
+        assert!(few.may_have(ends("x")));
     }
 }

@@ -185,7 +185,7 @@ impl Fields {
     }
 
     /// What a field holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value<'v>(&'v self, field: &Field, document: &'v Document<'_>) -> Value<'v> {
         let bytes = || {
             let buffer = match field.buffer {

@@ -25,7 +25,7 @@ mod excepted;
 mod fetching;
 mod registering;
 
-use excepted::Excepted;
+use excepted::{Excepted, Told};
 pub(crate) use registering::COST_UNIT;
 
 /// One kind of look-up at a place, for keys of one length (bytes, or bits of a network) where lengths matter.
@@ -110,10 +110,12 @@ impl Index {
             hits.look_up_numbers(&profile.ranges);
         }
         if let Some(posting) = &profile.any {
-            let mut fields = found.fields.at(place);
-            match fields.any(|field| profile.excepted.spare(found.value(field))) {
-                true => hits.extend_settled(self.postings.codes(posting)),
-                false => hits.extend(Some(self.postings.codes(posting))),
+            let codes = self.postings.codes(posting);
+            match profile.excepted.tell(found, place) {
+                Told::Nobodys => hits.extend_settled(codes),
+                // The one that is not settled has the only test with exceptions.
+                Told::Only if matches!(codes.codes, [only] if !only.is_settled()) => {}
+                Told::Only | Told::Perhaps => hits.extend(Some(codes)),
             }
         }
     }
@@ -203,7 +205,7 @@ impl Index {
 
 impl Route {
     fn new(kind: Kind, length: u16) -> Self {
-        let few = Few::default();
+        let few = Few::of(kind, length);
         Self {
             kind,
             length,
@@ -225,13 +227,13 @@ impl Route {
     /// One more is registered, under this key.
     fn insert(&mut self, key: &[u8]) {
         self.count += 1;
-        self.few.insert(self.kind, self.length, key);
+        self.few.insert(key);
     }
 
     /// Whether a text with these ends may have one of the keys.
     #[inline]
     fn may_have(&self, ends: Ends) -> bool {
-        self.few.may_have(self.kind, self.length, ends)
+        self.few.may_have(ends)
     }
 
     /// What of a text is looked up.

@@ -167,36 +167,47 @@ impl<'a> Lexer<'a> {
         &mut self,
         is_passed: impl Fn(&[u8], &Range<usize>) -> bool,
     ) -> Option<(Range<usize>, bool)> {
+        if self.bytes.get(self.position) != Some(&b'"') {
+            return None;
+        }
         loop {
-            if self.bytes.get(self.position) != Some(&b'"') {
-                return None;
-            }
             let name_at = self.position + 1;
             let name = name_at..self.string_stop(name_at);
-            let value_at = self.behind_mark(name.end, b':')?;
-            let is_passed = is_passed(self.bytes, &name);
-            if is_passed && self.bytes.get(value_at) == Some(&b'"') {
-                let text_end = self.string_stop(value_at + 1);
-                let next = self.behind_mark(text_end, b',');
-                if let Some(next) = next {
-                    self.position = next;
-                    continue;
-                }
+            let Some(text_at) = self.text_behind(name.end, b':') else {
+                self.position = self.value_behind(name.end)?;
+                let is_passed = is_passed(self.bytes, &name);
+                return Some((name, is_passed));
+            };
+            if !is_passed(self.bytes, &name) {
+                self.position = text_at;
+                return Some((name, false));
             }
-            self.position = value_at;
-            return Some((name, is_passed));
+            let text_end = self.string_stop(text_at + 1);
+            let Some(next) = self.text_behind(text_end, b',') else {
+                self.position = text_at;
+                return Some((name, true));
+            };
+            self.position = next;
         }
     }
 
-    /// Behind a quotation mark, another mark and perhaps a space.
+    /// The quotation mark behind another one and a mark, with nothing or a space before it.
     #[inline(always)]
-    fn behind_mark(&self, at: usize, mark: u8) -> Option<usize> {
-        let bytes: &[u8; 4] = self.bytes.get(at..)?.first_chunk()?;
-        let word = u32::from_le_bytes(*bytes);
-        if word & 0xFFFF != u32::from_le_bytes([b'"', mark, 0, 0]) {
-            return None;
+    fn text_behind(&self, at: usize, mark: u8) -> Option<usize> {
+        let word = u32::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
+        if word == u32::from_le_bytes([b'"', mark, b' ', b'"']) {
+            return Some(at + 3);
         }
-        Some(at + 2 + usize::from(bytes[2] == b' '))
+        (word << 8 == u32::from_le_bytes([0, b'"', mark, b'"'])).then_some(at + 2)
+    }
+
+    /// What is behind a quotation mark and a colon, and perhaps a space.
+    fn value_behind(&self, at: usize) -> Option<usize> {
+        match self.bytes.get(at..)?.first_chunk()? {
+            b"\": " => Some(at + 3),
+            [b'"', b':', _] => Some(at + 2),
+            _ => None,
+        }
     }
 
     /// Takes a string; the position is at its opening quotation mark.
@@ -443,11 +454,11 @@ mod tests {
             (r#""a": "b", "c": 1}"#, Some(("c", true)), "1}"),
             (r#""a": "b","c":  {}}"#, Some(("c", true)), " {}}"),
             (r#""a" : "b"}"#, None, r#""a" : "b"}"#),
-            (r#""a": "b",  "c": 1}"#, None, r#" "c": 1}"#),
+            (r#""a": "b",  "c": 1}"#, Some(("a", true)), r#""b",  "c": 1}"#),
             (r#""a": "b" , "c": 1}"#, Some(("a", true)), r#""b" , "c": 1}"#),
             (r#""a": "\"", "c": 1}"#, Some(("a", true)), r#""\"", "c": 1}"#),
             (r#""\u0061": "b"}"#, None, r#""\u0061": "b"}"#),
-            (r#""a": "b", 1"#, None, "1"),
+            (r#""a": "b", 1"#, Some(("a", true)), r#""b", 1"#),
             (r#""a": "b""#, Some(("a", true)), r#""b""#),
             (r#""a""#, None, r#""a""#),
         ] {

@@ -140,28 +140,29 @@ pub(crate) fn keys_of(operator: &Operator, tell: &mut dyn FnMut(Key<'_>)) {
 }
 
 /// Tells of keys of which a value must have one to be an exception: one for each text, number or expression that is excepted, or
-/// more.
+/// more. A value with a key that settles is one.
 pub(crate) fn keys_of_exceptions(exceptions: &Exceptions, tell: &mut dyn FnMut(Key<'_>)) {
     let mut one = |kind: Kind, bytes: &[u8]| {
         tell(Key {
             kind,
             bytes,
-            settles: false,
+            settles: true,
             group: 0,
         })
     };
     match exceptions {
         Exceptions::Texts(texts) => texts.iter().for_each(|text| one(Kind::Text, text)),
         Exceptions::Numbers(numbers) => numbers.iter().for_each(|number| one(Kind::Number, &bits(*number))),
-        Exceptions::Prefixes(texts) => texts.iter().for_each(|text| affix(Kind::Head, text, false, tell)),
-        Exceptions::Suffixes(texts) => texts.iter().for_each(|text| affix(Kind::Tail, text, false, tell)),
+        Exceptions::Prefixes(texts) => texts.iter().for_each(|text| affix(Kind::Head, text, true, tell)),
+        Exceptions::Suffixes(texts) => texts.iter().for_each(|text| affix(Kind::Tail, text, true, tell)),
         Exceptions::Folded(texts) => texts.iter().for_each(|text| folded(Kind::Folded, text, tell)),
         Exceptions::Wildcards(texts) => texts
             .iter()
             .for_each(|text| first_of_groups(tell, |tell| keys_of_wildcard(text, tell))),
-        Exceptions::Extended(all) => all
-            .iter()
-            .for_each(|one| first_of_groups(tell, |tell| keys_of_extended(one, tell))),
+        Exceptions::Extended(all) => all.iter().for_each(|one| {
+            let tell = &mut |key: Key<'_>| tell(Key { settles: false, ..key });
+            first_of_groups(tell, |tell| keys_of_extended(one, tell));
+        }),
     }
 }
 

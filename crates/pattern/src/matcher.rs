@@ -213,8 +213,12 @@ impl<Id: Copy + Ord> Matcher<Id> {
         let mut last = None;
         for code in &hits.codes {
             // Of two calls for one filter the settled one comes first; if that does not do, the other may.
-            if last != Some(code.filter()) && self.answer(*code, &found, work) {
-                out.push(self.callees[code.filter()].id);
+            if last == Some(code.filter()) {
+                continue;
+            }
+            let callee = &self.callees[code.filter()];
+            if self.answer(*code, callee.plan, &found, work) {
+                out.push(callee.id);
                 last = Some(code.filter());
             }
         }
@@ -246,8 +250,8 @@ impl<Id: Copy + Ord> Matcher<Id> {
 
     /// Whether a filter that was called matches.
     #[inline]
-    fn answer(&self, code: Code, found: &Found<'_, '_>, work: &mut Work) -> bool {
-        let Plan::Plain { caller, others } = self.callees[code.filter()].plan else {
+    fn answer(&self, code: Code, plan: Plan, found: &Found<'_, '_>, work: &mut Work) -> bool {
+        let Plan::Plain { caller, others } = plan else {
             return self.answer_whole(code, found, work);
         };
         let no_others = others[0] == NO_TEST;

@@ -92,6 +92,19 @@ pub(crate) struct Origin<'p> {
     node: &'p Node,
 }
 
+impl Origin<'_> {
+    #[inline(always)]
+    pub(crate) fn place(self) -> Place {
+        self.place
+    }
+
+    /// Whether anything below is asked for.
+    #[inline(always)]
+    pub(crate) fn leads_on(self) -> bool {
+        self.node.below > 0
+    }
+}
+
 /// The tree of asked paths.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
@@ -171,7 +184,7 @@ impl Paths {
     }
 
     /// Whether values at this very place are asked for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_asked(&self, place: Place) -> bool {
         place != Place::NOWHERE && self.nodes[place.index()].asked > 0
     }
@@ -211,8 +224,8 @@ impl Paths {
         &self.nodes[place.index()].key
     }
 
-    /// A place, to take steps from.
-    #[inline]
+    /// A place, to take steps from. Nowhere leads nowhere.
+    #[inline(always)]
     pub(crate) fn from(&self, place: Place) -> Origin<'_> {
         Origin {
             place,
@@ -228,15 +241,18 @@ impl Paths {
     }
 
     /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step(&self, from: Origin<'_>, text: &[u8], key: Range<usize>) -> Place {
-        let (head, key) = (head_in(text, &key), &text[key]);
-        let mut edges = from.node.edges.iter();
-        let found = edges.find(|edge| edge.head == head && edge.length as usize == key.len() && self.is(edge, key));
-        match found {
-            Some(edge) => edge.place,
-            None => self.step_further(from, key),
+        let head = head_in(text, &key);
+        for edge in &from.node.edges {
+            if edge.head == head
+                && edge.length as usize == key.len()
+                && (key.len() <= HEAD_BYTES || self.is_long(edge, &text[key.clone()]))
+            {
+                return edge.place;
+            }
         }
+        self.step_further(from, &text[key])
     }
 
     /// The same where no edge that is listed is the way.
@@ -287,8 +303,13 @@ impl Paths {
     /// Whether an edge whose head and length are right is the way for a key.
     #[inline]
     fn is(&self, edge: &Edge, key: &[u8]) -> bool {
-        key.len() <= HEAD_BYTES
-            || (edge.tail == tail(key) && (key.len() <= 2 * HEAD_BYTES || *self.nodes[edge.place.index()].key == *key))
+        key.len() <= HEAD_BYTES || self.is_long(edge, key)
+    }
+
+    /// The same of a key that is longer than its head.
+    #[inline(never)]
+    fn is_long(&self, edge: &Edge, key: &[u8]) -> bool {
+        edge.tail == tail(key) && (key.len() <= 2 * HEAD_BYTES || *self.nodes[edge.place.index()].key == *key)
     }
 
     fn ask_mount(&mut self, mount: &str) -> Place {
@@ -388,9 +409,10 @@ fn tail(key: &[u8]) -> u64 {
 }
 
 /// The head of a key that is a range of a text, without looking at single bytes where the text goes on behind it.
-#[inline]
+#[inline(always)]
 fn head_in(text: &[u8], key: &Range<usize>) -> u64 {
-    match text.get(key.start..).and_then(<[u8]>::first_chunk) {
+    let first = text.get(key.start..key.start + HEAD_BYTES);
+    match first.and_then(<[u8]>::first_chunk) {
         Some(first) if key.len() >= HEAD_BYTES => u64::from_le_bytes(*first),
         Some(first) => u64::from_le_bytes(*first) & ((1 << (8 * key.len())) - 1),
         None => head(&text[key.clone()]),

@@ -219,7 +219,7 @@ pub(crate) struct Found<'s, 'd> {
 }
 
 impl<'s> Found<'s, '_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(&self, field: &crate::fields::Field) -> Value<'s> {
         self.fields.value(field, self.document)
     }

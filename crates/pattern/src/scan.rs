@@ -157,36 +157,26 @@ impl From<Fault> for Stop {
 impl Scan<'_, '_> {
     /// Takes one value that lies at a place and in an element.
     fn value(&mut self, place: Place, element: Element) -> Result<(), Stop> {
+        let from = self.target.paths.from(place);
         match self.lexer.need()? {
-            b'{' if self.target.paths.has_below(place) => self.object(place, element),
+            b'{' if from.leads_on() => self.object(from, element),
             b'[' if self.is_wanted(place) => self.array(place, element),
             b'{' | b'[' if self.well_formed => self.skip_brackets(),
             b'{' | b'[' => self.skip(),
             b'"' => self.text(place, element),
-            byte if self.is_passed(place, byte) => {
-                self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
-                Ok(())
-            }
             _ => self.scalar(place, element),
         }
-    }
-
-    /// Whether a scalar that is no text need not be looked at.
-    #[inline(always)]
-    fn is_passed(&self, place: Place, first: u8) -> bool {
-        self.well_formed && !matches!(first, b'{' | b'[') && !self.target.paths.is_asked(place)
     }
 
     fn is_wanted(&self, place: Place) -> bool {
         self.target.paths.is_asked(place) || self.target.paths.has_below(place)
     }
 
-    fn object(&mut self, place: Place, element: Element) -> Result<(), Stop> {
+    fn object(&mut self, from: Origin<'_>, element: Element) -> Result<(), Stop> {
         self.enter()?;
         if self.lexer.need()? == b'}' {
             return self.leave();
         }
-        let from = self.target.paths.from(place);
         loop {
             let below = self.key(from)?;
             if self.target.fields.probes.are_due(self.lexer.position) {
@@ -194,13 +184,11 @@ impl Scan<'_, '_> {
             }
             match self.lexer.need()? {
                 b'"' => self.text(below, element)?,
-                byte if self.is_passed(below, byte) => {
-                    self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
-                }
-                _ => self.value(below, element)?,
+                b'{' | b'[' => self.value(below, element)?,
+                _ => self.scalar(below, element)?,
             }
             if self.target.fields.touched().len() == self.complete && element == OUTSIDE {
-                self.search(place)?;
+                self.search(from.place())?;
             }
             if self.lexer.plain_comma() {
                 continue;
@@ -342,11 +330,23 @@ impl Scan<'_, '_> {
         end.map(|_| ()).ok_or_else(|| self.fault(FaultKind::End))
     }
 
+    /// Takes a number or a word. What nobody asks for need not be looked at where it is known to be one.
+    #[inline(always)]
     fn scalar(&mut self, place: Place, element: Element) -> Result<(), Stop> {
-        let (kind, escaped, span) = self.take_scalar()?;
-        if !self.target.paths.is_asked(place) {
+        let is_asked = self.target.paths.is_asked(place);
+        if self.well_formed && !is_asked {
+            self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
             return Ok(());
         }
+        let (kind, escaped, span) = self.take_scalar()?;
+        if is_asked {
+            self.keep_scalar(place, element, kind, escaped, span);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn keep_scalar(&mut self, place: Place, element: Element, kind: Kind, escaped: bool, span: Range<usize>) {
         let kind = match kind {
             Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
             kind => kind,
@@ -361,7 +361,6 @@ impl Scan<'_, '_> {
             (self.target.buffer, span)
         };
         self.target.fields.push(place, element, kind, buffer, span);
-        Ok(())
     }
 
     /// Resolves a string's escapes in the arena.

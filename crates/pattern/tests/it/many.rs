@@ -159,6 +159,38 @@ fn what_is_nobodys_exception_calls_for_all_that_except_something_else() {
     }
 }
 
+#[test]
+fn an_exception_of_one_filter_is_nothing_to_the_one_that_is_left() {
+    let but = |exceptions: &str| filter(&format!(r#"{{"a":[{{"anything-but":{exceptions}}}]}}"#));
+    let exists = filter(r#"{"a":[{"exists":true}]}"#);
+    let one = Matcher::build([(1, but(r#""x""#))]);
+    for (event, expected) in [
+        (r#"{"a":"x"}"#, &[][..]),
+        (r#"{"a":"x\u0000"}"#, &[1]),
+        (r#"{"a":"xx"}"#, &[1]),
+        (r#"{"a":["x","x"]}"#, &[]),
+        (r#"{"a":["x",null]}"#, &[1]),
+        (r#"{"a":[{"b":1}]}"#, &[]),
+        (r#"{"a":"x","a":"y"}"#, &[1]),
+    ] {
+        assert_eq!(ids(&one, event), expected, "{event}");
+    }
+    let both = one.with(2, Arc::clone(&exists));
+    assert_eq!(ids(&both, r#"{"a":"x"}"#), [2]);
+    let left = both.without(1);
+    assert_eq!(ids(&left, r#"{"a":"x"}"#), [2]);
+    assert_eq!(ids(&left.with(1, but(r#""y""#)), r#"{"a":"x"}"#), [1, 2]);
+    assert_eq!(ids(&left.with(1, but(r#""y""#)).without(2), r#"{"a":"x"}"#), [1]);
+    let number = one.with(1, but("7"));
+    assert_eq!(ids(&number, r#"{"a":"7"}"#), [1]);
+    assert_eq!(ids(&number, r#"{"a":7.0}"#), [0; 0]);
+    let folded = one.with(1, but(r#"{"equals-ignore-case":["k","\u212a"]}"#));
+    assert_eq!(ids(&folded, r#"{"a":"K"}"#), [0; 0]);
+    let kelvin = one.with(1, but(r#"{"equals-ignore-case":"\u212a"}"#));
+    assert_eq!(ids(&kelvin, r#"{"a":"K"}"#), [1]);
+    assert_eq!(ids(&kelvin, r#"{"a":"k"}"#), [0; 0]);
+}
+
 /// Patterns of every operator, for an event that many of them match.
 fn patterns(index: u32) -> String {
     let tests = [
