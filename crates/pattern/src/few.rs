@@ -3,6 +3,8 @@
 //!
 //! It forgets nothing; whoever has it drops it when no key is left.
 
+use std::ops::Range;
+
 use crate::keys::Kind;
 
 /// Keys beyond which a look-up is sooner than comparing.
@@ -32,6 +34,22 @@ impl Ends {
         Self {
             first,
             last: first.checked_shl(bits).unwrap_or(0),
+        }
+    }
+
+    /// Those of a range of a text. However short it is, whole words are read where the text has them around it: the lengths of values
+    /// follow no rule that a processor could guess.
+    #[inline(always)]
+    pub(crate) fn within(text: &[u8], range: &Range<usize>) -> Self {
+        let first = text.get(range.start..).and_then(<[u8]>::first_chunk);
+        let last = text.get(..range.end).and_then(<[u8]>::last_chunk);
+        let (Some(first), Some(last)) = (first, last) else {
+            return Self::of(&text[range.clone()]);
+        };
+        let outside = u64::BITS - 8 * u32::try_from(range.len().min(WORD)).expect("at most a word");
+        Self {
+            first: u64::from_le_bytes(*first) & u64::MAX.checked_shr(outside).unwrap_or(0),
+            last: u64::from_le_bytes(*last) & u64::MAX.checked_shl(outside).unwrap_or(0),
         }
     }
 }
@@ -218,6 +236,17 @@ mod tests {
             }
         }
         assert!(passed * 3 < asked, "{passed} of {asked}");
+    }
+
+    #[test]
+    fn the_ends_of_a_range_are_those_of_what_it_holds() {
+        let text = b"0123456789abcdefghijklmnop";
+        for start in 0..=text.len() {
+            for end in start..=text.len() {
+                let (alone, within) = (Ends::of(&text[start..end]), Ends::within(text, &(start..end)));
+                assert_eq!((alone.first, alone.last), (within.first, within.last), "{start}..{end}");
+            }
+        }
     }
 
     #[test]

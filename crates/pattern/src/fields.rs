@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::ahead::Probes;
 use crate::document::Document;
+use crate::few::Ends;
 use crate::paths::Place;
 
 /// An element of an array that is itself an object or an array. Elements are numbered in the order they open, so that everything
@@ -187,19 +188,29 @@ impl Fields {
     /// What a field holds.
     #[inline(always)]
     pub(crate) fn value<'v>(&'v self, field: &Field, document: &'v Document<'_>) -> Value<'v> {
-        let bytes = || {
-            let buffer = match field.buffer {
-                Buffer::Arena => &self.arena[..],
-                Buffer::Entry(entry) => document.entries()[entry as usize].1.bytes(),
-            };
-            &buffer[field.start as usize..field.end as usize]
-        };
+        let bytes = || &self.buffer(field, document)[field.start as usize..field.end as usize];
         match field.kind {
             Kind::Text => Value::Text(bytes()),
             Kind::Number(number) => Value::Number(bytes(), number),
             Kind::True => Value::True,
             Kind::False => Value::False,
             Kind::Null => Value::Null,
+        }
+    }
+
+    /// The first and the last bytes of a field's text.
+    #[inline(always)]
+    pub(crate) fn ends(&self, field: &Field, document: &Document<'_>) -> Ends {
+        let range = field.start as usize..field.end as usize;
+        Ends::within(self.buffer(field, document), &range)
+    }
+
+    /// What a field's span refers to.
+    #[inline(always)]
+    fn buffer<'v>(&'v self, field: &Field, document: &'v Document<'_>) -> &'v [u8] {
+        match field.buffer {
+            Buffer::Arena => &self.arena,
+            Buffer::Entry(entry) => document.entries()[entry as usize].1.bytes(),
         }
     }
 

@@ -122,7 +122,7 @@ impl Index {
 
     fn look_up_field(&self, profile: &Profile, place: Place, field: &Field, found: &Found<'_, '_>, hits: &mut Hits) {
         match found.value(field) {
-            Value::Text(text) => self.look_up_text(profile, place, text, hits),
+            Value::Text(text) => self.look_up_text(profile, place, text, found.ends(field), hits),
             Value::Number(_, Some(number)) => {
                 if profile.may_have_number(number) {
                     hits.extend(self.postings.get(Kind::Number.space(place), &bits(number)));
@@ -145,10 +145,9 @@ impl Index {
         }
     }
 
-    fn look_up_text(&self, profile: &Profile, place: Place, text: &[u8], hits: &mut Hits) {
+    fn look_up_text(&self, profile: &Profile, place: Place, text: &[u8], ends: Ends, hits: &mut Hits) {
         let mut folding = None;
         let mut address = None;
-        let ends = Ends::of(text);
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             let length = usize::from(route.length);
             let space = route.kind.space(place);

@@ -5,6 +5,7 @@
 
 use crate::consistency::Choices;
 use crate::document::Document;
+use crate::few::Ends;
 use crate::fields::{Fields, OUTSIDE, Value};
 use crate::operator::{LISTED_MAX, Operator};
 use crate::paths::{Path, Place};
@@ -222,6 +223,12 @@ impl<'s> Found<'s, '_> {
     #[inline(always)]
     pub(crate) fn value(&self, field: &crate::fields::Field) -> Value<'s> {
         self.fields.value(field, self.document)
+    }
+
+    /// The first and the last bytes of a field's text.
+    #[inline(always)]
+    pub(crate) fn ends(&self, field: &crate::fields::Field) -> Ends {
+        self.fields.ends(field, self.document)
     }
 
     /// Whether a test passes in a document whose values lie in no elements.

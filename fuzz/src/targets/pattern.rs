@@ -48,10 +48,12 @@ fn check_well_formed(json: &[u8], data: &[u8]) {
     let long = [data, &[b' '; 128]].concat();
     let matched_long = filter.matches(&Document::bare_well_formed(&long));
     let explanation = explain(&filter, &Document::bare(data));
+    let (matcher, mut ids) = (Matcher::build([(1, Arc::new(filter))]), Vec::new());
+    matcher.matches(&Document::bare_well_formed(&long), &mut Scratch::new(), &mut ids);
     if matches!(explanation.data, DataState::Json) {
         assert_eq!(
-            [matched, matched_long],
-            [explanation.matched; 2],
+            [matched, matched_long, !ids.is_empty()],
+            [explanation.matched; 3],
             "a well-formed text is read like any other"
         );
     }
@@ -67,10 +69,14 @@ pub(super) fn asked(filter: Filter, document: &Document<'_>, data: &[u8]) -> (bo
     let filter = Arc::new(filter);
     let everything = Arc::new(Filter::everything());
     let both = Arc::new(Filter::all_of(vec![(*filter).clone(), (*filter).clone()]));
+    let only = Matcher::build([(1, Arc::clone(&filter))]);
     let matcher = Matcher::build([(1, filter), (2, everything), (3, both)]);
     let mut ids = Vec::new();
     matcher.matches(document, &mut Scratch::new(), &mut ids);
     assert_eq!(ids, if explanation.matched { vec![1, 2, 3] } else { vec![2] });
+    ids.clear();
+    only.matches(document, &mut Scratch::new(), &mut ids);
+    assert_eq!(ids, if explanation.matched { vec![1] } else { vec![] });
     let clauses = explanation.root.clauses.len().min(8);
     (
         explanation.matched,

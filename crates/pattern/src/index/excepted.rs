@@ -65,7 +65,14 @@ impl Excepted {
     pub(super) fn tell(&self, found: &Found<'_, '_>, place: Place) -> Told {
         let mut told = Told::Only;
         for field in found.fields.at(place) {
-            match self.tell_value(found.value(field)) {
+            let of_value = match found.value(field) {
+                Value::Text(text) => self.tell_value(found.ends(field), text.len(), false),
+                Value::Number(_, Some(number)) => {
+                    self.tell_value(Ends::of(&keys::bits(number)), size_of::<f64>(), true)
+                }
+                Value::Number(_, None) | Value::True | Value::False | Value::Null => Told::Nobodys,
+            };
+            match of_value {
                 Told::Nobodys => return Told::Nobodys,
                 Told::Only => {}
                 Told::Perhaps => told = Told::Perhaps,
@@ -75,12 +82,7 @@ impl Excepted {
     }
 
     #[inline]
-    fn tell_value(&self, value: Value<'_>) -> Told {
-        let (ends, length, is_number) = match value {
-            Value::Text(text) => (Ends::of(text), text.len(), false),
-            Value::Number(_, Some(number)) => (Ends::of(&keys::bits(number)), size_of::<f64>(), true),
-            Value::Number(_, None) | Value::True | Value::False | Value::Null => return Told::Nobodys,
-        };
+    fn tell_value(&self, ends: Ends, length: usize, is_number: bool) -> Told {
         let mut told = if self.are_more { Told::Perhaps } else { Told::Nobodys };
         for exception in &self.exceptions {
             match exception.part.word(ends) {

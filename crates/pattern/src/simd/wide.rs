@@ -30,24 +30,31 @@ pub(super) fn pair_or_backslash(bytes: &[u8], at: usize, pairs: &[Pair]) -> Opti
 #[inline]
 #[target_feature(enable = "avx2,bmi1")]
 fn search_pairs(bytes: &[u8], at: usize, pairs: &(impl AsRef<[Pair]> + ?Sized)) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let (firsts, _) = rest[..rest.len().saturating_sub(1)].as_chunks();
-    let (seconds, _) = rest.get(1..).unwrap_or_default().as_chunks();
+    let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+    let (firsts, _) = rest[..rest.len() - 1].as_chunks();
+    let (seconds, _) = rest[1..].as_chunks();
     for (block, (firsts, seconds)) in firsts.iter().zip(seconds).enumerate() {
         let found = pairs_in(firsts, seconds, pairs.as_ref());
         if found != 0 {
             return Some(at + BLOCK * block + found.trailing_zeros() as usize);
         }
     }
-    let at = at + BLOCK * firsts.len();
-    let rest = bytes.get(at..)?;
+    let last = bytes.len() - 1;
+    if let (Some(firsts), Some(seconds)) = (rest[..rest.len() - 1].last_chunk(), rest.last_chunk()) {
+        // What has been looked at before has none.
+        let found = pairs_in(firsts, seconds, pairs.as_ref());
+        return match found {
+            0 => (bytes[last] == b'\\').then_some(last),
+            found => Some(last - BLOCK + found.trailing_zeros() as usize),
+        };
+    }
     let (mut firsts, mut seconds) = ([0u8; BLOCK], [0u8; BLOCK]);
     firsts[..rest.len()].copy_from_slice(rest);
-    seconds[..rest.len().saturating_sub(1)].copy_from_slice(rest.get(1..).unwrap_or_default());
+    seconds[..rest.len() - 1].copy_from_slice(&rest[1..]);
     let found = at + pairs_in(&firsts, &seconds, pairs.as_ref()).trailing_zeros() as usize;
     // The last byte begins no pair, whatever stands behind it in the block.
     let byte = bytes.get(found)?;
-    (found + 1 < bytes.len() || *byte == b'\\').then_some(found)
+    (found < last || *byte == b'\\').then_some(found)
 }
 
 /// A bit for each byte that is a backslash, or the first of a pair whose second is the byte in the same place of the other block.
