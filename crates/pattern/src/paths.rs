@@ -10,7 +10,6 @@ use crate::chunks::Chunks;
 use crate::document::lies_at;
 use crate::ending::Ending;
 pub(crate) use crate::path::Path;
-use crate::simd;
 use crate::table::Table;
 
 /// A place in the tree of asked paths. The value 0 is the place that nobody asks below.
@@ -41,7 +40,7 @@ struct Node {
     key: Box<[u8]>,
     /// The places below, while they are few.
     edges: Vec<Edge>,
-    /// What the names that lead below begin with.
+    /// What the names begin with that lead below, or have led there. An empty one may begin with anything.
     initials: Initials,
 }
 
@@ -233,11 +232,12 @@ impl Paths {
         }
     }
 
-    /// Whether a key leads nowhere, told by what it begins with and that it has no dot. The key is a range of a text.
+    /// Whether a key leads nowhere, told by what it begins with: its first part, if it has dots, begins alike. The key is a range of a
+    /// text in which something follows it.
     #[inline(always)]
     pub(crate) fn is_astray(&self, from: Origin<'_>, text: &[u8], key: &Range<usize>) -> bool {
         let first = text.get(key.start);
-        first.is_some_and(|first| !from.node.initials.may_have(*first)) && !simd::has_dot(text, key)
+        first.is_some_and(|first| !from.node.initials.may_have(*first))
     }
 
     /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
@@ -449,6 +449,20 @@ mod tests {
                 (*place, *place)
             );
         }
+        let is_astray = |paths: &Paths, key: &str| {
+            let text = format!("{key}\"");
+            paths.is_astray(paths.from(data), text.as_bytes(), &(0..key.len()))
+        };
+        assert!(
+            !is_astray(&paths, &names[0])
+                && is_astray(&paths, "b.z")
+                && is_astray(&paths, "")
+                && is_astray(&paths, ".a")
+        );
+        let empty = paths.ask(&path(".a"));
+        assert!(!is_astray(&paths, ".a") && !is_astray(&paths, "") && !is_astray(&paths, "b"));
+        assert_eq!(paths.step(paths.from(data), b".a\"", 0..2), empty);
+        paths.release(empty);
         let before = paths.clone();
         places.iter().for_each(|place| paths.release(*place));
         assert_eq!(walk(&paths, &names[3]), places[3]);

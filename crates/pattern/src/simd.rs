@@ -41,15 +41,6 @@ pub(crate) fn string_stops(block: &[u8; BLOCK]) -> u64 {
     bits(0) | bits(1) | bits(2) | bits(3)
 }
 
-/// Whether a range of the text has a full stop.
-#[inline]
-pub(crate) fn has_dot(bytes: &[u8], range: &std::ops::Range<usize>) -> bool {
-    match bytes.get(range.start..).and_then(<[u8]>::first_chunk) {
-        Some(step) if range.len() <= STEP => lanes::dots(step) & ((1 << range.len()) - 1) != 0,
-        _ => memchr::memchr(b'.', &bytes[range.clone()]).is_some(),
-    }
-}
-
 /// Fetches what a reference leads to into the processor's cache, without waiting for it.
 #[inline(always)]
 pub(crate) fn fetch<T>(value: &T) {

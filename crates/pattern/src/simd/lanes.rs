@@ -38,7 +38,6 @@ pub(super) fn fetch<T>(value: &T) {
 marked!(string_stops, string_stops_sse2);
 marked!(other_than_digits, other_than_digits_sse2);
 marked!(scalar_ends, scalar_ends_sse2);
-marked!(dots, dots_sse2);
 
 #[inline]
 #[target_feature(enable = "sse2")]
@@ -81,12 +80,6 @@ fn string_stops_sse2(step: &[u8; STEP]) -> u32 {
 fn other_than_digits_sse2(step: &[u8; STEP]) -> u32 {
     let digits = is_at_most(_mm_sub_epi8(load(step), _mm_set1_epi8(b'0'.cast_signed())), 9);
     bits(digits) ^ 0xFFFF
-}
-
-#[inline]
-#[target_feature(enable = "sse2")]
-fn dots_sse2(step: &[u8; STEP]) -> u32 {
-    bits(is(load(step), b'.'))
 }
 
 #[inline]

@@ -21,7 +21,3 @@ pub(super) fn other_than_digits(step: &[u8; STEP]) -> u32 {
 pub(super) fn scalar_ends(step: &[u8; STEP]) -> u32 {
     bits(step, is_scalar_end)
 }
-
-pub(super) fn dots(step: &[u8; STEP]) -> u32 {
-    bits(step, |byte| byte == b'.')
-}

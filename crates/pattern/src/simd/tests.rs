@@ -45,9 +45,10 @@ fn a_bracket_is_closed_where_the_portable_form_says() {
 #[test]
 fn a_pair_is_found_where_the_portable_form_says() {
     let all: [Pair; 6] = [*b"xx", *b"\"x", *b".x", *b"z.", *b"0\0", *b"}x"];
+    let step = if cfg!(miri) { 37 } else { 3 };
     for text in texts() {
         for count in 0..all.len() {
-            for at in (0..=text.len() + 1).step_by(3) {
+            for at in (0..=text.len() + 1).step_by(step) {
                 let (found, expected) = (
                     pair_or_backslash(&text, at, &all[count..]),
                     pair_or_backslash_portable(&text, at, &all[count..]),
@@ -90,8 +91,6 @@ fn the_first_of_a_kind_is_found_wherever_it_lies() {
                     .position(|byte| is(*byte))
                     .map_or(text.len(), |found| at + found)
             };
-            let range = at..text.len().min(at + 9);
-            assert_eq!(has_dot(&text, &range), text[range].contains(&b'.'));
             assert_eq!(string_stop(&text, at), expected(is_string_stop));
             assert_eq!(scalar_end(&text, at), expected(is_scalar_end));
             assert_eq!(digits_end(&text, at), expected(|byte| !byte.is_ascii_digit()));
