@@ -1,29 +1,22 @@
 //! Connections: accepting them within the bound, the handshake, HTTP/1.1 or HTTP/2 as the client begins, and cutting those
 //! that hold a place without using it.
 
-use super::{ServerSettings, limits::*, phase::Phases, stream::Stream, tls::Tls};
-use crate::http::Door;
+use super::{ServerSettings, limits::*, phase::Phases, presence::Served, stream::Stream, tls::Tls};
+use crate::http::{AnswerBody, Door};
 use control::usage::Holder;
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Either};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{
-    future::poll_fn,
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Poll,
-};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// What every connection needs; cheap to clone.
@@ -74,13 +67,14 @@ impl Connections {
         let Some(stream) = self.handshake(stream).await else {
             return;
         };
-        let began = Arc::new(AtomicBool::new(false));
+        let presence = stream.presence();
         let holder = Arc::new(Holder::default());
         let service = service_fn({
-            let (began, door, drain) = (began.clone(), self.door.clone(), self.phases.drain.clone());
+            let (presence, door, drain) = (presence.clone(), self.door.clone(), self.phases.drain.clone());
             move |request| {
-                began.store(true, Ordering::Relaxed);
-                door.clone().answer(request, peer, drain.clone(), holder.clone())
+                let served = presence.serve(&request);
+                let answer = door.clone().answer(request, peer, drain.clone(), holder.clone());
+                async move { answer.await.map(|answer| answer.map(|body| hold(body, served))) }
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
@@ -100,16 +94,22 @@ impl Connections {
                 // What that changed is for the connection to act on.
                 context.waker().wake_by_ref();
             }
-            is_watched = true;
-            match began.load(Ordering::Relaxed) {
-                true => Poll::Pending,
-                false => patience.as_mut().poll(context).map(|()| None),
+            if !is_watched || patience.is_elapsed() {
+                while patience.as_mut().poll(context).is_ready() {
+                    let until = presence.held_until();
+                    if until <= Instant::now() {
+                        return Poll::Ready(None);
+                    }
+                    patience.as_mut().reset(until);
+                }
             }
+            is_watched = true;
+            Poll::Pending
         });
         match ended.await {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%peer, %error, "a connection ended"),
-            None => tracing::debug!(%peer, "a connection without a request was cut"),
+            None => tracing::debug!(%peer, "a connection that waited too long for a request was cut"),
         }
     }
 
@@ -130,6 +130,19 @@ impl Connections {
                 None
             }
         }
+    }
+}
+
+/// A request whose answer comes by and by is served until its end.
+fn hold(body: AnswerBody, served: Served) -> AnswerBody {
+    match body {
+        Either::Right(stream) if stream.size_hint().exact().is_none() => {
+            Either::Right(axum::body::Body::new(stream.map_frame(move |frame| {
+                let _served = &served;
+                frame
+            })))
+        }
+        whole => whole,
     }
 }
 
@@ -158,9 +171,12 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, S
 
 fn protocol(settings: &ServerSettings) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
+    // Not hyper's own limit for heads: it sets and clears a timer for every request. And what is done for a client that sends no more
+    // is answered all the same; where its absence matters, the stream sees it. Whether it is there hyper would ask by reading, into
+    // fresh memory for every request.
     http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT_MAX)
+        .header_read_timeout(None)
+        .half_close(true)
         .max_buf_size(settings.head_bytes_max);
     http.http2()
         .timer(TokioTimer::new())

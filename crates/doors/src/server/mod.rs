@@ -8,6 +8,7 @@
 mod connection;
 mod limits;
 mod phase;
+mod presence;
 mod stream;
 mod tls;
 

@@ -216,6 +216,51 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     assert_eq!(waiting.await.status, 200);
 }
 
+const EVENT: &[u8] = b"POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nce-specversion: 1.0\r\nce-id: 1\r\nce-source: /s\r\nce-type: t\r\ncontent-length: 2\r\n\r\n{}";
+
+#[tokio::test]
+async fn requests_that_do_not_wait_for_answers_get_them_in_order() {
+    const TIMES: usize = 50;
+    let node = start().await;
+    let mut requests = Vec::new();
+    for _ in 0..TIMES {
+        requests.extend_from_slice(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        requests.extend_from_slice(EVENT);
+    }
+    requests.extend_from_slice(b"GET /nothing HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(node.address).await.expect("it listens");
+    for part in requests.chunks(77) {
+        stream.write_all(part).await.expect("it is open");
+        tokio::task::yield_now().await;
+    }
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).await.expect("the server closes it");
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses.len(), 2 * TIMES + 1, "{answers}");
+    assert!(statuses.ends_with(&["200", "404"]) && statuses[..2 * TIMES].iter().all(|status| *status == "200"));
+    let kinds = answers.split("HTTP/1.1 ").skip(1).take(2 * TIMES).enumerate();
+    kinds.for_each(|(place, answer)| assert_eq!(answer.contains("\"offset\""), place % 2 == 1, "{place}: {answer}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_is_cut_when_no_request_comes_for_long_and_not_before() {
+    let node = start().await;
+    let mut stream = TcpStream::connect(node.address).await.expect("it listens");
+    let mut answer = [0; 4_096];
+    for _ in 0..4 {
+        stream.write_all(EVENT).await.expect("it is open");
+        let read = stream.read(&mut answer).await.expect("an answer");
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200 OK"));
+        tokio::time::sleep(doors::server::HEAD_WAIT_MAX - Duration::from_secs(5)).await;
+    }
+    let (before, part) = (tokio::time::Instant::now(), &EVENT[..40]);
+    stream.write_all(part).await.expect("it is open still");
+    assert!(matches!(stream.read(&mut answer).await, Ok(0) | Err(_)));
+    let held = before.elapsed();
+    assert!((4..=6).contains(&held.as_secs()), "it was held for {held:?} more");
+}
+
 #[tokio::test]
 async fn metrics_and_probes_are_there() {
     let node = start().await;

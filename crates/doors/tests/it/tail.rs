@@ -2,7 +2,7 @@
 
 use crate::harness::{Answer, Node, PATIENCE, event, start};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -268,6 +268,17 @@ async fn a_reader_that_is_too_slow_is_told_how_many_it_missed() {
     assert_eq!(slow.next().await.event_id(), "1000000", "it goes on with what comes");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tail_without_events_lasts() {
+    let node = start().await;
+    let (mut reader, _) = Reader::open(&node, "", &[]).await;
+    for _ in 0..20 {
+        assert!(reader.until("\n\n").await.starts_with(':'), "a comment");
+    }
+    publish(&node, [1]).await;
+    assert_eq!(reader.next().await.event_id(), "1");
+}
+
 #[tokio::test]
 async fn places_are_bounded_and_given_back() {
     let node = start().await;
@@ -291,7 +302,9 @@ async fn places_are_bounded_and_given_back() {
             }
         }
     };
-    timeout(PATIENCE, again).await.expect("a place becomes free");
+    // The next comment, fifteen seconds later, would notice it as well.
+    let soon = timeout(Duration::from_secs(10), again).await;
+    soon.expect("a place becomes free");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use crate::support::{
 };
 use serde_json::json;
 use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -90,6 +92,24 @@ async fn publish(publisher: u64, server: Arc<Server>) -> Vec<String> {
         }
     }
     acknowledged
+}
+
+#[test]
+fn who_publishes_and_has_nothing_more_to_say_is_answered() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start(directory.path());
+    let address = server.url().trim_start_matches("http://");
+    for id in 0..20 {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let request = format!(
+            "POST /v1/buses/default/events HTTP/1.1\r\nhost: localhost\r\nce-specversion: 1.0\r\nce-id: {id}\r\nce-source: /s\r\nce-type: t\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).expect("it is open");
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the server closes it");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "event {id}: {answer:?}");
+    }
 }
 
 #[tokio::test]
