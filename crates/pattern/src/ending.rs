@@ -25,6 +25,9 @@ const OTHERS_MAX: usize = 8;
 /// Letters of a name that is not likely to stand somewhere by chance.
 const NAME_GOOD: usize = 3;
 
+/// Letters of a name that are looked for: as many as blocks have, so that comparing them where a pair stands costs no more than reading.
+const NAME_MAX: usize = simd::BLOCK;
+
 /// How often the rest of one text is searched, from one object after the other.
 pub(crate) const SEARCHES_MAX: usize = 3;
 
@@ -46,10 +49,11 @@ struct Need {
     pairs: SmallVec<[Pair; 2]>,
 }
 
-/// A name, and which two letters of it are looked for.
+/// A name, or the beginning of a long one, and which two letters of it are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     bytes: Box<[u8]>,
+    is_whole: bool,
     /// How many letters stand before the second of them.
     before: usize,
 }
@@ -130,10 +134,12 @@ impl Need {
 }
 
 impl Name {
-    fn new(bytes: &[u8]) -> Self {
+    fn new(name: &[u8]) -> Self {
+        let bytes = &name[..name.len().min(NAME_MAX)];
         let pairs = (1..bytes.len()).min_by_key(|second| commonness(bytes[second - 1]) + commonness(bytes[*second]));
         Self {
             bytes: bytes.into(),
+            is_whole: bytes.len() == name.len(),
             before: pairs.unwrap_or(0),
         }
     }
@@ -153,7 +159,9 @@ impl Name {
             return false;
         };
         let is_edge = |at: usize| text.get(at).is_none_or(|byte| EDGES.contains(byte));
-        text[at..].starts_with(&self.bytes) && is_edge(at.wrapping_sub(1)) && is_edge(at + self.bytes.len())
+        text[at..].starts_with(&self.bytes)
+            && is_edge(at.wrapping_sub(1))
+            && (!self.is_whole || is_edge(at + self.bytes.len()))
     }
 }
 

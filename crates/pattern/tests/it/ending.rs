@@ -73,6 +73,20 @@ fn names_that_stand_elsewhere_mislead_nobody() {
 }
 
 #[test]
+fn a_long_name_that_comes_again_counts_again() {
+    for length in [63, 64, 65, 200] {
+        let name = "n".repeat(length);
+        let pattern = format!(r#"{{"{name}":["paid"]}}"#);
+        for (again, expected) in [("", true), ("n", false), ("m", false)] {
+            let event = format!(r#"{{"{name}":"open",{},"{name}{again}":"paid"}}"#, filler());
+            assert_eq!(matches(&pattern, &event), expected, "{length} {again}");
+        }
+        let shorter = format!(r#"{{"{name}":"open",{},"{}":"paid"}}"#, filler(), &name[1..]);
+        assert!(!matches(&pattern, &shorter));
+    }
+}
+
+#[test]
 fn an_element_of_an_array_ends_nothing() {
     let filler = filler();
     let event = format!(r#"{{"a":[{{"b":1,{filler}}},{{"b":2}}, 7],{filler}}}"#);
