@@ -130,12 +130,12 @@ impl Call {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// Who asks, for the audit trail.
     /// Who asks.
     pub(super) fn principal(&self) -> &Principal {
         &self.principal
     }
 
+    /// Who asks, for the audit trail.
     pub(super) fn actor(&self) -> Actor {
         let peer = self.peer.0;
         match self.principal.key() {

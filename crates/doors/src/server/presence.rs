@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// One connection's; all that look at it do so in the same task.
+/// One connection's. What is told here is read where nothing else depends on it, so that no order between the fields is kept.
 pub(super) struct Presence {
     opened: Instant,
     /// Requests that have no answer yet, or not the whole of it where it comes by and by.
