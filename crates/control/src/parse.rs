@@ -127,11 +127,11 @@ impl de::Error for Fault {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {expected}, found {}", kind_of(found)))
+        Self::custom(format_args!("expected {}, found {}", wanted(expected), kind_of(found)))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format_args!("expected {expected}"))
+        Self::custom(format_args!("expected {}", wanted(expected)))
     }
 
     fn unknown_field(found: &str, fields: &'static [&'static str]) -> Self {
@@ -147,6 +147,23 @@ impl de::Error for Fault {
     }
 }
 
+/// What was expected, in JSON's words where serde has Rust's.
+fn wanted(expected: &dyn de::Expected) -> String {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "u8" => format!("a whole number from 0 to {}", u8::MAX),
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "u64" | "usize" => "a whole number from 0 on".to_owned(),
+        "i32" | "i64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        _ if expected.starts_with("struct ") => "an object".to_owned(),
+        _ => expected,
+    }
+}
+
 fn kind_of(found: Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "a boolean",
@@ -157,6 +174,22 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
         Unexpected::Seq => "a list",
         Unexpected::Map => "an object",
         _ => "something else",
+    }
+}
+
+/// What serde calls a value.
+fn unexpected(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), _, _) => Unexpected::Unsigned(number),
+            (_, Some(number), _) => Unexpected::Signed(number),
+            (_, _, number) => Unexpected::Float(number.unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
     }
 }
 
@@ -196,10 +229,23 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(
+    /// An object; a list of the fields' values, which serde would take as well, is none.
+    fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        if self.0.is_array() {
+            return Err(de::Error::invalid_type(Unexpected::Seq, &visitor));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match self.0 {
@@ -214,13 +260,16 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
                 }),
                 None => Err(de::Error::custom("expected an object with exactly one field")),
             },
-            _ => self.deserialize_any(visitor),
+            other => {
+                let expected = format!("one of {}", words.join(", "));
+                Err(de::Error::invalid_type(unexpected(other), &expected.as_str()))
+            }
         }
     }
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 
@@ -346,7 +395,38 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
             .content
             .ok_or_else(|| de::Error::custom("expected an object with one field"))?;
         Node(content)
-            .deserialize_any(visitor)
+            .deserialize_struct("", &[], visitor)
             .map_err(|fault| fault.below(self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::{Start, SubscriptionSpec, TopicSpec};
+    use serde_json::json;
+
+    #[test]
+    fn wrong_types_are_told_in_the_words_of_json() {
+        fn told<T: DeserializeOwned>(value: &Value) -> String {
+            let refusal = parse::<T>(value, "", &[]).err().expect("it is refused");
+            format!("{}: {}", refusal.pointer.unwrap_or_default(), refusal.detail)
+        }
+        assert_eq!(
+            told::<TopicSpec>(&json!({"partitions": -1})),
+            "/partitions: expected a whole number from 0 to 4294967295"
+        );
+        assert_eq!(
+            told::<TopicSpec>(&json!({"retention": ["1d"]})),
+            "/retention: expected an object, found a list"
+        );
+        assert_eq!(
+            told::<SubscriptionSpec>(&json!({"connection": "crm", "delivery": {"outcomes": []}})),
+            "/delivery/outcomes: expected an object, found a list"
+        );
+        assert_eq!(
+            told::<Start>(&json!(5)),
+            ": expected one of now, earliest, time, offsets, found an integer"
+        );
     }
 }

@@ -95,11 +95,11 @@ fn wrong_types_are_told_with_their_place_and_without_their_value() {
             (json!([]), "resource_invalid : a resource is a JSON object"),
             (
                 json!({"partitions": "six"}),
-                "resource_invalid /partitions: expected u32, found a string",
+                "resource_invalid /partitions: expected a whole number from 0 to 4294967295, found a string",
             ),
             (
                 json!({"partitions": 1.5}),
-                "resource_invalid /partitions: expected u32, found a number with a fraction",
+                "resource_invalid /partitions: expected a whole number from 0 to 4294967295, found a number with a fraction",
             ),
             (
                 json!({"retention": {"age": "soon"}}),
@@ -126,7 +126,7 @@ fn wrong_types_are_told_with_their_place_and_without_their_value() {
             (json!({}), r#"resource_invalid : field "connection" is missing"#),
             (
                 json!({"connection": "crm", "topics": "orders"}),
-                "resource_invalid /topics: expected a sequence, found a string",
+                "resource_invalid /topics: expected a list, found a string",
             ),
             (
                 json!({"connection": "crm", "delivery": {"retry": {"schedule": ["0s", "5x"]}}}),
@@ -308,7 +308,7 @@ fn webhooks_lead_only_where_they_may_and_say_nothing_reserved() {
             ),
             (
                 with("auth", json!("Bearer hush")),
-                "resource_invalid /config/auth: expected struct Auth, found a string",
+                "resource_invalid /config/auth: expected an object, found a string",
             ),
         ],
     );
