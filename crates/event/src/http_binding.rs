@@ -80,6 +80,14 @@ fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Invalid> {
 
 /// Decodes a binary-mode message. An empty body is no data.
 pub fn decode_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Invalid> {
+    if !headers.keys().any(|header| header.as_str().starts_with("ce-")) {
+        let rule = format!(
+            "is required, in the header ce-specversion; an event that is all in the body has the content type {}, a batch {}",
+            json::MEDIA_TYPE,
+            json::BATCH_MEDIA_TYPE
+        );
+        return Err(Invalid::new(codes::ATTRIBUTE_MISSING, "specversion", rule));
+    }
     json::check_specversion(single(headers, "specversion")?.as_deref())?;
     let required = |name: &'static str| single(headers, name)?.ok_or_else(|| Invalid::missing(name));
     let mut builder = Event::builder(required("id")?, required("source")?, required("type")?);

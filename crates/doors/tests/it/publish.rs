@@ -181,6 +181,15 @@ async fn a_batch_is_kept_whole_or_not_at_all() {
     node.ask("POST", &format!("{EVENTS}?partial=true"), &BATCH, nothing)
         .await
         .problem(400, "batch_refused");
+    let only = json!([{"specversion": "1.0", "source": "/", "type": "t"}]).to_string();
+    let problem = node
+        .ask("POST", EVENTS, &BATCH, only)
+        .await
+        .problem(400, "batch_refused");
+    assert_eq!(
+        problem["detail"],
+        "entry 0 was refused: id: is required and must not be empty; nothing was kept"
+    );
     let empty = node.ask("POST", EVENTS, &BATCH, "[]").await;
     assert_eq!((empty.status, empty.json()), (200, json!({"events": []})), "{empty}");
 }

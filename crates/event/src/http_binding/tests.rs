@@ -168,6 +168,18 @@ fn broken_messages_are_refused_by_attribute() {
 }
 
 #[test]
+fn an_event_that_is_all_in_the_body_is_told_its_content_type() {
+    let body = br#"{"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}"#;
+    let plain = headers(&[("content-type", "application/json")]);
+    let invalid = decode_binary(&plain, Bytes::from_static(body)).expect_err("no attribute is in a header");
+    assert_eq!(invalid.code, codes::ATTRIBUTE_MISSING);
+    assert!(
+        invalid.rule.contains("the content type application/cloudevents+json"),
+        "{invalid}"
+    );
+}
+
+#[test]
 fn the_body_is_the_data_byte_for_byte() {
     let json = decode_with(
         &[("content-type", "application/json; charset=utf-8")],

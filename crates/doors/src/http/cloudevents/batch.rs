@@ -148,7 +148,17 @@ fn refused(entries: Vec<EntryProblem>) -> Problem {
         400
     };
     let detail = match entries.as_slice() {
-        [only] => format!("entry {} was refused: {}; nothing was kept", only.index, only.detail),
+        [only] => {
+            let attribute = only
+                .attribute
+                .iter()
+                .map(|name| format!("{name}: "))
+                .collect::<String>();
+            format!(
+                "entry {} was refused: {attribute}{}; nothing was kept",
+                only.index, only.detail
+            )
+        }
         all => format!("{} entries were refused; nothing was kept", all.len()),
     };
     Problem::with_status("batch_refused", status, detail).entries(entries)
