@@ -19,7 +19,7 @@ use crate::{
     told::not_found,
 };
 use bytes::Bytes;
-use control::{Bus, Refusal, filters, limits::OPERATIONAL_PREFIX, resources::FilterSpec};
+use control::{Bus, Refusal, counted, filters, limits::OPERATIONAL_PREFIX, resources::FilterSpec};
 use event::EventView;
 use hub::Membership;
 use journal::{AppendTime, Chunk, PartitionId, RecordView, TopicId};
@@ -194,8 +194,17 @@ async fn begin(inner: &Inner, wanted: &Wanted, start: &LiveStart) -> Result<Curs
     {
         return Err(Refusal::invalid("", "offsets are of the partitions of one topic".to_owned()).into());
     }
+    let partitions = inner.journal.partitions();
+    if let LiveStart::Offsets(offsets) = start {
+        let read = partitions.iter().filter(|partition| wanted.reads(partition.topic));
+        let count = read.count();
+        if offsets.keys().any(|index| *index as usize >= count) {
+            let has = counted(count as u64, "partition");
+            return Err(Refusal::invalid("", format!("the topic has {has}, from 0 on")).into());
+        }
+    }
     let mut cursor = Cursor::default();
-    for partition in inner.journal.partitions() {
+    for partition in partitions {
         if !wanted.reads(partition.topic) {
             continue;
         }

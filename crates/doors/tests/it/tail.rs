@@ -317,6 +317,9 @@ async fn what_is_wrongly_asked_for_is_a_problem() {
     ask("?from=0:x", &[]).await.problem(400, "query_invalid");
     ask("?topics=a,,b", &[]).await.problem(400, "query_invalid");
     ask("?from=0:1", &[]).await.problem(422, "resource_invalid");
+    ask("?topics=events&from=99:0", &[])
+        .await
+        .problem(422, "resource_invalid");
     ask("?topics=absent", &[]).await.problem(404, "resource_not_found");
     ask(&format!("?types={}", "x".repeat(2_000)), &[])
         .await
