@@ -13,12 +13,12 @@ use control::{
     Action, Change, Model, Precondition, Token,
     audit::{Act, Actor},
     resources::ResourceKind,
-    seal::Sealer,
+    seal::{self, Sealer},
 };
 use delivery::{Core, trace::Tracer};
 use doors::{
     http::{Operations, eventbridge::EventBridge},
-    server::{ServerSettings, TlsFiles},
+    server::{BindError, ServerSettings, TlsFiles},
 };
 use journal::TopicId;
 use serde_json::json;
@@ -28,6 +28,15 @@ use store::{Millis, Store};
 /// Any part's error as the failure of a start.
 pub fn failed(error: impl Display) -> Failure {
     Failure::new(Code::Failed, format!("cannot start: {error}"))
+}
+
+/// Addresses or a certificate that cannot be had as the failure of a start: a wrong certificate is the configuration's fault,
+/// and starting again does not help.
+pub fn not_bound(error: BindError) -> Failure {
+    match error {
+        BindError::Tls(error) => Failure::new(Code::Usage, format!("cannot start: failed to {error}")),
+        other => failed(other),
+    }
 }
 
 /// Where and how the server listens.
@@ -63,7 +72,7 @@ pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure>
     };
     if keys.master.is_empty() && directory.path().join(STORE).exists() && !file.exists() {
         let message = format!("cannot start: the master key {} is missing", file.display());
-        return Err(Failure::new(Code::Failed, message).hint(
+        return Err(Failure::new(Code::Usage, message).hint(
             "the secrets in this directory were sealed under it, and it is in no backup: put it back, or name it \
              (keys.master, keys.master_file)",
         ));
@@ -72,7 +81,17 @@ pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure>
         "" => Sealer::open_or_create(&file),
         text => Sealer::from_text(text),
     };
-    sealer.map_err(failed)
+    sealer.map_err(not_opened)
+}
+
+/// A master key that cannot be used as the failure of a start. The wrong one is the configuration's fault.
+fn not_opened(error: seal::Error) -> Failure {
+    use seal::Error::{MasterKeyExposed, MasterKeyForm, UnknownMasterKey};
+    let code = match error {
+        MasterKeyForm | MasterKeyExposed(_) | UnknownMasterKey(_) => Code::Usage,
+        _ => Code::Failed,
+    };
+    Failure::new(code, format!("cannot start: failed to {error}"))
 }
 
 /// The store's engine. Where a journal is, a missing store is a loss and not a first start.
@@ -134,8 +153,8 @@ pub async fn bootstrapped(store: &dyn Store, sealer: &Sealer) -> Result<Model, F
 }
 
 /// Secrets here were sealed under a key that was not given: nothing was written.
-fn another_key(error: control::seal::Error) -> Failure {
-    failed(error).hint(
+fn another_key(error: seal::Error) -> Failure {
+    not_opened(error).hint(
         "nothing was changed. Give the key under which the secrets were sealed (keys.master, keys.master_file); while a rotation is not \
          done, the new one first and the earlier one behind it (docs/security.md)",
     )

@@ -4,7 +4,7 @@
 use crate::{
     config::{Config, Current, Fresh},
     diagnostics::{self, Level},
-    parts::{connector_settings, guard},
+    parts::{connector_settings, guard, server_settings},
     serve::refuse_exposure,
 };
 use backup::{Recipients, Service, Settings};
@@ -134,6 +134,9 @@ pub fn check_values(config: &Config) -> Result<(), String> {
     diagnostics::filter(&config.log.level).map_err(said)?;
     let guard = guard(config, false).map_err(said)?;
     connector_settings(config, guard).map_err(said)?;
+    if let Some(files) = server_settings(config).tls {
+        files.check().map_err(|error| format!("tls: failed to {error}"))?;
+    }
     backup_settings(config).map(drop)
 }
 

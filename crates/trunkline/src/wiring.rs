@@ -6,7 +6,7 @@ use crate::{
     exit::Failure,
     parts::{
         Exporter, backups, bus_networks, connector_settings, delivery_settings, eventbridge, failed, guard, load_model,
-        open_journal, open_store, operations, origins, sealer, server_settings, sources, tracing_parts,
+        not_bound, open_journal, open_store, operations, origins, sealer, server_settings, sources, tracing_parts,
         warn_of_last_key,
     },
     reload::{Reloader, hung_up},
@@ -47,7 +47,7 @@ pub struct Running {
 pub async fn start(config: &Config, reloader: Arc<Reloader>) -> Result<Running, Failure> {
     let origins = origins(config)?;
     let directory = Directory::open(&config.data_dir)?;
-    let server = Server::bind(server_settings(config)).await.map_err(failed)?;
+    let server = Server::bind(server_settings(config)).await.map_err(not_bound)?;
     let sealer = sealer(config, &directory)?;
     let store = Arc::new(open_store(&directory)?);
     let model = load_model(store.as_ref(), &sealer, config).await?;

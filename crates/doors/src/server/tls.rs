@@ -23,6 +23,13 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+impl TlsFiles {
+    /// Whether a server can show what they hold now.
+    pub fn check(&self) -> Result<(), TlsError> {
+        read(self).map(drop)
+    }
+}
+
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -34,7 +41,15 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// Certificate and key do not fit, or their kind is not supported.
+    /// The key belongs to another certificate.
+    #[error("use the TLS certificate: the key in {key} is not the key of the first certificate in {certificates}")]
+    Mismatch {
+        /// The certificates' file.
+        certificates: String,
+        /// The key's.
+        key: String,
+    },
+    /// Their kind is not supported.
     #[error("use the TLS certificate: {0}")]
     Unusable(rustls::Error),
 }
@@ -110,5 +125,11 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
         return Err(failed(&files.certificates, "no certificate in it".to_owned()));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| failed(&files.key, error.to_string()))?;
-    CertifiedKey::from_der(certificates, key, &rustls::crypto::ring::default_provider()).map_err(TlsError::Unusable)
+    CertifiedKey::from_der(certificates, key, &rustls::crypto::ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch) => TlsError::Mismatch {
+            certificates: files.certificates.display().to_string(),
+            key: files.key.display().to_string(),
+        },
+        other => TlsError::Unusable(other),
+    })
 }

@@ -236,6 +236,7 @@ async fn an_encrypted_backup_shows_no_secret_and_no_payload_and_needs_both_keys_
         .err()
         .expect("refused");
     assert!(refused.contains("master.key is missing"), "{refused}");
+    assert!(refused.contains("exit status: 2"), "{refused}");
     assert!(!Path::new(&target).join("master.key").exists());
     fs::copy(place.at("data/master.key"), Path::new(&target).join("master.key")).expect("copied");
     let restored = place.serve("elsewhere");

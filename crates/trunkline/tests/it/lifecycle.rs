@@ -252,6 +252,41 @@ async fn a_certificate_is_read_again_on_sighup_and_a_broken_one_leaves_the_old()
     .await;
 }
 
+/// A supervisor starts again what ends with 1, and leaves down what ends with 2.
+#[test]
+fn a_certificate_that_cannot_be_used_is_a_fault_of_the_configuration() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    make_certificate(&path("cert.pem"), &path("key.pem"), "first.test");
+    make_certificate(&path("other.pem"), &path("other.key.pem"), "second.test");
+    for (key, said) in [
+        ("other.key.pem", "is not the key of the first certificate in"),
+        ("cert.pem", "failed to read"),
+        ("nothing.pem", "failed to read"),
+    ] {
+        let (certificate, key) = (path("cert.pem").display().to_string(), path(key).display().to_string());
+        let arguments = ["--listen", "127.0.0.1:0", "--tls-cert", &certificate, "--tls-key", &key];
+        let refused = Server::try_start(&path("data"), &arguments, &[])
+            .err()
+            .expect("refused");
+        assert!(
+            refused.contains("exit status: 2") && refused.contains(said),
+            "{refused}"
+        );
+
+        let file = path("trunkline.toml");
+        let text = format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+        std::fs::write(&file, text).expect("written");
+        let check = ["config".as_ref(), "check".as_ref(), file.as_os_str()];
+        let output = Command::new(env!("CARGO_BIN_EXE_trunkline"))
+            .args(check)
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains(said), "{told}");
+    }
+}
+
 /// A self-signed certificate, by openssl as everybody has it.
 fn make_certificate(certificate: &std::path::Path, key: &std::path::Path, name: &str) {
     let output = Command::new("openssl")

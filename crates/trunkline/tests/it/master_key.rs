@@ -76,7 +76,8 @@ async fn furnish(server: &Server, receiver: &Receiver) {
     futures_util::future::join_all(puts).await;
 }
 
-/// Every file of a directory with its content.
+/// Every file of a directory with its content, without SQLite's empty log and the index to it: they go with its last connection,
+/// which need not be the server's.
 fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory).expect("a directory") {
@@ -86,6 +87,10 @@ fn content(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             false => drop(files.insert(path.clone(), fs::read(&path).expect("it is read"))),
         }
     }
+    let is_passing = |path: &Path, bytes: &[u8]| {
+        path.ends_with("store.db-shm") || path.ends_with("store.db-wal") && bytes.is_empty()
+    };
+    files.retain(|path, bytes| !is_passing(path, bytes));
     files
 }
 
@@ -262,6 +267,10 @@ async fn check_64_keys_of_the_environment_are_the_operators_to_bring_and_a_wrong
     for wrong in [old.as_str(), &generated(), "short"] {
         let refusal = start(wrong).err().expect("it does not start");
         assert!(refusal.contains("master key"), "{refusal}");
+        assert!(
+            refusal.contains("exit status: 2"),
+            "starting again does not help: {refusal}"
+        );
     }
     assert_eq!(content(&data), before, "nothing was written");
     let server = start(&format!("{new},{old}")).expect("it starts with both");
