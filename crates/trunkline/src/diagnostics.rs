@@ -6,7 +6,7 @@ use crate::{
     exit::{Code, Failure},
 };
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt, reload};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, reload};
 
 /// Changes what is said, while it is said.
 pub struct Level(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
@@ -31,7 +31,19 @@ impl Level {
 
 /// A level or a filter, if it is one.
 pub fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(level).map_err(|error| Failure::new(Code::Usage, format!("log.level {level:?}: {error}")))
+    let refused = |reason: String| Failure::new(Code::Usage, format!("log.level {level:?}: {reason}"));
+    // A word that is no level would be the name of a module, and "warning" would silence everything.
+    if let Some(word) = level.split(',').map(str::trim).find(|part| is_no_level(part)) {
+        return Err(refused(format!(
+            "{word:?} is none of error, warn, info, debug, trace and off; a module has its level behind it, as in journal=debug"
+        )));
+    }
+    EnvFilter::try_new(level).map_err(|error| refused(error.to_string()))
+}
+
+fn is_no_level(part: &str) -> bool {
+    let is_word = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    is_word && part.parse::<LevelFilter>().is_err()
 }
 
 /// Starts them, those of panics too; once per process.
@@ -61,4 +73,27 @@ fn level<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Level {
     Level(Box::new(move |filter| {
         handle.reload(filter).map_err(|error| error.to_string())
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_and_not_taken_for_a_module() {
+        for level in [
+            "info",
+            "WARN",
+            "off",
+            "info,journal=debug",
+            "delivery::lane=trace",
+            "[publish{bus}]=debug",
+        ] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+        for level in ["loud", "warning", "info,verbose"] {
+            let refused = filter(level).expect_err(level).message;
+            assert!(refused.contains("is none of error, warn, info"), "{refused}");
+        }
+    }
 }

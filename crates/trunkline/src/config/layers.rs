@@ -65,7 +65,8 @@ pub(super) fn layers(
 
 /// What the layers say, if they can be used.
 pub(super) fn read(table: Table) -> Result<Config, String> {
-    let config: Config = table.try_into().map_err(|error| format!("configuration: {error}"))?;
+    let said = |error: toml::de::Error| format!("configuration: {}", error.to_string().trim_end().replace('\n', " "));
+    let config: Config = table.try_into().map_err(said)?;
     check(&config)?;
     Ok(config)
 }
@@ -361,7 +362,7 @@ mod tests {
                 "tls: certificate and key belong together; set both or none",
             ),
             ("[journal]\npublish_mark = \"5\"", "is not a whole percentage"),
-            ("drain = \"soon\"", "in `drain`"),
+            ("drain = \"soon\"", "such as 30s in `drain`"),
             ("log = 5", "trunkline.toml:1: log is a section"),
         ] {
             let refused = from(Some(file), &[], Overrides::default()).unwrap_err();
