@@ -77,7 +77,7 @@ fn filter_given(language: Language, text: &str, dialect: Dialect) -> Given {
 fn guess(text: &str, dialect: Dialect) -> Result<Given, String> {
     let begins = text.trim_start();
     if begins.starts_with('{') {
-        return object(text, dialect);
+        return object(&from_flow_yaml(text).unwrap_or_else(|| text.to_owned()), dialect);
     }
     if begins.starts_with('[') {
         return Ok(filter_given(Language::Cloudevents, text, dialect));
@@ -91,6 +91,23 @@ fn guess(text: &str, dialect: Dialect) -> Result<Given, String> {
     }
 }
 
+/// A subscription's filter that is written as the documentation has it, `{cesql: "…"}`: YAML that begins like JSON. A pattern
+/// that is no JSON is none: AWS would not take it.
+fn from_flow_yaml(text: &str) -> Option<String> {
+    if serde_json::from_str::<&RawValue>(text).is_ok() {
+        return None;
+    }
+    let value = serde_saphyr::from_str::<Value>(text).ok()?;
+    let is_filter = value.as_object().is_some_and(|members| is_filter(members.keys()));
+    is_filter.then(|| value.to_string())
+}
+
+/// Whether an object with these members is a subscription's filter.
+fn is_filter<'a>(mut names: impl Iterator<Item = &'a String> + Clone) -> bool {
+    let is_language = |name: &String| LANGUAGES.contains(&name.as_str());
+    names.clone().any(is_language) && names.all(|name| is_language(name) || name == "dialect")
+}
+
 /// A JSON object: a subscription, its filter, or a pattern.
 fn object(text: &str, dialect: Dialect) -> Result<Given, String> {
     let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else {
@@ -101,8 +118,13 @@ fn object(text: &str, dialect: Dialect) -> Result<Given, String> {
         Some(pointer) => format!("{pointer}: {}", refusal.detail),
         None => refusal.detail,
     };
-    let is_language = |name: &String| LANGUAGES.contains(&name.as_str());
-    if members.keys().any(is_language) && members.keys().all(|name| is_language(name) || name == "dialect") {
+    // `filter` alone, with a filter in it: as it stands in a subscription.
+    if let (1, Some(filter)) = (members.len(), members.get("filter"))
+        && serde_json::from_str::<BTreeMap<String, &RawValue>>(filter.get()).is_ok_and(|inner| is_filter(inner.keys()))
+    {
+        return object(filter.get(), dialect);
+    }
+    if is_filter(members.keys()) {
         let filter = read_filter(text).map_err(told)?;
         return Ok(Given {
             types: None,
@@ -150,6 +172,11 @@ mod tests {
                 "eventgrid",
             ),
             ("cesql: TRUE = FALSE\n", "cesql"),
+            ("{cesql: TRUE = FALSE}", "cesql"),
+            ("filter: {jsonpath: $.a}\n", "jsonpath"),
+            (r#"{"filter": {"cesql": "TRUE"}}"#, "cesql"),
+            (r#"{"filter": {"name": ["a"]}}"#, "eventbridge"),
+            ("{detail: {a: [1]}}", "eventbridge"),
             ("{", "eventbridge"),
         ] {
             assert_eq!(language(text), Some(expected), "{text}");
