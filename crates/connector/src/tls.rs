@@ -58,13 +58,37 @@ impl Roots {
                 store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             }
         }
-        for certificate in CertificateDer::pem_slice_iter(&self.extra_pem) {
-            let certificate =
-                certificate.map_err(|error| format!("read the extra certificate authorities: {error}"))?;
+        let extra = CertificateDer::pem_slice_iter(&self.extra_pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| format!("read the extra certificate authorities: {error}"))?;
+        if extra.is_empty() && !self.extra_pem.is_empty() {
+            return Err("find a certificate among the extra certificate authorities".to_owned());
+        }
+        for certificate in extra {
             store
                 .add(certificate)
                 .map_err(|error| format!("trust an extra certificate authority: {error}"))?;
         }
         Ok(store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Roots;
+
+    #[test]
+    fn authorities_without_a_certificate_are_refused_and_not_taken_for_none() {
+        let roots = |pem: &str| Roots {
+            public: false,
+            extra_pem: pem.into(),
+        };
+        assert!(roots("").store().is_ok_and(|store| store.is_empty()));
+        for pem in [
+            "not a certificate",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ] {
+            assert!(roots(pem).store().is_err(), "{pem}");
+        }
     }
 }

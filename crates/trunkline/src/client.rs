@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use connector::{Guard, Roots, SendError, Settings, Timeouts};
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, Uri, header, uri::Authority};
 use http_body_util::Full;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -52,15 +52,26 @@ impl Client {
             idle_per_host_max: CONNECTIONS_MAX,
             ..Settings::default()
         };
-        let http = connector::Client::new(settings).map_err(|error| usage(error.to_string()))?;
-        let authorization = match &options.key {
-            None => None,
+        let http = connector::Client::new(settings).map_err(|error| match &options.ca {
+            None => usage(error.to_string()),
+            Some(path) => usage(format!("--ca {}: {error}", path.display())),
+        })?;
+        // An empty one is a variable that a script left unset.
+        let authorization = match options.key.as_deref() {
+            None | Some("") => None,
             Some(key) => {
                 let value = HeaderValue::from_str(&format!("Bearer {key}"));
                 Some(value.map_err(|_| usage("the key has characters that no key has".into()))?)
             }
         };
         let server = options.server.trim_end_matches('/').to_string();
+        if !is_address(&server) {
+            let message = format!(
+                "--server {:?} is no address such as http://127.0.0.1:8080",
+                options.server
+            );
+            return Err(usage(message));
+        }
         Ok(Client {
             http,
             server,
@@ -212,6 +223,13 @@ pub fn segment(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// Whether a server can be there: HTTP or HTTPS, a host, and a port, if any, that ports can be.
+fn is_address(server: &str) -> bool {
+    let Ok(uri) = server.parse::<Uri>() else { return false };
+    let is_port = |authority: &Authority| authority.port().is_some() || authority.as_str().ends_with(authority.host());
+    matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(is_port)
+}
+
 /// A problem document as a failure.
 fn refusal(status: u16, problem: &Value) -> Failure {
     let text = |name: &str| problem[name].as_str().unwrap_or_default();
@@ -232,6 +250,11 @@ fn refusal(status: u16, problem: &Value) -> Failure {
         problem["position"]["column"].as_u64(),
     ) {
         message.push_str(&format!(" (line {line}, column {column} of the filter)"));
+    } else if !text("pointer").is_empty() {
+        message.push_str(&format!(" (at {})", text("pointer")));
+    }
+    for source in problem["sources"].as_array().into_iter().flatten() {
+        message.push_str(&format!("\n  --source {}", source.as_str().unwrap_or_default()));
     }
     let code = match status {
         401 | 403 => Code::Forbidden,
@@ -273,6 +296,71 @@ mod tests {
                 .hint
                 .is_some_and(|hint| hint.contains("--key"))
         );
+    }
+
+    #[test]
+    fn a_refusal_of_a_resource_says_where_it_is_wrong() {
+        let problem = json!({"detail": "expected a string, found an integer", "code": "resource_invalid", "pointer": "/retention/age"});
+        let failure = refusal(422, &problem);
+        assert_eq!(
+            failure.message,
+            "expected a string, found an integer (at /retention/age)"
+        );
+    }
+
+    #[test]
+    fn an_id_that_names_several_events_is_told_with_what_tells_them_apart() {
+        let problem = json!({"detail": "the id names 2 events of different sources", "sources": ["/a", "/b"]});
+        assert_eq!(
+            refusal(409, &problem).message,
+            "the id names 2 events of different sources\n  --source /a\n  --source /b"
+        );
+    }
+
+    #[test]
+    fn an_empty_key_is_none_and_a_file_without_a_certificate_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("ca.pem");
+        std::fs::write(&file, "nothing").expect("written");
+        let mut options = ServerOptions {
+            server: "http://127.0.0.1:8080".to_owned(),
+            key: Some(String::new()),
+            ca: None,
+            bus: "default".to_owned(),
+            output: crate::output::Format::Table,
+        };
+        assert!(Client::new(&options).expect("a client").authorization.is_none());
+        options.ca = Some(file);
+        let refused = Client::new(&options).err().expect("no certificate in it");
+        assert_eq!(refused.code, Code::Usage);
+        assert!(
+            refused.message.contains("ca.pem: ") && refused.message.contains("certificate"),
+            "{}",
+            refused.message
+        );
+    }
+
+    #[test]
+    fn an_address_that_no_server_can_have_is_refused() {
+        for server in [
+            "http://127.0.0.1:8080",
+            "https://localhost",
+            "http://[::1]:1",
+            "https://bus.example.com/prefix",
+        ] {
+            assert!(is_address(server), "{server}");
+        }
+        for server in [
+            "",
+            "nonsense",
+            "localhost:8080",
+            "ftp://localhost",
+            "http://localhost:99999",
+            "http://",
+            "/v1",
+        ] {
+            assert!(!is_address(server), "{server}");
+        }
     }
 
     #[test]

@@ -39,8 +39,20 @@ impl Resource {
             "event-type" => "event-types",
             "connection" => "connections",
             "subscription" => "subscriptions",
+            "key" => {
+                let message = format!(
+                    "{:?} is a key, which no file makes: making one gives a secret",
+                    self.name
+                );
+                return Err(
+                    Failure::new(Code::Usage, message).hint("`trunkline key create` makes it and shows the secret")
+                );
+            }
             other => {
-                let message = format!("kind {other:?} is none of bus, topic, event-type, connection, subscription");
+                let message = format!(
+                    "kind {other:?} of {:?} is none of bus, topic, event-type, connection, subscription",
+                    self.name
+                );
                 return Err(Failure::new(Code::Usage, message));
             }
         };
@@ -191,6 +203,18 @@ fn reference(object: &Map<String, Value>) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_key_in_a_file_is_told_how_keys_are_made() {
+        let key = Resource {
+            bus: None,
+            kind: "key".to_owned(),
+            name: "checkout".to_owned(),
+            body: Map::new(),
+        };
+        let refused = key.path("default").expect_err("no file makes keys");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("trunkline key create")));
+    }
 
     #[test]
     fn a_file_of_several_documents_is_read_in_an_order_that_can_be_applied() {
