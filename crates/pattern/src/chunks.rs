@@ -13,6 +13,8 @@ pub(crate) struct Chunks<T, const ENTRIES: usize = CHUNK_ENTRIES> {
     full: Arc<Vec<Arc<[T]>>>,
     /// The last entries, which do not fill a chunk.
     last: Arc<Vec<T>>,
+    /// The first of these: how many entries the full chunks have. A short list is read without looking at its chunks.
+    last_from: usize,
 }
 
 impl<T, const ENTRIES: usize> Clone for Chunks<T, ENTRIES> {
@@ -20,6 +22,7 @@ impl<T, const ENTRIES: usize> Clone for Chunks<T, ENTRIES> {
         Self {
             full: Arc::clone(&self.full),
             last: Arc::clone(&self.last),
+            last_from: self.last_from,
         }
     }
 }
@@ -29,6 +32,7 @@ impl<T, const ENTRIES: usize> Default for Chunks<T, ENTRIES> {
         Self {
             full: Arc::default(),
             last: Arc::default(),
+            last_from: 0,
         }
     }
 }
@@ -36,11 +40,11 @@ impl<T, const ENTRIES: usize> Default for Chunks<T, ENTRIES> {
 impl<T, const ENTRIES: usize> Index<usize> for Chunks<T, ENTRIES> {
     type Output = T;
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, at: usize) -> &T {
-        match self.full.get(at / ENTRIES) {
-            Some(chunk) => &chunk[at % ENTRIES],
-            None => &self.last[at - self.full.len() * ENTRIES],
+        match at.checked_sub(self.last_from) {
+            Some(place) => &self.last[place],
+            None => &self.full[at / ENTRIES][at % ENTRIES],
         }
     }
 }
@@ -48,25 +52,26 @@ impl<T, const ENTRIES: usize> Index<usize> for Chunks<T, ENTRIES> {
 impl<T: Clone, const ENTRIES: usize> Chunks<T, ENTRIES> {
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * ENTRIES + self.last.len()
+        self.last_from + self.last.len()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, at: usize) -> Option<&T> {
-        match self.full.get(at / ENTRIES) {
-            Some(chunk) => chunk.get(at % ENTRIES),
-            None => self.last.get(at - self.full.len() * ENTRIES),
+        match at.checked_sub(self.last_from) {
+            Some(place) => self.last.get(place),
+            None => Some(&self.full[at / ENTRIES][at % ENTRIES]),
         }
     }
 
     /// An entry to change. Other copies of the list keep what they have.
     pub(crate) fn get_mut(&mut self, at: usize) -> &mut T {
-        let before = self.full.len() * ENTRIES;
-        if at < before {
-            let full = Arc::make_mut(&mut self.full);
-            return &mut Arc::make_mut(&mut full[at / ENTRIES])[at % ENTRIES];
+        match at.checked_sub(self.last_from) {
+            Some(place) => &mut Arc::make_mut(&mut self.last)[place],
+            None => {
+                let full = Arc::make_mut(&mut self.full);
+                &mut Arc::make_mut(&mut full[at / ENTRIES])[at % ENTRIES]
+            }
         }
-        &mut Arc::make_mut(&mut self.last)[at - before]
     }
 
     pub(crate) fn push(&mut self, entry: T) {
@@ -75,6 +80,7 @@ impl<T: Clone, const ENTRIES: usize> Chunks<T, ENTRIES> {
         if last.len() == ENTRIES {
             let chunk = std::mem::take(last).into();
             Arc::make_mut(&mut self.full).push(chunk);
+            self.last_from += ENTRIES;
         }
     }
 
@@ -83,6 +89,7 @@ impl<T: Clone, const ENTRIES: usize> Chunks<T, ENTRIES> {
         if self.last.is_empty() {
             let chunk = Arc::make_mut(&mut self.full).pop()?;
             self.last = Arc::new(chunk.to_vec());
+            self.last_from -= ENTRIES;
         }
         Arc::make_mut(&mut self.last).pop()
     }

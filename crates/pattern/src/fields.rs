@@ -61,6 +61,20 @@ pub(crate) struct Field {
     next: u32,
 }
 
+impl Field {
+    /// Bytes of what it holds.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Where in its buffer that lies.
+    #[inline(always)]
+    fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 /// First and last field of a place.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
@@ -126,7 +140,7 @@ impl Fields {
     }
 
     /// Adds a value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, place: Place, element: Element, kind: Kind, buffer: Buffer, span: Range<usize>) {
         let index = position(self.fields.len());
         let chain = &mut self.chains[place.index()];
@@ -188,7 +202,7 @@ impl Fields {
     /// What a field holds.
     #[inline(always)]
     pub(crate) fn value<'v>(&'v self, field: &Field, document: &'v Document<'_>) -> Value<'v> {
-        let bytes = || &self.buffer(field, document)[field.start as usize..field.end as usize];
+        let bytes = || &self.buffer(field, document)[field.range()];
         match field.kind {
             Kind::Text => Value::Text(bytes()),
             Kind::Number(number) => Value::Number(bytes(), number),
@@ -201,8 +215,7 @@ impl Fields {
     /// The first and the last bytes of a field's text.
     #[inline(always)]
     pub(crate) fn ends(&self, field: &Field, document: &Document<'_>) -> Ends {
-        let range = field.start as usize..field.end as usize;
-        Ends::within(self.buffer(field, document), &range)
+        Ends::within(self.buffer(field, document), &field.range())
     }
 
     /// What a field's span refers to.

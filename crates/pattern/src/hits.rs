@@ -52,10 +52,8 @@ impl Hits {
 
     /// Sorts, and drops what is there twice.
     pub(crate) fn sort(&mut self) {
-        if self.codes.len() > 1 {
-            if !self.codes.is_sorted() {
-                self.codes.sort_unstable();
-            }
+        if !self.codes.is_sorted_by(|one, next| one < next) {
+            self.codes.sort_unstable();
             self.codes.dedup();
         }
         self.sorted = self.codes.len();

@@ -66,7 +66,7 @@ impl Excepted {
         let mut told = Told::Only;
         for field in found.fields.at(place) {
             let of_value = match found.value(field) {
-                Value::Text(text) => self.tell_value(found.ends(field), text.len(), false),
+                Value::Text(_) => self.tell_value(found.ends(field), field.len(), false),
                 Value::Number(_, Some(number)) => {
                     self.tell_value(Ends::of(&keys::bits(number)), size_of::<f64>(), true)
                 }
