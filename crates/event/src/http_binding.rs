@@ -7,6 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::borrow::Cow;
 
+/// What the names of headers begin with that carry attributes in binary mode.
+const PREFIX: &str = "ce-";
+
 /// How a message carries its event or events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -80,7 +83,8 @@ fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Invalid> {
 
 /// Decodes a binary-mode message. An empty body is no data.
 pub fn decode_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Invalid> {
-    if !headers.keys().any(|header| header.as_str().starts_with("ce-")) {
+    let specversion = single(headers, "specversion")?;
+    if specversion.is_none() && !headers.keys().any(|header| header.as_str().starts_with(PREFIX)) {
         let rule = format!(
             "is required, in the header ce-specversion; an event that is all in the body has the content type {}, a batch {}",
             json::MEDIA_TYPE,
@@ -88,14 +92,14 @@ pub fn decode_binary(headers: &HeaderMap, body: Bytes) -> Result<Event, Invalid>
         );
         return Err(Invalid::new(codes::ATTRIBUTE_MISSING, "specversion", rule));
     }
-    json::check_specversion(single(headers, "specversion")?.as_deref())?;
+    json::check_specversion(specversion.as_deref())?;
     let required = |name: &'static str| single(headers, name)?.ok_or_else(|| Invalid::missing(name));
     let mut builder = Event::builder(required("id")?, required("source")?, required("type")?);
     if let Some(media_type) = content_type(headers)? {
         builder = builder.data_content_type(media_type);
     }
     for (header, value) in headers {
-        let Some(name) = header.as_str().strip_prefix("ce-") else {
+        let Some(name) = header.as_str().strip_prefix(PREFIX) else {
             continue;
         };
         builder = match name {

@@ -130,7 +130,7 @@ impl Client {
         if answer.status.is_success() {
             Ok(body)
         } else {
-            Err(refusal(answer.status.as_u16(), &body))
+            Err(refusal(&self.server, answer.status.as_u16(), &body))
         }
     }
 
@@ -151,7 +151,7 @@ impl Client {
         }
         let status = head.status.as_u16();
         let (body, _) = head.read(ANSWER_BYTES_MAX).await;
-        Err(refusal(status, &read_json(&body).unwrap_or(Value::Null)))
+        Err(refusal(&self.server, status, &read_json(&body).unwrap_or(Value::Null)))
     }
 
     /// Changes a resource at the version it was read in; `None`: it must not exist.
@@ -230,8 +230,8 @@ fn is_address(server: &str) -> bool {
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(is_port)
 }
 
-/// A problem document as a failure.
-fn refusal(status: u16, problem: &Value) -> Failure {
+/// A problem document of this server as a failure. The server has a page for each code.
+fn refusal(server: &str, status: u16, problem: &Value) -> Failure {
     let text = |name: &str| problem[name].as_str().unwrap_or_default();
     let mut message = match text("detail") {
         "" => format!("the server answered {status}"),
@@ -269,7 +269,7 @@ fn refusal(status: u16, problem: &Value) -> Failure {
     } else if !text("suggestion").is_empty() {
         failure = failure.hint(text("suggestion"));
     } else if !text("code").is_empty() {
-        failure = failure.hint(format!("code {0}; docs/errors/{0}.md explains it", text("code")));
+        failure = failure.hint(format!("code {0}; {server}/docs/errors/{0} explains it", text("code")));
     }
     failure
 }
@@ -279,20 +279,26 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const SERVER: &str = "http://127.0.0.1:8080";
+
     #[test]
     fn a_problem_becomes_a_sentence_a_code_and_advice() {
         let problem = json!({"detail": "2 events were refused", "code": "events_invalid",
             "errors": [{"index": 1, "attribute": "source", "detail": "must not be empty"}]});
-        let failure = refusal(422, &problem);
+        let failure = refusal(SERVER, 422, &problem);
         assert_eq!(failure.code, Code::Refused);
         assert_eq!(
             failure.message,
             "2 events were refused\n  entry 1: source: must not be empty"
         );
-        assert_eq!(refusal(507, &Value::Null).code, Code::Busy);
-        assert_eq!(refusal(404, &Value::Null).code, Code::NotFound);
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("code events_invalid; http://127.0.0.1:8080/docs/errors/events_invalid explains it")
+        );
+        assert_eq!(refusal(SERVER, 507, &Value::Null).code, Code::Busy);
+        assert_eq!(refusal(SERVER, 404, &Value::Null).code, Code::NotFound);
         assert!(
-            refusal(401, &Value::Null)
+            refusal(SERVER, 401, &Value::Null)
                 .hint
                 .is_some_and(|hint| hint.contains("--key"))
         );
@@ -301,7 +307,7 @@ mod tests {
     #[test]
     fn a_refusal_of_a_resource_says_where_it_is_wrong() {
         let problem = json!({"detail": "expected a string, found an integer", "code": "resource_invalid", "pointer": "/retention/age"});
-        let failure = refusal(422, &problem);
+        let failure = refusal(SERVER, 422, &problem);
         assert_eq!(
             failure.message,
             "expected a string, found an integer (at /retention/age)"
@@ -312,7 +318,7 @@ mod tests {
     fn an_id_that_names_several_events_is_told_with_what_tells_them_apart() {
         let problem = json!({"detail": "the id names 2 events of different sources", "sources": ["/a", "/b"]});
         assert_eq!(
-            refusal(409, &problem).message,
+            refusal(SERVER, 409, &problem).message,
             "the id names 2 events of different sources\n  --source /a\n  --source /b"
         );
     }

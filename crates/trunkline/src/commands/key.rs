@@ -12,6 +12,7 @@ use crate::{
 use clap::{Args, Subcommand};
 use control::{Token, names::KeyId, resources::KeySigning};
 use http::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use store::Store;
@@ -70,7 +71,7 @@ pub struct Create {
     #[arg(long, value_name = "KIND", default_value = "bearer")]
     pub signing: String,
     /// When it expires, RFC 3339; absent: never.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = to_come)]
     pub not_after: Option<String>,
     /// Make it in this data directory, which no server is using: the way to the first key.
     #[arg(long, value_name = "PATH")]
@@ -214,6 +215,15 @@ fn print_created(output: Output, made: &Value, signing: &str) {
     }
 }
 
+/// A time that is not past: a key that has expired when it is made is a mistake.
+fn to_come(text: &str) -> Result<String, String> {
+    match text.parse::<Timestamp>() {
+        Ok(time) if time > Timestamp::now() => Ok(text.to_owned()),
+        Ok(_) => Err("the key would have expired already".to_owned()),
+        Err(_) => Err("it is no RFC 3339 time with its zone, such as 2030-01-31T12:00:00Z".to_owned()),
+    }
+}
+
 async fn list(client: &Client, output: Output) -> Result<(), Failure> {
     let items = client.list("/v1/keys").await?;
     let words = |value: &Value| match value {
@@ -221,10 +231,14 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         Value::String(text) => text.clone(),
         _ => String::new(),
     };
+    let is_past = |time: &str| time.parse::<Timestamp>().is_ok_and(|time| time <= Timestamp::now());
     let rows = items.iter().map(|item| {
         ["name", "scopes", "buses", "not_after", "last_used", "description"]
             .iter()
-            .map(|field| words(&item[*field]))
+            .map(|field| match words(&item[*field]) {
+                time if *field == "not_after" && is_past(&time) => format!("{time} (expired)"),
+                words => words,
+            })
             .collect()
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -234,4 +248,16 @@ async fn list(client: &Client, output: Output) -> Result<(), Failure> {
         rows,
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_come;
+
+    #[test]
+    fn a_key_is_not_made_expired() {
+        assert_eq!(to_come("2999-01-31T12:00:00Z").as_deref(), Ok("2999-01-31T12:00:00Z"));
+        assert!(to_come("2020-01-31T12:00:00Z").is_err_and(|told| told.contains("expired already")));
+        assert!(to_come("tomorrow").is_err_and(|told| told.contains("RFC 3339")));
+    }
 }
