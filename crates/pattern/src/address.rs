@@ -29,22 +29,30 @@ fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
     if text.starts_with(b"::") {
         (gap, at) = (Some(0), 2);
     }
-    while at < text.len() {
-        let rest = &text[at..];
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        if !(1..=V6_DIGITS_MAX).contains(&digits) {
+    let (mut group, mut digits) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        let value = VALUES[usize::from(*byte)];
+        if value != NO_DIGIT && digits < V6_DIGITS_MAX {
+            group = group << 4 | u16::from(value);
+            digits += 1;
+            continue;
+        }
+        if *byte != b':' || digits == 0 {
             return None;
         }
-        let add = |group, digit: &u8| group << 4 | u16::from(value_of(*digit));
-        *groups.get_mut(count)? = rest[..digits].iter().fold(0, add);
+        *groups.get_mut(count)? = group;
         count += 1;
-        at += digits;
-        match &text[at..] {
-            [] => break,
-            [b':', b':', ..] if gap.is_none() => (gap, at) = (Some(count), at + 2),
-            [b':', next, ..] if *next != b':' => at += 1,
-            _ => return None,
+        (group, digits) = (0, 0);
+        match text.get(at) {
+            Some(b':') if gap.is_none() => (gap, at) = (Some(count), at + 1),
+            Some(b':') | None => return None,
+            Some(_) => {}
         }
+    }
+    if digits > 0 {
+        *groups.get_mut(count)? = group;
+        count += 1;
     }
     match gap {
         None => (count == V6_GROUPS).then(|| groups.into()),
@@ -56,13 +64,20 @@ fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
     }
 }
 
-/// The value of a hexadecimal digit.
-fn value_of(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | b' ') - b'a' + 10,
+/// What no hexadecimal digit has.
+const NO_DIGIT: u8 = u8::MAX;
+
+/// The value of each byte as a hexadecimal digit.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 /// Four decimal parts up to 255; zeros may lead.
 fn parse_v4(text: &[u8]) -> Option<IpAddr> {
