@@ -4,7 +4,7 @@
 use crate::refusal::Refusal;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Unexpected, Visitor};
 use serde_json::Value;
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 /// The most characters of an unknown name that a refusal repeats.
 const ECHO_CHARACTERS_MAX: usize = 64;
@@ -177,19 +177,14 @@ fn kind_of(found: Unexpected<'_>) -> &'static str {
     }
 }
 
-/// What serde calls a value.
-fn unexpected(value: &Value) -> Unexpected<'_> {
-    match value {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(value) => Unexpected::Bool(*value),
-        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-            (Some(number), _, _) => Unexpected::Unsigned(number),
-            (_, Some(number), _) => Unexpected::Signed(number),
-            (_, _, number) => Unexpected::Float(number.unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Unexpected::Str(text),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+/// What is in place of one of these words. It takes nothing.
+struct OneOf<T>(&'static [&'static str], PhantomData<T>);
+
+impl<'de, T> Visitor<'de> for OneOf<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "one of {}", self.0.join(", "))
     }
 }
 
@@ -260,10 +255,7 @@ impl<'de> de::Deserializer<'de> for Node<'de> {
                 }),
                 None => Err(de::Error::custom("expected an object with exactly one field")),
             },
-            other => {
-                let expected = format!("one of {}", words.join(", "));
-                Err(de::Error::invalid_type(unexpected(other), &expected.as_str()))
-            }
+            _ => self.deserialize_any(OneOf(words, PhantomData)),
         }
     }
 
