@@ -1,11 +1,11 @@
-//! A map from bytes to small values whose copies share what they have in common: a list of keys, and pages of slots by which a key
-//! is found.
+//! A map from bytes to small values whose copies share what they have in common: pages of keys, and of slots by which they are
+//! found.
 //!
-//! What a look-up waits for is memory, and pages of memory that the processor does not remember the place of. So it touches few:
-//! a slot, of a few bytes, which has the value and half of the key's hash, and the key. Slots lie close together, and so do keys,
-//! however many there are and whatever is allocated between them. Where the slot lies follows from the hash alone, so that it can
-//! be fetched ahead; once it is there, the key and what the value leads to are fetched together. A guard says of most keys that are
-//! not there that they are not. A change copies one page of slots, one chunk of keys and the lists of both.
+//! What a look-up waits for is memory, and pages of memory that the processor does not remember the place of. So it touches little
+//! that lies close together: a slot, of a few bytes, which has the value and a part of the key's hash, and the key, which has no
+//! more room than it needs. Where the slot lies follows from the hash alone, so that it can be fetched ahead; once it is there, the
+//! key and what the value leads to are fetched together. A guard says of most keys that are not there that they are not. A change
+//! copies one page and a part of their list.
 //! As keys come, pages are split one after the other (linear hashing), and merged as they go. Keys lie in spaces, so that one table
 //! serves many purposes. The hash is seeded anew for every table, so that nobody can choose keys that collide.
 
@@ -16,14 +16,13 @@ use foldhash::fast::RandomState;
 use crate::chunks::Chunks;
 use crate::simd;
 
-mod key;
+mod keys;
 mod page;
 
-use key::Key;
-use page::{Page, Slot};
+use page::Page;
 
 /// Keys of a page on average, once there are many. A page that is next to be split has about twice as many.
-const PAGE_KEYS: usize = 384;
+const PAGE_KEYS: usize = 1_024;
 
 /// Pages are merged when they have so many keys on average.
 const PAGE_KEYS_MIN: usize = PAGE_KEYS / 4;
@@ -31,11 +30,11 @@ const PAGE_KEYS_MIN: usize = PAGE_KEYS / 4;
 /// Pages of a chunk of their list: a change copies it, and counts one more reference of each.
 const PAGES: usize = 32;
 
-/// Keys of a chunk: so many that a chunk fills its pages of memory.
-const KEYS: usize = 1_024;
-
 /// A table of fewer keys stays in a processor's cache by itself.
 const KEYS_FETCHED_MIN: usize = 1_536;
+
+/// Guards of more keys do not stay in a processor's cache.
+const KEYS_GUARDED_MAX: usize = 262_144;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Table<V> {
@@ -43,25 +42,19 @@ pub(crate) struct Table<V> {
     /// Page `number` has the keys whose hash ends in the bits of `number`: so many bits that all pages have numbers, or one less
     /// where a page of that number does not exist yet.
     pages: Chunks<Page<V>, PAGES>,
-    /// By number, with no gaps.
-    keys: Chunks<SpacedKey, KEYS>,
-}
-
-#[derive(Debug, Clone)]
-struct SpacedKey {
-    key: Key,
-    space: u32,
+    /// How many keys there are.
+    count: usize,
 }
 
 /// The hash of a key: the number of its page and where it lies there follow from it.
-pub(crate) type Hash = u32;
+pub(crate) type Hash = u64;
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
         Self {
             hasher: RandomState::default(),
             pages: Chunks::default(),
-            keys: Chunks::default(),
+            count: 0,
         }
     }
 }
@@ -70,21 +63,28 @@ impl<V: Copy + Default> Table<V> {
     /// The value of a key.
     #[inline]
     pub(crate) fn get(&self, space: u32, key: &[u8]) -> Option<&V> {
-        let slot = self.find(self.hash(space, key), space, key)?;
-        Some(&slot.value)
+        let hash = hash(&self.hasher, space, key);
+        let page = self.pages.get(self.page_of(hash))?;
+        if self.is_guarded() && !page.may_have(hash) {
+            return None;
+        }
+        page.get(hash, space, key)
     }
 
     /// Whether fetching ahead is worth its time.
     #[inline]
     pub(crate) fn is_large(&self) -> bool {
-        self.keys.len() >= KEYS_FETCHED_MIN
+        self.count >= KEYS_FETCHED_MIN
     }
 
     /// Fetches what [`get`](Self::get) will read first, and says the key's hash, unless the key is known not to be there.
     #[inline]
     pub(crate) fn fetch(&self, space: u32, key: &[u8]) -> Option<Hash> {
-        let hash = self.hash(space, key);
-        let page = self.pages.get(self.page_of(hash)).filter(|page| page.may_have(hash))?;
+        let hash = hash(&self.hasher, space, key);
+        let page = self.pages.get(self.page_of(hash))?;
+        if self.is_guarded() && !page.may_have(hash) {
+            return None;
+        }
         simd::fetch(page.first_slot(hash));
         Some(hash)
     }
@@ -92,79 +92,57 @@ impl<V: Copy + Default> Table<V> {
     /// The value that a key of this hash probably has; fetches the key, which [`get`](Self::get) compares.
     #[inline]
     pub(crate) fn peek(&self, hash: Hash) -> Option<&V> {
-        let slot = self.pages.get(self.page_of(hash))?.find(hash, |_| true)?;
-        simd::fetch(self.keys.get(slot.number as usize)?);
-        Some(&slot.value)
+        let (value, key) = self.pages.get(self.page_of(hash))?.peek(hash)?;
+        simd::fetch(key);
+        Some(value)
     }
 
     /// The value of a key, a new one if it is not there yet.
     pub(crate) fn entry(&mut self, space: u32, key: &[u8]) -> &mut V {
-        let hash = self.hash(space, key);
-        let known = self.find(hash, space, key).map(|slot| slot.number);
-        let number = known.unwrap_or_else(|| self.insert(hash, space, key));
-        let slot = self.pages.get_mut(self.page_of(hash)).find_mut(hash, number);
-        &mut slot.expect("it has just been added if it was not there").value
+        let hash = hash(&self.hasher, space, key);
+        let known = self
+            .pages
+            .get(self.page_of(hash))
+            .and_then(|page| page.position(hash, space, key));
+        if known.is_none() {
+            self.count += 1;
+            self.make_room();
+        }
+        let hasher = &self.hasher;
+        let page = self.pages.get_mut(self.page_of(hash));
+        let at = known.unwrap_or_else(|| page.insert(hash, space, key, hasher));
+        page.value_mut(at)
     }
 
-    /// Adds a key that is not there, and says its number.
-    fn insert(&mut self, hash: Hash, space: u32, key: &[u8]) -> u32 {
-        let number = short(self.keys.len());
-        let key = Key::new(key);
-        self.keys.push(SpacedKey { key, space });
-        self.make_room();
-        self.pages.get_mut(self.page_of(hash)).insert(hash, number);
-        number
-    }
-
-    /// Forgets a key. The last one gets its number.
+    /// Forgets a key.
     pub(crate) fn remove(&mut self, space: u32, key: &[u8]) {
-        let hash = self.hash(space, key);
-        let Some(gone) = self.find(hash, space, key).map(|slot| slot.number) else {
+        let hash = hash(&self.hasher, space, key);
+        let page = self.page_of(hash);
+        let Some(at) = self.pages.get(page).and_then(|page| page.position(hash, space, key)) else {
             return;
         };
-        self.pages.get_mut(self.page_of(hash)).remove(gone);
-        if let Some(last) = self.keys.pop()
-            && (gone as usize) < self.keys.len()
-        {
-            let hash = self.hash(last.space, last.key.bytes());
-            let page = self.pages.get_mut(self.page_of(hash));
-            let slot = page.find_mut(hash, short(self.keys.len()));
-            slot.expect("every key has a slot").number = gone;
-            *self.keys.get_mut(gone as usize) = last;
-        }
-        while self.pages.len() > 1 && self.keys.len() < self.pages.len() * PAGE_KEYS_MIN {
+        self.pages.get_mut(page).remove(at, &self.hasher);
+        self.count -= 1;
+        while self.pages.len() > 1 && self.count < self.pages.len() * PAGE_KEYS_MIN {
             self.merge_last();
         }
+    }
+
+    /// Whether looking at a guard is sooner than looking at slots.
+    #[inline]
+    fn is_guarded(&self) -> bool {
+        self.count < KEYS_GUARDED_MAX
     }
 
     /// How many keys there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.count
     }
 
     /// Bytes on the heap.
     pub(crate) fn memory(&self) -> usize {
-        let apart = self.keys.iter().map(|known| known.key.memory());
-        let pages = self.pages.memory() + self.pages.iter().map(Page::memory).sum::<usize>();
-        self.keys.memory() + apart.sum::<usize>() + pages
-    }
-
-    #[inline]
-    fn hash(&self, space: u32, key: &[u8]) -> Hash {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(key);
-        hasher.write_u32(space);
-        Hash::try_from(hasher.finish() >> Hash::BITS).expect("half of the bits")
-    }
-
-    #[inline]
-    fn find(&self, hash: Hash, space: u32, key: &[u8]) -> Option<&Slot<V>> {
-        let is = |number: u32| {
-            let known = &self.keys[number as usize];
-            known.space == space && known.key.is(key)
-        };
-        self.pages.get(self.page_of(hash))?.find(hash, is)
+        self.pages.memory() + self.pages.iter().map(Page::memory).sum::<usize>()
     }
 
     /// The number of the page that a hash belongs to.
@@ -172,7 +150,7 @@ impl<V: Copy + Default> Table<V> {
     fn page_of(&self, hash: Hash) -> usize {
         let count = self.pages.len();
         let numbers = 1usize << (usize::BITS - count.leading_zeros());
-        let ends = hash as usize & (numbers - 1);
+        let ends = low_bits(hash) & (numbers - 1);
         if ends < count {
             ends
         } else {
@@ -183,16 +161,16 @@ impl<V: Copy + Default> Table<V> {
     /// Adds a page where there are too many keys for those that are there.
     fn make_room(&mut self) {
         let count = self.pages.len();
-        if self.keys.len() <= count * PAGE_KEYS {
+        if self.count <= count * PAGE_KEYS {
             return;
         }
         if count == 0 {
-            return self.pages.push(Page::of([]));
+            return self.pages.push(Page::default());
         }
         let highest = highest_bit(count);
         // What does not belong to the new page stays: only the one bit more tells them apart.
-        let belongs = |hash: Hash| hash as usize & (2 * highest - 1) == count;
-        let page = self.pages.get_mut(count - highest).split_off(belongs);
+        let belongs = |hash: Hash| low_bits(hash) & (2 * highest - 1) == count;
+        let page = self.pages.get_mut(count - highest).split_off(&self.hasher, belongs);
         self.pages.push(page);
     }
 
@@ -200,9 +178,24 @@ impl<V: Copy + Default> Table<V> {
     fn merge_last(&mut self) {
         if let Some(last) = self.pages.pop() {
             let count = self.pages.len();
-            self.pages.get_mut(count - highest_bit(count)).merge(&last);
+            let page = self.pages.get_mut(count - highest_bit(count));
+            page.merge(&last, &self.hasher);
         }
     }
+}
+
+#[inline]
+fn hash(hasher: &RandomState, space: u32, key: &[u8]) -> Hash {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(key);
+    hasher.write_u32(space);
+    hasher.finish()
+}
+
+/// The bits of a hash that numbers of pages are made of.
+#[inline]
+fn low_bits(hash: Hash) -> usize {
+    (hash & u64::from(u32::MAX)) as usize
 }
 
 /// The highest bit of a number that is not 0.
@@ -210,17 +203,12 @@ fn highest_bit(number: usize) -> usize {
     1 << number.ilog2()
 }
 
-/// A number as slots have it.
-fn short(number: usize) -> u32 {
-    u32::try_from(number).expect("there are fewer keys than filters have fields")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn key(number: u32) -> Vec<u8> {
-        format!("key {number} {}", "x".repeat(number as usize % 40)).into_bytes()
+        format!("key {number} {}", "x".repeat(number as usize % 90)).into_bytes()
     }
 
     #[test]
@@ -234,6 +222,8 @@ mod tests {
         for number in 0..5_000 {
             assert_eq!(table.get(number % 3, &key(number)), Some(&number));
             assert_eq!(table.get(number % 3 + 1, &key(number)), None);
+            let hash = table.fetch(number % 3, &key(number)).expect("it is there");
+            assert!(table.peek(hash).is_some());
         }
     }
 
