@@ -8,6 +8,7 @@ use crate::ahead::Probes;
 use crate::document::Document;
 use crate::few::Ends;
 use crate::paths::Place;
+use crate::ranges::LeafAt;
 
 /// An element of an array that is itself an object or an array. Elements are numbered in the order they open, so that everything
 /// inside an element follows it; 0 is the document itself.
@@ -56,6 +57,8 @@ pub(crate) struct Field {
     buffer: Buffer,
     /// Nobody is called by what it holds.
     pub(crate) is_vain: bool,
+    /// Where ranges of the number it holds lie, as far as that was looked for.
+    pub(crate) leaf: Option<LeafAt>,
     start: u32,
     end: u32,
     next: u32,
@@ -157,6 +160,7 @@ impl Fields {
             kind,
             buffer,
             is_vain: false,
+            leaf: None,
             start,
             end,
             next: NONE,
@@ -168,6 +172,14 @@ impl Fields {
     pub(crate) fn last_is_vain(&mut self) {
         if let Some(last) = self.fields.last_mut() {
             last.is_vain = true;
+        }
+    }
+
+    /// Where ranges of the number lie that the last value holds.
+    #[inline]
+    pub(crate) fn last_lies_at(&mut self, leaf: Option<LeafAt>) {
+        if let Some(last) = self.fields.last_mut() {
+            last.leaf = leaf;
         }
     }
 

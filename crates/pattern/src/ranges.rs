@@ -77,10 +77,10 @@ impl Ranges {
         }
     }
 
-    /// Fetches the leaf in which a range of a number most likely lies, without looking into it, and says where that is. A tree of one
-    /// branch stays in a processor's cache by itself.
+    /// Fetches the leaf in which a range of a number most likely lies, without looking into it, and says where that is, and
+    /// whether it may have to come from afar: a tree of one branch stays in a processor's cache by itself.
     #[inline]
-    pub(crate) fn fetch(&self, number: f64) -> Option<LeafAt> {
+    pub(crate) fn fetch(&self, number: f64) -> Option<(LeafAt, bool)> {
         let (at, mut way) = (ordinal(number), LeafAt(0));
         let mut branch = self.0.as_deref()?;
         for level in 0..LeafAt::LEVELS {
@@ -89,7 +89,7 @@ impl Ranges {
             match &branch.below {
                 Below::Leaves(leaves) => {
                     simd::fetch(&leaves[child]);
-                    return (level > 0).then_some(way);
+                    return Some((way, level > 0));
                 }
                 Below::Branches(branches) => branch = &branches[child],
             }
@@ -110,6 +110,13 @@ impl Ranges {
                 }
                 Below::Branches(branches) => branches.get(child).map(|below| &**below),
             }
+        }
+    }
+
+    /// The same, where the leaf was fetched before: the way to it is not searched for again.
+    pub(crate) fn stab_at(&self, leaf: LeafAt, number: f64, hit: &mut impl FnMut(Code)) {
+        if let Some(root) = &self.0 {
+            root.stab_along(leaf.0, ordinal(number), hit);
         }
     }
 

@@ -351,16 +351,20 @@ impl Scan<'_, '_> {
             Kind::Number(_) => Kind::Number(comparable(&self.lexer.bytes()[span.clone()])),
             kind => kind,
         };
-        if let (Some(ahead), Kind::Number(Some(number))) = (self.target.ahead, kind) {
-            let probes = &mut self.target.fields.probes;
-            ahead.index.fetch_number(place, number, self.lexer.position, probes);
-        }
+        let leaf = match (self.target.ahead, kind) {
+            (Some(ahead), Kind::Number(Some(number))) => {
+                let probes = &mut self.target.fields.probes;
+                ahead.index.fetch_number(place, number, self.lexer.position, probes)
+            }
+            _ => None,
+        };
         let (buffer, span) = if escaped {
             self.resolve(span)
         } else {
             (self.target.buffer, span)
         };
         self.target.fields.push(place, element, kind, buffer, span);
+        self.target.fields.last_lies_at(leaf);
     }
 
     /// Resolves a string's escapes in the arena.

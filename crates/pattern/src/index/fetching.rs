@@ -61,17 +61,24 @@ impl Index {
         may_call
     }
 
-    /// The same for a number.
+    /// The same for a number; where its ranges lie.
     #[inline]
-    pub(crate) fn fetch_number(&self, place: Place, number: f64, position: usize, probes: &mut Probes) {
-        if let Some(Some(profile)) = self.profiles.get(place.index()) {
-            if let Some(leaf) = profile.ranges.fetch(number) {
-                probes.push(Probe::Number(place, number, leaf), position);
-            }
-            if self.postings.is_large() && profile.may_have_number(number) {
-                self.fetch(Kind::Number.space(place), &bits(number), position, probes);
-            }
+    pub(crate) fn fetch_number(
+        &self,
+        place: Place,
+        number: f64,
+        position: usize,
+        probes: &mut Probes,
+    ) -> Option<LeafAt> {
+        let profile = self.profiles.get(place.index())?.as_ref()?;
+        if self.postings.is_large() && profile.may_have_number(number) {
+            self.fetch(Kind::Number.space(place), &bits(number), position, probes);
         }
+        let (leaf, is_far) = profile.ranges.fetch(number)?;
+        if is_far {
+            probes.push(Probe::Number(place, number, leaf), position);
+        }
+        Some(leaf)
     }
 
     /// Whether somebody may be registered under a key; fetches who.

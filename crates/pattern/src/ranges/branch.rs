@@ -51,14 +51,33 @@ impl Branch {
 
     /// Tells of every range that a number lies in.
     pub(super) fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
-        let begun = (0..self.begun(at)).rev();
-        let reaching = begun.take_while(|child| at <= self.reach[*child]);
-        for child in reaching.filter(|child| at <= self.last[*child]) {
+        for child in self.reaching(self.begun(at), at) {
             match &self.below {
                 Below::Leaves(leaves) => leaves[child].stab(at, hit),
                 Below::Branches(branches) => branches[child].stab(at, hit),
             }
         }
+    }
+
+    /// The same, where it is known which is the last child to begin at the number or below it, here and in the branches that leads to:
+    /// the first of all lowest.
+    pub(super) fn stab_along(&self, way: u32, at: u64, hit: &mut impl FnMut(Code)) {
+        let last = way as usize & (BRANCH - 1);
+        for child in self.reaching(last + 1, at) {
+            match &self.below {
+                Below::Leaves(leaves) => leaves[child].stab(at, hit),
+                Below::Branches(branches) if child == last => {
+                    branches[child].stab_along(way >> BRANCH.ilog2(), at, hit)
+                }
+                Below::Branches(branches) => branches[child].stab(at, hit),
+            }
+        }
+    }
+
+    /// Of so many children that begin at a number or below it, those with a range that ends above it, perhaps.
+    fn reaching(&self, begun: usize, at: u64) -> impl Iterator<Item = usize> {
+        let reaching = (0..begun).rev().take_while(move |child| at <= self.reach[*child]);
+        reaching.filter(move |child| at <= self.last[*child])
     }
 
     /// Tells of every range that one of several numbers lies in, which are in their order.

@@ -104,7 +104,12 @@ fn many_ranges_lie_below_several_branches_and_a_leaf_that_is_fetched_is_the_righ
         assert_eq!(hits(&ranges, number), inside, "{number}");
         let left: Vec<usize> = inside.iter().copied().filter(|code| code % 7 == 0).collect();
         assert_eq!(hits(&rest, number), left, "{number}");
-        let leaf = ranges.fetch(number).expect("there are several branches");
+        let (leaf, is_far) = ranges.fetch(number).expect("there are ranges");
+        assert!(is_far, "there are several branches");
+        let mut told = Vec::new();
+        ranges.stab_at(leaf, number, &mut |code| told.push(code.filter()));
+        told.sort_unstable();
+        assert_eq!(told, inside, "{number}");
         let peeked = std::cell::RefCell::new(Vec::new());
         ranges.peek(leaf, number, &|code| peeked.borrow_mut().push(code.filter()));
         let peeked = peeked.into_inner();
