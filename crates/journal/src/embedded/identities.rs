@@ -8,6 +8,7 @@ use super::{
     run::{Filter, Identified, Probe, Run, RunError},
 };
 use crate::{AppendTime, Identity, Offset, PartitionId, Position};
+use smallvec::SmallVec;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -44,6 +45,9 @@ impl OpenRun {
         Ok(Self { run, filter, file })
     }
 }
+
+/// Identities that are looked for together: a few times what a processor can wait for.
+const LOOKED_AT_ONCE: usize = 128;
 
 /// The identities of the window. Owned by the commit.
 #[derive(Debug)]
@@ -105,17 +109,26 @@ impl Deduplication {
     }
 
     /// Looks where [`find`](Self::find) will look for these: one after the other, each would wait for memory that is not in the
-    /// processor's cache; here they wait together.
-    pub fn look_ahead(&self, identities: impl Iterator<Item = (u32, Identity)>, now: AppendTime) {
+    /// processor's cache; here they wait together, the more of them the less stands between two looks.
+    pub fn look_ahead(&self, mut identities: impl Iterator<Item = (u32, Identity)>, now: AppendTime) {
         let evicted = self.asks_runs(now);
         let mut seen = 0;
-        for (bus, identity) in identities {
-            seen ^= self.known.touch(&Key::new(bus, identity.unique));
-            if let Some(evicted) = evicted {
-                let probe = Probe::new(bus, identity.lookup);
-                let touched = self.asked(now, evicted).map(|open| open.filter.touch(&probe));
-                seen ^= touched.fold(0, |seen, byte| seen ^ u64::from(byte));
+        let mut wanted = SmallVec::<[_; LOOKED_AT_ONCE]>::new();
+        loop {
+            wanted.extend(identities.by_ref().take(LOOKED_AT_ONCE).map(|(bus, identity)| {
+                let place = self.known.place(&Key::new(bus, identity.unique));
+                (place, Probe::new(bus, identity.lookup))
+            }));
+            if wanted.is_empty() {
+                break;
             }
+            let touched = wanted.iter().map(|(place, _)| self.known.touch(*place));
+            seen = touched.fold(seen, |seen, place| seen ^ place);
+            for open in evicted.iter().flat_map(|evicted| self.asked(now, *evicted)) {
+                let touched = wanted.iter().map(|(_, probe)| open.filter.touch(probe));
+                seen = touched.fold(seen, |seen, byte| seen ^ u64::from(byte));
+            }
+            wanted.clear();
         }
         std::hint::black_box(seen);
     }

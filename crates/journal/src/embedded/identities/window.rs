@@ -220,7 +220,7 @@ impl Window {
     }
 
     /// The table of a key, and its tag there: the key is mixed already, and is only multiplied and folded.
-    fn place(&self, key: &Key) -> (usize, u64) {
+    pub fn place(&self, key: &Key) -> (usize, u64) {
         let fold = |hash: u64, value: u64| {
             let product = u128::from(hash ^ value) * u128::from(self.seeds[1]);
             (product >> 64) as u64 ^ product as u64
@@ -229,9 +229,8 @@ impl Window {
         ((hash >> NUMBER_BITS) as usize % TABLES, hash & (PLACES_MAX as u64 - 1))
     }
 
-    /// The first place at which a key is looked for: to have it in the processor's cache by then.
-    pub fn touch(&self, key: &Key) -> u64 {
-        let (table, tag) = self.place(key);
+    /// What is where a key of this table and tag is looked for first: to have it in the processor's cache by then.
+    pub fn touch(&self, (table, tag): (usize, u64)) -> u64 {
         self.tables[table].first(tag)
     }
 

@@ -41,7 +41,7 @@ impl Filter {
         let blocks = self.blocks();
         let probe = Probe::new(identified.partition.topic.bus, identified.identity.lookup);
         let start = probe.block(blocks) as usize * BLOCK_LEN;
-        for bit in probe.bits {
+        for bit in probe.bits() {
             self.0[start + (bit / 8) as usize] |= 1 << (bit % 8);
         }
     }
@@ -57,7 +57,7 @@ impl Filter {
 
     /// False if it certainly was not added.
     pub fn may_hold(&self, probe: &Probe) -> bool {
-        has_bits(self.block(probe), probe.bits)
+        has_bits(self.block(probe), probe)
     }
 
     /// Some byte of what [`may_hold`](Self::may_hold) looks at: to have it in the processor's cache by then.
@@ -84,7 +84,7 @@ pub fn block_of(bus: u32, lookup: u64, blocks: u64) -> u64 {
 /// Asks that block alone.
 pub fn block_may_hold(block: &[u8], (bus, lookup): (u32, u64)) -> Result<bool, RunError> {
     let block = unseal(block).ok_or(RunError::Damaged)?;
-    Ok(has_bits(block, Probe::new(bus, lookup).bits))
+    Ok(has_bits(block, &Probe::new(bus, lookup)))
 }
 
 /// What stands for a lookup hash in every filter: computed once, however many are asked.
@@ -93,25 +93,26 @@ pub struct Probe {
     /// The bus and the hash.
     pub key: (u32, u64),
     hash: u64,
-    bits: [u64; PROBES],
 }
 
 impl Probe {
     /// Of a bus's lookup hash.
     pub fn new(bus: u32, lookup: u64) -> Self {
-        let first = mix(lookup ^ u64::from(bus).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut hash = first;
-        let bits = std::array::from_fn(|_| {
-            hash = mix(hash);
-            hash % BLOCK_BITS
-        });
-        let key = (bus, lookup);
-        Self { key, hash: first, bits }
+        Self {
+            key: (bus, lookup),
+            hash: mix(lookup ^ u64::from(bus).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        }
     }
 
     /// Which of so many blocks would know of it.
     fn block(&self, blocks: u64) -> u64 {
         self.hash % blocks
+    }
+
+    /// Its bits in that block. What was not added is mostly known by the first or the second.
+    fn bits(&self) -> impl Iterator<Item = u64> {
+        let hashes = std::iter::successors(Some(mix(self.hash)), |hash| Some(mix(*hash)));
+        hashes.take(PROBES).map(|hash| hash % BLOCK_BITS)
     }
 }
 
@@ -121,6 +122,8 @@ fn mix(value: u64) -> u64 {
     (mixed ^ (mixed >> 31)).wrapping_add(0x9e37_79b9_7f4a_7c15)
 }
 
-fn has_bits(block: &[u8], bits: [u64; PROBES]) -> bool {
-    bits.iter().all(|bit| block[(bit / 8) as usize] & (1 << (bit % 8)) != 0)
+fn has_bits(block: &[u8], probe: &Probe) -> bool {
+    probe
+        .bits()
+        .all(|bit| block[(bit / 8) as usize] & (1 << (bit % 8)) != 0)
 }
