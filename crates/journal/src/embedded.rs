@@ -51,7 +51,7 @@ use commit::{Commit, Lone, Step};
 use drive::{Drivers, Machines};
 use partition::Partition;
 use reader::Lookup;
-use requests::{Answer, Incoming};
+use requests::Incoming;
 use settings::RECORD_OVERHEAD;
 use shared::{Command, Shared, lock};
 use smallvec::SmallVec;
@@ -206,7 +206,7 @@ impl Embedded {
         }
     }
 
-    fn request(&self, append: Append, answer: oneshot::Sender<Answer>) -> Result<Incoming, Error> {
+    fn request(&self, append: Append, answer: oneshot::Sender<requests::Outcome>) -> Result<Incoming, Error> {
         let mut slots = SmallVec::new();
         let records = append.entries.iter().flat_map(|entry| &entry.records);
         self.shared
@@ -308,8 +308,7 @@ impl Journal for Embedded {
             if let Some(lone) = lone {
                 lone.commit();
             }
-            // What was not copied comes back with the answer, to be freed where it was made.
-            let (outcome, _append) = answered.await.map_err(|_| unanswered())?;
+            let outcome = answered.await.map_err(|_| unanswered())?;
             outcome.map(SmallVec::into_vec)
         }))
     }

@@ -3,7 +3,10 @@
 //! next group. What they are told was decided before, and they are told it whatever becomes of that runtime.
 
 use super::has_threads;
-use crate::embedded::requests::{Outcome, Request};
+use crate::{
+    Error,
+    embedded::requests::{Outcome, QueuedRecord, Request, Requests},
+};
 use tokio::runtime::Handle;
 
 /// From so many callers on, waking them from outside costs more than a task.
@@ -14,7 +17,14 @@ const MANY: usize = 16;
 pub struct Teller(Option<Handle>);
 
 /// What callers are to be told; they are told it at the latest when this is dropped.
-struct Answers(Vec<(Request, Outcome)>);
+struct Answers {
+    requests: Vec<Request>,
+    /// What they brought: a thread of the runtime, where it was made, is the best to free it.
+    records: Vec<QueuedRecord>,
+    /// Of every request, unless all are refused.
+    outcomes: Vec<Outcome>,
+    refused: Option<Error>,
+}
 
 impl Teller {
     /// The commit's own threads.
@@ -27,23 +37,42 @@ impl Teller {
         Self(Handle::try_current().ok().filter(has_threads))
     }
 
-    /// Tells these, sooner or later.
-    pub fn tell(&self, answers: impl ExactSizeIterator<Item = (Request, Outcome)>) {
+    /// Tells these, sooner or later, what became of them; both lists are empty afterwards.
+    pub fn tell(&self, requests: &mut Requests, outcomes: &mut Vec<Outcome>, refused: Option<Error>) {
         match &self.0 {
-            Some(runtime) if answers.len() >= MANY => {
-                let answers = Answers(answers.collect());
+            Some(runtime) if requests.requests.len() >= MANY => {
+                let answers = Answers {
+                    requests: emptied(&mut requests.requests),
+                    records: emptied(&mut requests.records),
+                    outcomes: emptied(outcomes),
+                    refused,
+                };
                 // A runtime that has ended drops the task at once.
                 drop(runtime.spawn(async move { drop(answers) }));
             }
-            _ => answers.for_each(|(request, outcome)| request.answer(outcome)),
+            _ => answer(&mut requests.requests, outcomes, refused.as_ref()),
         }
     }
 }
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        for (request, outcome) in self.0.drain(..) {
-            request.answer(outcome);
-        }
+        answer(&mut self.requests, &mut self.outcomes, self.refused.as_ref());
+        self.records.clear();
+    }
+}
+
+/// Takes all; as many will come again.
+fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
+    let next = Vec::with_capacity(list.len());
+    std::mem::replace(list, next)
+}
+
+fn answer(requests: &mut Vec<Request>, outcomes: &mut Vec<Outcome>, refused: Option<&Error>) {
+    let mut outcomes = outcomes.drain(..);
+    for request in requests.drain(..) {
+        let refused = refused.cloned().map(Err);
+        let outcome = refused.or_else(|| outcomes.next());
+        request.answer(outcome.expect("what is not refused has outcomes"));
     }
 }

@@ -309,7 +309,7 @@ impl Assembler {
             };
             state.next += 1;
             assembled.records += 1;
-            assembled.record_bytes += u64::from(record.len);
+            assembled.record_bytes += record.record.len() as u64;
             assembled.identities.extend(entry.identity.map(|identity| Identified {
                 partition: record.partition,
                 offset: position.offset,
@@ -354,7 +354,7 @@ impl Assembler {
                 let start = out.len();
                 let records = batch
                     .iter()
-                    .map(|(place, _)| requests.body(&requests.records[*place as usize]));
+                    .map(|(place, _)| &requests.records[*place as usize].record.as_bytes()[..]);
                 let len = batch::seal_bodies(out, base, assembled.append_time, records);
                 frame::set_batch_len(out, start, len);
                 let next = base + batch.len() as u64;
@@ -388,7 +388,7 @@ struct Unsure;
 fn batch_count(requests: &Requests, records: &[(u32, bool)]) -> usize {
     let mut len = batch::HEADER_LEN;
     for (position, (place, _)) in (0..).zip(records) {
-        len += batch::sealed_body_len(position, requests.records[*place as usize].len as usize);
+        len += batch::sealed_body_len(position, requests.records[*place as usize].record.len());
         if len > BATCH_BYTES && position > 0 {
             return position as usize;
         }

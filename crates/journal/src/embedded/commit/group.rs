@@ -45,15 +45,7 @@ pub struct Assembled {
 impl Assembled {
     /// Tells everybody what became of their requests, and is empty afterwards.
     pub(super) fn answer(&mut self, teller: &Teller) {
-        let refused = self.refused.take();
-        let mut outcomes = self.outcomes.drain(..);
-        let answers = self.requests.requests.drain(..).map(|request| {
-            let refused = refused.clone().map(Err);
-            let outcome = refused.or_else(|| outcomes.next());
-            (request, outcome.expect("what is not refused has outcomes"))
-        });
-        teller.tell(answers);
-        drop(outcomes);
+        teller.tell(&mut self.requests, &mut self.outcomes, self.refused.take());
         self.requests.clear();
         self.outcomes.shrink_to(OUTCOMES_KEPT);
         self.partitions.clear();
