@@ -129,13 +129,9 @@ impl Index {
                 }
                 match hits.ranged > profile.range_count {
                     true => hits.numbers.push(number),
-                    false => {
-                        let mut hit = |code| hits.push_range(code);
-                        match field.leaf {
-                            Some(leaf) => profile.ranges.stab_at(leaf, number, &mut hit),
-                            None => profile.ranges.stab(number, &mut hit),
-                        }
-                    }
+                    false => profile
+                        .ranges
+                        .stab(number, field.leaf, &mut |code| hits.push_range(code)),
                 }
             }
             Value::Number(spelling, None) => self.look_up_if(profile, place, Kind::Spelling, spelling, hits),

@@ -70,10 +70,10 @@ impl LeafAt {
 pub(crate) struct Ranges(Option<Arc<Branch>>);
 
 impl Ranges {
-    /// Tells of every range that a number lies in.
-    pub(crate) fn stab(&self, number: f64, hit: &mut impl FnMut(Code)) {
+    /// Tells of every range that a number lies in. Where its leaf was fetched before, the way to it is not searched for again.
+    pub(crate) fn stab(&self, number: f64, leaf: Option<LeafAt>, hit: &mut impl FnMut(Code)) {
         if let Some(root) = &self.0 {
-            root.stab(ordinal(number), hit);
+            root.stab(ordinal(number), leaf.map(|leaf| leaf.0), hit);
         }
     }
 
@@ -110,13 +110,6 @@ impl Ranges {
                 }
                 Below::Branches(branches) => branches.get(child).map(|below| &**below),
             }
-        }
-    }
-
-    /// The same, where the leaf was fetched before: the way to it is not searched for again.
-    pub(crate) fn stab_at(&self, leaf: LeafAt, number: f64, hit: &mut impl FnMut(Code)) {
-        if let Some(root) = &self.0 {
-            root.stab_along(leaf.0, ordinal(number), hit);
         }
     }
 

@@ -64,11 +64,7 @@ impl<V: Copy + Default> Table<V> {
     #[inline]
     pub(crate) fn get(&self, space: u32, key: &[u8]) -> Option<&V> {
         let hash = hash(&self.hasher, space, key);
-        let page = self.pages.get(self.page_of(hash))?;
-        if self.is_guarded() && !page.may_have(hash) {
-            return None;
-        }
-        page.get(hash, space, key)
+        self.page_with(hash)?.get(hash, space, key)
     }
 
     /// Whether fetching ahead is worth its time.
@@ -81,11 +77,7 @@ impl<V: Copy + Default> Table<V> {
     #[inline]
     pub(crate) fn fetch(&self, space: u32, key: &[u8]) -> Option<Hash> {
         let hash = hash(&self.hasher, space, key);
-        let page = self.pages.get(self.page_of(hash))?;
-        if self.is_guarded() && !page.may_have(hash) {
-            return None;
-        }
-        simd::fetch(page.first_slot(hash));
+        simd::fetch(self.page_with(hash)?.first_slot(hash));
         Some(hash)
     }
 
@@ -128,10 +120,11 @@ impl<V: Copy + Default> Table<V> {
         }
     }
 
-    /// Whether looking at a guard is sooner than looking at slots.
+    /// The page that may have a key of this hash: its guard is asked where that is sooner than looking at slots.
     #[inline]
-    fn is_guarded(&self) -> bool {
-        self.count < KEYS_GUARDED_MAX
+    fn page_with(&self, hash: Hash) -> Option<&Page<V>> {
+        let page = self.pages.get(self.page_of(hash))?;
+        (self.count > KEYS_GUARDED_MAX || page.may_have(hash)).then_some(page)
     }
 
     /// How many keys there are.
@@ -224,6 +217,26 @@ mod tests {
             assert_eq!(table.get(number % 3 + 1, &key(number)), None);
             let hash = table.fetch(number % 3, &key(number)).expect("it is there");
             assert!(table.peek(hash).is_some());
+        }
+    }
+
+    #[test]
+    fn very_many_keys_are_found_without_their_guards() {
+        let count = u32::try_from(KEYS_GUARDED_MAX).unwrap() + 10;
+        let mut table = Table::default();
+        (0..count).for_each(|number| *table.entry(1, &number.to_le_bytes()) = number);
+        for number in (0..count).step_by(3) {
+            assert_eq!(table.get(1, &number.to_le_bytes()), Some(&number));
+            assert_eq!(table.get(1, &(number + count).to_le_bytes()), None);
+        }
+        (0..20).for_each(|number| table.remove(1, &u32::to_le_bytes(number)));
+        assert!(table.len() < KEYS_GUARDED_MAX);
+        for number in (0..count).step_by(7) {
+            assert_eq!(
+                table.get(1, &number.to_le_bytes()).is_some(),
+                number >= 20,
+                "guards are right again"
+            );
         }
     }
 

@@ -49,27 +49,17 @@ impl Branch {
         branch
     }
 
-    /// Tells of every range that a number lies in.
-    pub(super) fn stab(&self, at: u64, hit: &mut impl FnMut(Code)) {
-        for child in self.reaching(self.begun(at), at) {
+    /// Tells of every range that a number lies in. The way may be known to the last child that begins at the number or below it: its
+    /// number here, and in the branches that it leads to, the first of all lowest.
+    pub(super) fn stab(&self, at: u64, way: Option<u32>, hit: &mut impl FnMut(Code)) {
+        let begun = way.map_or_else(|| self.begun(at), |way| 1 + (way as usize & (BRANCH - 1)));
+        for child in self.reaching(begun, at) {
             match &self.below {
                 Below::Leaves(leaves) => leaves[child].stab(at, hit),
-                Below::Branches(branches) => branches[child].stab(at, hit),
-            }
-        }
-    }
-
-    /// The same, where it is known which is the last child to begin at the number or below it, here and in the branches that leads to:
-    /// the first of all lowest.
-    pub(super) fn stab_along(&self, way: u32, at: u64, hit: &mut impl FnMut(Code)) {
-        let last = way as usize & (BRANCH - 1);
-        for child in self.reaching(last + 1, at) {
-            match &self.below {
-                Below::Leaves(leaves) => leaves[child].stab(at, hit),
-                Below::Branches(branches) if child == last => {
-                    branches[child].stab_along(way >> BRANCH.ilog2(), at, hit)
+                Below::Branches(branches) => {
+                    let further = way.filter(|_| child + 1 == begun);
+                    branches[child].stab(at, further.map(|way| way >> BRANCH.ilog2()), hit);
                 }
-                Below::Branches(branches) => branches[child].stab(at, hit),
             }
         }
     }

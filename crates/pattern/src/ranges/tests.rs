@@ -17,7 +17,7 @@ fn code(filter: usize) -> Code {
 
 fn hits(ranges: &Ranges, number: f64) -> Vec<usize> {
     let mut hits = Vec::new();
-    ranges.stab(number, &mut |code| hits.push(code.filter()));
+    ranges.stab(number, None, &mut |code| hits.push(code.filter()));
     hits.sort_unstable();
     hits
 }
@@ -107,7 +107,7 @@ fn many_ranges_lie_below_several_branches_and_a_leaf_that_is_fetched_is_the_righ
         let (leaf, is_far) = ranges.fetch(number).expect("there are ranges");
         assert!(is_far, "there are several branches");
         let mut told = Vec::new();
-        ranges.stab_at(leaf, number, &mut |code| told.push(code.filter()));
+        ranges.stab(number, Some(leaf), &mut |code| told.push(code.filter()));
         told.sort_unstable();
         assert_eq!(told, inside, "{number}");
         let peeked = std::cell::RefCell::new(Vec::new());
