@@ -15,7 +15,7 @@ mod subscriptions;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, service::service_fn};
+use hyper::{Request, Response, Uri, service::service_fn};
 use hyper_util::{client::legacy, rt::TokioExecutor, rt::TokioIo};
 use std::{
     convert::Infallible,
@@ -61,7 +61,7 @@ fn main() {
         .expect("a runtime");
     match arguments.get(1).map(String::as_str) {
         Some("bare-server") => runtime.block_on(answer_everything()),
-        // For a profile: `load ADDRESS single|batch REQUESTS`, against a server that is there already.
+        // For a profile: `load ADDRESS single|hyper|batch REQUESTS`, against a server that is there already.
         Some("load") => runtime.block_on(load_alone(&arguments[2..])),
         Some("bare-client") => runtime.block_on(post_everything(&arguments[2], &arguments[3])),
         // `cargo test --benches` must not take minutes.
@@ -103,22 +103,30 @@ async fn compare(arguments: &[String]) {
 async fn publishing() {
     let (bare, mut singles, mut batches) = (Process::again(&["bare-server"]), Vec::new(), Vec::new());
     let bus = Bus::start();
-    let mut bare_rates = Vec::new();
+    let (mut bare_rates, mut bare_by_hyper, mut by_hyper) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS as u64 {
         let (one, many) = (Template::single(round), Template::batch(round, "bench.batch"));
         bare_rates.push(load(bare.address, REQUESTS, &one).await);
         singles.push(load(bus.address, REQUESTS, &one).await);
+        bare_by_hyper.push(load_by_hyper(bare.address, REQUESTS, round).await);
+        by_hyper.push(load_by_hyper(bus.address, REQUESTS, round).await);
         batches.push(load(bus.address, BATCHES, &many).await * BATCH as f64);
     }
-    let (bare, single, batch) = (median(bare_rates), median(singles), median(batches));
+    let (single, batch) = (median(singles), median(batches));
     println!("publish, 1 KiB binary CloudEvents, {CONNECTIONS} connections");
-    println!("  bare hyper server        {bare:>9.0} requests/s");
+    for (client, bare, single) in [
+        ("plain sockets", median(bare_rates), single),
+        ("hyper's client", median(bare_by_hyper), median(by_hyper)),
+    ] {
+        println!("  load by {client}");
+        println!("    bare hyper server        {bare:>9.0} requests/s");
+        println!(
+            "    trunkline, one by one    {single:>9.0} events/s   {:.2} of bare (0.5 wanted)",
+            single / bare
+        );
+    }
     println!(
-        "  trunkline, one by one    {single:>9.0} events/s   {:.2} of bare (0.5 wanted)",
-        single / bare
-    );
-    println!(
-        "  trunkline, batches of {BATCH} {batch:>9.0} events/s   {:.1} of one by one (5 wanted)",
+        "  trunkline, batches of {BATCH}   {batch:>9.0} events/s   {:.1} of one by one (5 wanted)",
         batch / single
     );
 }
@@ -130,6 +138,7 @@ async fn load_alone(arguments: &[String]) {
     let round = u64::from(std::process::id());
     let rate = match arguments[1].as_str() {
         "batch" => load(address, requests, &Template::batch(round, "bench.batch")).await * BATCH as f64,
+        "hyper" => load_by_hyper(address, requests, round).await,
         _ => load(address, requests, &Template::single(round)).await,
     };
     println!("{rate:.0} events/s");
@@ -153,6 +162,44 @@ async fn load(address: SocketAddr, requests: u64, template: &Template) -> f64 {
                     }
                     stream.write_all(request.numbered(number)).await.expect("written");
                     read_answer(&mut stream, &mut buffer).await;
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.expect("a worker ends well");
+    }
+    requests as f64 / began.elapsed().as_secs_f64()
+}
+
+/// The same single events sent by the client library that the bare side of delivering uses; requests a second.
+async fn load_by_hyper(address: SocketAddr, requests: u64, round: u64) -> f64 {
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+    let (next, body) = (Arc::new(AtomicU64::new(0)), Bytes::from(data()));
+    let url: Uri = format!("http://{address}/v1/buses/default/events")
+        .parse()
+        .expect("a URL");
+    let began = Instant::now();
+    let workers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (client, next, body, url) = (client.clone(), next.clone(), body.clone(), url.clone());
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= requests {
+                        return;
+                    }
+                    let request = Request::post(url.clone())
+                        .header("ce-specversion", "1.0")
+                        .header("ce-id", format!("h{round}-{number:08}"))
+                        .header("ce-source", "/bench")
+                        .header("ce-type", "bench.single")
+                        .header("content-type", "application/json")
+                        .body(Full::new(body.clone()));
+                    let request = request.expect("a request");
+                    let answer: Response<hyper::body::Incoming> = client.request(request).await.expect("an answer");
+                    assert!(answer.status().is_success(), "{answer:?}");
+                    let _ = answer.into_body().collect().await;
                 }
             })
         })
