@@ -46,7 +46,7 @@ impl Ends {
         let (Some(first), Some(last)) = (first, last) else {
             return Self::of(&text[range.clone()]);
         };
-        let outside = u64::BITS - 8 * u32::try_from(range.len().min(WORD)).expect("at most a word");
+        let outside = u64::BITS - 8 * u32::try_from((range.end - range.start).min(WORD)).expect("at most a word");
         Self {
             first: u64::from_le_bytes(*first) & u64::MAX.checked_shr(outside).unwrap_or(0),
             last: u64::from_le_bytes(*last) & u64::MAX.checked_shl(outside).unwrap_or(0),

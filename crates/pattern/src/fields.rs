@@ -65,6 +65,12 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    /// What kind of value it holds.
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Bytes of what it holds.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
@@ -104,7 +110,9 @@ pub(crate) struct ElementNode {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     chains: Vec<Chain>,
+    /// Places that have values: the first so many of as many as there are places.
     touched: Vec<Place>,
+    touched_count: usize,
     fields: Vec<Field>,
     pub(crate) arena: Vec<u8>,
     pub(crate) elements: Vec<ElementNode>,
@@ -126,10 +134,12 @@ pub(crate) struct Mark {
 impl Fields {
     /// Forgets everything and makes room for so many places.
     pub(crate) fn reset(&mut self, places: usize) {
-        for place in self.touched.drain(..) {
+        for place in &self.touched[..self.touched_count] {
             self.chains[place.index()] = EMPTY;
         }
+        self.touched_count = 0;
         self.chains.resize(places, EMPTY);
+        self.touched.resize(places, Place::NOWHERE);
         self.fields.clear();
         self.arena.clear();
         self.probes.clear();
@@ -149,7 +159,9 @@ impl Fields {
         let chain = &mut self.chains[place.index()];
         if chain.first == NONE {
             chain.first = index;
-            self.touched.push(place);
+            // There is room for each place once, so that nothing here may have to allocate.
+            self.touched[self.touched_count] = place;
+            self.touched_count += 1;
         } else {
             self.fields[chain.last as usize].next = index;
         }
@@ -190,8 +202,15 @@ impl Fields {
     }
 
     /// The places that have values, each once.
+    #[inline(always)]
     pub(crate) fn touched(&self) -> &[Place] {
-        &self.touched
+        &self.touched[..self.touched_count]
+    }
+
+    /// How many these are.
+    #[inline(always)]
+    pub(crate) fn touched_count(&self) -> usize {
+        self.touched_count
     }
 
     /// Whether a place has a value.
@@ -272,7 +291,7 @@ impl Fields {
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             fields: self.fields.len(),
-            touched: self.touched.len(),
+            touched: self.touched_count,
             elements: self.elements.len(),
             arrays: self.arrays.len(),
         }
@@ -280,7 +299,7 @@ impl Fields {
 
     /// Forgets what was found since the mark, because its text turned out not to be JSON.
     pub(crate) fn rewind(&mut self, mark: Mark) {
-        for place in &self.touched {
+        for place in &self.touched[..self.touched_count] {
             let chain = &mut self.chains[place.index()];
             let mut last = NONE;
             let mut next = chain.first;
@@ -295,7 +314,7 @@ impl Fields {
                 *chain = EMPTY;
             }
         }
-        self.touched.truncate(mark.touched);
+        self.touched_count = mark.touched;
         self.fields.truncate(mark.fields);
         self.elements.truncate(mark.elements);
         self.arrays.truncate(mark.arrays);

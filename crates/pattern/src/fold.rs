@@ -173,9 +173,12 @@ pub(crate) fn canonical(text: &[u8], into: &mut Vec<u8>) -> bool {
 /// Bytes of a text that [`short`] folds.
 const SHORT_BYTES_MAX: usize = 64;
 
+/// A short text as [`canonical`] writes it.
+pub(crate) type Short = SmallVec<[u8; SHORT_BYTES_MAX]>;
+
 /// What [`canonical`] writes for a short ASCII text; none for another.
 #[inline]
-pub(crate) fn short(text: &[u8]) -> Option<SmallVec<[u8; SHORT_BYTES_MAX]>> {
+pub(crate) fn short(text: &[u8]) -> Option<Short> {
     if text.len() > SHORT_BYTES_MAX || !text.is_ascii() {
         return None;
     }

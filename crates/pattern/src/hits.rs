@@ -25,6 +25,18 @@ enum Taken {
     Apart,
 }
 
+impl Taken {
+    /// A code of a list that is taken like this.
+    #[inline]
+    fn taken(self, code: Code) -> Code {
+        match self {
+            Taken::AsUnsettled => code.unsettled(),
+            Taken::AsSettled => code.settled(),
+            Taken::AsItIs | Taken::Apart => code,
+        }
+    }
+}
+
 /// Memory of look-ups, reused.
 #[derive(Debug, Default)]
 pub(crate) struct Hits {
@@ -70,6 +82,7 @@ impl Hits {
     }
 
     /// The same of tests that are known to pass.
+    #[inline(always)]
     pub(crate) fn extend_settled(&mut self, found: Codes<'_>) {
         self.take(Some(found), Taken::AsSettled);
     }
@@ -79,18 +92,20 @@ impl Hits {
         self.take(found, Taken::Apart);
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, found: Option<Codes<'_>>, how: Taken) {
         steps::take(1);
-        if let Some(Codes { codes, list }) = found
-            && (codes.len() <= REPEATED_MAX || self.taken.insert((list, how)))
-        {
+        let Some(Codes { codes, list }) = found else {
+            return;
+        };
+        if let [only] = codes {
+            steps::take(1);
+            self.codes.push(how.taken(*only));
+            return;
+        }
+        if codes.len() <= REPEATED_MAX || self.taken.insert((list, how)) {
             steps::take(codes.len());
-            match how {
-                Taken::AsUnsettled => self.codes.extend(codes.iter().map(|code| code.unsettled())),
-                Taken::AsSettled => self.codes.extend(codes.iter().map(|code| code.settled())),
-                Taken::AsItIs | Taken::Apart => self.codes.extend_from_slice(codes),
-            }
+            self.codes.extend(codes.iter().map(|code| how.taken(*code)));
         }
     }
 

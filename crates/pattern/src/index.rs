@@ -54,6 +54,14 @@ struct Profile {
     pieces: Pieces,
 }
 
+/// What was made of a text for its look-ups, once somebody needed it.
+#[derive(Default)]
+struct Made {
+    /// Whether the text as fold writes it, which lies with the hits, is ASCII.
+    folding: Option<bool>,
+    address: Option<Option<IpAddr>>,
+}
+
 /// The index.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
@@ -148,39 +156,55 @@ impl Index {
     }
 
     fn look_up_text(&self, profile: &Profile, place: Place, text: &[u8], ends: Ends, hits: &mut Hits) {
-        let mut folding = None;
-        let mut address = None;
+        let mut made = Made::default();
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
-            let length = usize::from(route.length);
-            let space = route.kind.space(place);
             match route.kind {
+                Kind::Text | Kind::Head | Kind::Tail => {
+                    if let Some(key) = route.key_in(text) {
+                        hits.extend(self.postings.get(route.kind.space(place), key));
+                    }
+                }
                 Kind::AnyText => {
                     if let Some(posting) = &profile.any_text {
                         hits.extend(Some(self.postings.codes(posting)));
                     }
                 }
-                Kind::Text | Kind::Head | Kind::Tail => {
-                    if let Some(key) = route.key_in(text) {
-                        hits.extend(self.postings.get(space, key));
-                    }
-                }
-                Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
-                    let is_ascii = *folding.get_or_insert_with(|| fold::canonical(text, &mut hits.folded));
-                    self.look_up_folded(route, space, is_ascii, hits);
-                }
-                Kind::Piece => {
-                    steps::take(text.len());
-                    profile.pieces.find(text, length, |piece| {
-                        hits.extend(self.postings.get(space, piece));
-                        hits.bound();
-                    });
-                }
-                Kind::Address | Kind::Network => {
-                    if let Some(address) = *address.get_or_insert_with(|| address::parse(text)) {
-                        self.look_up_address(route, space, address, hits);
-                    }
-                }
                 Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => {}
+                _ => self.look_up_made(profile, route, place, text, &mut made, hits),
+            }
+        }
+    }
+
+    /// Looks up keys that must be made of the text first.
+    #[inline(never)]
+    fn look_up_made(
+        &self,
+        profile: &Profile,
+        route: &Route,
+        place: Place,
+        text: &[u8],
+        made: &mut Made,
+        hits: &mut Hits,
+    ) {
+        let space = route.kind.space(place);
+        match route.kind {
+            Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
+                let is_ascii = *made
+                    .folding
+                    .get_or_insert_with(|| fold::canonical(text, &mut hits.folded));
+                self.look_up_folded(route, space, is_ascii, hits);
+            }
+            Kind::Address | Kind::Network => {
+                if let Some(address) = *made.address.get_or_insert_with(|| address::parse(text)) {
+                    self.look_up_address(route, space, address, hits);
+                }
+            }
+            _ => {
+                steps::take(text.len());
+                profile.pieces.find(text, usize::from(route.length), |piece| {
+                    hits.extend(self.postings.get(space, piece));
+                    hits.bound();
+                });
             }
         }
     }

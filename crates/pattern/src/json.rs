@@ -68,6 +68,17 @@ pub(crate) struct Span {
     pub(crate) escaped: bool,
 }
 
+/// The name of a member whose value is next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// Without its quotation marks.
+    pub(crate) range: Range<usize>,
+    /// It is to be passed by.
+    pub(crate) is_passed: bool,
+    /// The position is at the quotation mark of a text; else it is not known what follows.
+    pub(crate) is_of_text: bool,
+}
+
 /// Where a block begins that nobody has looked at: far behind the end of every text.
 const NO_BLOCK: usize = usize::MAX / 2;
 
@@ -159,14 +170,11 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes members as long as their names are to be passed by and their values are texts, then the name and the colon of the next
-    /// one; says what that name is and whether it is to be passed by. It does so where things are written as they usually are: with
+    /// one. It does so where things are written as they usually are: with
     /// nothing escaped, no space or one behind colons and commas, and none before them. Where it answers nothing, the position is
     /// where a name is to be expected.
     #[inline(always)]
-    pub(crate) fn pass_texts(
-        &mut self,
-        is_passed: impl Fn(&[u8], &Range<usize>) -> bool,
-    ) -> Option<(Range<usize>, bool)> {
+    pub(crate) fn pass_texts(&mut self, is_passed: impl Fn(&[u8], &Range<usize>) -> bool) -> Option<Name> {
         if self.bytes.get(self.position) != Some(&b'"') {
             return None;
         }
@@ -176,16 +184,28 @@ impl<'a> Lexer<'a> {
             let Some(text_at) = self.text_behind(name.end, b':') else {
                 self.position = self.value_behind(name.end)?;
                 let is_passed = is_passed(self.bytes, &name);
-                return Some((name, is_passed));
+                return Some(Name {
+                    range: name,
+                    is_passed,
+                    is_of_text: false,
+                });
             };
             if !is_passed(self.bytes, &name) {
                 self.position = text_at;
-                return Some((name, false));
+                return Some(Name {
+                    range: name,
+                    is_passed: false,
+                    is_of_text: true,
+                });
             }
             let text_end = self.string_stop(text_at + 1);
             let Some(next) = self.text_behind(text_end, b',') else {
                 self.position = text_at;
-                return Some((name, true));
+                return Some(Name {
+                    range: name,
+                    is_passed: true,
+                    is_of_text: true,
+                });
             };
             self.position = next;
         }
@@ -470,8 +490,14 @@ mod tests {
                 let text = format!("{before}{text}");
                 let mut lexer = Lexer::new(text.as_bytes()).unwrap();
                 let found = lexer.pass_texts(|text, name| &text[name.clone()] != b"asked");
-                let found = found.map(|(name, is_passed)| (&text[name], is_passed));
-                assert_eq!((found, &text[lexer.position..]), (name, rest), "{text}");
+                let rest_found = &text[lexer.position..];
+                assert!(
+                    found
+                        .as_ref()
+                        .is_none_or(|name| !name.is_of_text || rest_found.starts_with('"'))
+                );
+                let found = found.map(|name| (&text[name.range], name.is_passed));
+                assert_eq!((found, rest_found), (name, rest), "{text}");
             }
         }
     }

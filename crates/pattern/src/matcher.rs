@@ -211,18 +211,20 @@ impl<Id: Copy + Ord> Matcher<Id> {
         hits.sort();
         let begin = out.len();
         let mut last = None;
+        let mut is_sorted = true;
         for code in &hits.codes {
             // Of two calls for one filter the settled one comes first; if that does not do, the other may.
             if last == Some(code.filter()) {
                 continue;
             }
             let callee = &self.callees[code.filter()];
-            if self.answer(*code, callee.plan, &found, work) {
+            if self.answer(*code, &callee.plan, &found, work) {
+                is_sorted &= out[begin..].last().is_none_or(|before| *before <= callee.id);
                 out.push(callee.id);
                 last = Some(code.filter());
             }
         }
-        if !out[begin..].is_sorted() {
+        if !is_sorted {
             out[begin..].sort_unstable();
         }
     }
@@ -250,8 +252,8 @@ impl<Id: Copy + Ord> Matcher<Id> {
 
     /// Whether a filter that was called matches.
     #[inline]
-    fn answer(&self, code: Code, plan: Plan, found: &Found<'_, '_>, work: &mut Work) -> bool {
-        let Plan::Plain { caller, others } = plan else {
+    fn answer(&self, code: Code, plan: &Plan, found: &Found<'_, '_>, work: &mut Work) -> bool {
+        let Plan::Plain { caller, others } = *plan else {
             return self.answer_whole(code, found, work);
         };
         let no_others = others[0] == NO_TEST;

@@ -69,6 +69,8 @@ struct Edge {
     tail: u64,
     length: u32,
     place: Place,
+    /// Whether values at the child itself are asked for.
+    is_asked: bool,
 }
 
 impl Node {
@@ -102,6 +104,22 @@ impl Origin<'_> {
     pub(crate) fn leads_on(self) -> bool {
         self.node.below > 0
     }
+}
+
+/// Where a key leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Below {
+    pub(crate) place: Place,
+    /// Whether values at this very place are asked for.
+    pub(crate) is_asked: bool,
+}
+
+impl Below {
+    /// Nobody asks for anything there.
+    pub(crate) const NOWHERE: Self = Self {
+        place: Place::NOWHERE,
+        is_asked: false,
+    };
 }
 
 /// The tree of asked paths.
@@ -150,7 +168,7 @@ impl Paths {
         let node = self.nodes.get_mut(place.index());
         node.asked += 1;
         if node.asked == 1 {
-            self.endings.take();
+            self.note_asked(place, true);
         }
         place
     }
@@ -163,11 +181,21 @@ impl Paths {
         let node = self.nodes.get_mut(place.index());
         node.asked -= 1;
         if node.asked == 0 {
-            self.endings.take();
+            self.note_asked(place, false);
         }
         let mut place = place;
         while place != Place::NOWHERE && self.nodes[place.index()].asked == 0 && self.nodes[place.index()].below == 0 {
             place = self.remove(place);
+        }
+    }
+
+    /// Values at a place are asked for from here on, or not any more.
+    fn note_asked(&mut self, place: Place, is_asked: bool) {
+        self.endings.take();
+        let parent = self.nodes[place.index()].parent;
+        let edges = &mut self.nodes.get_mut(parent.index()).edges;
+        if let Some(edge) = edges.iter_mut().find(|edge| edge.place == place) {
+            edge.is_asked = is_asked;
         }
     }
 
@@ -240,32 +268,44 @@ impl Paths {
         first.is_some_and(|first| !from.node.initials.may_have(*first))
     }
 
-    /// The place that a key leads to; a key with dots takes several steps. The key is a range of a text.
+    /// Where a key leads; a key with dots takes several steps. The key is a range of a text.
     #[inline(always)]
-    pub(crate) fn step(&self, from: Origin<'_>, text: &[u8], key: Range<usize>) -> Place {
+    pub(crate) fn step(&self, from: Origin<'_>, text: &[u8], key: Range<usize>) -> Below {
+        // The length of a range by its own function costs more than all of a comparison.
+        let length = key.end - key.start;
         let head = head_in(text, &key);
-        for edge in &from.node.edges {
-            if edge.head == head
-                && edge.length as usize == key.len()
-                && (key.len() <= HEAD_BYTES || self.is_long(edge, &text[key.clone()]))
-            {
-                return edge.place;
-            }
+        let mut edges = from.node.edges.iter();
+        let Some(edge) = edges.find(|edge| edge.head == head && edge.length as usize == length) else {
+            return self.step_further(from, &text[key]);
+        };
+        if length <= HEAD_BYTES || length <= 2 * HEAD_BYTES && text[..key.end].ends_with(&edge.tail.to_le_bytes()) {
+            return Below {
+                place: edge.place,
+                is_asked: edge.is_asked,
+            };
         }
-        self.step_further(from, &text[key])
+        self.below(self.steps(from.place, &text[key]))
+    }
+
+    /// A place as where something leads.
+    #[inline(always)]
+    pub(crate) fn below(&self, place: Place) -> Below {
+        let is_asked = self.is_asked(place);
+        Below { place, is_asked }
     }
 
     /// The same where no edge that is listed is the way.
     #[inline(never)]
-    fn step_further(&self, from: Origin<'_>, key: &[u8]) -> Place {
+    fn step_further(&self, from: Origin<'_>, key: &[u8]) -> Below {
         let is_listed = from.node.below as usize == from.node.edges.len();
         if is_listed && memchr::memchr(b'.', key).is_none() {
-            return Place::NOWHERE;
+            return Below::NOWHERE;
         }
-        self.steps(from.place, key)
+        self.below(self.steps(from.place, key))
     }
 
     /// The place that a key leads to, part by part.
+    #[inline(never)]
     fn steps(&self, place: Place, key: &[u8]) -> Place {
         let mut place = place;
         let mut rest = key;
@@ -303,13 +343,8 @@ impl Paths {
     /// Whether an edge whose head and length are right is the way for a key.
     #[inline]
     fn is(&self, edge: &Edge, key: &[u8]) -> bool {
-        key.len() <= HEAD_BYTES || self.is_long(edge, key)
-    }
-
-    /// The same of a key that is longer than its head.
-    #[inline(never)]
-    fn is_long(&self, edge: &Edge, key: &[u8]) -> bool {
-        edge.tail == tail(key) && (key.len() <= 2 * HEAD_BYTES || *self.nodes[edge.place.index()].key == *key)
+        key.len() <= HEAD_BYTES
+            || edge.tail == tail(key) && (key.len() <= 2 * HEAD_BYTES || *self.nodes[edge.place.index()].key == *key)
     }
 
     fn ask_mount(&mut self, mount: &str) -> Place {
@@ -389,6 +424,7 @@ impl Edge {
             tail: tail(key),
             length: u32::try_from(key.len()).expect("keys are bounded by the size of a filter"),
             place,
+            is_asked: false,
         }
     }
 }
@@ -413,8 +449,8 @@ fn tail(key: &[u8]) -> u64 {
 fn head_in(text: &[u8], key: &Range<usize>) -> u64 {
     let first = text.get(key.start..key.start + HEAD_BYTES);
     match first.and_then(<[u8]>::first_chunk) {
-        Some(first) if key.len() >= HEAD_BYTES => u64::from_le_bytes(*first),
-        Some(first) => u64::from_le_bytes(*first) & ((1 << (8 * key.len())) - 1),
+        Some(first) if key.end - key.start >= HEAD_BYTES => u64::from_le_bytes(*first),
+        Some(first) => u64::from_le_bytes(*first) & ((1 << (8 * (key.end - key.start))) - 1),
         None => head(&text[key.clone()]),
     }
 }
@@ -426,6 +462,28 @@ mod tests {
     fn path(text: &str) -> Path {
         let segments: Vec<&[u8]> = text.split('.').map(str::as_bytes).collect();
         Path::new(Some("/data"), &segments, text)
+    }
+
+    #[test]
+    fn a_step_says_whether_the_place_it_leads_to_is_asked_for() {
+        let mut paths = Paths::default();
+        let step = |paths: &Paths, place: Place, key: &str| paths.step(paths.from(place), key.as_bytes(), 0..key.len());
+        let below = paths.ask(&path("order.total"));
+        let data = paths.mount("/data");
+        let order = step(&paths, data, "order");
+        assert!(!order.is_asked && step(&paths, order.place, "total").is_asked);
+        for _ in 0..2 {
+            assert_eq!(paths.ask(&path("order")), order.place);
+        }
+        assert!(step(&paths, data, "order").is_asked && !step(&paths, data, "other").is_asked);
+        let before = paths.clone();
+        paths.release(order.place);
+        assert!(step(&paths, data, "order").is_asked, "one is left who asks");
+        paths.release(order.place);
+        assert_eq!(step(&paths, data, "order"), order);
+        assert!(step(&before, data, "order").is_asked);
+        paths.release(below);
+        assert_eq!(paths.mount("/data"), Place::NOWHERE);
     }
 
     #[test]
@@ -446,7 +504,7 @@ mod tests {
                     walk(&paths, name),
                     paths.step(paths.from(data), name.as_bytes(), 0..name.len())
                 ),
-                (*place, *place)
+                (*place, paths.below(*place))
             );
         }
         let is_astray = |paths: &Paths, key: &str| {
@@ -461,7 +519,7 @@ mod tests {
         );
         let empty = paths.ask(&path(".a"));
         assert!(!is_astray(&paths, ".a") && !is_astray(&paths, "") && !is_astray(&paths, "b"));
-        assert_eq!(paths.step(paths.from(data), b".a\"", 0..2), empty);
+        assert_eq!(paths.step(paths.from(data), b".a\"", 0..2), paths.below(empty));
         paths.release(empty);
         let before = paths.clone();
         places.iter().for_each(|place| paths.release(*place));

@@ -12,7 +12,7 @@ use crate::fields::{Buffer, Element, Fields, Kind, OUTSIDE};
 use crate::json::{self, Expected, Fault, FaultKind, Lexer};
 use crate::limits::{JSON_DEPTH_MAX, TEXT_BYTES_MAX};
 use crate::number::comparable;
-use crate::paths::{Origin, Paths, Place};
+use crate::paths::{Below, Origin, Paths, Place};
 use crate::simd;
 
 /// Notes every value of the document at an asked path. If they will be looked up in an index, it fetches what that will need.
@@ -100,7 +100,7 @@ fn scan_json(content: Content<'_>, place: Place, target: Target<'_>) -> Result<(
         false => Lexer::new(json)?,
     };
     let ending = if well_formed { target.paths.ending(place) } else { None };
-    let before = target.fields.touched().len();
+    let before = target.fields.touched_count();
     let mut scan = Scan {
         lexer,
         depth: 0,
@@ -163,8 +163,8 @@ impl Scan<'_, '_> {
             b'[' if self.is_wanted(place) => self.array(place, element),
             b'{' | b'[' if self.well_formed => self.skip_brackets(),
             b'{' | b'[' => self.skip(),
-            b'"' => self.text(place, element),
-            _ => self.scalar(place, element),
+            b'"' => self.text(self.target.paths.below(place), element),
+            _ => self.scalar(self.target.paths.below(place), element),
         }
     }
 
@@ -178,16 +178,16 @@ impl Scan<'_, '_> {
             return self.leave();
         }
         loop {
-            let below = self.key(from)?;
+            let (below, is_text) = self.key(from)?;
             if self.target.fields.probes.are_due(self.lexer.position) {
                 self.go_on();
             }
-            match self.lexer.need()? {
+            match if is_text { b'"' } else { self.lexer.need()? } {
                 b'"' => self.text(below, element)?,
-                b'{' | b'[' => self.value(below, element)?,
+                b'{' | b'[' => self.value(below.place, element)?,
                 _ => self.scalar(below, element)?,
             }
-            if self.target.fields.touched().len() == self.complete && element == OUTSIDE {
+            if self.target.fields.touched_count() == self.complete && element == OUTSIDE {
                 self.search(from.place())?;
             }
             if self.lexer.plain_comma() {
@@ -235,20 +235,25 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Takes members that nobody asks for, if that is soon done, then a key and its colon, and says where that leads.
+    /// Takes members that nobody asks for, if that is soon done, then a key and its colon, and says where that leads and whether
+    /// its value is known to be a text.
     #[inline(always)]
-    fn key(&mut self, from: Origin<'_>) -> Result<Place, Stop> {
+    fn key(&mut self, from: Origin<'_>) -> Result<(Below, bool), Stop> {
         let paths = self.target.paths;
-        match self.lexer.pass_texts(|text, name| paths.is_astray(from, text, name)) {
-            Some((_, true)) => Ok(Place::NOWHERE),
-            Some((name, false)) => Ok(paths.step(from, self.lexer.bytes(), name)),
-            None => self.any_key(from),
-        }
+        let passed = self.lexer.pass_texts(|text, name| paths.is_astray(from, text, name));
+        let Some(name) = passed else {
+            return Ok((self.any_key(from)?, false));
+        };
+        let below = match name.is_passed {
+            true => Below::NOWHERE,
+            false => paths.step(from, self.lexer.bytes(), name.range),
+        };
+        Ok((below, name.is_of_text))
     }
 
     /// The same, however it is written.
     #[cold]
-    fn any_key(&mut self, from: Origin<'_>) -> Result<Place, Stop> {
+    fn any_key(&mut self, from: Origin<'_>) -> Result<Below, Stop> {
         let byte = self.lexer.need()?;
         if byte != b'"' {
             return Err(self.fault(FaultKind::Character(byte, FIELD_NAME)));
@@ -299,9 +304,10 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn text(&mut self, place: Place, element: Element) -> Result<(), Stop> {
+    fn text(&mut self, below: Below, element: Element) -> Result<(), Stop> {
         let span = self.lexer.string()?;
-        if self.target.paths.is_asked(place) {
+        if below.is_asked {
+            let place = below.place;
             let (buffer, range) = match span.escaped {
                 true => self.resolve(span.range),
                 false => (self.target.buffer, span.range),
@@ -332,8 +338,7 @@ impl Scan<'_, '_> {
 
     /// Takes a number or a word. What nobody asks for need not be looked at where it is known to be one.
     #[inline(always)]
-    fn scalar(&mut self, place: Place, element: Element) -> Result<(), Stop> {
-        let is_asked = self.target.paths.is_asked(place);
+    fn scalar(&mut self, Below { place, is_asked }: Below, element: Element) -> Result<(), Stop> {
         if self.well_formed && !is_asked {
             self.lexer.position = simd::scalar_end(self.lexer.bytes(), self.lexer.position);
             return Ok(());

@@ -2,8 +2,8 @@
 //! nobody's exception, so that each of those filters need not be asked for its own.
 
 use crate::few::{Ends, Part};
-use crate::fields::Value;
-use crate::keys::{self, Key, Kind};
+use crate::fields::Kind;
+use crate::keys::{self, Key};
 use crate::operator::Exceptions;
 use crate::paths::Place;
 use crate::rules::Found;
@@ -65,12 +65,10 @@ impl Excepted {
     pub(super) fn tell(&self, found: &Found<'_, '_>, place: Place) -> Told {
         let mut told = Told::Only;
         for field in found.fields.at(place) {
-            let of_value = match found.value(field) {
-                Value::Text(_) => self.tell_value(found.ends(field), field.len(), false),
-                Value::Number(_, Some(number)) => {
-                    self.tell_value(Ends::of(&keys::bits(number)), size_of::<f64>(), true)
-                }
-                Value::Number(_, None) | Value::True | Value::False | Value::Null => Told::Nobodys,
+            let of_value = match field.kind() {
+                Kind::Text => self.tell_value(found.ends(field), field.len(), false),
+                Kind::Number(Some(number)) => self.tell_value(Ends::of(&keys::bits(number)), size_of::<f64>(), true),
+                Kind::Number(None) | Kind::True | Kind::False | Kind::Null => Told::Nobodys,
             };
             match of_value {
                 Told::Nobodys => return Told::Nobodys,
@@ -108,15 +106,15 @@ impl Exception {
         let length = key.bytes.len();
         let lengths = match key.kind {
             _ if !key.settles || length > size_of::<u64>() => Lengths::Untold,
-            Kind::Head | Kind::Tail => Lengths::AtLeast(length),
-            Kind::Text | Kind::Folded | Kind::Number => Lengths::Just(length),
+            keys::Kind::Head | keys::Kind::Tail => Lengths::AtLeast(length),
+            keys::Kind::Text | keys::Kind::Folded | keys::Kind::Number => Lengths::Just(length),
             _ => Lengths::Untold,
         };
         Some(Self {
             part,
             word: part.word(Ends::of(key.bytes))?,
             lengths,
-            is_number: key.kind == Kind::Number,
+            is_number: key.kind == keys::Kind::Number,
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What look-ups will read, asked for while a document is still scanned. It answers nothing, but for what need not be looked up.
 
-use super::Index;
+use std::net::IpAddr;
+
+use super::{Index, Profile, Route};
 use crate::address;
 use crate::ahead::{Probe, Probes};
 use crate::few::Ends;
@@ -13,6 +15,13 @@ use crate::table::Hash;
 
 /// Bytes of a text whose pieces are looked for twice: first to fetch who is registered under them.
 const PIECED_BYTES_MAX: usize = 128;
+
+/// What was made of a text for its look-ups, once somebody needed it.
+#[derive(Default)]
+struct Made {
+    folded: Option<Option<fold::Short>>,
+    address: Option<Option<IpAddr>>,
+}
 
 impl Index {
     /// Whether fetching ahead is worth its time.
@@ -31,32 +40,54 @@ impl Index {
         if !self.postings.is_large() {
             return true;
         }
-        let (mut folded, mut address, ends) = (None, None, Ends::of(text));
+        let (mut made, ends) = (Made::default(), Ends::of(text));
         let mut may_call = false;
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
-            let space = route.kind.space(place);
-            let mut fetch = |key: &[u8]| may_call |= self.fetch(space, key, position, probes);
-            match route.kind {
+            may_call |= match route.kind {
                 Kind::Text | Kind::Head | Kind::Tail => {
-                    route.key_in(text).into_iter().for_each(fetch);
+                    let key = route.key_in(text);
+                    key.is_some_and(|key| self.fetch(route.kind.space(place), key, position, probes))
                 }
-                Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
-                    match folded.get_or_insert_with(|| fold::short(text)).as_deref() {
-                        Some(folded) => route.key_in(folded).into_iter().for_each(fetch),
-                        None => may_call = true,
-                    }
+                Kind::AnyText => true,
+                Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => false,
+                _ => self.fetch_made(profile, route, place, text, &mut made, position, probes),
+            };
+        }
+        may_call
+    }
+
+    /// The same for one kind of look-up whose keys must be made of the text first.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "it is the rare part of another function")]
+    fn fetch_made(
+        &self,
+        profile: &Profile,
+        route: &Route,
+        place: Place,
+        text: &[u8],
+        made: &mut Made,
+        position: usize,
+        probes: &mut Probes,
+    ) -> bool {
+        let space = route.kind.space(place);
+        let mut may_call = false;
+        let mut fetch = |key: &[u8]| may_call |= self.fetch(space, key, position, probes);
+        match route.kind {
+            Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
+                match made.folded.get_or_insert_with(|| fold::short(text)) {
+                    Some(folded) => route.key_in(folded).into_iter().for_each(fetch),
+                    None => may_call = true,
                 }
-                Kind::Piece if text.len() <= PIECED_BYTES_MAX => {
-                    profile.pieces.find(text, usize::from(route.length), fetch);
-                }
-                Kind::Address | Kind::Network => {
-                    let address = *address.get_or_insert_with(|| address::parse(text));
-                    let key = address.and_then(|address| route.key_of(address));
-                    key.iter().for_each(|key| fetch(key.bytes()));
-                }
-                Kind::AnyText | Kind::Piece => may_call = true,
-                Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => {}
             }
+            Kind::Address | Kind::Network => {
+                let address = *made.address.get_or_insert_with(|| address::parse(text));
+                let key = address.and_then(|address| route.key_of(address));
+                key.iter().for_each(|key| fetch(key.bytes()));
+            }
+            _ if text.len() <= PIECED_BYTES_MAX => {
+                profile.pieces.find(text, usize::from(route.length), fetch);
+            }
+            _ => may_call = true,
         }
         may_call
     }
