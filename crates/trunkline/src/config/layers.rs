@@ -56,7 +56,9 @@ pub(super) fn layers(
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
         let file: Table = text.parse().map_err(|error| format!("{shown}: {error}"))?;
-        lay_table(&mut table, file, "", &|key| located(&shown, &text, key))?;
+        let place = |key: &str| located(&shown, &text, key);
+        lay_table(&mut table, file, "", &place)?;
+        typed(&table).map_err(|mistyped| mistyped.at(&place(&mistyped.key)))?;
     }
     lay_environment(&mut table, environment)?;
     lay_flags(&mut table, overrides);
@@ -65,10 +67,40 @@ pub(super) fn layers(
 
 /// What the layers say, if they can be used.
 pub(super) fn read(table: Table) -> Result<Config, String> {
-    let said = |error: toml::de::Error| format!("configuration: {}", error.to_string().trim_end().replace('\n', " "));
-    let config: Config = table.try_into().map_err(said)?;
+    let config = typed(&table).map_err(|mistyped| mistyped.at("configuration"))?;
     check(&config)?;
     Ok(config)
+}
+
+/// A value that is none of its key's.
+struct Mistyped {
+    key: String,
+    reason: String,
+}
+
+impl Mistyped {
+    fn at(&self, place: &str) -> String {
+        format!("{place}: {}: {}", self.key, self.reason)
+    }
+}
+
+fn typed(table: &Table) -> Result<Config, Mistyped> {
+    table.clone().try_into().map_err(|error: toml::de::Error| {
+        // The key is said in the text alone.
+        let text = error.to_string();
+        let key = text.split_once("in `").and_then(|(_, key)| key.split_once('`'));
+        Mistyped {
+            key: key.map_or_else(String::new, |(key, _)| key.to_string()),
+            reason: in_words(error.message()),
+        }
+    })
+}
+
+/// What serde says of types, in the words of TOML.
+fn in_words(message: &str) -> String {
+    let message = message.strip_prefix("invalid type: ").unwrap_or(message);
+    let message = message.replace(", expected a sequence", " where a list is expected");
+    message.replace(", expected ", " where this is expected: ")
 }
 
 /// Lays `over` on `base`, key by key; `place` says where a key was found.
@@ -80,9 +112,9 @@ fn lay_table(base: &mut Table, over: Table, path: &str, place: &dyn Fn(&str) -> 
             format!("{path}.{key}")
         };
         match (base.get_mut(&key), value) {
-            (None, _) => return Err(unknown(&place(&key), &full)),
+            (None, _) => return Err(unknown(&place(&full), &full)),
             (Some(Value::Table(inner)), Value::Table(over)) => lay_table(inner, over, &full, place)?,
-            (Some(Value::Table(_)), _) => return Err(format!("{}: {full} is a section", place(&key))),
+            (Some(Value::Table(_)), _) => return Err(format!("{}: {full} is a section", place(&full))),
             (Some(slot), value) => *slot = value,
         }
     }
@@ -130,6 +162,7 @@ fn lay_environment(table: &mut Table, environment: impl Iterator<Item = (String,
             },
         };
         set(table, path, &value).map_err(|reason| format!("environment: {variable}: {reason}"))?;
+        typed(table).map_err(|mistyped| format!("environment: {variable}: {}", mistyped.reason))?;
     }
     Ok(())
 }
@@ -240,17 +273,36 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
     (best.0 > 0.85).then_some(best.1)
 }
 
-/// `FILE:LINE` of the first line that sets or opens this key.
+/// `FILE:LINE` of the first line that sets or opens this key, a section's with the section's name before it.
 fn located(file: &str, text: &str, key: &str) -> String {
-    let opens = |line: &str| {
-        let line = line.trim_start().trim_start_matches('[').trim_start_matches('"');
-        line.strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(['=', ']', '.']))
-    };
-    match text.lines().position(opens) {
-        Some(line) => format!("{file}:{}", line + 1),
-        None => file.to_string(),
+    let mut section = String::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        let header = line.strip_prefix('[').and_then(|line| line.split_once(']'));
+        let name = match header {
+            Some((name, _)) => {
+                section = unquoted(name);
+                section.clone()
+            }
+            None => {
+                let name = line.split_once('=').map_or("", |(name, _)| name);
+                let dot = if section.is_empty() { "" } else { "." };
+                format!("{section}{dot}{}", unquoted(name))
+            }
+        };
+        let is_it = name == key || name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        if is_it {
+            return format!("{file}:{number}");
+        }
     }
+    file.to_string()
+}
+
+/// A key or a header without spaces and quotation marks.
+fn unquoted(name: &str) -> String {
+    name.chars()
+        .filter(|letter| !letter.is_whitespace() && *letter != '"')
+        .collect()
 }
 
 /// Rules that a type cannot say.
@@ -362,11 +414,51 @@ mod tests {
                 "tls: certificate and key belong together; set both or none",
             ),
             ("[journal]\npublish_mark = \"5\"", "is not a whole percentage"),
-            ("drain = \"soon\"", "such as 30s in `drain`"),
+            ("drain = \"soon\"", "trunkline.toml:1: drain: a duration is"),
             ("log = 5", "trunkline.toml:1: log is a section"),
+            (
+                "\n\nlisten = 5",
+                "trunkline.toml:3: listen: integer `5` where a list is expected",
+            ),
+            (
+                "drain = 5",
+                "trunkline.toml:1: drain: integer `5` where this is expected: a string",
+            ),
+            (
+                "[attempts]\nkeep = \"1d\"\n[ audit ] # for ever\nkeep = \"long\"",
+                "trunkline.toml:4: audit.keep: a duration is",
+            ),
+            (
+                "attempts.keep = \"1d\"\naudit.keep = \"long\"",
+                "trunkline.toml:2: audit.keep: a duration is",
+            ),
+            (
+                "audit = { keep = \"long\" }",
+                "trunkline.toml: audit.keep: a duration is",
+            ),
+            (
+                "listen = [\"here\"]",
+                "trunkline.toml:1: listen: invalid socket address",
+            ),
         ] {
             let refused = from(Some(file), &[], Overrides::default()).unwrap_err();
             assert!(refused.contains(said), "{file}: {refused}");
+        }
+        for (variable, value, said) in [
+            ("TRUNKLINE_DRAIN", "soon", "environment: TRUNKLINE_DRAIN: a duration is"),
+            (
+                "TRUNKLINE_LISTEN",
+                "here",
+                "environment: TRUNKLINE_LISTEN: invalid socket address",
+            ),
+            (
+                "TRUNKLINE_ALLOW_PLAINTEXT",
+                "maybe",
+                "environment: TRUNKLINE_ALLOW_PLAINTEXT: \"maybe\" is not true or false",
+            ),
+        ] {
+            let refused = from(None, &[(variable, value)], Overrides::default()).unwrap_err();
+            assert!(refused.starts_with(said), "{variable}: {refused}");
         }
     }
 }
