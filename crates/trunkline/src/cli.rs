@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and nothing of how it is done.
 
 use crate::{commands, config::Overrides, output::Format};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 /// Trunkline, the enterprise event bus in one binary.
 #[derive(Debug, Parser)]
@@ -145,9 +145,28 @@ pub struct Serve {
     pub print_config: bool,
 }
 
+impl Cli {
+    /// What this process was called with; ends it with what is wrong, if something is.
+    pub fn of_this_process() -> Self {
+        let matches = with_names(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The same command, whose names and ids are not empty: a variable that was not set must not ask for something else.
+fn with_names(command: clap::Command) -> clap::Command {
+    let is_name =
+        |argument: &clap::Arg| argument.is_positional() && ["name", "id"].contains(&argument.get_id().as_str());
+    let command = command.mut_args(|argument| match is_name(&argument) {
+        true => argument.value_parser(NonEmptyStringValueParser::new()),
+        false => argument,
+    });
+    command.mut_subcommands(with_names)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Cli;
+    use super::{Cli, with_names};
     use clap::{Command, CommandFactory};
     use std::collections::BTreeSet;
 
@@ -239,6 +258,25 @@ mod tests {
             }
         }
         Cli::command().debug_assert();
+        with_names(Cli::command()).debug_assert();
         check(&Cli::command());
+    }
+
+    #[test]
+    fn an_empty_name_is_refused_before_anything_is_asked() {
+        for command in [
+            "topic delete",
+            "connection show",
+            "subscription pause",
+            "event",
+            "redrive pause",
+            "key delete",
+        ] {
+            let words = |name| ["trunkline"].into_iter().chain(command.split(' ')).chain([name]);
+            let parsed = |name| with_names(Cli::command()).try_get_matches_from(words(name));
+            let refused = parsed("").expect_err(command).to_string();
+            assert!(refused.contains("a value is required for"), "{command}: {refused}");
+            parsed("orders").expect(command);
+        }
     }
 }

@@ -20,7 +20,6 @@ mod running;
 mod serve;
 mod wiring;
 
-use clap::Parser;
 use cli::{Cli, Command};
 use client::Client;
 use commands::resource::Kind;
@@ -32,7 +31,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_this_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::new(Code::Failed, format!("start the runtime: {error}")).report(),
