@@ -1,16 +1,16 @@
 //! Running other programs from the workspace's root, and saying what was run.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 /// What a chore says when it fails.
 pub type Outcome = Result<(), String>;
 
-/// The workspace's root.
+/// The workspace's root: that of the clone in which this runs. Where it was built may be another one that shares its target
+/// directory, and gone.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let run_in = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    run_in
+        .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
         .ancestors()
         .nth(2)
         .expect("the crate lies two levels below the root")
