@@ -4,6 +4,7 @@
 use super::{ServerSettings, limits::*, phase::Phases, presence::Served, stream::Stream, tls::Tls};
 use crate::http::{AnswerBody, Door};
 use control::usage::Holder;
+use futures_util::TryFutureExt as _;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Either};
 use hyper::service::service_fn;
@@ -74,7 +75,8 @@ impl Connections {
             move |request| {
                 let served = presence.serve(&request);
                 let answer = door.clone().answer(request, peer, drain.clone(), holder.clone());
-                async move { answer.await.map(|answer| answer.map(|body| hold(body, served))) }
+                // A block that awaits it would hold it twice, where it came from and where it is polled, and be moved whole.
+                answer.map_ok(|answer| answer.map(|body| hold(body, served)))
             }
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
