@@ -162,7 +162,8 @@ impl Asked {
     }
 
     async fn provided(&self) -> Result<Credentials, NoCredentials> {
-        let made = async || self.how.provider(&self.transport, &self.region).await;
+        // Made once, and so large that every attempt would otherwise carry room for it.
+        let made = async || Box::pin(self.how.provider(&self.transport, &self.region)).await;
         let provider = self.provider.get_or_try_init(made).await.map_err(NoCredentials)?;
         let provided = provider.provide_credentials().await;
         provided.map_err(|error| NoCredentials(format!("no credentials: {}", in_words(chain_of(&error)))))
