@@ -54,12 +54,30 @@ struct Profile {
     pieces: Pieces,
 }
 
-/// What was made of a text for its look-ups, once somebody needed it.
-#[derive(Default)]
-struct Made {
-    /// Whether the text as fold writes it, which lies with the hits, is ASCII.
-    folding: Option<bool>,
+/// A text that is looked up at a place, with what was made of it for that, once somebody needed it.
+struct Asked<'t, Folded> {
+    profile: &'t Profile,
+    place: Place,
+    text: &'t [u8],
+    folded: Option<Folded>,
     address: Option<Option<IpAddr>>,
+}
+
+impl<'t, Folded> Asked<'t, Folded> {
+    fn new(profile: &'t Profile, place: Place, text: &'t [u8]) -> Self {
+        Self {
+            profile,
+            place,
+            text,
+            folded: None,
+            address: None,
+        }
+    }
+
+    /// The address that the text is.
+    fn address(&mut self) -> Option<IpAddr> {
+        *self.address.get_or_insert_with(|| address::parse(self.text))
+    }
 }
 
 /// The index.
@@ -156,7 +174,7 @@ impl Index {
     }
 
     fn look_up_text(&self, profile: &Profile, place: Place, text: &[u8], ends: Ends, hits: &mut Hits) {
-        let mut made = Made::default();
+        let mut asked = Asked::new(profile, place, text);
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             match route.kind {
                 Kind::Text | Kind::Head | Kind::Tail => {
@@ -170,38 +188,30 @@ impl Index {
                     }
                 }
                 Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => {}
-                _ => self.look_up_made(profile, route, place, text, &mut made, hits),
+                _ => self.look_up_made(route, &mut asked, hits),
             }
         }
     }
 
-    /// Looks up keys that must be made of the text first.
+    /// Looks up keys that must be made of the text first. Whether the text as fold writes it, which lies with the hits, is ASCII,
+    /// is known once it is written.
     #[inline(never)]
-    fn look_up_made(
-        &self,
-        profile: &Profile,
-        route: &Route,
-        place: Place,
-        text: &[u8],
-        made: &mut Made,
-        hits: &mut Hits,
-    ) {
-        let space = route.kind.space(place);
+    fn look_up_made(&self, route: &Route, asked: &mut Asked<'_, bool>, hits: &mut Hits) {
+        let (text, space) = (asked.text, route.kind.space(asked.place));
         match route.kind {
             Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
-                let is_ascii = *made
-                    .folding
-                    .get_or_insert_with(|| fold::canonical(text, &mut hits.folded));
+                let write = || fold::canonical(text, &mut hits.folded);
+                let is_ascii = *asked.folded.get_or_insert_with(write);
                 self.look_up_folded(route, space, is_ascii, hits);
             }
             Kind::Address | Kind::Network => {
-                if let Some(address) = *made.address.get_or_insert_with(|| address::parse(text)) {
+                if let Some(address) = asked.address() {
                     self.look_up_address(route, space, address, hits);
                 }
             }
             _ => {
                 steps::take(text.len());
-                profile.pieces.find(text, usize::from(route.length), |piece| {
+                asked.profile.pieces.find(text, usize::from(route.length), |piece| {
                     hits.extend(self.postings.get(space, piece));
                     hits.bound();
                 });

@@ -1,9 +1,6 @@
 //! What look-ups will read, asked for while a document is still scanned. It answers nothing, but for what need not be looked up.
 
-use std::net::IpAddr;
-
-use super::{Index, Profile, Route};
-use crate::address;
+use super::{Asked, Index, Route};
 use crate::ahead::{Probe, Probes};
 use crate::few::Ends;
 use crate::fold;
@@ -15,13 +12,6 @@ use crate::table::Hash;
 
 /// Bytes of a text whose pieces are looked for twice: first to fetch who is registered under them.
 const PIECED_BYTES_MAX: usize = 128;
-
-/// What was made of a text for its look-ups, once somebody needed it.
-#[derive(Default)]
-struct Made {
-    folded: Option<Option<fold::Short>>,
-    address: Option<Option<IpAddr>>,
-}
 
 impl Index {
     /// Whether fetching ahead is worth its time.
@@ -40,7 +30,7 @@ impl Index {
         if !self.postings.is_large() {
             return true;
         }
-        let (mut made, ends) = (Made::default(), Ends::of(text));
+        let (mut asked, ends) = (Asked::new(profile, place, text), Ends::of(text));
         let mut may_call = false;
         for route in profile.routes.iter().filter(|route| route.may_have(ends)) {
             may_call |= match route.kind {
@@ -50,7 +40,7 @@ impl Index {
                 }
                 Kind::AnyText => true,
                 Kind::Absent | Kind::Any | Kind::Number | Kind::Spelling | Kind::Word => false,
-                _ => self.fetch_made(profile, route, place, text, &mut made, position, probes),
+                _ => self.fetch_made(route, &mut asked, position, probes),
             };
         }
         may_call
@@ -58,34 +48,29 @@ impl Index {
 
     /// The same for one kind of look-up whose keys must be made of the text first.
     #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "it is the rare part of another function")]
     fn fetch_made(
         &self,
-        profile: &Profile,
         route: &Route,
-        place: Place,
-        text: &[u8],
-        made: &mut Made,
+        asked: &mut Asked<'_, Option<fold::Short>>,
         position: usize,
         probes: &mut Probes,
     ) -> bool {
-        let space = route.kind.space(place);
+        let (text, space) = (asked.text, route.kind.space(asked.place));
         let mut may_call = false;
         let mut fetch = |key: &[u8]| may_call |= self.fetch(space, key, position, probes);
         match route.kind {
             Kind::Folded | Kind::FoldedHead | Kind::FoldedTail => {
-                match made.folded.get_or_insert_with(|| fold::short(text)) {
+                match asked.folded.get_or_insert_with(|| fold::short(text)) {
                     Some(folded) => route.key_in(folded).into_iter().for_each(fetch),
                     None => may_call = true,
                 }
             }
             Kind::Address | Kind::Network => {
-                let address = *made.address.get_or_insert_with(|| address::parse(text));
-                let key = address.and_then(|address| route.key_of(address));
+                let key = asked.address().and_then(|address| route.key_of(address));
                 key.iter().for_each(|key| fetch(key.bytes()));
             }
             _ if text.len() <= PIECED_BYTES_MAX => {
-                profile.pieces.find(text, usize::from(route.length), fetch);
+                asked.profile.pieces.find(text, usize::from(route.length), fetch);
             }
             _ => may_call = true,
         }
