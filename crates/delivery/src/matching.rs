@@ -4,7 +4,7 @@
 use control::filters::paths;
 use event::{
     AttributeKind, EventView,
-    eventbridge::{self, cut_to_the_second},
+    eventbridge::{self, envelope_time},
     record_binding::{COPY_HEADER, DEAD_LETTER_HEADER},
 };
 use journal::{PartitionId, RecordView};
@@ -107,8 +107,8 @@ pub struct Sieve {
 pub struct Times {
     /// The last append time that was written out, in seconds, and how.
     appended: (i64, String),
-    /// The time of the last event that had a fraction of a second, without it.
-    cut: String,
+    /// The time of the last event that had one otherwise than in UTC to the second.
+    written: String,
 }
 
 impl Sieve {
@@ -157,7 +157,7 @@ pub fn with_document<T>(
     ask: impl FnOnce(&Document<'_>) -> T,
 ) -> T {
     let time = match event.time() {
-        Some(time) => cut_to_the_second(time, &mut times.cut),
+        Some(time) => envelope_time(time, &mut times.written),
         None => write_time(appended, &mut times.appended),
     };
     let mut document = Document::new()

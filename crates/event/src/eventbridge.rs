@@ -13,13 +13,13 @@
 //! | `account`, `region` | the extensions `awsaccount` and `awsregion`; absent: [`ACCOUNT_DEFAULT`] and [`REGION_DEFAULT`] |
 //! | `version` | always [`VERSION`] |
 //!
-//! An envelope cuts `time` to the second, as AWS does; the event keeps the fraction. What CloudEvents have beyond this (`subject`,
+//! An envelope has `time` in UTC to the second, as AWS does; the event keeps its own. What CloudEvents have beyond this (`subject`,
 //! `dataschema`, other extensions) is in no envelope; the event keeps it too. Limits of AWS's service are the door's business.
 
 mod epoch;
 mod trace;
 
-pub use epoch::{epoch_of, time_of_epoch};
+pub use epoch::{envelope_time, epoch_of, time_of_epoch};
 
 use crate::{Data, Event, EventView, Invalid, hops, json, rules};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -180,17 +180,6 @@ pub fn region_or<'a>(event: &EventView<'a>, default: &'a str) -> &'a str {
 /// `resources` of an event, as JSON text. It is a list unless somebody else than a door of ours wrote the extension.
 pub fn resources_json<'a>(event: &EventView<'a>) -> &'a str {
     event.extension(RESOURCES).unwrap_or("[]")
-}
-
-/// `time` of an envelope: without the fraction of a second. The text is cut into `cut` where it has one.
-pub fn cut_to_the_second<'t>(time: &'t str, cut: &'t mut String) -> &'t str {
-    let Some((whole, rest)) = time.split_once('.') else {
-        return time;
-    };
-    let zone = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    cut.clear();
-    cut.extend([whole, zone]);
-    cut
 }
 
 /// A source as CloudEvents take it: itself where it is a URI-reference, else percent-encoded.

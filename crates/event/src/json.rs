@@ -217,14 +217,14 @@ impl<'a> Parts<'a> {
     }
 
     fn read_data(&self, body: &Bytes) -> Result<Option<Data>, Invalid> {
-        let other_type = self
-            .data_content_type
-            .as_deref()
-            .is_some_and(|media_type| !media_type::is_json(media_type));
+        let is_json = self.data_content_type.as_deref().map(media_type::is_json);
+        let (is_json, other_type) = (is_json == Some(true), is_json == Some(false));
         match (self.data, &self.data_base64) {
             (Some(_), Some(_)) => Err(Invalid::data("and data_base64 exclude each other")),
             (None, None) => Ok(None),
             (None, Some(encoded)) => match BASE64.decode(encoded.as_bytes()) {
+                // The same event as with the JSON itself: whoever asks for its members finds them.
+                Ok(bytes) if is_json && check(&bytes).is_ok() => Ok(Some(Data::json(bytes))),
                 Ok(bytes) => Ok(Some(Data::binary(bytes))),
                 Err(_) => Err(Invalid::new(
                     codes::DATA_INVALID,

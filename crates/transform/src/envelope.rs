@@ -197,15 +197,15 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str, quotes: Quotes) {
     }
 }
 
-/// An event's time to the second; the append time where it has none.
+/// An event's time in UTC to the second; the append time where it has none.
 fn time(time: Option<&str>, accepted: i64) -> Cow<'_, str> {
     let Some(text) = time else {
         return Cow::Owned(second(accepted));
     };
-    let mut cut = String::new();
-    match eventbridge::cut_to_the_second(text, &mut cut).len() == text.len() {
+    let mut written = String::new();
+    match eventbridge::envelope_time(text, &mut written) == text {
         true => Cow::Borrowed(text),
-        false => Cow::Owned(cut),
+        false => Cow::Owned(written),
     }
 }
 

@@ -67,10 +67,15 @@ fn eventbridge_patterns_see_the_source_that_was_no_uri_reference_as_it_was() {
 }
 
 #[test]
-fn time_is_cut_to_the_second_and_the_append_time_where_there_is_none() {
+fn time_is_in_utc_to_the_second_and_the_append_time_where_there_is_none() {
     check(
         r#"{"time": ["2026-01-02T03:04:05Z"]}"#,
         &event(Some("2026-01-02T03:04:05.678Z")),
+        true,
+    );
+    check(
+        r#"{"time": [{"prefix": "2026-01-02T02:04:05Z"}]}"#,
+        &event(Some("2026-01-02T03:04:05+01:00")),
         true,
     );
     check(r#"{"time": ["2023-11-14T22:13:20Z"]}"#, &event(None), true);

@@ -2,8 +2,10 @@
 //! and the offset that a text says.
 
 use crate::rules;
+use std::fmt::Write;
 
-/// What RFC 3339 can write: to the end of the year 9999.
+/// What RFC 3339 can write: from the year 0 to the end of the year 9999.
+const SECONDS_MIN: i64 = -62_167_219_200;
 const SECONDS_MAX: i64 = 253_402_300_799;
 /// Digits of a fraction that are kept: nanoseconds.
 const FRACTION_DIGITS_MAX: usize = 9;
@@ -33,18 +35,37 @@ pub fn time_of_epoch(number: &str) -> Option<String> {
     if seconds > SECONDS_MAX {
         return None;
     }
-    let (year, month, day) = date_of(seconds / SECONDS_OF_A_DAY);
-    let second = seconds % SECONDS_OF_A_DAY;
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let fraction = fraction[..fraction.len().min(FRACTION_DIGITS_MAX)].trim_end_matches('0');
     let dot = if fraction.is_empty() { "" } else { "." };
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}Z"
-    ))
+    let mut time = String::new();
+    put_second(&mut time, seconds);
+    Some(format!("{time}{dot}{fraction}Z"))
 }
 
 /// The JSON number of an RFC 3339 time; `None` if it is none, or before 1970. The fraction is kept as it is written.
 pub fn epoch_of(time: &str) -> Option<String> {
+    let (seconds, fraction) = read(time)?;
+    (seconds >= 0).then(|| format!("{seconds}{fraction}"))
+}
+
+/// An RFC 3339 time as envelopes have it: in UTC, without the fraction of a second. What has to be written otherwise than it is goes
+/// into `written`. A time beyond the years that can be written is left as it is.
+pub fn envelope_time<'t>(time: &'t str, written: &'t mut String) -> &'t str {
+    written.clear();
+    match time.strip_suffix('Z').map(|utc| utc.split_once('.')) {
+        Some(None) => return time,
+        Some(Some((whole, _))) => written.push_str(whole),
+        None => match read(time) {
+            Some((seconds, _)) if (SECONDS_MIN..=SECONDS_MAX).contains(&seconds) => put_second(written, seconds),
+            _ => return time,
+        },
+    }
+    written.push('Z');
+    written
+}
+
+/// Seconds since 1970 of an RFC 3339 time, and its fraction with the dot.
+fn read(time: &str) -> Option<(i64, &str)> {
     rules::timestamp(time).ok()?;
     let part = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
     let days = days_of(part(0..4)?, part(5..7)?, part(8..10)?);
@@ -60,7 +81,16 @@ pub fn epoch_of(time: &str) -> Option<String> {
         [] => return None,
     };
     let seconds = days * SECONDS_OF_A_DAY + part(11..13)? * 3_600 + part(14..16)? * 60 + part(17..19)? - offset;
-    (seconds >= 0).then(|| format!("{seconds}{fraction}"))
+    Some((seconds, fraction))
+}
+
+/// Appends the date and the time of a second since 1970 in UTC, without a zone.
+fn put_second(out: &mut String, seconds: i64) {
+    let (year, month, day) = date_of(seconds.div_euclid(SECONDS_OF_A_DAY));
+    let second = seconds.rem_euclid(SECONDS_OF_A_DAY);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    // Into a string nothing fails.
+    let _written = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
 }
 
 /// The date of a day since 1970, in the Gregorian calendar: eras of 400 years, years from March on, so that a leap day is last.
@@ -123,6 +153,24 @@ mod tests {
             ("1970-01-01T00:00:00+01:00", None),
         ] {
             assert_eq!(epoch_of(time).as_deref(), number, "{time}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_has_its_time_in_utc_to_the_second() {
+        let mut written = String::new();
+        for (time, expected) in [
+            ("2023-11-14T22:13:20Z", "2023-11-14T22:13:20Z"),
+            ("2023-11-14T22:13:20.999999Z", "2023-11-14T22:13:20Z"),
+            ("2023-11-14t22:13:20z", "2023-11-14T22:13:20Z"),
+            ("2020-01-01T00:00:00+02:00", "2019-12-31T22:00:00Z"),
+            ("2020-01-01T00:00:00.5-02:30", "2020-01-01T02:30:00Z"),
+            ("1969-12-31T23:59:59+00:00", "1969-12-31T23:59:59Z"),
+            ("0000-01-01T00:00:00-00:00", "0000-01-01T00:00:00Z"),
+            ("0000-01-01T00:00:00+01:00", "0000-01-01T00:00:00+01:00"),
+            ("9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59-01:00"),
+        ] {
+            assert_eq!(envelope_time(time, &mut written), expected);
         }
     }
 

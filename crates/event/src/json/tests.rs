@@ -158,6 +158,16 @@ fn data_is_json_text_or_bytes() {
             Some(("hi", DataForm::Binary)),
             None,
         ),
+        (
+            r#","datacontenttype":"application/json","data_base64":"eyJhIjoxfQ==""#,
+            Some(("{\"a\":1}", DataForm::Json)),
+            Some("application/json"),
+        ),
+        (
+            r#","datacontenttype":"application/json","data_base64":"aGk=""#,
+            Some(("hi", DataForm::Binary)),
+            Some("application/json"),
+        ),
         (r#","data":null"#, None, None),
         ("", None, None),
     ];
