@@ -19,6 +19,7 @@ mod test_event_pattern;
 mod v2;
 
 pub use operations::{OPERATIONS, Operation, Standing};
+pub use test_event_pattern::{EVENT_INVALID, is_event};
 
 use super::{
     State,

@@ -123,6 +123,18 @@ async fn a_pattern_is_tested_against_an_event() {
             "{answer}"
         );
     }
+    // AWS answers without `resources` as well, and whatever numbers and texts there are.
+    let envelope = r#""id": "1", "account": "1", "source": "s", "time": "2026-01-01T00:00:00Z", "region": "r", "detail-type": "t""#;
+    for detail in [r#"{"n": 5}"#, r#"{"n": 1e400}"#, r#"{"n": "\ud800"}"#, "[]"] {
+        let input =
+            json!({"EventPattern": r#"{"source": ["s"]}"#, "Event": format!(r#"{{{envelope}, "detail": {detail}}}"#)});
+        let answer = ask(&node, &signer, "TestEventPattern", &input).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({"Result": true})),
+            "{detail}: {answer}"
+        );
+    }
     let mut partial = event.clone();
     partial.as_object_mut().expect("an object").remove("region");
     for (pattern, event, code, says) in [
