@@ -6,7 +6,7 @@ use crate::{
     dead,
     inbox::{NodeBytes, Unsaved},
     inner::Inner,
-    lane_handle::LaneHandle,
+    lane_handle::{Command, LaneHandle},
     metrics::Metrics,
     operational,
     router::{Channels, Message, Router},
@@ -25,7 +25,7 @@ use std::{
     },
     time::Duration,
 };
-use store::Store;
+use store::{Store, SubscriptionId};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Requests of changes that may wait: they are made one at a time, and doors answer when theirs is done.
@@ -249,6 +249,16 @@ impl Core {
         let id = model.bus(bus)?.subscriptions.get(subscription).ok_or_else(missing)?.id;
         self.inner.resume_lane(id);
         Ok(())
+    }
+
+    /// Waits until [`status_of`](Self::status_of) a subscription shows what was changed of it before.
+    pub async fn seen(&self, subscription: SubscriptionId) {
+        if let Some(lane) = self.inner.lane(subscription) {
+            let (done, seen) = oneshot::channel();
+            lane.send(Command::Seen(done));
+            // A lane that has ended says nothing, and shows nothing.
+            let _ended = seen.await;
+        }
     }
 
     /// Lets a subscription go on from now: what it has not been given yet, or has not settled, is counted, recorded as skipped and

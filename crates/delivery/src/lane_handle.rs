@@ -43,6 +43,8 @@ pub enum Command {
     /// Lets go of everything that is not in flight, and says which offsets below `to` are settled, once none of them is in its
     /// hands any more. For a lane that is given nothing meanwhile.
     Known(Known),
+    /// Says when what it was told before is done and can be seen.
+    Seen(oneshot::Sender<()>),
     /// End: no attempt begins any more, those in flight may finish within the time, what has to be written is written.
     Stop(Duration, oneshot::Sender<()>),
 }
@@ -53,6 +55,7 @@ impl std::fmt::Debug for Command {
             Self::Step(_) => "Step",
             Self::Configure(..) => "Configure",
             Self::Known(_) => "Known",
+            Self::Seen(_) => "Seen",
             Self::Stop(..) => "Stop",
         })
     }

@@ -204,6 +204,8 @@ impl LaneTask {
                 self.known.push(known);
                 self.step(Input::LetGo);
             }
+            // Whoever asked may have gone.
+            Command::Seen(done) => drop(done.send(())),
             Command::Stop(grace, done) => {
                 self.stopping = Some((Instant::now() + grace, done));
                 self.step(Input::Stop);

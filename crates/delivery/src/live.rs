@@ -231,6 +231,15 @@ impl LiveTail {
         &self.reached
     }
 
+    /// Whether all that it shows has been deleted; what has the same name since is something else.
+    pub fn is_gone(&self) -> bool {
+        let model = self.inner.model.load();
+        let bus = model.buses.values().find(|bus| bus.id == self.wanted.bus);
+        bus.is_none_or(|bus| {
+            !bus.topics.values().any(|topic| self.wanted.has(topic.id)) && self.wanted.topics.is_some()
+        })
+    }
+
     /// What comes next; `None` when the core ends. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Told> {
         loop {

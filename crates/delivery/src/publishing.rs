@@ -5,6 +5,9 @@ use event::Event;
 use journal::Deduplicate;
 use std::{sync::atomic::Ordering::Relaxed, time::SystemTime};
 
+/// How often events are planned for topics of which one may be deleted before they are there.
+const PLANS_MAX: usize = 4;
+
 impl Inner {
     /// Publishes all of them or none.
     pub(crate) async fn publish(
@@ -16,6 +19,23 @@ impl Inner {
         if self.is_closing() {
             return Err(PublishError::Closing);
         }
+        let mut plans = 0;
+        loop {
+            plans += 1;
+            match self.publish_as_planned(bus, &events, deduplicate).await {
+                // The model was without the topic before the journal was.
+                Err(PublishError::Journal(journal::Error::UnknownPartition(_))) if plans < PLANS_MAX => {}
+                published => return published,
+            }
+        }
+    }
+
+    async fn publish_as_planned(
+        &self,
+        bus: &str,
+        events: &[Event],
+        deduplicate: Deduplicate,
+    ) -> Result<Vec<Published>, PublishError> {
         let model = self.model.load();
         let bus = model
             .buses
@@ -24,7 +44,7 @@ impl Inner {
         let gauge = self.gauge(bus.id);
         let tracer = &self.settings.tracer;
         let traced = tracer.now().map(|start| (start, bus.id, bus.name.clone()));
-        let planned = intake::plan(bus, &events);
+        let planned = intake::plan(bus, events);
         if let Err(PublishError::Rejected(rejected)) = &planned {
             gauge.counters.rejected.fetch_add(rejected.len() as u64, Relaxed);
         }
@@ -56,7 +76,7 @@ impl Inner {
         gauge.counters.published.fetch_add(published.len() as u64, Relaxed);
         gauge.counters.duplicates.fetch_add(duplicates as u64, Relaxed);
         if let Some((start, bus, name)) = traced {
-            trace_published(tracer, (bus, &name), &events, &published, start);
+            trace_published(tracer, (bus, &name), events, &published, start);
         }
         Ok(published)
     }

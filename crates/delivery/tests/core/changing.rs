@@ -4,7 +4,13 @@ use crate::support::{Reply, World, event, ok, subscription};
 use control::resources::ResourceKind;
 use delivery::PublishError;
 use serde_json::json;
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use store::{RangeReason, Store as _};
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +78,42 @@ async fn a_deleted_subscription_gets_nothing_any_more_and_what_it_lacks_is_recor
     assert!(!ranges.is_empty() && ranges.iter().all(|range| range.reason == RangeReason::Discarded));
     assert_eq!(ranges.iter().map(|range| range.to - range.from).sum::<u64>(), 3);
     assert_eq!(world.core.status("default").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_publishes_to_a_bus_while_it_is_deleted_is_told_that_it_is_not_there() {
+    let world = Arc::new(World::new().await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let publishers: Vec<_> = (0..2)
+        .map(|publisher| {
+            let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut kept = 0;
+                for count in 0.. {
+                    if stop.load(Relaxed) {
+                        break;
+                    }
+                    let event = event(&format!("{publisher} {count}"), "order", json!({}));
+                    match world.core.publish("brief", vec![event]).await {
+                        Ok(_) => kept += 1,
+                        Err(PublishError::UnknownBus(_)) => {}
+                        Err(error) => panic!("{error:?}"),
+                    }
+                    tokio::task::yield_now().await;
+                }
+                kept
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        world.put(ResourceKind::Bus, "brief", json!({})).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        world.delete(ResourceKind::Bus, "brief").await;
+    }
+    stop.store(true, Relaxed);
+    for publisher in publishers {
+        assert!(publisher.await.unwrap() > 0);
+    }
 }
 
 /// Check 34.

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use control::resources::OutcomeOverride;
 use delivery::{Outcome, Verdict};
 use http::{HeaderMap, StatusCode, header};
-use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 /// A `Retry-After` beyond this is cut to it: the longest wait of the default schedule.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(12 * 3600);
@@ -66,17 +68,15 @@ pub(crate) fn of_event(
     }
 }
 
-/// Seconds or an HTTP date (RFC 9110, the one form that is still sent); anything else is no wish.
+/// Seconds or an HTTP date in any of the three forms of RFC 9110; anything else is no wish.
 fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().unwrap_or(u64::MAX)
     } else {
-        let due = jiff::fmt::rfc2822::DateTimeParser::new()
-            .relaxed_weekday(true)
-            .parse_timestamp(text)
-            .ok()?;
-        u64::try_from(Timestamp::as_second(due).saturating_sub(now)).unwrap_or(0)
+        let due = httpdate::parse_http_date(text).ok()?;
+        let due = due.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        due.saturating_sub(u64::try_from(now).unwrap_or(0))
     };
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
@@ -101,7 +101,13 @@ mod tests {
         assert_eq!(after("120"), Some(Duration::from_secs(120)));
         assert_eq!(after(" 0 "), Some(Duration::ZERO));
         assert_eq!(after("99999999999999999999999"), Some(RETRY_AFTER_MAX));
-        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
+        for date in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(after(date), Some(Duration::from_secs(37)), "{date}");
+        }
         assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(after("Thu, 31 Dec 9998 23:59:59 GMT"), Some(RETRY_AFTER_MAX));
         for no_wish in ["", "-5", "1.5", "soon", "+5"] {

@@ -103,13 +103,12 @@ impl Call {
         control::authorize(&self.principal, bus, scope).is_ok()
     }
 
-    /// Whether the caller would be permitted now, and the bus is there: both may change while an answer lasts.
+    /// Whether the caller would be permitted now: that may change while an answer lasts.
     pub(super) fn is_still_permitted(&self) -> bool {
         let model = self.state.core.model();
         let peer = self.head.extensions.get::<Peer>();
         let principal = peer.and_then(|peer| peer.principal(&model, &self.head).ok());
-        let is_there = model.buses.contains_key(self.parameter("bus"));
-        is_there && principal.is_some_and(|principal| self.permits(&principal).is_ok())
+        principal.is_some_and(|principal| self.permits(&principal).is_ok())
     }
 
     /// The key's id; empty for a server without keys.

@@ -30,14 +30,14 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// Without events a comment is sent this often: below the idle time of usual proxies.
 const QUIET_MAX: Duration = Duration::from_secs(15);
 /// A reader that takes nothing for this long is cut, as with any other answer.
 const STALL_MAX: Duration = crate::server::WRITE_WAIT_MAX;
-/// Whether the key is still good is looked at this often, while there is something to tell.
+/// Whether the key is still good, and what is looked at still there, is asked with whatever is sent, and at least this often.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Events that are ready are written together up to so many bytes.
 const TOGETHER_BYTES: usize = 32 << 10;
@@ -115,14 +115,21 @@ struct Looking {
 /// Why it ended, as the last event says.
 const CLOSING: &str = "shutting_down";
 const NOT_PERMITTED: &str = "not_permitted";
+const DELETED: &str = "resource_not_found";
 
 impl Looking {
     async fn run(mut self, _slot: Slot) {
         let drain = self.call.drain();
-        let mut checked = Instant::now();
         let mut frame = Vec::new();
         frame::open(&mut frame, self.live.cursor());
-        while self.send(&mut frame).await.is_ok() {
+        let mut sent = Instant::now();
+        loop {
+            if !frame.is_empty() {
+                sent = Instant::now();
+                if self.send(&mut frame).await.is_err() {
+                    return;
+                }
+            }
             tokio::select! {
                 told = self.live.next() => match told {
                     Some(told) => self.write(told, &mut frame),
@@ -130,13 +137,14 @@ impl Looking {
                 },
                 () = drain.begun() => return self.end(CLOSING).await,
                 () = self.frames.closed() => return,
-                () = sleep(QUIET_MAX) => frame::quiet(&mut frame),
+                () = sleep_until(sent + QUIET_MAX) => frame::quiet(&mut frame),
+                () = sleep(CHECK_INTERVAL) => {}
             }
-            if checked.elapsed() >= CHECK_INTERVAL {
-                checked = Instant::now();
-                if !self.call.is_still_permitted() {
-                    return self.end(NOT_PERMITTED).await;
-                }
+            if self.live.is_gone() {
+                return self.end(DELETED).await;
+            }
+            if !self.call.is_still_permitted() {
+                return self.end(NOT_PERMITTED).await;
             }
         }
     }

@@ -215,15 +215,19 @@ async fn a_subscription_shows_its_status_and_can_be_paused_and_resumed() {
         (200, &json!(false)),
         "{paused}"
     );
-    node.until(path, |value| value["status"]["state"] == "paused").await;
+    assert_eq!(paused.json()["status"]["state"], "paused", "{paused}");
     let document = node.get(path).await.json();
     assert_eq!(
         node.put(path, document).await.status,
         200,
         "status and version are ignored on the way in"
     );
-    assert_eq!(node.ask("POST", &format!("{path}:resume"), &[], "").await.status, 200);
-    node.until(path, |value| value["status"]["state"] == "running").await;
+    let resumed = node.ask("POST", &format!("{path}:resume"), &[], "").await;
+    assert_eq!(
+        (resumed.status, &resumed.json()["status"]["state"]),
+        (200, &json!("running")),
+        "{resumed}"
+    );
     node.ask("POST", &format!("{path}:explode"), &[], "")
         .await
         .problem(405, "method_not_allowed");

@@ -38,10 +38,14 @@ struct Reader {
 impl Reader {
     /// Opens a tail; it has begun when this returns.
     async fn open(node: &Node, query: &str, headers: &[&str]) -> (Reader, Sent) {
+        Self::open_at(node, TAIL, query, headers).await
+    }
+
+    async fn open_at(node: &Node, path: &str, query: &str, headers: &[&str]) -> (Reader, Sent) {
         let mut stream = TcpStream::connect(node.address).await.expect("it listens");
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         // HTTP/1.0: the body comes without chunks.
-        let request = format!("GET {TAIL}{query} HTTP/1.0\r\nhost: localhost\r\n{headers}\r\n");
+        let request = format!("GET {path}{query} HTTP/1.0\r\nhost: localhost\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.expect("it is open");
         let mut reader = Reader {
             stream,
@@ -279,6 +283,37 @@ async fn a_tail_without_events_lasts() {
     assert_eq!(reader.next().await.event_id(), "1");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tail_ends_with_what_it_shows_although_nothing_comes() {
+    let node = start().await;
+    for (thing, query) in [("topics/letters", "?topics=letters"), ("", "")] {
+        let path = format!("/v1/buses/post/{thing}");
+        let path = path.trim_end_matches('/');
+        assert_eq!(node.ask("PUT", "/v1/buses/post", &[], "{}").await.status, 201);
+        assert_eq!(
+            node.ask("PUT", "/v1/buses/post/topics/letters", &[], "{}").await.status,
+            201
+        );
+        let mut readers = Vec::new();
+        for _ in 0..2 {
+            readers.push(Reader::open_at(&node, "/v1/buses/post/events:tail", query, &[]).await.0);
+        }
+        assert_eq!(node.ask("DELETE", path, &[], "").await.status, 204, "{path}");
+        let ended = readers.remove(0).next().await;
+        let expected = json!({"reason": "resource_not_found"});
+        assert_eq!(
+            (ended.name.as_deref(), ended.json()),
+            (Some("end"), expected.clone()),
+            "{path}"
+        );
+        // What has its name since is something else.
+        assert_eq!(node.ask("PUT", path, &[], "{}").await.status, 201);
+        let ended = readers.remove(0).next().await;
+        assert_eq!((ended.name.as_deref(), ended.json()), (Some("end"), expected), "{path}");
+        assert_eq!(node.ask("DELETE", "/v1/buses/post", &[], "").await.status, 204);
+    }
+}
+
 #[tokio::test]
 async fn places_are_bounded_and_given_back() {
     let node = start().await;
@@ -347,25 +382,21 @@ async fn a_tail_ends_with_its_key_and_with_the_server() {
     let (mut kept, _) = Reader::open(&node, "", &[&admin]).await;
     let (mut cut, _) = Reader::open(&node, "", &[&guest]).await;
     assert_eq!(node.ask("DELETE", "/v1/keys/guest", &[&admin], "").await.status, 204);
-    // The key is looked at when there is something to tell, once a second.
-    let mut published = 0;
-    let ended = loop {
-        let headers = [admin.as_str(), "content-type: application/cloudevents+json"];
-        let body = event(&published.to_string()).to_string();
-        assert_eq!(
-            node.ask("POST", "/v1/buses/default/events", &headers, body)
-                .await
-                .status,
-            200
-        );
-        published += 1;
-        let sent = cut.next().await;
-        if sent.name.as_deref() == Some("end") {
-            break sent;
-        }
-    };
-    assert_eq!(ended.json(), json!({"reason": "not_permitted"}));
-    assert_eq!(kept.ids(published).await, names(0..published));
+    let headers = [admin.as_str(), "content-type: application/cloudevents+json"];
+    let body = event("1").to_string();
+    assert_eq!(
+        node.ask("POST", "/v1/buses/default/events", &headers, body)
+            .await
+            .status,
+        200
+    );
+    let ended = cut.next().await;
+    assert_eq!(
+        (ended.name.as_deref(), ended.json()),
+        (Some("end"), json!({"reason": "not_permitted"})),
+        "and sees nothing that came since"
+    );
+    assert_eq!(kept.ids(1).await, names(1..2));
     let serving = node.serving.take().expect("it serves");
     serving.drain();
     let ended = kept.next().await;

@@ -107,7 +107,8 @@ const RESUME_PROBLEMS: &[&str] = &[
 async fn pause(call: Call) -> json::Result {
     let target = Target::of(&call, ResourceKind::Subscription)?;
     enable(&call, &target, false).await?;
-    shown(&call, &target)
+    let value = shown(&call, &target).await?;
+    answer(&value)
 }
 
 async fn resume(call: Call) -> json::Result {
@@ -132,14 +133,13 @@ async fn resume(call: Call) -> json::Result {
     ask_again(&call, &target).await?;
     enable(&call, &target, true).await?;
     core.resume(target.bus, target.name).await?;
-    let model = core.model();
-    let mut value = read::shown(&call, &model, &target)?;
+    let mut value = shown(&call, &target).await?;
     if let Some(skipped) = skipped {
         value["status"]["skipped"] = json!({
             "events": skipped.events, "records": skipped.records, "parked": skipped.parked,
         });
     }
-    Ok(json::with_etag(json::ok(&value)?, read::version(&model, &target)))
+    answer(&value)
 }
 
 /// A webhook that has not said yes to Event Grid's validation is asked again with the next delivery.
@@ -150,10 +150,20 @@ async fn ask_again(call: &Call, target: &Target<'_>) -> Result<(), Problem> {
     asked.map_err(|error| Problem::new("store_failed", error))
 }
 
-fn shown(call: &Call, target: &Target<'_>) -> json::Result {
-    let model = call.state.core.model();
-    let value = read::shown(call, &model, target)?;
-    Ok(json::with_etag(json::ok(&value)?, read::version(&model, target)))
+/// The subscription, once its lane knows what was changed.
+async fn shown(call: &Call, target: &Target<'_>) -> Result<Value, Problem> {
+    let core = &call.state.core;
+    let model = core.model();
+    if let Some(subscription) = model.bus(target.bus)?.subscriptions.get(target.name) {
+        core.seen(subscription.id).await;
+    }
+    read::shown(call, &model, target)
+}
+
+/// The subscription as it was shown, with its version.
+fn answer(value: &Value) -> json::Result {
+    let version = value["version"].as_u64().unwrap_or_default();
+    Ok(json::with_etag(json::ok(value)?, version))
 }
 
 /// Sets `enabled` of the document, and nothing else of it.
