@@ -60,6 +60,9 @@ where
     B: Body<Data = Bytes>,
 {
     let encoding = Encoding::of(headers)?;
+    if body.size_hint().exact().is_none() {
+        check_transfer_coding(headers)?;
+    }
     let mut share = budget.share();
     let read = tokio::time::timeout(BODY_WAIT_MAX, collect(body, bytes_max, &mut share)).await;
     let bytes = read.map_err(|_| {
@@ -73,6 +76,22 @@ where
             Ok((encoding.decompress(&bytes, bytes_max, &mut plain).await?, plain))
         }
     }
+}
+
+/// Of a transfer only the chunks are undone (RFC 9112, 6.1): what is coded otherwise as well would be kept as it is.
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let values = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut unknown = codings
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.eq_ignore_ascii_case(b"chunked"));
+    unknown.next().map_or(Ok(()), |coding| {
+        let coding = String::from_utf8_lossy(&coding[..coding.len().min(NAME_SHOWN_MAX)]);
+        let detail = format!(
+            "{coding:?} in Transfer-Encoding is not supported; Content-Encoding takes gzip, deflate, br and zstd"
+        );
+        Err(Problem::new("content_encoding_unsupported", detail))
+    })
 }
 
 /// The body in one piece; without a copy when it comes in one.

@@ -288,6 +288,24 @@ async fn chunked_and_pipelined_requests_are_answered() {
     assert_eq!(story(&node, "1").await["event"]["data"], "abcde");
 }
 
+#[tokio::test]
+async fn a_transfer_that_is_coded_beyond_chunks_is_refused_and_not_kept_as_it_is() {
+    let node = start().await;
+    let headers = [&BINARY[..], &["transfer-encoding: gzip, chunked"]]
+        .concat()
+        .join("\r\n");
+    let request = format!(
+        "POST {EVENTS} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n\r\n3\r\n{{ }}\r\n0\r\n\r\n"
+    );
+    let answer = crate::harness::raw(node.address, request.as_bytes()).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 415 ") && answer.contains(r#"\"gzip\" in Transfer-Encoding"#),
+        "{answer}"
+    );
+    node.get(&format!("{EVENTS}/1")).await.problem(404, "event_not_found");
+}
+
 /// Publish and deliver agree on how deep data may nest, whatever surrounds it.
 #[tokio::test]
 async fn the_deepest_data_is_taken_in_every_mode_told_and_taken_again_as_it_was_told() {
