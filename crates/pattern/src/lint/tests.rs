@@ -302,6 +302,31 @@ fn a_repeated_field_is_seen_in_the_text() {
 }
 
 #[test]
+fn a_field_repeated_in_one_alternative_still_counts_for_the_others() {
+    let messages = |pattern: &str| {
+        let findings = lint_text(pattern.as_bytes());
+        findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    let everywhere = "b is asked for twice, and only the last time counts";
+    let in_one = "b is asked for again in an alternative of $or, and there only that counts";
+    for (pattern, message) in [
+        (r#"{"b": ["x"], "$or": [{"c": [1]}, {"b": ["y"], "c": [2]}]}"#, in_one),
+        (
+            r#"{"$or": [{"b": [1]}, {"c": [1]}], "$or": [{"b": [2]}, {"d": [1]}]}"#,
+            in_one,
+        ),
+        (
+            r#"{"$or": [{"b": [1], "$or": [{"b": [2]}, {"c": [1]}]}, {"d": [1]}]}"#,
+            in_one,
+        ),
+        (r#"{"$or": [{"b": [1], "b": [2]}, {"c": [1]}]}"#, everywhere),
+        (r#"{"$or": [{"b": [1]}, {"c": [1]}], "b": [2]}"#, everywhere),
+    ] {
+        assert_eq!(messages(pattern), [message], "{pattern}");
+    }
+}
+
+#[test]
 fn a_schema_knows_names_types_and_values() {
     let schema = serde_json::json!({"type": "object", "properties": {
         "total": {"type": "number"}, "status": {"enum": ["paid", "open"]}, "a.b": {"type": ["string", "null"]},
