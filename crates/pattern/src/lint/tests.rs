@@ -285,6 +285,41 @@ fn what_always_matches_or_is_covered_is_told() {
 }
 
 #[test]
+fn what_binds_fields_to_one_element_of_an_array_is_no_superfluous_condition() {
+    // An absent field is absent from the element that those before it have picked.
+    check(
+        r#"{"detail": {"$or": [{"x": {"a": ["1"], "b": [{"exists": false}]}}, {"x": {"b": [{"exists": false}]}}]}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"$or": [{"x": {"a": ["1"], "b": [{"exists": false}]}}, {"x": {"a": ["1"]}}]}}"#,
+        "alternative_shadowed: an alternative is covered by another one: whatever matches (detail.x.a: [\"1\"], \
+         detail.x.b: [{\"exists\":false}]) matches (detail.x.a: [\"1\"])",
+    );
+    check(
+        r#"{"detail": {"$or": [{"a": ["1"], "b": [{"exists": false}]}, {"b": [{"exists": false}]}]}}"#,
+        "alternative_shadowed: an alternative is covered by another one: whatever matches (detail.a: [\"1\"], \
+         detail.b: [{\"exists\":false}]) matches (detail.b: [{\"exists\":false}]) (unless the data itself is a list of objects)",
+    );
+    check(
+        r#"{"detail": {"x": {"a": [{"exists": false}, {"exists": true}], "c": [1]}}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"x": {"a": ["q", {"anything-but": "q"}, {"exists": false}], "c": [1]}}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"x": {"a": [1], "c": [{"exists": false}, {"exists": true}]}}}"#,
+        "field_always_passes: detail.x.c passes whatever it is: leave it out",
+    );
+    check(
+        r#"{"detail": {"a": [{"exists": false}, {"exists": true}], "c": [1]}}"#,
+        "field_always_passes: detail.a passes whatever it is: leave it out (unless the data itself is a list of objects)",
+    );
+}
+
+#[test]
 fn a_repeated_field_is_seen_in_the_text() {
     let paths = |pattern: &str| {
         let findings = lint_text(pattern.as_bytes());
