@@ -15,6 +15,7 @@ use crate::rules::{FieldTest, Rules};
 mod bond;
 mod cover;
 mod field;
+mod place;
 mod repeated;
 mod samples;
 mod schema;
@@ -95,7 +96,7 @@ pub struct Surroundings<'a> {
     pub mount: Option<&'a dyn Fn(&str) -> MountKind>,
     /// The top name under which the data lies, for advice.
     pub data_name: Option<&'a str>,
-    /// A JSON Schema of the data; `type`, `properties`, `items` and `enum` are looked at.
+    /// A JSON Schema of the data; `type`, `enum`, `properties`, `items`, `allOf` and `$ref` inside of it are looked at.
     pub schema: Option<&'a serde_json::Value>,
     /// Shows documents such as the filter will see, one after the other.
     pub samples: Option<Samples<'a>>,
@@ -290,7 +291,7 @@ impl<'f> Lint<'f, '_> {
     fn look_at_rules(&mut self, rules: &'f Rules, whole: Verdict) {
         for (index, test) in (0..).zip(&rules.tests) {
             self.look_at_test(test, whole);
-            self.look_for_no_condition(rules, index, whole);
+            self.look_for_superfluous(rules, index, whole);
             shadow::look_at_test(test, &mut self.pairs, &mut self.findings);
             if let Some(schema) = self.surroundings.schema {
                 schema::look(test, schema, &mut self.findings);
@@ -300,7 +301,7 @@ impl<'f> Lint<'f, '_> {
     }
 
     /// A field that could be left out, because whatever it is passes.
-    fn look_for_no_condition(&mut self, rules: &'f Rules, index: u32, whole: Verdict) {
+    fn look_for_superfluous(&mut self, rules: &'f Rules, index: u32, whole: Verdict) {
         let test = &rules.tests[index as usize];
         let domain = self.domain(test);
         if whole == Verdict::Always || domain.verdict(test) != Verdict::Always || self.never(test, &domain).is_some() {

@@ -398,6 +398,65 @@ fn a_schema_knows_names_types_and_values() {
 }
 
 #[test]
+fn a_name_is_missing_only_where_all_of_a_composed_schema_is_known() {
+    let told = |schema: &serde_json::Value| {
+        let surroundings = Surroundings {
+            schema: Some(schema),
+            ..Surroundings::default()
+        };
+        findings(r#"{"detail": {"a": {"b": ["x"]}}}"#, &surroundings)
+    };
+    let member = serde_json::json!({"properties": {"a": {"properties": {"b": {}}}}});
+    let other = serde_json::json!({"c": {}});
+    for schema in [
+        serde_json::json!({"allOf": [member], "properties": other}),
+        serde_json::json!({"anyOf": [member], "properties": other}),
+        serde_json::json!({"oneOf": [member], "properties": other}),
+        serde_json::json!({"if": {}, "then": member, "properties": other}),
+        serde_json::json!({"if": {}, "else": member, "properties": other}),
+        serde_json::json!({"dependentSchemas": {"c": member}, "properties": other}),
+        serde_json::json!({"patternProperties": {"^a": {}}, "properties": other}),
+        serde_json::json!({"additionalProperties": {"type": "object"}, "properties": other}),
+        serde_json::json!({"unevaluatedProperties": {}, "properties": other}),
+        serde_json::json!({"$ref": "#/$defs/d", "properties": other, "$defs": {"d": member}}),
+        serde_json::json!({"$ref": "other.json", "properties": other}),
+        serde_json::json!({"properties": {"a": {"properties": other, "anyOf": [{"properties": {"b": {}}}]}}}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "anyOf": [member]}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "allOf": [member]}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "allOf": [{"additionalProperties": {}}]}),
+        serde_json::json!({"properties": {"a": {"properties": other}, "a.b": {}}}),
+        serde_json::json!({"properties": {"a": {"prefixItems": [{"properties": {"b": {}}}], "items": {"properties": other}}}}),
+        serde_json::json!({"properties": {"a": {"properties": {"b": {}}, "items": {"properties": other}}}}),
+        serde_json::json!({"properties": {"a": {"properties": {"b": {"type": ["array", "string"], "items": {"type": "number"}}}}}}),
+        serde_json::json!({"$ref": "#"}),
+        serde_json::json!({"allOf": [{"$ref": "#"}]}),
+    ] {
+        assert_eq!(told(&schema), "", "{schema}");
+    }
+    let missing = r#"path_not_in_schema: detail.a.b: the schema has no "b" there"#;
+    let wrong = r#"type_not_in_schema: detail.a.b: "x" is about strings, and the schema says number"#;
+    let number = serde_json::json!({"properties": {"a": {"properties": {"b": {"type": "number"}}}}});
+    let none = serde_json::json!({"properties": {"a": {"properties": other}}});
+    for (schema, expected) in [
+        (serde_json::json!({"allOf": [none, {"properties": {"a": {}}}]}), missing),
+        (serde_json::json!({"$ref": "#/$defs/d", "$defs": {"d": none}}), missing),
+        (
+            serde_json::json!({"properties": {"a": {"$ref": "#/$defs/d"}}, "$defs": {"d": {"properties": other}}}),
+            missing,
+        ),
+        (
+            serde_json::json!({"properties": {"a": {"type": ["array", "null"], "items": {"properties": other}}}}),
+            missing,
+        ),
+        (serde_json::json!({"allOf": [number], "properties": other}), wrong),
+        (serde_json::json!({"$ref": "#/$defs/d", "$defs": {"d": number}}), wrong),
+        (serde_json::json!({"allOf": [number, member], "anyOf": [none]}), wrong),
+    ] {
+        assert_eq!(told(&schema), expected, "{schema}");
+    }
+}
+
+#[test]
 fn samples_know_what_events_look_like() {
     let texts: Vec<String> = (0..12)
         .map(|number| format!(r#"{{"total": {number}, "customer": {{"id": "c{number}"}}, "tags": []}}"#))
