@@ -7,6 +7,9 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Characters of the longest IPv4 address.
 const V4_CHARACTERS_MAX: usize = 15;
 
+/// Parts of an IPv4 address.
+const V4_PARTS: usize = 4;
+
 /// Groups of an IPv6 address, and digits that one has at most.
 const V6_GROUPS: usize = 8;
 const V6_DIGITS_MAX: usize = 4;
@@ -84,7 +87,7 @@ fn parse_v4(text: &[u8]) -> Option<IpAddr> {
     if text.len() > V4_CHARACTERS_MAX {
         return None;
     }
-    let mut parts = [0u8; 4];
+    let mut parts = [0u8; V4_PARTS];
     let mut count = 0;
     for part in text.split(|byte| *byte == b'.') {
         *parts.get_mut(count)? = parse_part(part)?;
@@ -99,6 +102,15 @@ fn parse_part(part: &[u8]) -> Option<u8> {
     }
     part.iter()
         .try_fold(0u8, |value, digit| value.checked_mul(10)?.checked_add(digit - b'0'))
+}
+
+/// Whether a text is made like an address, even if it spells none: four numbers between dots, or hexadecimal digits with a colon
+/// somewhere.
+fn has_shape(text: &[u8]) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let is_v4 = text.split(|byte| *byte == b'.').map(is_number);
+    let is_v6 = text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b':') && text.contains(&b':');
+    is_v6 || is_v4.eq([true; V4_PARTS])
 }
 
 /// A range of addresses, written `address/bits`.
@@ -122,8 +134,10 @@ impl Network {
         let bits = std::str::from_utf8(bits).ok().and_then(|bits| bits.parse::<i32>().ok());
         let bits = bits.ok_or("Malformed CIDR, mask bits must be an integer")?;
         let bits = u32::try_from(bits).map_err(|_| "Malformed CIDR, mask bits must not be negative")?;
-        let address = self::parse(address)
-            .ok_or_else(|| format!("Nonstandard IP address: {}", String::from_utf8_lossy(address)))?;
+        let address = self::parse(address).ok_or_else(|| {
+            let fault = if has_shape(address) { "Invalid" } else { "Nonstandard" };
+            format!("{fault} IP address: {}", String::from_utf8_lossy(address))
+        })?;
         Self::new(address, bits)
     }
 
@@ -237,6 +251,32 @@ mod tests {
         check("bad-/64filter", "Malformed CIDR, mask bits must be an integer");
         check("1.1.1.1/-1", "Malformed CIDR, mask bits must not be negative");
         check("xx.11.xx/8", "Nonstandard IP address: xx.11.xx");
+        for shapeless in [
+            "host",
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1..2.3",
+            "1.2.3.x",
+            "::ffff:1.2.3.4",
+            "abc",
+        ] {
+            check(
+                &format!("{shapeless}/8"),
+                &format!("Nonstandard IP address: {shapeless}"),
+            );
+        }
+        for impossible in [
+            "1.2.3.256",
+            "1.2.3.0000000000004",
+            "1:2:3",
+            ":",
+            ":::",
+            "12345::",
+            "a:b",
+        ] {
+            check(&format!("{impossible}/8"), &format!("Invalid IP address: {impossible}"));
+        }
         check("1.1.1.1/32", "IPv4 mask bits must be < 32");
         check("::1/128", "IPv6 mask bits must be < 128");
     }

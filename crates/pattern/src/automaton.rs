@@ -47,13 +47,19 @@ pub(crate) struct Automaton {
 impl Automaton {
     /// Compiles an expression that may match anywhere in a text. The refusal says why.
     pub(crate) fn new(expression: &str, budget: &mut Budget) -> Result<Self, String> {
-        if expression.len() > budget.text_bytes {
-            return Err(format!(
+        Self::check_length(expression, budget)?;
+        Self::build(expression, budget)
+    }
+
+    /// Refuses an expression that is too long.
+    pub(crate) fn check_length(expression: &str, budget: &Budget) -> Result<(), String> {
+        match expression.len() <= budget.text_bytes {
+            true => Ok(()),
+            false => Err(format!(
                 "a regular expression is at most {} bytes long",
                 budget.text_bytes
-            ));
+            )),
         }
-        Self::build(expression, budget)
     }
 
     /// An automaton that finds a text, whatever its case. It has no bound on the text, which the caller has.
@@ -61,7 +67,8 @@ impl Automaton {
         Self::build(&text.expression(), budget)
     }
 
-    fn build(expression: &str, budget: &mut Budget) -> Result<Self, String> {
+    /// Compiles an expression whose length somebody else has checked.
+    pub(crate) fn build(expression: &str, budget: &mut Budget) -> Result<Self, String> {
         let bytes = budget.automaton_bytes.min(budget.total_bytes);
         let states = dense::Builder::new()
             .syntax(how_read())

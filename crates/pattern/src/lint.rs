@@ -12,8 +12,10 @@ use crate::filter::{Filter, Part};
 use crate::limits::{LINT_FINDINGS_MAX, LINT_PAIRS_MAX};
 use crate::rules::{FieldTest, Rules};
 
+mod bond;
 mod cover;
 mod field;
+mod place;
 mod repeated;
 mod samples;
 mod schema;
@@ -94,7 +96,7 @@ pub struct Surroundings<'a> {
     pub mount: Option<&'a dyn Fn(&str) -> MountKind>,
     /// The top name under which the data lies, for advice.
     pub data_name: Option<&'a str>,
-    /// A JSON Schema of the data; `type`, `properties`, `items` and `enum` are looked at.
+    /// A JSON Schema of the data; `type`, `enum`, `properties`, `items`, `allOf` and `$ref` inside of it are looked at.
     pub schema: Option<&'a serde_json::Value>,
     /// Shows documents such as the filter will see, one after the other.
     pub samples: Option<Samples<'a>>,
@@ -287,14 +289,34 @@ impl<'f> Lint<'f, '_> {
     }
 
     fn look_at_rules(&mut self, rules: &'f Rules, whole: Verdict) {
-        for test in &rules.tests {
+        for (index, test) in (0..).zip(&rules.tests) {
             self.look_at_test(test, whole);
+            self.look_for_superfluous(rules, index, whole);
             shadow::look_at_test(test, &mut self.pairs, &mut self.findings);
             if let Some(schema) = self.surroundings.schema {
                 schema::look(test, schema, &mut self.findings);
             }
         }
-        shadow::look_at_alternatives(rules, &mut self.pairs, &mut self.findings);
+        shadow::look_at_alternatives(rules, self.surroundings.mount, &mut self.pairs, &mut self.findings);
+    }
+
+    /// A field that could be left out, because whatever it is passes.
+    fn look_for_superfluous(&mut self, rules: &'f Rules, index: u32, whole: Verdict) {
+        let test = &rules.tests[index as usize];
+        let domain = self.domain(test);
+        if whole == Verdict::Always || domain.verdict(test) != Verdict::Always || self.never(test, &domain).is_some() {
+            return;
+        }
+        let fields = rules.alternatives.iter().map(|alternative| alternative.len());
+        let Some(pairs) = self.pairs.checked_sub(fields.sum()) else {
+            return;
+        };
+        self.pairs = pairs;
+        if let Some(caveat) = bond::with_later(rules, index, self.surroundings.mount).caveat() {
+            let message = format!("{} passes whatever it is: leave it out{caveat}", test.path.written);
+            let path = Some(test.path.written.to_string());
+            self.add(FindingCode::FieldAlwaysPasses, Severity::Note, path, message, None);
+        }
     }
 
     fn look_at_test(&mut self, test: &'f FieldTest, whole: Verdict) {
@@ -307,10 +329,6 @@ impl<'f> Lint<'f, '_> {
             };
             let suggestion = domain.suggestion(test, self.surroundings.data_name);
             return self.add(code, severity, path, reason, suggestion);
-        }
-        if domain.verdict(test) == Verdict::Always && whole != Verdict::Always {
-            let message = format!("{} passes whatever it is: leave it out", test.path.written);
-            self.add(FindingCode::FieldAlwaysPasses, Severity::Note, path, message, None);
         }
         for operator in test.operators().iter().filter(|operator| !domain.can_pass(operator)) {
             let (path, message) = (

@@ -137,7 +137,11 @@ impl Compiler<'_> {
                 let name = String::from_utf8_lossy(&name);
                 return Err(self.refuse(format!("Unsupported {operator} pattern: {name}")));
             }
-            _ => return Err(self.refuse(format!("{operator} expression name not found"))),
+            _ => {
+                let (first, rest) = operator.split_at(1);
+                let first = first.to_ascii_uppercase();
+                return Err(self.refuse(format!("{first}{rest} expression name not found")));
+            }
         }
         let text = self.text("equals-ignore-case")?;
         self.end(ONE_KEY)?;
@@ -379,21 +383,19 @@ impl Compiler<'_> {
             ONE_KEY
         };
         let exceptions = match &*name {
-            b"prefix" => Exceptions::Prefixes(self.affixes()?),
-            b"suffix" => Exceptions::Suffixes(self.affixes()?),
+            b"prefix" => Exceptions::Prefixes(self.texts(Self::affix_exception)?.into()),
+            b"suffix" => Exceptions::Suffixes(self.texts(Self::affix_exception)?.into()),
             b"equals-ignore-case" => {
-                let message =
-                    "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.";
-                let texts = self.texts(message)?;
+                let texts = self.texts(Self::folded_exception)?;
                 Exceptions::Folded(texts.iter().map(|text| Folded::new(text)).collect())
             }
             b"wildcard" => {
-                let texts = self.texts("wildcard match pattern must be a string")?;
+                let texts = self.texts(|compiler, token| compiler.as_text(token, "wildcard"))?;
                 let wildcards: Result<Vec<_>, _> = texts.iter().map(|text| self.wildcard(text)).collect();
                 Exceptions::Wildcards(wildcards?.into())
             }
             b"regex" if self.dialect == Dialect::Extended => {
-                let texts = self.texts("regex match pattern must be a string")?;
+                let texts = self.texts(|compiler, token| compiler.as_text(token, "regex"))?;
                 let regexes: Result<Box<[Extended]>, _> = texts.iter().map(|text| self.regex(text)).collect();
                 Exceptions::Extended(regexes?)
             }
@@ -407,28 +409,37 @@ impl Compiler<'_> {
         Ok(exceptions)
     }
 
-    fn affixes(&mut self) -> Result<Box<[Box<[u8]>]>, CompileError> {
-        let texts = self.texts("prefix/suffix match pattern must be a string")?;
-        if texts.iter().any(|text| text.is_empty()) {
+    fn affix_exception(&self, token: Token) -> Result<Box<[u8]>, CompileError> {
+        let text = self.as_text(token, "prefix/suffix")?;
+        if text.is_empty() {
             return Err(self.refuse("Null prefix/suffix not allowed"));
         }
-        Ok(texts.into())
+        Ok(text)
     }
 
-    /// Reads a string or a list of strings.
-    fn texts(&mut self, otherwise: &str) -> Result<Vec<Box<[u8]>>, CompileError> {
+    fn folded_exception(&self, token: Token) -> Result<Box<[u8]>, CompileError> {
+        let message = "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.";
+        match token {
+            Token::Text(text) => Ok(text),
+            _ => Err(self.refuse(message)),
+        }
+    }
+
+    /// Reads a string or a list of strings, each of which is checked as it is read.
+    fn texts(
+        &mut self,
+        checked: impl Fn(&Self, Token) -> Result<Box<[u8]>, CompileError>,
+    ) -> Result<Vec<Box<[u8]>>, CompileError> {
         match self.next()? {
-            Token::Text(text) => return Ok(vec![text]),
             Token::StartArray => {}
-            Token::Number(_) => return Err(self.refuse(otherwise)),
+            token @ (Token::Text(_) | Token::Number(_)) => return Ok(vec![checked(self, token)?]),
             _ => return Err(self.refuse(ANYTHING_BUT_VALUE)),
         }
         let mut texts = Vec::new();
         loop {
             match self.next()? {
                 Token::EndArray => return Ok(texts),
-                Token::Text(text) => texts.push(text),
-                _ => return Err(self.refuse(otherwise)),
+                token => texts.push(checked(self, token)?),
             }
         }
     }

@@ -384,7 +384,7 @@ fn counts_and_only_values_see_what_is_selected_repeatedly() {
 
 #[test]
 fn texts_match_regular_expressions() {
-    let json = r#"[{"t": "abc", "p": "a.c", "bad": "("}]"#;
+    let json = r#"[{"t": "abc", "p": "a.c", "bad": "(", "perl": "\\w+", "and": "[a&&b]", "sign": "&"}]"#;
     selects(
         json,
         &[
@@ -399,8 +399,10 @@ fn texts_match_regular_expressions() {
             "$[?match('é', '.')]",
             "$[?match(@.t, '[a-c]+')]",
             "$[?!match(@.t, @.bad)]",
+            "$[?!match(@.t, @.perl)]",
+            "$[?match(@.sign, @.and)]",
+            "$[?match(@.sign, '[a~~&&]')]",
             "$[?match(value(@.t), 'abc')]",
-            r"$[?match(@.t, '\\w+')]",
             "$[?match(@.t, @.p) && match('axc', @.p)]",
         ],
     );

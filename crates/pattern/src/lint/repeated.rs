@@ -1,7 +1,8 @@
 //! Fields that a pattern asks for twice. Only the last time counts, so a compiled filter does not know of the others; it takes the
 //! pattern's text to see them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::{Finding, FindingCode, Severity};
 use crate::json::Fault;
@@ -14,8 +15,9 @@ pub fn lint_text(pattern: &[u8]) -> Vec<Finding> {
         Ok(tokens) => Walk {
             tokens,
             path: Vec::new(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             added: Vec::new(),
+            depth: 0,
             findings: Vec::new(),
         },
         Err(_) => return Vec::new(),
@@ -33,10 +35,12 @@ pub fn lint_text(pattern: &[u8]) -> Vec<Finding> {
 struct Walk<'p> {
     tokens: Tokens<'p>,
     path: Vec<Box<[u8]>>,
-    /// Paths that are asked for together with what is read now.
-    seen: HashSet<Vec<u8>>,
+    /// Paths that are asked for together with what is read now, each with the depth of the alternative that it counts for.
+    seen: HashMap<Vec<u8>, usize>,
     /// Those paths in the order they came, so that an alternative can be left.
     added: Vec<Vec<u8>>,
+    /// How many alternatives lie around what is read now.
+    depth: usize,
     findings: Vec<Finding>,
 }
 
@@ -67,7 +71,9 @@ impl Walk<'_> {
         let mut of_all = Vec::new();
         let before = self.added.len();
         while self.tokens.next()? == Token::StartObject {
+            self.depth += 1;
             self.object()?;
+            self.depth -= 1;
             for path in self.added.drain(before..) {
                 self.seen.remove(&path);
                 of_all.push(path);
@@ -78,21 +84,35 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, path: Vec<u8>) {
-        if self.seen.insert(path.clone()) {
-            self.added.push(path);
+        if let Entry::Vacant(entry) = self.seen.entry(path) {
+            self.added.push(entry.key().clone());
+            entry.insert(self.depth);
         }
     }
 
     fn tests(&mut self) -> Result<(), Fault> {
         let path = self.path.join(&b'.');
-        if self.seen.contains(&path) && self.findings.len() < LINT_FINDINGS_MAX {
+        if let Some(depth) = self.seen.get(&path)
+            && self.findings.len() < LINT_FINDINGS_MAX
+        {
             let written = String::from_utf8_lossy(&path).into_owned();
+            // What stands outside of an alternative counts for the others.
+            let (message, suggestion) = match *depth == self.depth {
+                true => (
+                    "is asked for twice, and only the last time counts",
+                    "put all tests of a field into one list, of which one has to pass",
+                ),
+                false => (
+                    "is asked for again in an alternative of $or, and there only that counts",
+                    "ask for it in each alternative, and nowhere else",
+                ),
+            };
             self.findings.push(Finding {
                 code: FindingCode::PathRepeated,
                 severity: Severity::Warning,
-                message: format!("{written} is asked for twice, and only the last time counts"),
+                message: format!("{written} {message}"),
                 path: Some(written),
-                suggestion: Some("put all tests of a field into one list, of which one has to pass".into()),
+                suggestion: Some(suggestion.into()),
             });
         }
         self.add(path);

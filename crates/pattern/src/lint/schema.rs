@@ -1,9 +1,10 @@
-//! What a JSON Schema of the data says about a test. Only `type`, `properties`, `items` and `enum` are looked at; a schema that says
-//! nothing about a field has no findings.
+//! What a JSON Schema of the data says about a test: whether there is such a field, and what `type` and `enum` say of it. A schema
+//! that says nothing about a field has no findings.
 
 use serde_json::Value as Json;
 
 use super::field::LIKENESS_MIN;
+use super::place::{self, Place};
 use super::{Finding, FindingCode, Severity};
 use crate::document::DATA;
 use crate::fields::Value;
@@ -13,8 +14,6 @@ use crate::rules::FieldTest;
 
 /// The types of JSON values.
 const TYPES: [&str; 6] = ["string", "number", "boolean", "null", "object", "array"];
-/// `items` inside each other that are followed.
-const ITEMS_DEPTH_MAX: usize = 32;
 
 /// Compares a test with the schema.
 pub(super) fn look(test: &FieldTest, schema: &Json, findings: &mut Vec<Finding>) {
@@ -26,48 +25,15 @@ pub(super) fn look(test: &FieldTest, schema: &Json, findings: &mut Vec<Finding>)
         .segments()
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect();
-    match find(schema, &names) {
+    match place::find(schema, &names) {
         Place::Unknown => {}
         Place::Missing(name, nearest) => findings.extend(missing(test, name, nearest)),
-        Place::Found(leaf) => look_at_leaf(test, leaf, findings),
-    }
-}
-
-/// Where a path leads in a schema.
-enum Place<'s> {
-    /// The schema does not say.
-    Unknown,
-    /// An object of the schema lists its properties, and this is none of them.
-    Missing(&'s str, Option<String>),
-    Found(&'s Json),
-}
-
-/// A schema without the arrays around it.
-fn item(mut schema: &Json) -> &Json {
-    for _ in 0..ITEMS_DEPTH_MAX {
-        match schema.get("items") {
-            Some(items) if items.is_object() => schema = items,
-            _ => break,
+        Place::Found(leaves) => {
+            for leaf in leaves {
+                look_at_leaf(test, leaf, findings);
+            }
         }
     }
-    schema
-}
-
-/// Follows a path; a property may have dots in its name.
-fn find<'s>(schema: &'s Json, names: &'s [String]) -> Place<'s> {
-    let schema = item(schema);
-    let Some(first) = names.first() else {
-        return Place::Found(schema);
-    };
-    let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
-        return Place::Unknown;
-    };
-    for count in 1..=names.len() {
-        if let Some(property) = properties.get(&names[..count].join(".")) {
-            return find(property, &names[count..]);
-        }
-    }
-    Place::Missing(first, nearest(first, properties.keys().map(String::as_str)))
 }
 
 /// The name that was most likely meant.

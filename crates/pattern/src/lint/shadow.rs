@@ -1,7 +1,8 @@
 //! What is covered by something beside it: tests of one list, and alternatives.
 
+use super::bond;
 use super::cover::covers;
-use super::{Finding, FindingCode, Severity};
+use super::{Finding, FindingCode, MountKind, Severity};
 use crate::limits::LINT_FINDINGS_MAX;
 use crate::operator::Operator;
 use crate::rules::{FieldTest, Rules};
@@ -36,7 +37,12 @@ pub(super) fn look_at_test(test: &FieldTest, pairs: &mut usize, findings: &mut V
 }
 
 /// Finds alternatives that another one covers.
-pub(super) fn look_at_alternatives(rules: &Rules, pairs: &mut usize, findings: &mut Vec<Finding>) {
+pub(super) fn look_at_alternatives(
+    rules: &Rules,
+    kinds: Option<&dyn Fn(&str) -> MountKind>,
+    pairs: &mut usize,
+    findings: &mut Vec<Finding>,
+) {
     for (index, narrow) in rules.alternatives.iter().enumerate() {
         for (other, wide) in rules
             .alternatives
@@ -49,9 +55,12 @@ pub(super) fn look_at_alternatives(rules: &Rules, pairs: &mut usize, findings: &
             };
             *pairs = left;
             let same_too = || index < other && alternative_covers(rules, narrow, wide);
-            if alternative_covers(rules, wide, narrow) && !same_too() {
+            if !alternative_covers(rules, wide, narrow) || same_too() {
+                continue;
+            }
+            if let Some(caveat) = bond::with_left_out(rules, wide, narrow, kinds).caveat() {
                 let message = format!(
-                    "an alternative is covered by another one: whatever matches ({}) matches ({})",
+                    "an alternative is covered by another one: whatever matches ({}) matches ({}){caveat}",
                     words(rules, narrow),
                     words(rules, wide)
                 );
@@ -62,7 +71,8 @@ pub(super) fn look_at_alternatives(rules: &Rules, pairs: &mut usize, findings: &
     }
 }
 
-/// Whether one conjunction asks for no more than another: each of its tests is one of the other's, or wider.
+/// Whether one conjunction asks for no more than another, as far as fields are independent: each of its tests is one of the other's,
+/// or wider.
 fn alternative_covers(rules: &Rules, wide: &[u32], narrow: &[u32]) -> bool {
     let test = |index: &u32| &rules.tests[*index as usize];
     wide.iter().all(|wide| {

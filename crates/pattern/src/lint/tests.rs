@@ -285,6 +285,41 @@ fn what_always_matches_or_is_covered_is_told() {
 }
 
 #[test]
+fn what_binds_fields_to_one_element_of_an_array_is_no_superfluous_condition() {
+    // An absent field is absent from the element that those before it have picked.
+    check(
+        r#"{"detail": {"$or": [{"x": {"a": ["1"], "b": [{"exists": false}]}}, {"x": {"b": [{"exists": false}]}}]}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"$or": [{"x": {"a": ["1"], "b": [{"exists": false}]}}, {"x": {"a": ["1"]}}]}}"#,
+        "alternative_shadowed: an alternative is covered by another one: whatever matches (detail.x.a: [\"1\"], \
+         detail.x.b: [{\"exists\":false}]) matches (detail.x.a: [\"1\"])",
+    );
+    check(
+        r#"{"detail": {"$or": [{"a": ["1"], "b": [{"exists": false}]}, {"b": [{"exists": false}]}]}}"#,
+        "alternative_shadowed: an alternative is covered by another one: whatever matches (detail.a: [\"1\"], \
+         detail.b: [{\"exists\":false}]) matches (detail.b: [{\"exists\":false}]) (unless the data itself is a list of objects)",
+    );
+    check(
+        r#"{"detail": {"x": {"a": [{"exists": false}, {"exists": true}], "c": [1]}}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"x": {"a": ["q", {"anything-but": "q"}, {"exists": false}], "c": [1]}}}"#,
+        "",
+    );
+    check(
+        r#"{"detail": {"x": {"a": [1], "c": [{"exists": false}, {"exists": true}]}}}"#,
+        "field_always_passes: detail.x.c passes whatever it is: leave it out",
+    );
+    check(
+        r#"{"detail": {"a": [{"exists": false}, {"exists": true}], "c": [1]}}"#,
+        "field_always_passes: detail.a passes whatever it is: leave it out (unless the data itself is a list of objects)",
+    );
+}
+
+#[test]
 fn a_repeated_field_is_seen_in_the_text() {
     let paths = |pattern: &str| {
         let findings = lint_text(pattern.as_bytes());
@@ -299,6 +334,31 @@ fn a_repeated_field_is_seen_in_the_text() {
     assert_eq!(paths(r#"{"$or": [{"a": [2]}, {"a": [3]}], "b": [1]}"#), [""; 0]);
     assert_eq!(paths(r#"{"$or": [{"a": [2]}, {"c": [3]}], "a": [1]}"#), ["a"]);
     assert_eq!(paths("{"), [""; 0]);
+}
+
+#[test]
+fn a_field_repeated_in_one_alternative_still_counts_for_the_others() {
+    let messages = |pattern: &str| {
+        let findings = lint_text(pattern.as_bytes());
+        findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    let everywhere = "b is asked for twice, and only the last time counts";
+    let in_one = "b is asked for again in an alternative of $or, and there only that counts";
+    for (pattern, message) in [
+        (r#"{"b": ["x"], "$or": [{"c": [1]}, {"b": ["y"], "c": [2]}]}"#, in_one),
+        (
+            r#"{"$or": [{"b": [1]}, {"c": [1]}], "$or": [{"b": [2]}, {"d": [1]}]}"#,
+            in_one,
+        ),
+        (
+            r#"{"$or": [{"b": [1], "$or": [{"b": [2]}, {"c": [1]}]}, {"d": [1]}]}"#,
+            in_one,
+        ),
+        (r#"{"$or": [{"b": [1], "b": [2]}, {"c": [1]}]}"#, everywhere),
+        (r#"{"$or": [{"b": [1]}, {"c": [1]}], "b": [2]}"#, everywhere),
+    ] {
+        assert_eq!(messages(pattern), [message], "{pattern}");
+    }
 }
 
 #[test]
@@ -335,6 +395,65 @@ fn a_schema_knows_names_types_and_values() {
         "",
     );
     check(r#"{"detail": {"gone": [{"exists": false}]}}"#, "");
+}
+
+#[test]
+fn a_name_is_missing_only_where_all_of_a_composed_schema_is_known() {
+    let told = |schema: &serde_json::Value| {
+        let surroundings = Surroundings {
+            schema: Some(schema),
+            ..Surroundings::default()
+        };
+        findings(r#"{"detail": {"a": {"b": ["x"]}}}"#, &surroundings)
+    };
+    let member = serde_json::json!({"properties": {"a": {"properties": {"b": {}}}}});
+    let other = serde_json::json!({"c": {}});
+    for schema in [
+        serde_json::json!({"allOf": [member], "properties": other}),
+        serde_json::json!({"anyOf": [member], "properties": other}),
+        serde_json::json!({"oneOf": [member], "properties": other}),
+        serde_json::json!({"if": {}, "then": member, "properties": other}),
+        serde_json::json!({"if": {}, "else": member, "properties": other}),
+        serde_json::json!({"dependentSchemas": {"c": member}, "properties": other}),
+        serde_json::json!({"patternProperties": {"^a": {}}, "properties": other}),
+        serde_json::json!({"additionalProperties": {"type": "object"}, "properties": other}),
+        serde_json::json!({"unevaluatedProperties": {}, "properties": other}),
+        serde_json::json!({"$ref": "#/$defs/d", "properties": other, "$defs": {"d": member}}),
+        serde_json::json!({"$ref": "other.json", "properties": other}),
+        serde_json::json!({"properties": {"a": {"properties": other, "anyOf": [{"properties": {"b": {}}}]}}}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "anyOf": [member]}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "allOf": [member]}),
+        serde_json::json!({"properties": {"a": {"properties": other}}, "allOf": [{"additionalProperties": {}}]}),
+        serde_json::json!({"properties": {"a": {"properties": other}, "a.b": {}}}),
+        serde_json::json!({"properties": {"a": {"prefixItems": [{"properties": {"b": {}}}], "items": {"properties": other}}}}),
+        serde_json::json!({"properties": {"a": {"properties": {"b": {}}, "items": {"properties": other}}}}),
+        serde_json::json!({"properties": {"a": {"properties": {"b": {"type": ["array", "string"], "items": {"type": "number"}}}}}}),
+        serde_json::json!({"$ref": "#"}),
+        serde_json::json!({"allOf": [{"$ref": "#"}]}),
+    ] {
+        assert_eq!(told(&schema), "", "{schema}");
+    }
+    let missing = r#"path_not_in_schema: detail.a.b: the schema has no "b" there"#;
+    let wrong = r#"type_not_in_schema: detail.a.b: "x" is about strings, and the schema says number"#;
+    let number = serde_json::json!({"properties": {"a": {"properties": {"b": {"type": "number"}}}}});
+    let none = serde_json::json!({"properties": {"a": {"properties": other}}});
+    for (schema, expected) in [
+        (serde_json::json!({"allOf": [none, {"properties": {"a": {}}}]}), missing),
+        (serde_json::json!({"$ref": "#/$defs/d", "$defs": {"d": none}}), missing),
+        (
+            serde_json::json!({"properties": {"a": {"$ref": "#/$defs/d"}}, "$defs": {"d": {"properties": other}}}),
+            missing,
+        ),
+        (
+            serde_json::json!({"properties": {"a": {"type": ["array", "null"], "items": {"properties": other}}}}),
+            missing,
+        ),
+        (serde_json::json!({"allOf": [number], "properties": other}), wrong),
+        (serde_json::json!({"$ref": "#/$defs/d", "$defs": {"d": number}}), wrong),
+        (serde_json::json!({"allOf": [number, member], "anyOf": [none]}), wrong),
+    ] {
+        assert_eq!(told(&schema), expected, "{schema}");
+    }
 }
 
 #[test]

@@ -79,6 +79,8 @@ fn operators_take_one_string() {
             "Only one key allowed in match expression",
         );
     }
+    check(r#"{"prefix":{}}"#, "Prefix expression name not found");
+    check(r#"{"suffix":{}}"#, "Suffix expression name not found");
     check(r#"{"prefix":{"foo":"x"}}"#, "Unsupported prefix pattern: foo");
     check(
         r#"{"suffix":{"equals-ignore-case":5}}"#,
@@ -151,6 +153,15 @@ fn anything_but_takes_strings_or_numbers_or_one_operator() {
     );
     check(
         r#"{"anything-but":{"prefix":[1]}}"#,
+        "prefix/suffix match pattern must be a string",
+    );
+    // What is wrong first.
+    check(
+        r#"{"anything-but":{"prefix":["",1]}}"#,
+        "Null prefix/suffix not allowed",
+    );
+    check(
+        r#"{"anything-but":{"suffix":[1,""]}}"#,
         "prefix/suffix match pattern must be a string",
     );
     check(

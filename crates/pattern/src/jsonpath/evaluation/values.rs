@@ -212,10 +212,9 @@ fn compile_found(expression: &[u8], extent: Extent) -> Option<Automaton> {
     let mut budget = Budget {
         text_bytes: REGEX_FOUND_BYTES_MAX,
         automaton_bytes: REGEX_FOUND_AUTOMATON_BYTES_MAX,
-        // It is made twice when the whole text must match.
-        total_bytes: 2 * REGEX_FOUND_AUTOMATON_BYTES_MAX,
+        total_bytes: REGEX_FOUND_AUTOMATON_BYTES_MAX,
     };
-    (text.len() <= REGEX_FOUND_BYTES_MAX).then(|| regexp::compile(text, extent, &mut budget).ok())?
+    regexp::compile(text, extent, &mut budget).ok()
 }
 
 /// A count as a number's text.

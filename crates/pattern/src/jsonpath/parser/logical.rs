@@ -263,7 +263,12 @@ impl Parser<'_> {
                 let text = String::from_utf8_lossy(&text);
                 self.position = start;
                 let regex = regexp::compile(&text, extent, &mut self.automata);
-                let regex = regex.map_err(|reason| self.refuse(reason))?;
+                let regex = regex.map_err(|fault| {
+                    Box::new(CompileError {
+                        suggestion: fault.suggestion,
+                        ..*self.refuse(fault.message)
+                    })
+                })?;
                 Ok(Pattern::Fixed(regex))
             }
             value => Ok(Pattern::Found(value, extent)),
