@@ -1,4 +1,5 @@
-//! Regular expressions of `match` and `search`: I-Regexp (RFC 9485), and nothing else.
+//! Regular expressions of `match` and `search`: I-Regexp (RFC 9485), and the classes `\d`, `\w`, `\s` and their opposites, which is what
+//! people write.
 //!
 //! An expression is read by that grammar and written again as the automata read theirs, who take more and mean other things by some
 //! of it: `&&` in a class are two characters here. `^` and `$` are where a text begins and ends, as in the translations that the
@@ -215,6 +216,10 @@ impl<'e> Translation<'e> {
         let escaped = self.rest.next().ok_or_else(last)?;
         match escaped {
             'p' | 'P' => return self.category(escaped),
+            'd' | 'D' | 'w' | 'W' | 's' | 'S' => {
+                self.written.extend(['\\', escaped]);
+                return Ok(Entry::Category);
+            }
             'n' | 'r' | 't' | '(' | ')' | '*' | '+' | '-' | '.' | '?' | '[' | '\\' | ']' | '^' | '{' | '|' | '}' => {}
             _ => return Err(unknown_escape(escaped)),
         }
@@ -259,18 +264,11 @@ fn unescaped(character: char) -> Fault {
 
 fn unknown_escape(escaped: char) -> Fault {
     let fault = Fault::of_syntax(&format!("there is no `\\{escaped}`"));
-    let meant = match escaped {
-        'd' => "[0-9]",
-        'D' => "[^0-9]",
-        'w' => "[a-zA-Z0-9_]",
-        'W' => "[^a-zA-Z0-9_]",
-        's' => "[ \\t\\n\\r]",
-        'S' => "[^ \\t\\n\\r]",
-        '$' => "[$]",
-        plain if !plain.is_alphanumeric() => return fault.suggest(format!("write `{plain}` without a backslash")),
-        _ => return fault,
-    };
-    fault.suggest(format!("write `{meant}`"))
+    match escaped {
+        '$' => fault.suggest("write `[$]`"),
+        plain if !plain.is_alphanumeric() => fault.suggest(format!("write `{plain}` without a backslash")),
+        _ => fault,
+    }
 }
 
 #[cfg(test)]
@@ -342,6 +340,18 @@ mod tests {
     }
 
     #[test]
+    fn classes_that_people_write_are_taken_as_well() {
+        check_characters(r"\d", "09", "a ");
+        check_characters(r"\D", "a ", "0");
+        check_characters(r"\w", "aZ0_", " -");
+        check_characters(r"\W", " -", "a0");
+        check_characters(r"\s", " \t\n", "a0");
+        check_characters(r"\S", "a0", " \n");
+        check_characters(r"[\d.-]", "0.-", "a");
+        check(r"\d{3}-\w+", Extent::Whole, "123-ab_1", true);
+    }
+
+    #[test]
     fn a_literal_character_is_itself() {
         for character in "#&~-/\"'@=<>:;!%,`_ \u{85}é😀".chars() {
             check(&character.to_string(), Extent::Whole, &character.to_string(), true);
@@ -388,7 +398,8 @@ mod tests {
             "[---]",
             r"[a-\p{L}]",
             r"[\p{L}-z]",
-            r"[\d]",
+            r"[a-\d]",
+            r"[\d-z]",
             "[a-",
         ];
         let categories = [
@@ -403,8 +414,7 @@ mod tests {
             r"\p{^L}",
             r"\p{Cs}",
         ];
-        let sets = [r"\d", r"\D", r"\w", r"\W", r"\s", r"\S"];
-        for bad in [&more[..], &groups, &repeated, &classes, &categories, &sets].concat() {
+        for bad in [&more[..], &groups, &repeated, &classes, &categories].concat() {
             assert!(compile(bad, Extent::Whole, &mut Budget::default()).is_err(), "{bad}");
         }
     }
@@ -416,7 +426,6 @@ mod tests {
             let reason = fault.message.strip_prefix("not an I-Regexp (RFC 9485): ");
             assert_eq!((reason, fault.suggestion.as_deref()), (Some(message), Some(suggestion)));
         };
-        check(r"\d+", r"there is no `\d`", "write `[0-9]`");
         check(r"a\/b", r"there is no `\/`", "write `/` without a backslash");
         check(r"1\$", r"there is no `\$`", "write `[$]`");
         check(
