@@ -5,24 +5,27 @@ use super::*;
 use crate::eventgrid::MEMBERS_WRITTEN;
 
 /// Converts an event subscription.
-pub fn event_grid_subscription(subscription: &Value) -> Result<Imported, CompileError> {
-    let object = subscription
-        .as_object()
+pub(super) fn subscription(source: Source<'_>) -> Result<Imported, CompileError> {
+    let outer = source
+        .members()
         .ok_or_else(|| refuse("", "an event subscription is an object"))?;
     let mut notes = Vec::new();
-    let properties = member(subscription, &["properties"]).unwrap_or(subscription);
-    let is_filter = object.keys().any(|name| MEMBERS_WRITTEN.contains(&name.as_str()));
+    let properties = match outer.get(&["properties"])? {
+        Some(properties) => members_of(properties, "properties")?,
+        None => outer.clone(),
+    };
+    let is_filter = outer.iter().any(|(name, _)| MEMBERS_WRITTEN.contains(&name));
     let filter = if is_filter {
-        members(subscription)?
-    } else if let Some(filter) = member(properties, &["filter"]) {
-        members(filter)?
-    } else if let Some(configuration) = member(properties, &["filtersConfiguration"]) {
-        of_namespace(configuration)?
+        filter_of(outer.iter())?
+    } else if let Some(filter) = properties.get(&["filter"])? {
+        filter_of(members_of(filter, "filter")?.iter())?
+    } else if let Some(configuration) = properties.get(&["filtersConfiguration"])? {
+        of_namespace(&members_of(configuration, "filtersConfiguration")?)?
     } else {
         notes.push("the event subscription has no filter: it takes every event".into());
-        Map::new()
+        None
     };
-    if let (Some(properties), false) = (properties.as_object(), is_filter) {
+    if !is_filter {
         let read = [
             "filter",
             "filtersConfiguration",
@@ -32,48 +35,54 @@ pub fn event_grid_subscription(subscription: &Value) -> Result<Imported, Compile
             "provisioningState",
             "systemData",
         ];
-        note_of_rest(properties, &read, &mut notes);
+        note_of_rest(&properties, &read, &mut notes);
     }
-    let name = text(subscription, &["name"]).map(|name| name.rsplit('/').next().unwrap_or(name).to_owned());
+    let name = outer.text(&["name"])?;
     Ok(Imported {
-        name,
-        types: None,
-        filter: if filter.is_empty() {
-            Value::Null
-        } else {
-            json!({ "eventgrid": filter })
-        },
+        name: name.map(|name| name.rsplit('/').next().unwrap_or(&name).to_owned()),
+        filter,
         notes,
     })
 }
 
+fn members_of<'s>(source: Source<'s>, path: &str) -> Result<Members<'s>, CompileError> {
+    let members = source.members();
+    members.ok_or_else(|| refuse(path, "it is an object"))
+}
+
 /// The members that say something, checked by compiling them.
-fn members(filter: &Value) -> Result<Map<String, Value>, CompileError> {
-    let object = filter
-        .as_object()
-        .ok_or_else(|| refuse("filter", "a filter is an object"))?;
-    let says_nothing = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
-    let members = object.iter().filter(|(_, value)| !says_nothing(value));
-    let members: Map<String, Value> = members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    if !members.is_empty() {
-        Filter::eventgrid(Value::Object(members.clone()).to_string().as_bytes(), &Mounts::bare())?;
+fn filter_of<'s>(members: impl Iterator<Item = (&'s str, Source<'s>)>) -> Result<Option<ImportedFilter>, CompileError> {
+    let members: Vec<(&str, Source<'_>)> = members.filter(|(_, value)| says_something(*value)).collect();
+    if members.is_empty() {
+        return Ok(None);
     }
-    Ok(members)
+    for (index, (name, _)) in members.iter().enumerate() {
+        // Names are taken in any case.
+        if members[..index]
+            .iter()
+            .any(|(before, _)| before.eq_ignore_ascii_case(name))
+        {
+            return Err(refuse(name, "it is there twice"));
+        }
+    }
+    let json = object(members.into_iter().map(|(name, value)| (name, value.json())));
+    Filter::eventgrid(json.as_bytes(), &Mounts::bare())?;
+    Ok(Some(ImportedFilter {
+        language: "eventgrid",
+        json,
+    }))
+}
+
+fn says_something(value: Source<'_>) -> bool {
+    let is_empty_list = value.items().is_some_and(|items| items.is_empty());
+    !(value.is_null() || value.json() == "\"\"" || is_empty_list)
 }
 
 /// A subscription of a namespace's topic, which names its filters otherwise.
-fn of_namespace(configuration: &Value) -> Result<Map<String, Value>, CompileError> {
-    let mut filter = Map::new();
-    if let Some(types) = member(configuration, &["includedEventTypes"]) {
-        filter.insert("includedEventTypes".into(), types.clone());
-    }
-    if let Some(filters) = member(configuration, &["filters"]) {
-        filter.insert("advancedFilters".into(), filters.clone());
-    }
-    members(&Value::Object(filter))
+fn of_namespace(configuration: &Members<'_>) -> Result<Option<ImportedFilter>, CompileError> {
+    let types = configuration.get(&["includedEventTypes"])?;
+    let filters = configuration.get(&["filters"])?;
+    let types = types.map(|types| ("includedEventTypes", types));
+    let filters = filters.map(|filters| ("advancedFilters", filters));
+    filter_of(types.into_iter().chain(filters))
 }

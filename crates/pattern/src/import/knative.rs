@@ -4,18 +4,26 @@ use super::*;
 use crate::limits::IMPORT_DEPTH_MAX;
 
 /// Converts a trigger.
-pub fn knative_trigger(trigger: &Value) -> Result<Imported, CompileError> {
-    let spec = member(trigger, &["spec"]).unwrap_or(trigger);
-    let object = spec
-        .as_object()
-        .ok_or_else(|| refuse("spec", "a trigger's spec is an object"))?;
+pub(super) fn trigger(source: Source<'_>) -> Result<Imported, CompileError> {
+    let no_object = || refuse("spec", "a trigger's spec is an object");
+    let outer = source.members().ok_or_else(no_object)?;
+    let spec = match outer.get(&["spec"])? {
+        Some(spec) => spec.members().ok_or_else(no_object)?,
+        None => outer.clone(),
+    };
     let mut notes = Vec::new();
-    let filters = match member(spec, &["filters"]) {
-        Some(filters) => list(filters, "spec.filters", 0)?,
+    let filters = match spec.get(&["filters"])? {
+        Some(filters) => each(filters, "spec.filters", 0)?,
         None => Vec::new(),
     };
-    let attributes = member(spec, &["filter"]).and_then(|filter| member(filter, &["attributes"]));
-    let filters = match attributes {
+    let filter = match spec.get(&["filter"])? {
+        Some(filter) => filter
+            .members()
+            .ok_or_else(|| refuse("spec.filter", "a filter is an object"))?
+            .get(&["attributes"])?,
+        None => None,
+    };
+    let filters = match filter {
         Some(attributes) if filters.is_empty() => by_attributes(attributes)?,
         Some(_) => {
             notes.push("spec.filters is set, so spec.filter is ignored, as Knative does".into());
@@ -23,28 +31,26 @@ pub fn knative_trigger(trigger: &Value) -> Result<Imported, CompileError> {
         }
         None => filters,
     };
-    note_of_rest(object, &["filter", "filters"], &mut notes);
-    let name = member(trigger, &["metadata"]).and_then(|metadata| text(metadata, &["name"]));
+    note_of_rest(&spec, &["filter", "filters"], &mut notes);
+    let metadata = outer.get(&["metadata"])?.and_then(Source::members);
     Ok(Imported {
-        name: name.map(Into::into),
-        types: None,
-        filter: if filters.is_empty() {
-            Value::Null
-        } else {
-            json!({ "cloudevents": filters })
-        },
+        name: metadata.map_or(Ok(None), |metadata| metadata.text(&["name"]))?,
+        filter: (!filters.is_empty()).then(|| ImportedFilter {
+            language: "cloudevents",
+            json: list(&filters),
+        }),
         notes,
     })
 }
 
 /// Exact values of attributes; an empty one asks that the attribute be there.
-fn by_attributes(attributes: &Value) -> Result<Vec<Value>, CompileError> {
+fn by_attributes(attributes: Source<'_>) -> Result<Vec<String>, CompileError> {
     let path = "spec.filter.attributes";
     let attributes = attributes
-        .as_object()
+        .members()
         .ok_or_else(|| refuse(path, "attributes are an object"))?;
-    let (mut exact, mut filters) = (Map::new(), Vec::new());
-    for (name, value) in attributes {
+    let (mut exact, mut filters) = (Vec::new(), Vec::new());
+    for (name, value) in attributes.iter() {
         if name.is_empty()
             || !name
                 .bytes()
@@ -52,9 +58,9 @@ fn by_attributes(attributes: &Value) -> Result<Vec<Value>, CompileError> {
         {
             return Err(refuse(path, format!("{name:?} is not the name of an attribute")));
         }
-        match value.as_str() {
-            Some("") => filters.push(json!({ "sql": format!("EXISTS {name}") })),
-            Some(_) => _ = exact.insert(name.clone(), value.clone()),
+        match value.text().as_deref() {
+            Some("") => filters.push(format!("{{\"sql\":\"EXISTS {name}\"}}")),
+            Some(_) => exact.push((name, value.json())),
             None => {
                 return Err(refuse(
                     &format!("{path}.{name}"),
@@ -64,53 +70,47 @@ fn by_attributes(attributes: &Value) -> Result<Vec<Value>, CompileError> {
         }
     }
     if !exact.is_empty() {
-        filters.insert(0, json!({ "exact": exact }));
+        filters.insert(0, object([("exact", object(exact))]));
     }
     Ok(filters)
 }
 
-fn list(filters: &Value, path: &str, depth: usize) -> Result<Vec<Value>, CompileError> {
-    let filters = filters.as_array().ok_or_else(|| refuse(path, "filters are a list"))?;
-    let converted = filters.iter().enumerate();
+fn each(filters: Source<'_>, path: &str, depth: usize) -> Result<Vec<String>, CompileError> {
+    let filters = filters.items().ok_or_else(|| refuse(path, "filters are a list"))?;
+    let converted = filters.into_iter().enumerate();
     converted
         .map(|(index, filter)| one(filter, &format!("{path}[{index}]"), depth))
         .collect()
 }
 
 /// One filter, whose dialects are those of CloudEvents but for the name of the expressions.
-fn one(filter: &Value, path: &str, depth: usize) -> Result<Value, CompileError> {
+fn one(filter: Source<'_>, path: &str, depth: usize) -> Result<String, CompileError> {
     if depth == IMPORT_DEPTH_MAX {
         return Err(refuse(
             path,
             format!("filters are nested more than {IMPORT_DEPTH_MAX} levels deep"),
         ));
     }
-    let object = filter
-        .as_object()
-        .ok_or_else(|| refuse(path, "a filter is an object"))?;
-    let members = object.iter().filter(|(_, content)| !content.is_null());
-    let converted: Result<Map<String, Value>, CompileError> = members
+    let members = filter.members().ok_or_else(|| refuse(path, "a filter is an object"))?;
+    let members = members.iter().filter(|(_, content)| !content.is_null());
+    let converted: Result<Vec<String>, CompileError> = members
         .map(|(dialect, content)| {
             let path = format!("{path}.{dialect}");
-            Ok(match dialect.as_str() {
-                "exact" | "prefix" | "suffix" => (dialect.clone(), content.clone()),
-                "cesql" => ("sql".into(), content.clone()),
-                "all" | "any" => (dialect.clone(), list(content, &path, depth + 1)?.into()),
-                "not" => (dialect.clone(), one(content, &path, depth + 1)?),
+            let (dialect, content) = match dialect {
+                "exact" | "prefix" | "suffix" => (dialect, content.json().to_owned()),
+                "cesql" => ("sql", content.json().to_owned()),
+                "all" | "any" => (dialect, list(&each(content, &path, depth + 1)?)),
+                "not" => (dialect, one(content, &path, depth + 1)?),
                 unknown => return Err(refuse(&path, format!("unknown dialect {unknown:?}"))),
-            })
+            };
+            Ok(object([(dialect, content)]))
         })
         .collect();
     let converted = converted?;
-    if converted.is_empty() {
-        return Err(refuse(path, "the filter is empty"));
-    }
     // Knative allows one dialect an object; several would have to hold together.
-    if converted.len() > 1 {
-        let each = converted
-            .into_iter()
-            .map(|(dialect, content)| json!({ dialect: content }));
-        return Ok(json!({ "all": each.collect::<Vec<_>>() }));
+    match &converted[..] {
+        [] => Err(refuse(path, "the filter is empty")),
+        [single] => Ok(single.clone()),
+        several => Ok(object([("all", list(several))])),
     }
-    Ok(Value::Object(converted))
 }

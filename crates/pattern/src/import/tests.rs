@@ -5,22 +5,33 @@ use serde_json::{Value, json};
 use super::*;
 use crate::CompileCode;
 
-type Import = fn(&Value) -> Result<Imported, CompileError>;
-
-fn check(import: Import, source: Value, name: Option<&str>, filter: Value, notes: &[&str]) {
-    let imported = import(&source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    let expected = Imported {
-        name: name.map(Into::into),
-        types: None,
-        filter,
-        notes: notes.iter().map(|note| (*note).to_owned()).collect(),
-    };
-    assert_eq!(imported, expected, "{source}");
+fn convert(system: System, source: &Value) -> Result<Imported, CompileError> {
+    system.convert(&source.to_string())
 }
 
-fn check_refused(import: Import, source: Value, message: &str) {
-    let error = import(&source).expect_err("the source is refused");
-    assert!(error.message.contains(message), "{source}: {error}");
+fn check(system: System, source: Value, name: Option<&str>, filter: Value, notes: &[&str]) {
+    let imported = convert(system, &source).unwrap_or_else(|error| panic!("{source}: {error}"));
+    assert_eq!(imported.name.as_deref(), name, "{source}");
+    assert_eq!(imported.notes, notes, "{source}");
+    let content = |filter: ImportedFilter| -> Value {
+        let content: Value = serde_json::from_str(&filter.json).expect("JSON");
+        json!({ filter.language: content })
+    };
+    assert_eq!(imported.filter.map_or(Value::Null, content), filter, "{source}");
+}
+
+fn check_refused(system: System, source: Value, message: &str) {
+    let error = convert(system, &source).expect_err("the source is refused");
+    assert!(error.to_string().contains(message), "{source}: {error}");
+}
+
+/// The content of the filter is this text.
+fn check_text(system: System, source: &str, json: &str) {
+    let imported = system
+        .convert(source)
+        .unwrap_or_else(|error| panic!("{source}: {error}"));
+    let filter = imported.filter.unwrap_or_else(|| panic!("{source}: no filter"));
+    assert_eq!(filter.json, json, "{source}");
 }
 
 #[test]
@@ -35,21 +46,21 @@ fn a_rule_of_eventbridge_is_its_pattern() {
         "the rule is disabled: create the subscription with `enabled: false`",
         "not part of a filter, and not imported: Arn, EventBusName",
     ];
-    check(eventbridge_rule, described, Some("paid"), filter.clone(), &notes);
+    check(System::EventBridge, described, Some("paid"), filter.clone(), &notes);
     let resource = json!({
         "Type": "AWS::Events::Rule",
         "Properties": {"Name": "paid", "EventPattern": pattern, "State": "ENABLED", "Targets": [{"Arn": "a", "Id": "b"}]},
     });
     let notes = ["not part of a filter, and not imported: Targets"];
-    check(eventbridge_rule, resource, Some("paid"), filter.clone(), &notes);
+    check(System::EventBridge, resource, Some("paid"), filter.clone(), &notes);
     let terraform = json!({"name": "paid", "event_pattern": pattern.to_string(), "is_enabled": true});
-    check(eventbridge_rule, terraform, Some("paid"), filter.clone(), &[]);
-    check(eventbridge_rule, pattern, None, filter, &[]);
+    check(System::EventBridge, terraform, Some("paid"), filter.clone(), &[]);
+    check(System::EventBridge, pattern, None, filter, &[]);
     let subscriber = json!({"Name": "s", "FilterConfiguration": {"Language": "EVENT_BRIDGE_PATTERN", "Filters": [
         {"Scope": "DATA", "Pattern": "{\"status\": [\"paid\"]}"},
     ]}});
     check(
-        eventbridge_rule,
+        System::EventBridge,
         subscriber,
         Some("s"),
         json!({"eventbridge": {"detail": {"status": ["paid"]}}}),
@@ -58,25 +69,115 @@ fn a_rule_of_eventbridge_is_its_pattern() {
 }
 
 #[test]
+fn a_pattern_keeps_the_text_that_was_written() {
+    for pattern in [
+        r#"{"detail":{"$or":[{"a":[1]},{"b":[2]}],"$or":[{"c":[3]},{"d":[4]}]}}"#,
+        r#"{"detail":{"a":{"b":["x"]},"a":{"c":["y"]}}}"#,
+        r#"{"detail":{"a":["x"]},"detail":{"b":["y"]}}"#,
+        r#"{"detail": {"a": [123456789012345678901, 1e400, 3.0e2, -0.0]}}"#,
+    ] {
+        let text = Value::from(pattern);
+        check_text(System::EventBridge, pattern, pattern);
+        check_text(
+            System::EventBridge,
+            &format!(r#"{{"EventPattern":{pattern}}}"#),
+            pattern,
+        );
+        check_text(System::EventBridge, &format!(r#"{{"EventPattern":{text}}}"#), pattern);
+        let resource = format!(r#"{{"Type":"AWS::Events::Rule","Properties":{{"EventPattern":{pattern}}}}}"#);
+        check_text(System::EventBridge, &resource, pattern);
+        let subscriber = format!(r#"{{"FilterConfiguration":{{"Filters":[{{"Pattern":{text}}}]}}}}"#);
+        check_text(System::EventBridge, &subscriber, &format!(r#"{{"detail":{pattern}}}"#));
+    }
+    // What the compiler takes is handed on, also if something follows it.
+    check_text(
+        System::EventBridge,
+        r#"{"EventPattern": "{\"a\":[1]} and more"}"#,
+        r#"{"a":[1]} and more"#,
+    );
+    // It would not stay inside `detail`.
+    let broken_out = json!({"FilterConfiguration": {"Filters": [{"Pattern": "{\"a\":[1]},\"source\":[\"x\"]"}]}});
+    check_refused(System::EventBridge, broken_out, "not JSON");
+    check_text(
+        System::EventGrid,
+        r#"{"filter":{"advancedFilters":[{"operatorType":"NumberIn","key":"data.a","values":[12345678901234567890123,1e400]}]}}"#,
+        r#"{"advancedFilters":[{"operatorType":"NumberIn","key":"data.a","values":[12345678901234567890123,1e400]}]}"#,
+    );
+}
+
+#[test]
+fn a_member_that_is_there_twice_is_refused() {
+    let refused = |system: System, source: &str| {
+        let error = system.convert(source).expect_err(source);
+        assert!(error.message.contains("there twice"), "{source}: {error}");
+    };
+    refused(
+        System::EventBridge,
+        r#"{"EventPattern":{"a":[1]},"EventPattern":{"b":[1]}}"#,
+    );
+    refused(
+        System::EventBridge,
+        r#"{"EventPattern":{"a":[1]},"event_pattern":{"b":[1]}}"#,
+    );
+    refused(
+        System::Knative,
+        r#"{"spec":{"filters":[{"exact":{"type":"a"}}]},"spec":{}}"#,
+    );
+    refused(
+        System::EventGrid,
+        r#"{"subjectBeginsWith":"/a","SubjectBeginsWith":"/b"}"#,
+    );
+    let error = System::EventBridge
+        .resources(r#"{"Rules":[],"Rules":[]}"#)
+        .expect_err("two lists");
+    assert!(error.message.contains("there twice"), "{error}");
+}
+
+#[test]
+fn lists_and_templates_are_opened() {
+    let check = |document: &str, expected: &[(Option<&str>, &str)]| {
+        let resources = System::EventBridge.resources(document).expect(document);
+        let resources: Vec<_> = resources
+            .iter()
+            .map(|resource| (resource.name.as_deref(), resource.json))
+            .collect();
+        assert_eq!(resources, expected);
+    };
+    check(
+        r#" {"Rules": [{"Name": "a"}, {"Name":  "b"}], "NextToken": "x"}"#,
+        &[(None, r#"{"Name": "a"}"#), (None, r#"{"Name":  "b"}"#)],
+    );
+    check("[1, 2]", &[(None, "1"), (None, "2")]);
+    check(r#"{"detail": {"a": [1]}} "#, &[(None, r#"{"detail": {"a": [1]}}"#)]);
+    check(
+        r#"{"Resources": {"Paid": {"Type": "AWS::Events::Rule"}, "Bucket": {"Type": "AWS::S3::Bucket"}}}"#,
+        &[(Some("Paid"), r#"{"Type": "AWS::Events::Rule"}"#)],
+    );
+}
+
+#[test]
 fn rules_without_a_good_pattern_are_refused() {
-    check_refused(eventbridge_rule, json!([]), "is an object");
-    check_refused(eventbridge_rule, json!({}), "no event pattern");
+    check_refused(System::EventBridge, json!([]), "is an object");
+    check_refused(System::EventBridge, json!({}), "no event pattern");
     check_refused(
-        eventbridge_rule,
+        System::EventBridge,
         json!({"Name": "x", "ScheduleExpression": "rate(1 hour)"}),
         "schedule",
     );
-    check_refused(eventbridge_rule, json!({"EventPattern": "{"}), "not JSON");
+    check_refused(System::EventBridge, json!({"EventPattern": "{"}), "Unexpected end-of-input");
     check_refused(
-        eventbridge_rule,
+        System::EventBridge,
         json!({"EventPattern": {"a": "b"}}),
         "must be an object or an array",
     );
     let scope = json!({"FilterConfiguration": {"Filters": [{"Scope": "METADATA", "Pattern": "{}"}]}});
-    check_refused(eventbridge_rule, scope, "METADATA has no counterpart");
+    check_refused(System::EventBridge, scope, "\"METADATA\" has no counterpart");
     let two = json!({"FilterConfiguration": {"Filters": [{"Pattern": "{}"}, {"Pattern": "{}"}]}});
-    check_refused(eventbridge_rule, two, "only a single filter");
-    assert_eq!(eventbridge_rule(&json!({})).unwrap_err().code, CompileCode::BadImport);
+    check_refused(System::EventBridge, two, "only a single filter");
+    assert_eq!(
+        convert(System::EventBridge, &json!({})).unwrap_err().code,
+        CompileCode::BadImport
+    );
 }
 
 #[test]
@@ -84,7 +185,7 @@ fn a_trigger_is_filters_of_cloudevents() {
     let trigger = |spec: Value| json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Trigger", "metadata": {"name": "t"}, "spec": spec});
     let noted = ["not part of a filter, and not imported: broker, subscriber"];
     check(
-        knative_trigger,
+        System::Knative,
         trigger(
             json!({"broker": "default", "filter": {"attributes": {"type": "a", "source": "/b"}}, "subscriber": {"uri": "u"}}),
         ),
@@ -93,14 +194,14 @@ fn a_trigger_is_filters_of_cloudevents() {
         &noted,
     );
     check(
-        knative_trigger,
+        System::Knative,
         trigger(json!({"filter": {"attributes": {"type": "a", "tier": ""}}})),
         Some("t"),
         json!({"cloudevents": [{"exact": {"type": "a"}}, {"sql": "EXISTS tier"}]}),
         &[],
     );
     check(
-        knative_trigger,
+        System::Knative,
         trigger(json!({"filters": [
             {"cesql": "source LIKE '%x%'"},
             {"any": [{"prefix": {"type": "a."}}, {"not": {"suffix": {"subject": ".png"}}}]},
@@ -114,9 +215,9 @@ fn a_trigger_is_filters_of_cloudevents() {
         ]}),
         &["spec.filters is set, so spec.filter is ignored, as Knative does"],
     );
-    check(knative_trigger, trigger(json!({})), Some("t"), Value::Null, &[]);
+    check(System::Knative, trigger(json!({})), Some("t"), Value::Null, &[]);
     check(
-        knative_trigger,
+        System::Knative,
         json!({"filter": {"attributes": {}}}),
         None,
         Value::Null,
@@ -127,23 +228,23 @@ fn a_trigger_is_filters_of_cloudevents() {
 #[test]
 fn triggers_that_say_something_else_are_refused() {
     let spec = |filters: Value| json!({"spec": {"filters": filters}});
-    check_refused(knative_trigger, json!(1), "is an object");
-    check_refused(knative_trigger, spec(json!({})), "filters are a list");
-    check_refused(knative_trigger, spec(json!([{"js": "x"}])), "unknown dialect \"js\"");
-    check_refused(knative_trigger, spec(json!([{}])), "the filter is empty");
-    check_refused(knative_trigger, spec(json!([{"all": [1]}])), "a filter is an object");
+    check_refused(System::Knative, json!(1), "is an object");
+    check_refused(System::Knative, spec(json!({})), "filters are a list");
+    check_refused(System::Knative, spec(json!([{"js": "x"}])), "unknown dialect \"js\"");
+    check_refused(System::Knative, spec(json!([{}])), "the filter is empty");
+    check_refused(System::Knative, spec(json!([{"all": [1]}])), "a filter is an object");
     check_refused(
-        knative_trigger,
+        System::Knative,
         json!({"filter": {"attributes": {"Type": "a"}}}),
         "not the name of an attribute",
     );
     check_refused(
-        knative_trigger,
+        System::Knative,
         json!({"filter": {"attributes": {"type": 1}}}),
         "is a string",
     );
     let deep = (0..40).fold(json!({"exact": {"type": "a"}}), |inner, _| json!({ "not": inner }));
-    check_refused(knative_trigger, spec(json!([deep])), "nested more than");
+    check_refused(System::Knative, spec(json!([deep])), "nested more than");
 }
 
 #[test]
@@ -158,7 +259,7 @@ fn an_event_subscription_is_its_filter() {
     });
     let notes = ["not part of a filter, and not imported: destination"];
     check(
-        event_grid_subscription,
+        System::EventGrid,
         resource,
         Some("created"),
         json!({ "eventgrid": filter }),
@@ -170,14 +271,14 @@ fn an_event_subscription_is_its_filter() {
     });
     let notes = ["not part of a filter, and not imported: retryPolicy"];
     check(
-        event_grid_subscription,
+        System::EventGrid,
         answered,
         Some("s"),
         json!({"eventgrid": {"subjectEndsWith": ".jpg"}}),
         &notes,
     );
     check(
-        event_grid_subscription,
+        System::EventGrid,
         filter.clone(),
         None,
         json!({ "eventgrid": filter }),
@@ -187,28 +288,18 @@ fn an_event_subscription_is_its_filter() {
         "includedEventTypes": ["a"], "filters": [{"operatorType": "IsNotNull", "key": "data.a"}],
     }}});
     let expected = json!({"eventgrid": {"includedEventTypes": ["a"], "advancedFilters": [{"operatorType": "IsNotNull", "key": "data.a"}]}});
-    check(event_grid_subscription, of_namespace, Some("n"), expected, &[]);
+    check(System::EventGrid, of_namespace, Some("n"), expected, &[]);
     let nothing = json!({"name": "n", "properties": {"filter": {}}});
-    check(event_grid_subscription, nothing, Some("n"), Value::Null, &[]);
+    check(System::EventGrid, nothing, Some("n"), Value::Null, &[]);
     let notes = ["the event subscription has no filter: it takes every event"];
-    check(
-        event_grid_subscription,
-        json!({"name": "n"}),
-        Some("n"),
-        Value::Null,
-        &notes,
-    );
+    check(System::EventGrid, json!({"name": "n"}), Some("n"), Value::Null, &notes);
 }
 
 #[test]
 fn event_subscriptions_with_a_bad_filter_are_refused() {
-    check_refused(event_grid_subscription, json!("x"), "is an object");
-    check_refused(event_grid_subscription, json!({"filter": 1}), "is an object");
-    check_refused(
-        event_grid_subscription,
-        json!({"filter": {"subject": "x"}}),
-        "not known",
-    );
+    check_refused(System::EventGrid, json!("x"), "is an object");
+    check_refused(System::EventGrid, json!({"filter": 1}), "is an object");
+    check_refused(System::EventGrid, json!({"filter": {"subject": "x"}}), "not known");
     let operator = json!({"advancedFilters": [{"operatorType": "StringLike", "key": "data.a", "values": ["a"]}]});
-    check_refused(event_grid_subscription, operator, "not known");
+    check_refused(System::EventGrid, operator, "not known");
 }

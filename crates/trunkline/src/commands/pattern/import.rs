@@ -7,11 +7,9 @@ use crate::{
     output::Output,
     resource_files::{parse_yaml, print},
 };
-use pattern::{
-    CompileError,
-    import::{Imported, event_grid_subscription, eventbridge_rule, knative_trigger},
-};
-use serde_json::{Map, Value, json};
+use control::filters::FilterText;
+use pattern::import::{self, Imported, ImportedFilter, Resource};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Convert another system's subscriptions into resource documents.
@@ -39,19 +37,31 @@ pub enum System {
     Eventgrid,
 }
 
-/// Members under which lists of resources lie.
-const LISTS: [&str; 4] = ["Rules", "items", "value", "Resources"];
+impl From<System> for import::System {
+    fn from(system: System) -> Self {
+        match system {
+            System::Eventbridge => Self::EventBridge,
+            System::Knative => Self::Knative,
+            System::Eventgrid => Self::EventGrid,
+        }
+    }
+}
 
 impl Import {
     /// Prints a document for each; fails if one could not be converted.
     pub fn run(self, output: Output) -> Result<(), Failure> {
         let shown = self.file.display().to_string();
         let wrong = |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
-        let sources = sources(&read_text(&self.file)?).map_err(wrong)?;
+        let system = import::System::from(self.from);
+        let texts = texts(read_text(&self.file)?).map_err(wrong)?;
+        let mut resources = Vec::new();
+        for text in &texts {
+            resources.extend(system.resources(text).map_err(|error| wrong(error.message))?);
+        }
         let (mut documents, mut refused) = (Vec::new(), 0);
-        for (index, (name, source)) in sources.iter().enumerate() {
+        for (index, Resource { name, json }) in resources.iter().enumerate() {
             let place = name.clone().unwrap_or_else(|| format!("number {}", index + 1));
-            match self.convert(source) {
+            match system.convert(json) {
                 Ok(imported) => {
                     imported.notes.iter().for_each(|note| eprintln!("{place}: {note}"));
                     documents.push(self.document(imported, name.as_deref(), index));
@@ -67,16 +77,8 @@ impl Import {
             0 => Ok(()),
             refused => Err(Failure::new(
                 Code::Failed,
-                format!("{refused} of {} could not be imported", sources.len()),
+                format!("{refused} of {} could not be imported", resources.len()),
             )),
-        }
-    }
-
-    fn convert(&self, source: &Value) -> Result<Imported, CompileError> {
-        match self.from {
-            System::Eventbridge => eventbridge_rule(source),
-            System::Knative => knative_trigger(source),
-            System::Eventgrid => event_grid_subscription(source),
         }
     }
 
@@ -86,11 +88,10 @@ impl Import {
             .or(name.map(Into::into))
             .unwrap_or_else(|| format!("imported-{}", index + 1));
         let mut document = json!({"kind": "subscription", "name": legal(&name)});
-        if let Some(types) = imported.types {
-            document["types"] = types.into();
-        }
-        if !imported.filter.is_null() {
-            document["filter"] = imported.filter;
+        if let Some(ImportedFilter { language, json }) = imported.filter {
+            // What JSON libraries would change goes as a string.
+            let content = FilterText::new(json.as_str()).to_value();
+            document["filter"] = json!({ language: content.unwrap_or(json.into()) });
         }
         document["connection"] = self.connection.as_str().into();
         document
@@ -105,41 +106,14 @@ fn legal(name: &str) -> String {
         .collect()
 }
 
-/// The resources of a file, with the names that a list gives them.
-fn sources(text: &str) -> Result<Vec<(Option<String>, Value)>, String> {
-    let is_json = text.trim_start().starts_with(['{', '[']);
-    let documents: Vec<Value> = if is_json {
-        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
-    } else {
-        parse_yaml(text)?
-    };
-    let documents = documents.into_iter().filter(|document| !document.is_null());
-    Ok(documents.flat_map(opened).collect())
-}
-
-fn opened(document: Value) -> Vec<(Option<String>, Value)> {
-    let list = |items: Vec<Value>| items.into_iter().map(|item| (None, item)).collect();
-    let mut object = match document {
-        Value::Array(items) => return list(items),
-        Value::Object(object) => object,
-        other => return vec![(None, other)],
-    };
-    for name in LISTS {
-        match object.get_mut(name).map(Value::take) {
-            Some(Value::Array(items)) => return list(items),
-            Some(Value::Object(resources)) => return rules(resources),
-            Some(other) => drop(object.insert(name.to_owned(), other)),
-            None => {}
-        }
+/// The JSON of a file's documents.
+fn texts(file: String) -> Result<Vec<String>, String> {
+    if file.trim_start().starts_with(['{', '[']) {
+        return Ok(vec![file]);
     }
-    vec![(None, Value::Object(object))]
-}
-
-/// The rules of a CloudFormation template, by their logical names.
-fn rules(resources: Map<String, Value>) -> Vec<(Option<String>, Value)> {
-    let is_rule = |resource: &Value| resource["Type"].as_str() == Some("AWS::Events::Rule");
-    let rules = resources.into_iter().filter(|(_, resource)| is_rule(resource));
-    rules.map(|(name, resource)| (Some(name), resource)).collect()
+    let documents = parse_yaml(&file)?.into_iter();
+    let documents = documents.filter(|document| !document.is_null());
+    Ok(documents.map(|document| document.to_string()).collect())
 }
 
 #[cfg(test)]
@@ -147,17 +121,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_and_templates_are_opened() {
-        let names = |text: &str| {
-            let sources = sources(text).expect(text);
-            sources.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    fn documents_of_yaml_are_told_apart() {
+        let texts = |file: &str| texts(file.to_owned()).expect("documents");
+        let two = [r#"{"kind":"Trigger"}"#, r#"{"kind":"Trigger"}"#];
+        assert_eq!(texts("kind: Trigger\n---\n---\nkind: Trigger\n"), two);
+        assert_eq!(texts(" {\"a\": 1e400}"), [" {\"a\": 1e400}"]);
+    }
+
+    #[test]
+    fn a_pattern_that_json_libraries_would_change_is_a_string() {
+        let import = Import {
+            from: System::Eventbridge,
+            file: "rules.json".into(),
+            connection: "crm".into(),
         };
-        assert_eq!(names(r#"{"Rules": [{"Name": "a"}, {"Name": "b"}]}"#), [None, None]);
-        assert_eq!(names("kind: Trigger\n---\nkind: Trigger\n"), [None, None]);
-        assert_eq!(names(r#"{"detail": {"a": [1]}}"#), [None]);
-        let template =
-            r#"{"Resources": {"Paid": {"Type": "AWS::Events::Rule"}, "Bucket": {"Type": "AWS::S3::Bucket"}}}"#;
-        assert_eq!(names(template), [Some("Paid".to_owned())]);
+        let document = |json: &str| {
+            let filter = ImportedFilter {
+                language: "eventbridge",
+                json: json.to_owned(),
+            };
+            let imported = Imported {
+                name: Some("paid".into()),
+                filter: Some(filter),
+                notes: Vec::new(),
+            };
+            import.document(imported, None, 0)["filter"]["eventbridge"].clone()
+        };
+        assert_eq!(document(r#"{"a": [1]}"#), json!({"a": [1]}));
+        for text in [r#"{"a":[1],"a":[2]}"#, r#"{"a":[123456789012345678901]}"#] {
+            assert_eq!(document(text), json!(text));
+        }
     }
 
     #[test]
