@@ -1,6 +1,9 @@
 //! Triggers of Knative Eventing: `spec.filter.attributes` and `spec.filters`.
 
+use std::slice;
+
 use super::*;
+use crate::filter::Dialect;
 use crate::limits::IMPORT_DEPTH_MAX;
 
 /// Converts a trigger.
@@ -31,6 +34,7 @@ pub(super) fn trigger(source: Source<'_>) -> Result<Imported, CompileError> {
         }
         None => filters,
     };
+    Filter::cloudevents(list(&filters).as_bytes(), Dialect::Standard)?;
     note_of_rest(&spec, &["filter", "filters"], &mut notes);
     let metadata = outer.get(&["metadata"])?.and_then(Source::members);
     Ok(Imported {
@@ -41,6 +45,12 @@ pub(super) fn trigger(source: Source<'_>) -> Result<Imported, CompileError> {
         }),
         notes,
     })
+}
+
+/// A filter that compiles; what is wrong with it is told with its place in the trigger.
+fn checked(filter: String, path: &str) -> Result<String, CompileError> {
+    let compiled = Filter::cloudevents(list(slice::from_ref(&filter)).as_bytes(), Dialect::Standard);
+    compiled.map(|_| filter).map_err(|error| refuse(path, error.message))
 }
 
 /// Exact values of attributes; an empty one asks that the attribute be there.
@@ -59,7 +69,10 @@ fn by_attributes(attributes: Source<'_>) -> Result<Vec<String>, CompileError> {
             return Err(refuse(path, format!("{name:?} is not the name of an attribute")));
         }
         match value.text().as_deref() {
-            Some("") => filters.push(format!("{{\"sql\":\"EXISTS {name}\"}}")),
+            Some("") => filters.push(checked(
+                format!("{{\"sql\":\"EXISTS {name}\"}}"),
+                &format!("{path}.{name}"),
+            )?),
             Some(_) => exact.push((name, value.json())),
             None => {
                 return Err(refuse(
@@ -70,7 +83,7 @@ fn by_attributes(attributes: Source<'_>) -> Result<Vec<String>, CompileError> {
         }
     }
     if !exact.is_empty() {
-        filters.insert(0, object([("exact", object(exact))]));
+        filters.insert(0, checked(object([("exact", object(exact))]), path)?);
     }
     Ok(filters)
 }
@@ -103,7 +116,7 @@ fn one(filter: Source<'_>, path: &str, depth: usize) -> Result<String, CompileEr
                 "not" => (dialect, one(content, &path, depth + 1)?),
                 unknown => return Err(refuse(&path, format!("unknown dialect {unknown:?}"))),
             };
-            Ok(object([(dialect, content)]))
+            checked(object([(dialect, content)]), &path)
         })
         .collect();
     let converted = converted?;
@@ -111,6 +124,6 @@ fn one(filter: Source<'_>, path: &str, depth: usize) -> Result<String, CompileEr
     match &converted[..] {
         [] => Err(refuse(path, "the filter is empty")),
         [single] => Ok(single.clone()),
-        several => Ok(object([("all", list(several))])),
+        several => checked(object([("all", list(several))]), path),
     }
 }

@@ -164,7 +164,11 @@ fn rules_without_a_good_pattern_are_refused() {
         json!({"Name": "x", "ScheduleExpression": "rate(1 hour)"}),
         "schedule",
     );
-    check_refused(System::EventBridge, json!({"EventPattern": "{"}), "Unexpected end-of-input");
+    check_refused(
+        System::EventBridge,
+        json!({"EventPattern": "{"}),
+        "Unexpected end-of-input",
+    );
     check_refused(
         System::EventBridge,
         json!({"EventPattern": {"a": "b"}}),
@@ -245,6 +249,53 @@ fn triggers_that_say_something_else_are_refused() {
     );
     let deep = (0..40).fold(json!({"exact": {"type": "a"}}), |inner, _| json!({ "not": inner }));
     check_refused(System::Knative, spec(json!([deep])), "nested more than");
+}
+
+#[test]
+fn a_trigger_that_does_not_compile_is_refused_with_its_place() {
+    let check = |spec: Value, message: &str, path: &str| {
+        let error = convert(System::Knative, &json!({ "spec": spec })).expect_err("the trigger is refused");
+        assert!(error.message.contains(message), "{spec}: {error}");
+        assert_eq!(error.path, path, "{spec}: {error}");
+    };
+    check(
+        json!({"filter": {"attributes": {"type": "a", "in": ""}}}),
+        "of the expression",
+        "spec.filter.attributes.in",
+    );
+    check(
+        json!({"filter": {"attributes": {"data": "a"}}}),
+        "data is no attribute",
+        "spec.filter.attributes",
+    );
+    check(
+        json!({"filters": [{"exact": {"type": "a"}}, {"exact": {}}]}),
+        "at least one attribute",
+        "spec.filters[1].exact",
+    );
+    check(
+        json!({"filters": [{"all": []}]}),
+        "at least one filter",
+        "spec.filters[0].all",
+    );
+    check(
+        json!({"filters": [{"not": {"any": []}}]}),
+        "at least one filter",
+        "spec.filters[0].not.any",
+    );
+    check(
+        json!({"filters": [{"any": [{"cesql": "typ LIKE"}]}]}),
+        "of the expression",
+        "spec.filters[0].any[0].cesql",
+    );
+    check(
+        json!({"filters": [{"prefix": {"type": 1}}]}),
+        "compared with a string",
+        "spec.filters[0].prefix",
+    );
+    let twice = r#"{"spec":{"filter":{"attributes":{"type":"a","type":"b"}}}}"#;
+    let error = System::Knative.convert(twice).expect_err("a name twice");
+    assert!(error.message.contains("named twice"), "{error}");
 }
 
 #[test]
