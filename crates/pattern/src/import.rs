@@ -2,8 +2,9 @@
 //! lost on the way out.
 //!
 //! It reads filters only. Targets, retries and credentials are named in the notes and left to people. Nothing that narrows what
-//! a subscription receives is dropped: it is converted or the import is refused. JSON goes in and out as text, because a tree of
-//! it loses names that are there twice and the figures of large numbers, which mean something to a filter.
+//! a subscription receives is dropped: it is converted or the import is refused, and so is what is not known where nothing else
+//! narrows. JSON goes in and out as text, because a tree of it loses names that are there twice and the figures of large numbers,
+//! which mean something to a filter.
 
 use crate::error::{CompileCode, CompileError};
 use crate::explain::cut;
@@ -27,6 +28,15 @@ pub enum System {
     Knative,
     /// Azure Event Grid: event subscriptions.
     EventGrid,
+}
+
+/// What becomes of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conversion {
+    /// It is a subscription.
+    Subscription(Imported),
+    /// It is something else, and this says what.
+    Skipped(String),
 }
 
 /// What an import yields.
@@ -61,11 +71,11 @@ pub struct Resource<'d> {
 impl System {
     /// The resources of a document: those of the list or the template that it is, or itself.
     pub fn resources(self, document: &str) -> Result<Vec<Resource<'_>>, CompileError> {
-        resources::opened(Source::whole(document)?)
+        resources::opened(self, Source::whole(document)?)
     }
 
     /// Converts one resource.
-    pub fn convert(self, resource: &str) -> Result<Imported, CompileError> {
+    pub fn convert(self, resource: &str) -> Result<Conversion, CompileError> {
         let source = Source::whole(resource)?;
         match self {
             System::EventBridge => eventbridge::rule(source),
@@ -89,7 +99,7 @@ fn refuse(path: &str, message: impl Into<String>) -> CompileError {
 fn note_of_rest(members: &Members<'_>, read: &[&str], notes: &mut Vec<String>) {
     let rest: Vec<&str> = members
         .iter()
-        .filter(|(name, value)| !value.is_null() && !read.contains(name))
+        .filter(|(name, value)| value.says_something() && !read.contains(name))
         .map(|(name, _)| name)
         .collect();
     if !rest.is_empty() {
@@ -97,6 +107,20 @@ fn note_of_rest(members: &Members<'_>, read: &[&str], notes: &mut Vec<String>) {
             "not part of a filter, and not imported: {}",
             rest.join(", ")
         )));
+    }
+}
+
+/// Refuses members that are not known of something that takes every event: one of them may be what narrows.
+fn refuse_unknown(members: &Members<'_>, known: &[&str]) -> Result<(), CompileError> {
+    let mut unknown = members
+        .iter()
+        .filter(|(name, value)| value.says_something() && !known.contains(name));
+    match unknown.next() {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!("{name:?} is not known, and nothing else says which events are taken");
+            Err(refuse(name, message))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Target, ending, texts};
 use pattern::{
     Dialect, Filter, Mounts,
-    import::{ImportedFilter, System},
+    import::{Conversion, ImportedFilter, System},
 };
 
 pub(super) const TARGET: Target = Target {
@@ -19,9 +19,12 @@ fn run(input: &[u8]) -> u64 {
     ending(&[System::EventBridge, System::Knative, System::EventGrid].map(|system| {
         let opened = system.resources(text).map_or(0, |resources| resources.len().min(4));
         let imported = system.convert(text).map_err(|error| (error.message.len() / 16).min(8));
-        let notes = imported.map(|imported| {
-            imported.filter.iter().for_each(compiles);
-            imported.notes.len().min(4)
+        let notes = imported.map(|conversion| match conversion {
+            Conversion::Subscription(imported) => {
+                imported.filter.iter().for_each(compiles);
+                Some(imported.notes.len().min(4))
+            }
+            Conversion::Skipped(_) => None,
         });
         (opened, notes)
     }))

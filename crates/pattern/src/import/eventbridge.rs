@@ -22,14 +22,20 @@ const EVENT: [&str; 10] = [
 ];
 
 /// Converts a rule of EventBridge.
-pub(super) fn rule(source: Source<'_>) -> Result<Imported, CompileError> {
+pub(super) fn rule(source: Source<'_>) -> Result<Conversion, CompileError> {
     let members = source
         .members()
         .ok_or_else(|| refuse("", "an EventBridge rule is an object"))?;
     if is_pattern(&members) {
         return imported(None, source.json().to_owned(), Vec::new());
     }
-    let rule = of_cloud_formation(members)?;
+    let rule = match members.text(&["Type"])? {
+        None => members,
+        Some(kind) => match of_cloud_formation(&kind, &members)? {
+            Some(rule) => rule,
+            None => return Ok(Conversion::Skipped(cut(format!("its type is {kind:?}")))),
+        },
+    };
     let pattern = if let Some(pattern) = rule.get(&PATTERN)? {
         text_of(pattern)?
     } else if let Some(configuration) = rule.get(&["FilterConfiguration"])? {
@@ -50,31 +56,27 @@ pub(super) fn rule(source: Source<'_>) -> Result<Imported, CompileError> {
 }
 
 /// The pattern, checked by compiling it.
-fn imported(name: Option<String>, pattern: String, notes: Vec<String>) -> Result<Imported, CompileError> {
+fn imported(name: Option<String>, pattern: String, notes: Vec<String>) -> Result<Conversion, CompileError> {
     Filter::eventbridge(pattern.as_bytes(), &Mounts::bare())?;
-    Ok(Imported {
+    Ok(Conversion::Subscription(Imported {
         name,
         filter: Some(ImportedFilter {
             language: "eventbridge",
             json: pattern,
         }),
         notes,
-    })
+    }))
 }
 
-/// The rule inside a CloudFormation resource.
-fn of_cloud_formation(resource: Members<'_>) -> Result<Members<'_>, CompileError> {
-    let kind = resource.text(&["Type"])?;
-    let properties = match kind.is_some_and(|kind| kind.starts_with("AWS::Events")) {
-        true => resource.get(&["Properties"])?,
-        false => None,
+/// The rule inside a CloudFormation resource, or the subscriber; other resources are neither.
+fn of_cloud_formation<'s>(kind: &str, resource: &Members<'s>) -> Result<Option<Members<'s>>, CompileError> {
+    let no_object = || refuse("Properties", "the properties of a resource are an object");
+    let properties = match resource.get(&["Properties"])? {
+        Some(properties) => properties.members().ok_or_else(no_object)?,
+        None => resource.clone(),
     };
-    match properties {
-        None => Ok(resource),
-        Some(properties) => properties
-            .members()
-            .ok_or_else(|| refuse("Properties", "an EventBridge rule is an object")),
-    }
+    let is_subscriber = kind.starts_with("AWS::Events") && properties.get(&["FilterConfiguration"])?.is_some();
+    Ok((kind == "AWS::Events::Rule" || is_subscriber).then_some(properties))
 }
 
 fn is_pattern(members: &Members<'_>) -> bool {

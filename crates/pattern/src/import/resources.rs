@@ -1,13 +1,15 @@
 //! Documents that hold several resources: lists as command lines and APIs print them, and templates.
 
-use super::{Resource, source::Source};
+use super::{Resource, System, source::Source};
 use crate::error::CompileError;
 
 /// Members under which lists of resources lie.
 const LISTS: [&str; 4] = ["Rules", "items", "value", "Resources"];
+/// The list of an ARM template. In a pattern of EventBridge it is a field.
+const OF_ARM: &str = "resources";
 
 /// The resources of a document.
-pub(super) fn opened(document: Source<'_>) -> Result<Vec<Resource<'_>>, CompileError> {
+pub(super) fn opened(system: System, document: Source<'_>) -> Result<Vec<Resource<'_>>, CompileError> {
     if document.is_list() {
         return Ok(each(document));
     }
@@ -16,12 +18,14 @@ pub(super) fn opened(document: Source<'_>) -> Result<Vec<Resource<'_>>, CompileE
     };
     for list in LISTS {
         match members.get(&[list])? {
-            Some(value) if value.is_list() => return Ok(each(value)),
-            Some(value) if value.is_object() => return rules(value),
+            Some(value) if value.is_list() || value.is_object() => return Ok(each(value)),
             _ => {}
         }
     }
-    Ok(vec![unnamed(document)])
+    match members.get(&[OF_ARM])? {
+        Some(list) if system == System::EventGrid && (list.is_list() || list.is_object()) => of_arm(list),
+        _ => Ok(vec![unnamed(document)]),
+    }
 }
 
 fn unnamed(source: Source<'_>) -> Resource<'_> {
@@ -31,25 +35,31 @@ fn unnamed(source: Source<'_>) -> Resource<'_> {
     }
 }
 
+/// The items of a list, or the members of an object by their names.
 fn each(list: Source<'_>) -> Vec<Resource<'_>> {
-    list.items().unwrap_or_default().into_iter().map(unnamed).collect()
-}
-
-/// The rules of a CloudFormation template, by their logical names.
-fn rules(resources: Source<'_>) -> Result<Vec<Resource<'_>>, CompileError> {
-    let mut rules = Vec::new();
-    let members = resources.members();
-    for (name, resource) in members.iter().flat_map(|members| members.iter()) {
-        let kind = match resource.members() {
-            Some(members) => members.text(&["Type"])?,
-            None => None,
-        };
-        if kind.as_deref() == Some("AWS::Events::Rule") {
-            rules.push(Resource {
+    match list.members() {
+        Some(members) => members
+            .iter()
+            .map(|(name, resource)| Resource {
                 name: Some(name.to_owned()),
                 json: resource.json(),
-            });
+            })
+            .collect(),
+        None => list.items().unwrap_or_default().into_iter().map(unnamed).collect(),
+    }
+}
+
+/// The resources of an ARM template, and behind them those that lie inside them.
+fn of_arm(list: Source<'_>) -> Result<Vec<Resource<'_>>, CompileError> {
+    let mut found = each(list);
+    let mut next = 0;
+    while let Some(resource) = found.get(next) {
+        next += 1;
+        if let Some(members) = Source::whole(resource.json)?.members()
+            && let Some(inside) = members.get(&[OF_ARM])?
+        {
+            found.extend(each(inside));
         }
     }
-    Ok(rules)
+    Ok(found)
 }

@@ -41,6 +41,12 @@ impl<'s> Source<'s> {
         self.0.starts_with('"')
     }
 
+    /// Not null, nor an empty string or list: what stands where nothing has been set.
+    pub(super) fn says_something(self) -> bool {
+        let is_empty_list = self.is_list() && self.items().is_some_and(|items| items.is_empty());
+        !(self.is_null() || self.0 == "\"\"" || is_empty_list)
+    }
+
     /// What a string holds.
     pub(super) fn text(self) -> Option<String> {
         serde_json::from_str(self.0).ok()

@@ -6,7 +6,19 @@ use super::*;
 use crate::CompileCode;
 
 fn convert(system: System, source: &Value) -> Result<Imported, CompileError> {
-    system.convert(&source.to_string())
+    subscription(system, &source.to_string())
+}
+
+fn subscription(system: System, source: &str) -> Result<Imported, CompileError> {
+    match system.convert(source)? {
+        Conversion::Subscription(imported) => Ok(imported),
+        Conversion::Skipped(reason) => panic!("{source} is skipped: {reason}"),
+    }
+}
+
+fn check_skipped(system: System, source: Value, reason: &str) {
+    let conversion = system.convert(&source.to_string()).expect("no refusal");
+    assert_eq!(conversion, Conversion::Skipped(reason.into()), "{source}");
 }
 
 fn check(system: System, source: Value, name: Option<&str>, filter: Value, notes: &[&str]) {
@@ -27,9 +39,7 @@ fn check_refused(system: System, source: Value, message: &str) {
 
 /// The content of the filter is this text.
 fn check_text(system: System, source: &str, json: &str) {
-    let imported = system
-        .convert(source)
-        .unwrap_or_else(|error| panic!("{source}: {error}"));
+    let imported = subscription(system, source).unwrap_or_else(|error| panic!("{source}: {error}"));
     let filter = imported.filter.unwrap_or_else(|| panic!("{source}: no filter"));
     assert_eq!(filter.json, json, "{source}");
 }
@@ -151,8 +161,180 @@ fn lists_and_templates_are_opened() {
     check(r#"{"detail": {"a": [1]}} "#, &[(None, r#"{"detail": {"a": [1]}}"#)]);
     check(
         r#"{"Resources": {"Paid": {"Type": "AWS::Events::Rule"}, "Bucket": {"Type": "AWS::S3::Bucket"}}}"#,
-        &[(Some("Paid"), r#"{"Type": "AWS::Events::Rule"}"#)],
+        &[
+            (Some("Paid"), r#"{"Type": "AWS::Events::Rule"}"#),
+            (Some("Bucket"), r#"{"Type": "AWS::S3::Bucket"}"#),
+        ],
     );
+    let pattern = r#"{"resources": ["arn:x"]}"#;
+    check(pattern, &[(None, pattern)]);
+}
+
+#[test]
+fn a_template_of_arm_is_opened_with_what_lies_inside_its_resources() {
+    let names = |document: Value| -> Vec<String> {
+        let document = document.to_string();
+        let resources = System::EventGrid.resources(&document).expect("resources");
+        let name = |resource: &Resource<'_>| {
+            let resource: Value = serde_json::from_str(resource.json).expect("JSON");
+            resource["name"].as_str().expect("a name").to_owned()
+        };
+        resources.iter().map(name).collect()
+    };
+    let inside = json!({"name": "a", "type": "Microsoft.EventGrid/topics", "resources": [{"name": "b", "type": "eventSubscriptions"}]});
+    assert_eq!(names(json!({"resources": [inside, {"name": "c"}]})), ["a", "c", "b"]);
+    assert_eq!(names(json!({"resources": {"s": {"name": "a"}}})), ["a"]);
+}
+
+#[test]
+fn what_is_no_subscription_is_skipped() {
+    let bucket = json!({"Type": "AWS::S3::Bucket", "Properties": {}});
+    check_skipped(System::EventBridge, bucket, "its type is \"AWS::S3::Bucket\"");
+    let archive = json!({"Type": "AWS::Events::Archive", "Properties": {"EventPattern": {"a": [1]}}});
+    check_skipped(System::EventBridge, archive, "its type is \"AWS::Events::Archive\"");
+    let broker = json!({"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "default"}});
+    check_skipped(System::Knative, broker, "its kind is \"Broker\"");
+    let other = json!({"apiVersion": "triggers.tekton.dev/v1beta1", "kind": "Trigger", "spec": {}});
+    check_skipped(
+        System::Knative,
+        other,
+        "its apiVersion is \"triggers.tekton.dev/v1beta1\"",
+    );
+    let topic = json!({"type": "Microsoft.EventGrid/topics", "name": "t"});
+    check_skipped(System::EventGrid, topic, "its type is \"Microsoft.EventGrid/topics\"");
+}
+
+#[test]
+fn what_is_not_known_never_makes_a_subscription_that_takes_everything() {
+    let refused = |system: System, source: Value, name: &str| {
+        let error = convert(system, &source).expect_err("it is refused");
+        assert_eq!(error.path, name, "{source}: {error}");
+    };
+    refused(System::Knative, json!({"spec": {"broker": "b", "only": "a"}}), "only");
+    refused(
+        System::Knative,
+        json!({"spec": {}, "filter": {"attributes": {"type": "a"}}}),
+        "filter",
+    );
+    refused(
+        System::Knative,
+        json!({"filter": {"attribute": {"type": "a"}}}),
+        "spec.filter.attribute",
+    );
+    refused(
+        System::Knative,
+        json!({"filter": [{"exact": {"type": "a"}}]}),
+        "spec.filter",
+    );
+    refused(System::EventGrid, json!({"name": "n", "only": "a"}), "only");
+    refused(System::EventGrid, json!({"name": "n", "resources": "a"}), "resources");
+    let filter = json!({"isSubjectCaseSensitive": false, "includedEventTypes": ["All"]});
+    refused(System::EventGrid, json!({"filter": filter, "only": "a"}), "only");
+    refused(
+        System::EventGrid,
+        json!({"properties": {"topic": "t"}, "filter": {"subjectBeginsWith": "/a"}}),
+        "filter",
+    );
+    refused(
+        System::EventGrid,
+        json!({"properties": {"filtersConfiguration": {"include": ["a"]}}}),
+        "filtersConfiguration.include",
+    );
+    refused(
+        System::EventGrid,
+        json!({"filter": {"subjectBeginsWith": "/a"}, "filtersConfiguration": {}}),
+        "filtersConfiguration",
+    );
+    refused(
+        System::EventGrid,
+        json!({"subject_filter": {"begins": "/a"}}),
+        "subject_filter.begins",
+    );
+    // Names that are written in another case are known.
+    check(
+        System::EventGrid,
+        json!({"SubjectBeginsWith": "/a"}),
+        None,
+        json!({"eventgrid": {"SubjectBeginsWith": "/a"}}),
+        &[],
+    );
+}
+
+#[test]
+fn the_first_version_of_triggers_names_a_source_and_a_type() {
+    let trigger = |wanted: Value| json!({"spec": {"filter": {"sourceAndType": wanted}}});
+    check(
+        System::Knative,
+        trigger(json!({"type": "a", "source": "/b"})),
+        None,
+        json!({"cloudevents": [{"exact": {"type": "a", "source": "/b"}}]}),
+        &[],
+    );
+    check(
+        System::Knative,
+        trigger(json!({"type": "a", "source": ""})),
+        None,
+        json!({"cloudevents": [{"exact": {"type": "a"}}]}),
+        &[],
+    );
+    let everything = ["the trigger has no filter: it takes every event"];
+    check(
+        System::Knative,
+        trigger(json!({"type": ""})),
+        None,
+        Value::Null,
+        &everything,
+    );
+    check_refused(System::Knative, trigger(json!({"subject": "a"})), "not known");
+    check_refused(System::Knative, trigger(json!({"type": 1})), "with a string");
+    let both = json!({"filter": {"attributes": {"type": "a"}, "sourceAndType": {"type": "a"}}});
+    check_refused(System::Knative, both, "either attributes or sourceAndType");
+}
+
+#[test]
+fn arguments_of_terraform_are_an_event_grid_filter() {
+    let arguments = json!({
+        "name": "s", "scope": "/subscriptions/1", "included_event_types": ["A"],
+        "subject_filter": {"subject_begins_with": "/x", "subject_ends_with": "", "case_sensitive": true},
+    });
+    check(
+        System::EventGrid,
+        arguments,
+        Some("s"),
+        json!({"eventgrid": {"includedEventTypes": ["A"], "subjectBeginsWith": "/x", "isSubjectCaseSensitive": true}}),
+        &["not part of a filter, and not imported: scope"],
+    );
+    let of_state = json!({
+        "name": "s", "included_event_types": [], "subject_filter": [], "advanced_filtering_on_arrays_enabled": true,
+        "advanced_filter": [{
+            "string_in": [{"key": "data.a", "values": ["x"]}, {"key": "data.b", "values": ["y"]}],
+            "number_greater_than_or_equals": [{"key": "data.n", "value": 5}],
+            "is_not_null": [{"key": "data.c"}],
+            "bool_equals": [],
+        }],
+    });
+    check(
+        System::EventGrid,
+        of_state,
+        Some("s"),
+        json!({"eventgrid": {
+            "advancedFilters": [
+                {"operatorType": "StringIn", "key": "data.a", "values": ["x"]},
+                {"operatorType": "StringIn", "key": "data.b", "values": ["y"]},
+                {"operatorType": "NumberGreaterThanOrEquals", "key": "data.n", "value": 5},
+                {"operatorType": "IsNotNull", "key": "data.c"},
+            ],
+            "enableAdvancedFilteringOnArrays": true,
+        }}),
+        &[],
+    );
+    check_refused(
+        System::EventGrid,
+        json!({"advanced_filter": {"string_like": {"key": "data.a", "values": ["x"]}}}),
+        "not known",
+    );
+    let two = json!({"subject_filter": [{"subject_begins_with": "/a"}, {"subject_begins_with": "/b"}]});
+    check_refused(System::EventGrid, two, "one block");
 }
 
 #[test]
@@ -219,13 +401,14 @@ fn a_trigger_is_filters_of_cloudevents() {
         ]}),
         &["spec.filters is set, so spec.filter is ignored, as Knative does"],
     );
-    check(System::Knative, trigger(json!({})), Some("t"), Value::Null, &[]);
+    let everything = ["the trigger has no filter: it takes every event"];
+    check(System::Knative, trigger(json!({})), Some("t"), Value::Null, &everything);
     check(
         System::Knative,
         json!({"filter": {"attributes": {}}}),
         None,
         Value::Null,
-        &[],
+        &everything,
     );
 }
 
@@ -341,8 +524,8 @@ fn an_event_subscription_is_its_filter() {
     let expected = json!({"eventgrid": {"includedEventTypes": ["a"], "advancedFilters": [{"operatorType": "IsNotNull", "key": "data.a"}]}});
     check(System::EventGrid, of_namespace, Some("n"), expected, &[]);
     let nothing = json!({"name": "n", "properties": {"filter": {}}});
-    check(System::EventGrid, nothing, Some("n"), Value::Null, &[]);
     let notes = ["the event subscription has no filter: it takes every event"];
+    check(System::EventGrid, nothing, Some("n"), Value::Null, &notes);
     check(System::EventGrid, json!({"name": "n"}), Some("n"), Value::Null, &notes);
 }
 

@@ -8,7 +8,7 @@ use crate::{
     resource_files::{parse_yaml, print},
 };
 use control::filters::FilterText;
-use pattern::import::{self, Imported, ImportedFilter, Resource};
+use pattern::import::{self, Conversion, Imported, ImportedFilter, Resource};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -58,13 +58,17 @@ impl Import {
         for text in &texts {
             resources.extend(system.resources(text).map_err(|error| wrong(error.message))?);
         }
-        let (mut documents, mut refused) = (Vec::new(), 0);
+        let (mut documents, mut refused, mut skipped) = (Vec::new(), 0, 0);
         for (index, Resource { name, json }) in resources.iter().enumerate() {
             let place = name.clone().unwrap_or_else(|| format!("number {}", index + 1));
             match system.convert(json) {
-                Ok(imported) => {
+                Ok(Conversion::Subscription(imported)) => {
                     imported.notes.iter().for_each(|note| eprintln!("{place}: {note}"));
                     documents.push(self.document(imported, name.as_deref(), index));
+                }
+                Ok(Conversion::Skipped(reason)) => {
+                    skipped += 1;
+                    eprintln!("{place}: skipped, it is no subscription: {reason}");
                 }
                 Err(error) => {
                     refused += 1;
@@ -74,6 +78,9 @@ impl Import {
         }
         print(output, &documents)?;
         match refused {
+            0 if skipped > 0 && documents.is_empty() => {
+                Err(Failure::new(Code::Failed, format!("{shown} holds no subscription")))
+            }
             0 => Ok(()),
             refused => Err(Failure::new(
                 Code::Failed,
