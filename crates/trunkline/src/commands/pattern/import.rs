@@ -7,10 +7,10 @@ use crate::{
     output::Output,
     resource_files::{parse_yaml, print},
 };
-use control::filters::FilterText;
-use pattern::import::{self, Conversion, Imported, ImportedFilter, Resource};
+use control::{filters::FilterText, limits::NAME_CHARACTERS_MAX, names::Name};
+use pattern::import::{self, Conversion, ImportedFilter, Resource};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 /// Convert another system's subscriptions into resource documents.
 #[derive(Debug, clap::Args)]
@@ -59,12 +59,18 @@ impl Import {
             resources.extend(system.resources(text).map_err(|error| wrong(error.message))?);
         }
         let (mut documents, mut refused, mut skipped) = (Vec::new(), 0, 0);
+        let mut names = Names::default();
         for (index, Resource { name, json }) in resources.iter().enumerate() {
             let place = name.clone().unwrap_or_else(|| format!("number {}", index + 1));
             match system.convert(json) {
                 Ok(Conversion::Subscription(imported)) => {
                     imported.notes.iter().for_each(|note| eprintln!("{place}: {note}"));
-                    documents.push(self.document(imported, name.as_deref(), index));
+                    let called = imported.name.as_ref().or(name.as_ref());
+                    let name = names.of(called.map(String::as_str), index);
+                    if let Some(called) = called.filter(|called| **called != name) {
+                        eprintln!("{place}: {called:?} is imported as {name}");
+                    }
+                    documents.push(self.document(imported.filter, &name));
                 }
                 Ok(Conversion::Skipped(reason)) => {
                     skipped += 1;
@@ -89,13 +95,9 @@ impl Import {
         }
     }
 
-    fn document(&self, imported: Imported, name: Option<&str>, index: usize) -> Value {
-        let name = imported
-            .name
-            .or(name.map(Into::into))
-            .unwrap_or_else(|| format!("imported-{}", index + 1));
-        let mut document = json!({"kind": "subscription", "name": legal(&name)});
-        if let Some(ImportedFilter { language, json }) = imported.filter {
+    fn document(&self, filter: Option<ImportedFilter>, name: &str) -> Value {
+        let mut document = json!({"kind": "subscription", "name": name});
+        if let Some(ImportedFilter { language, json }) = filter {
             // What JSON libraries would change goes as a string.
             let content = FilterText::new(json.as_str()).to_value();
             document["filter"] = json!({ language: content.unwrap_or(json.into()) });
@@ -105,12 +107,39 @@ impl Import {
     }
 }
 
-/// A name with what names may hold.
-fn legal(name: &str) -> String {
-    let legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    name.chars()
-        .map(|character| if legal(character) { character } else { '-' })
-        .collect()
+/// The names given so far. None is given twice: the later document would overwrite the earlier when they are applied.
+#[derive(Default)]
+struct Names(HashSet<String>);
+
+impl Names {
+    /// A name for what is called so, or for the resource at this place.
+    fn of(&mut self, called: Option<&str>, index: usize) -> String {
+        let wanted = called.and_then(legal);
+        let wanted = wanted.unwrap_or_else(|| format!("imported-{}", index + 1));
+        let mut name = wanted.clone();
+        for number in 2.. {
+            if self.0.insert(name.clone()) {
+                break;
+            }
+            let suffix = format!("-{number}");
+            let kept = wanted.len().min(NAME_CHARACTERS_MAX - suffix.len());
+            name = wanted[..kept].to_owned() + &suffix;
+        }
+        name
+    }
+}
+
+/// The nearest name, if there is anything in it that names may hold.
+fn legal(name: &str) -> Option<String> {
+    if Name::new(name).is_ok() {
+        return Some(name.to_owned());
+    }
+    let illegal = |character: char| !(character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-'));
+    let pieces = name.split(illegal).map(|piece| piece.trim_matches('-'));
+    let joined = pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("-");
+    let begun = joined.trim_start_matches(['.', '_', '-']);
+    let legal = &begun[..begun.len().min(NAME_CHARACTERS_MAX)];
+    (!legal.is_empty()).then(|| legal.to_owned())
 }
 
 /// The JSON of a file's documents.
@@ -118,9 +147,9 @@ fn texts(file: String) -> Result<Vec<String>, String> {
     if file.trim_start().starts_with(['{', '[']) {
         return Ok(vec![file]);
     }
-    let documents = parse_yaml(&file)?.into_iter();
-    let documents = documents.filter(|document| !document.is_null());
-    Ok(documents.map(|document| document.to_string()).collect())
+    let mut documents = parse_yaml(&file)?;
+    documents.retain(|document| !document.is_null());
+    Ok(documents.iter().map(Value::to_string).collect())
 }
 
 #[cfg(test)]
@@ -147,12 +176,7 @@ mod tests {
                 language: "eventbridge",
                 json: json.to_owned(),
             };
-            let imported = Imported {
-                name: Some("paid".into()),
-                filter: Some(filter),
-                notes: Vec::new(),
-            };
-            import.document(imported, None, 0)["filter"]["eventbridge"].clone()
+            import.document(Some(filter), "paid")["filter"]["eventbridge"].clone()
         };
         assert_eq!(document(r#"{"a": [1]}"#), json!({"a": [1]}));
         for text in [r#"{"a":[1],"a":[2]}"#, r#"{"a":[123456789012345678901]}"#] {
@@ -162,6 +186,28 @@ mod tests {
 
     #[test]
     fn a_name_keeps_what_names_may_hold() {
-        assert_eq!(legal("a b/c.d-e_f é"), "a-b-c.d-e_f--");
+        for (name, expected) in [
+            ("a--b_", Some("a--b_")),
+            ("a b/c.d-e_f é", Some("a-b-c.d-e_f")),
+            ("${X}-r", Some("X-r")),
+            ("-.a", Some("a")),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(legal(name).as_deref(), expected, "{name}");
+        }
+        assert_eq!(legal(&"a".repeat(300)), Some("a".repeat(NAME_CHARACTERS_MAX)));
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let mut names = Names::default();
+        let called = [Some("a b"), Some("a-b"), Some("a-b-2"), Some("a b"), Some("é"), None];
+        let given = called.into_iter().enumerate();
+        let given: Vec<String> = given.map(|(index, called)| names.of(called, index)).collect();
+        assert_eq!(given, ["a-b", "a-b-2", "a-b-2-2", "a-b-3", "imported-5", "imported-6"]);
+        let long = "a".repeat(NAME_CHARACTERS_MAX);
+        assert_eq!(names.of(Some(&long), 6), long);
+        assert!(Name::new(&names.of(Some(&long), 7)).is_ok());
     }
 }
