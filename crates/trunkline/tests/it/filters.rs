@@ -237,6 +237,9 @@ fn an_import_says_what_it_skips_and_what_it_renames() {
     let (code, yaml, notes) = import("knative", "broker.yaml", broker);
     assert_eq!((code, yaml.trim()), (Some(1), ""), "{notes}");
     assert!(notes.contains("holds no subscription"), "{notes}");
+    let (code, _, notes) = import("eventbridge", "rule.yaml", "detail: {a: [123456789012345678901]}\n");
+    assert_eq!(code, Some(2), "{notes}");
+    assert!(notes.contains("YAML rounds a number"), "{notes}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::filter_files::read_text;
 use crate::{
     exit::{Code, Failure},
     output::Output,
-    resource_files::{parse_yaml, print},
+    resource_files::{check_numbers, parse_yaml, print},
 };
 use control::{filters::FilterText, limits::NAME_CHARACTERS_MAX, names::Name};
 use pattern::import::{self, Conversion, ImportedFilter, Resource};
@@ -149,6 +149,9 @@ fn texts(file: String) -> Result<Vec<String>, String> {
     }
     let mut documents = parse_yaml(&file)?;
     documents.retain(|document| !document.is_null());
+    for document in &documents {
+        check_numbers(document, &file)?;
+    }
     Ok(documents.iter().map(Value::to_string).collect())
 }
 
