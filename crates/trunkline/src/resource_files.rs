@@ -128,7 +128,35 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
     if text.trim_start().starts_with(['{', '[']) {
         return parse_json(text).map_err(|error| error.to_string());
     }
-    parse_yaml(text)
+    let documents = parse_yaml(text)?;
+    for (index, document) in documents.iter().enumerate() {
+        if let Some(filter) = document.get("filter") {
+            check_numbers(filter, text).map_err(|reason| format!("document {}: {reason}", index + 1))?;
+        }
+    }
+    Ok(documents)
+}
+
+/// Refuses numbers of a filter that YAML has changed: it has 64-bit integers and doubles, and rounds what is neither.
+pub fn check_numbers(value: &Value, text: &str) -> Result<(), String> {
+    match value {
+        Value::Array(items) => items.iter().try_for_each(|item| check_numbers(item, text)),
+        Value::Object(members) => members.values().try_for_each(|member| check_numbers(member, text)),
+        Value::Number(number) if number.is_f64() => {
+            let number = number.to_string();
+            let significand = number.split('e').next().unwrap_or_default();
+            let significand = significand.trim_matches(['-', '0', '.']);
+            let digits = significand.bytes().filter(u8::is_ascii_digit).count();
+            // So many digits pass through a double, and so does what is already written as doubles are.
+            if digits <= f64::DIGITS as usize || text.contains(&number) {
+                return Ok(());
+            }
+            Err(format!(
+                "YAML rounds a number to {number}; write the filter as JSON, which may stand in a string"
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The documents of YAML, as many as a file may hold.
@@ -248,6 +276,27 @@ mod tests {
             .map(|number| format!("---\nkind: topic\nname: topic-{number}\n"))
             .collect();
         assert_eq!(parse(&documents).expect("documents").len(), 12_000);
+    }
+
+    #[test]
+    fn a_number_of_a_filter_that_yaml_rounds_is_refused() {
+        let filter =
+            |number: &str| format!("kind: subscription\nname: a\nfilter: {{eventbridge: {{a: [{number}]}}}}\n");
+        for number in ["123456789012345678901", "-9223372036854775809", "0.1234567890123456789"] {
+            let refused = parse(&filter(number)).expect_err(number);
+            assert!(refused.contains("document 1: YAML rounds a number"), "{refused}");
+        }
+        for number in [
+            "18446744073709551615",
+            "3.141592653589793",
+            "3e2",
+            "1e20",
+            "'123456789012345678901'",
+        ] {
+            assert!(parse(&filter(number)).is_ok(), "{number}");
+        }
+        let elsewhere = "kind: topic\nname: a\nx: 123456789012345678901\n";
+        assert!(parse(elsewhere).is_ok());
     }
 
     #[test]

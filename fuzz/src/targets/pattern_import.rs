@@ -1,8 +1,10 @@
 //! Rules, triggers and event subscriptions of other systems: one JSON text, read as each of the three.
 
 use super::{Target, ending, texts};
-use pattern::{Filter, Mounts, import};
-use serde_json::Value;
+use pattern::{
+    Dialect, Filter, Mounts,
+    import::{Conversion, ImportedFilter, System},
+};
 
 pub(super) const TARGET: Target = Target {
     name: "pattern_import",
@@ -11,22 +13,31 @@ pub(super) const TARGET: Target = Target {
 };
 
 fn run(input: &[u8]) -> u64 {
-    let Ok(source) = serde_json::from_slice::<Value>(input) else {
+    let Ok(text) = std::str::from_utf8(input) else {
         return 0;
     };
-    let rule = import::eventbridge_rule(&source).map(|imported| {
-        let pattern = imported.filter["eventbridge"].to_string();
-        Filter::eventbridge(pattern.as_bytes(), &Mounts::bare()).expect("what was imported compiles");
-        imported.notes.len().min(4)
-    });
-    let trigger = import::knative_trigger(&source).map(|imported| imported.notes.len().min(4));
-    let subscription = import::event_grid_subscription(&source).map(|imported| {
-        if let Some(filter) = imported.filter.get("eventgrid") {
-            Filter::eventgrid(filter.to_string().as_bytes(), &Mounts::bare()).expect("what was imported compiles");
-        }
-        imported.notes.len().min(4)
-    });
-    ending(&[rule, trigger, subscription].map(|imported| imported.map_err(|error| (error.message.len() / 16).min(8))))
+    ending(&[System::EventBridge, System::Knative, System::EventGrid].map(|system| {
+        let opened = system.resources(text).map_or(0, |resources| resources.len().min(4));
+        let imported = system.convert(text).map_err(|error| (error.message.len() / 16).min(8));
+        let notes = imported.map(|conversion| match conversion {
+            Conversion::Subscription(imported) => {
+                imported.filter.iter().for_each(compiles);
+                Some(imported.notes.len().min(4))
+            }
+            Conversion::Skipped(_) => None,
+        });
+        (opened, notes)
+    }))
+}
+
+fn compiles(filter: &ImportedFilter) {
+    let json = filter.json.as_bytes();
+    let compiled = match filter.language {
+        "eventbridge" => Filter::eventbridge(json, &Mounts::bare()),
+        "eventgrid" => Filter::eventgrid(json, &Mounts::bare()),
+        _ => Filter::cloudevents(json, Dialect::Standard),
+    };
+    compiled.expect("what was imported compiles");
 }
 
 fn samples() -> Vec<Vec<u8>> {

@@ -5,6 +5,8 @@ use super::*;
 
 const PATTERN: [&str; 3] = ["EventPattern", "event_pattern", "eventPattern"];
 const NAME: [&str; 2] = ["Name", "name"];
+const STATE: [&str; 2] = ["State", "state"];
+const FILTERS: &str = "FilterConfiguration.Filters";
 /// The top names of an EventBridge event: an object of these alone is a pattern by itself.
 const EVENT: [&str; 10] = [
     "version",
@@ -20,19 +22,25 @@ const EVENT: [&str; 10] = [
 ];
 
 /// Converts a rule of EventBridge.
-pub fn eventbridge_rule(rule: &Value) -> Result<Imported, CompileError> {
-    let rule = unwrap(rule);
-    let object = rule
-        .as_object()
+pub(super) fn rule(source: Source<'_>) -> Result<Conversion, CompileError> {
+    let members = source
+        .members()
         .ok_or_else(|| refuse("", "an EventBridge rule is an object"))?;
-    let mut notes = Vec::new();
-    let pattern = if is_pattern(object) {
-        rule.clone()
-    } else if let Some(pattern) = member(rule, &PATTERN) {
-        as_pattern(pattern)?
-    } else if let Some(configuration) = member(rule, &["FilterConfiguration"]) {
+    if is_pattern(&members) {
+        return imported(None, source.json().to_owned(), Vec::new());
+    }
+    let rule = match members.text(&["Type"])? {
+        None => members,
+        Some(kind) => match of_cloud_formation(&kind, &members)? {
+            Some(rule) => rule,
+            None => return Ok(Conversion::Skipped(cut(format!("its type is {kind:?}")))),
+        },
+    };
+    let pattern = if let Some(pattern) = rule.get(&PATTERN)? {
+        text_of(pattern)?
+    } else if let Some(configuration) = rule.get(&["FilterConfiguration"])? {
         scoped(configuration)?
-    } else if member(rule, &["ScheduleExpression", "schedule_expression"]).is_some() {
+    } else if rule.get(&["ScheduleExpression", "schedule_expression"])?.is_some() {
         return Err(refuse(
             "ScheduleExpression",
             "a schedule is no filter: it has no event pattern",
@@ -40,79 +48,89 @@ pub fn eventbridge_rule(rule: &Value) -> Result<Imported, CompileError> {
     } else {
         return Err(refuse("EventPattern", "the rule has no event pattern"));
     };
-    check(&pattern)?;
-    if !is_pattern(object) {
-        note_state(rule, &mut notes);
-        let read = [
-            &PATTERN[..],
-            &NAME[..],
-            &["FilterConfiguration", "State", "state", "is_enabled"],
-        ]
-        .concat();
-        note_of_rest(object, &read, &mut notes);
-    }
-    Ok(Imported {
-        name: text(rule, &NAME).filter(|_| !is_pattern(object)).map(Into::into),
-        types: None,
-        filter: json!({ "eventbridge": pattern }),
+    let mut notes = Vec::new();
+    note_state(&rule, &mut notes)?;
+    let read = [&PATTERN[..], &NAME, &STATE, &["FilterConfiguration", "is_enabled"]].concat();
+    note_of_rest(&rule, &read, &mut notes);
+    imported(rule.text(&NAME)?, pattern, notes)
+}
+
+/// The pattern, checked by compiling it.
+fn imported(name: Option<String>, pattern: String, notes: Vec<String>) -> Result<Conversion, CompileError> {
+    Filter::eventbridge(pattern.as_bytes(), &Mounts::bare())?;
+    Ok(Conversion::Subscription(Imported {
+        name,
+        filter: Some(ImportedFilter {
+            language: "eventbridge",
+            json: pattern,
+        }),
         notes,
-    })
+    }))
 }
 
-/// The rule inside a CloudFormation resource.
-fn unwrap(rule: &Value) -> &Value {
-    let of_cloud_formation = text(rule, &["Type"]).is_some_and(|kind| kind.starts_with("AWS::Events"));
-    member(rule, &["Properties"])
-        .filter(|_| of_cloud_formation)
-        .unwrap_or(rule)
-}
-
-fn is_pattern(object: &Map<String, Value>) -> bool {
-    !object.is_empty()
-        && object
-            .iter()
-            .all(|(name, value)| EVENT.contains(&name.as_str()) && (value.is_object() || value.is_array()))
-}
-
-/// A pattern, or the text of one.
-fn as_pattern(pattern: &Value) -> Result<Value, CompileError> {
-    let Value::String(text) = pattern else {
-        return Ok(pattern.clone());
+/// The rule inside a CloudFormation resource, or the subscriber; other resources are neither.
+fn of_cloud_formation<'s>(kind: &str, resource: &Members<'s>) -> Result<Option<Members<'s>>, CompileError> {
+    let no_object = || refuse("Properties", "the properties of a resource are an object");
+    let properties = match resource.get(&["Properties"])? {
+        Some(properties) => properties.members().ok_or_else(no_object)?,
+        None => resource.clone(),
     };
-    serde_json::from_str(text)
-        .map_err(|error| refuse("EventPattern", format!("the event pattern is not JSON: {error}")))
+    let is_subscriber = kind.starts_with("AWS::Events") && properties.get(&["FilterConfiguration"])?.is_some();
+    Ok((kind == "AWS::Events::Rule" || is_subscriber).then_some(properties))
 }
 
-fn check(pattern: &Value) -> Result<(), CompileError> {
-    Filter::eventbridge(pattern.to_string().as_bytes(), &Mounts::bare()).map(|_| ())
+fn is_pattern(members: &Members<'_>) -> bool {
+    let of_pattern =
+        |(name, value): (&str, Source<'_>)| EVENT.contains(&name) && (value.is_object() || value.is_list());
+    members.iter().next().is_some() && members.iter().all(of_pattern)
 }
 
-fn note_state(rule: &Value, notes: &mut Vec<String>) {
-    let disabled = text(rule, &["State", "state"]).is_some_and(|state| state.eq_ignore_ascii_case("DISABLED"))
-        || member(rule, &["is_enabled"]) == Some(&Value::Bool(false));
-    if disabled {
+/// The text of a pattern, which may stand in a string.
+fn text_of(pattern: Source<'_>) -> Result<String, CompileError> {
+    if !pattern.is_text() {
+        return Ok(pattern.json().to_owned());
+    }
+    pattern
+        .text()
+        .ok_or_else(|| refuse("EventPattern", "the string of the event pattern cannot be read"))
+}
+
+fn note_state(rule: &Members<'_>, notes: &mut Vec<String>) -> Result<(), CompileError> {
+    let state = rule.text(&STATE)?;
+    let is_enabled = rule.get(&["is_enabled"])?;
+    if state.is_some_and(|state| state.eq_ignore_ascii_case("DISABLED"))
+        || is_enabled.is_some_and(|is_enabled| is_enabled.json() == "false")
+    {
         notes.push("the rule is disabled: create the subscription with `enabled: false`".into());
     }
+    Ok(())
 }
 
 /// The filters of a subscriber, one a scope and all of them required. Only the scope of the data has a counterpart in a pattern.
-fn scoped(configuration: &Value) -> Result<Value, CompileError> {
-    let path = "FilterConfiguration.Filters";
-    let filters = member(configuration, &["Filters"])
-        .and_then(Value::as_array)
-        .ok_or_else(|| refuse(path, "the subscriber has no filters"))?;
+fn scoped(configuration: Source<'_>) -> Result<String, CompileError> {
+    let no_filters = || refuse(FILTERS, "the subscriber has no filters");
+    let configuration = configuration.members().ok_or_else(no_filters)?;
+    let filters = configuration.get(&["Filters"])?.and_then(Source::items);
+    let filters = filters.ok_or_else(no_filters)?;
     let [filter] = &filters[..] else {
-        return Err(refuse(path, "only a single filter, of the scope DATA, can be imported"));
+        return Err(refuse(
+            FILTERS,
+            "only a single filter, of the scope DATA, can be imported",
+        ));
     };
-    match text(filter, &["Scope"]) {
-        None | Some("DATA") => {}
-        Some(scope) => {
-            let message = format!(
-                "the scope {scope} has no counterpart in a pattern; write a CloudEvents filter on the extensions"
-            );
-            return Err(refuse(path, message));
-        }
+    let no_pattern = || refuse(FILTERS, "the filter has no pattern");
+    let filter = filter.members().ok_or_else(no_pattern)?;
+    if let Some(scope) = filter.get(&["Scope"])?
+        && scope.text().as_deref() != Some("DATA")
+    {
+        let message = format!(
+            "the scope {} has no counterpart in a pattern; write a CloudEvents filter on the extensions",
+            scope.json()
+        );
+        return Err(refuse(FILTERS, message));
     }
-    let pattern = member(filter, &["Pattern"]).ok_or_else(|| refuse(path, "the filter has no pattern"))?;
-    Ok(json!({ "detail": as_pattern(pattern)? }))
+    let pattern = text_of(filter.get(&["Pattern"])?.ok_or_else(no_pattern)?)?;
+    // Inside `detail` it is one value and nothing else, or it would say something about the rest of the event.
+    let whole = Source::whole(&pattern)?;
+    Ok(object([("detail", whole.json())]))
 }

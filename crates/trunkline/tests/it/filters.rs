@@ -214,6 +214,34 @@ async fn an_imported_rule_is_applied_and_tells_why_it_did_not_match() {
     assert!(out.contains("no_sample_matches"), "{out}");
 }
 
+#[test]
+fn an_import_says_what_it_skips_and_what_it_renames() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let import = |system: &str, file: &str, text: &str| {
+        std::fs::write(directory.path().join(file), text).expect("written");
+        local(directory.path(), &["pattern", "import", "--from", system, file])
+    };
+    let rules =
+        r#"[{"Name": "a b", "EventPattern": {"a": [1]}}, {"Name": "a-b", "EventPattern": {"a": [1], "a": [2]}}]"#;
+    let (code, yaml, notes) = import("eventbridge", "rules.json", rules);
+    assert_eq!(code, Some(0), "{notes}");
+    assert!(notes.contains("\"a-b\" is imported as a-b-2"), "{notes}");
+    assert!(yaml.contains("name: a-b\n") && yaml.contains("name: a-b-2\n"), "{yaml}");
+    assert!(yaml.contains(r#""{\"a\": [1], \"a\": [2]}""#), "{yaml}");
+    let broker = "kind: Broker\nmetadata: {name: default}\n";
+    let trigger = "kind: Trigger\nspec: {filter: {attributes: {type: a}}}\n";
+    let (code, yaml, notes) = import("knative", "all.yaml", &format!("{broker}---\n{trigger}"));
+    assert_eq!(code, Some(0), "{notes}");
+    assert!(notes.contains("its kind is \"Broker\""), "{notes}");
+    assert_eq!(yaml.matches("kind: subscription").count(), 1, "{yaml}");
+    let (code, yaml, notes) = import("knative", "broker.yaml", broker);
+    assert_eq!((code, yaml.trim()), (Some(1), ""), "{notes}");
+    assert!(notes.contains("holds no subscription"), "{notes}");
+    let (code, _, notes) = import("eventbridge", "rule.yaml", "detail: {a: [123456789012345678901]}\n");
+    assert_eq!(code, Some(2), "{notes}");
+    assert!(notes.contains("YAML rounds a number"), "{notes}");
+}
+
 #[tokio::test]
 async fn every_language_delivers_what_it_takes_and_tells_why_not() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -1,6 +1,9 @@
 //! Files that hold a filter: a pattern as AWS has it, a subscription's `filter`, a whole subscription, or an expression.
 
-use crate::exit::{Code, Failure};
+use crate::{
+    exit::{Code, Failure},
+    resource_files::check_numbers,
+};
 use control::{
     filters::{FilterText, read_document, read_filter},
     resources::{Dialect, FilterSpec},
@@ -77,7 +80,7 @@ fn filter_given(language: Language, text: &str, dialect: Dialect) -> Given {
 fn guess(text: &str, dialect: Dialect) -> Result<Given, String> {
     let begins = text.trim_start();
     if begins.starts_with('{') {
-        return object(&from_flow_yaml(text).unwrap_or_else(|| text.to_owned()), dialect);
+        return object(&from_flow_yaml(text)?.unwrap_or_else(|| text.to_owned()), dialect);
     }
     if begins.starts_with('[') {
         return Ok(filter_given(Language::Cloudevents, text, dialect));
@@ -86,20 +89,61 @@ fn guess(text: &str, dialect: Dialect) -> Result<Given, String> {
         return Ok(filter_given(Language::Jsonpath, text, dialect));
     }
     match serde_saphyr::from_str::<Value>(text) {
-        Ok(value) if value.is_object() => object(&value.to_string(), dialect),
+        Ok(value) if value.is_object() => {
+            check_numbers(&value, text)?;
+            object(&value.to_string(), dialect)
+        }
+        Err(error) if is_mapping(text) => Err(not_yaml(&error)),
         _ => Ok(filter_given(Language::Cesql, text, dialect)),
     }
 }
 
+fn not_yaml(error: &serde_saphyr::Error) -> String {
+    format!("the YAML cannot be read: {error}")
+}
+
+/// Whether a text that is no YAML was meant to be: its first line names a member, as no expression does.
+fn is_mapping(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !(line.is_empty() || line.starts_with('#') || *line == "---"));
+    first.and_then(name_of_member).is_some()
+}
+
+/// The name that a member of YAML begins with, as it is written.
+fn name_of_member(text: &str) -> Option<&str> {
+    let (name, content) = text.split_once(':')?;
+    let name = name.trim();
+    let quoted = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| name.strip_prefix(quote)?.strip_suffix(quote));
+    let plain = quoted.unwrap_or(name);
+    let is_plain = !plain.is_empty()
+        && plain
+            .chars()
+            .all(|character| character.is_alphanumeric() || "$-._".contains(character));
+    (is_plain && (content.is_empty() || content.starts_with(char::is_whitespace))).then_some(name)
+}
+
 /// A subscription's filter that is written as the documentation has it, `{cesql: "…"}`: YAML that begins like JSON. A pattern
 /// that is no JSON is none: AWS would not take it.
-fn from_flow_yaml(text: &str) -> Option<String> {
+fn from_flow_yaml(text: &str) -> Result<Option<String>, String> {
     if serde_json::from_str::<&RawValue>(text).is_ok() {
-        return None;
+        return Ok(None);
     }
-    let value = serde_saphyr::from_str::<Value>(text).ok()?;
-    let is_filter = value.as_object().is_some_and(|members| is_filter(members.keys()));
-    is_filter.then(|| value.to_string())
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(value) if value.as_object().is_some_and(|members| is_filter(members.keys())) => {
+            check_numbers(&value, text)?;
+            Ok(Some(value.to_string()))
+        }
+        Err(error) if is_flow_of_filter(text) => Err(not_yaml(&error)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a text begins as a filter in YAML that begins like JSON.
+fn is_flow_of_filter(text: &str) -> bool {
+    let inside = text.trim_start().strip_prefix('{').and_then(name_of_member);
+    inside.is_some_and(|name| LANGUAGES.contains(&name))
 }
 
 /// Whether an object with these members is a subscription's filter.
@@ -184,6 +228,30 @@ mod tests {
         let given = guess(r#"{"kind": "subscription", "types": ["a.*"]}"#, Dialect::Standard).expect("a subscription");
         assert_eq!((given.types, given.filter), (Some(vec!["a.*".to_owned()]), None));
         assert!(guess(r#"{"cesql": 5}"#, Dialect::Standard).is_err());
+    }
+
+    #[test]
+    fn yaml_that_cannot_be_read_is_not_taken_for_an_expression() {
+        let refused = |text: &str, said: &str| {
+            let reason = guess(text, Dialect::Standard).expect_err(text);
+            assert!(reason.contains(said), "{text}: {reason}");
+        };
+        refused(
+            "filter: {eventbridge: {detail: {a: {b: [x]}, a: {c: [y]}}}}\n",
+            "the YAML cannot be read: error: line 1 column 46: duplicate mapping key",
+        );
+        refused(
+            "# A filter\n---\nfilter:\n  eventbridge:\n    a: [1e400]\n",
+            "line 5 column 9",
+        );
+        refused("'filter': {cesql: 'a\n", "the YAML cannot be read");
+        refused("{eventbridge: {a: [1], a: [2]}}", "the YAML cannot be read");
+        refused("{eventbridge: {a: [123456789012345678901]}}", "YAML rounds a number");
+        refused("detail:\n  a: [123456789012345678901]\n", "YAML rounds a number");
+        for expression in ["'a' = type", "'a' = type AND id = 'c: d'", "'a: b' = type"] {
+            let given = guess(expression, Dialect::Standard).expect(expression);
+            assert_eq!(given.filter.expect("a filter").language(), "cesql", "{expression}");
+        }
     }
 
     #[test]

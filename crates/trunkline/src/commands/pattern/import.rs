@@ -5,14 +5,12 @@ use super::filter_files::read_text;
 use crate::{
     exit::{Code, Failure},
     output::Output,
-    resource_files::{parse_yaml, print},
+    resource_files::{check_numbers, parse_yaml, print},
 };
-use pattern::{
-    CompileError,
-    import::{Imported, event_grid_subscription, eventbridge_rule, knative_trigger},
-};
-use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use control::{filters::FilterText, limits::NAME_CHARACTERS_MAX, names::Name};
+use pattern::import::{self, Conversion, ImportedFilter, Resource};
+use serde_json::{Value, json};
+use std::{collections::HashSet, path::PathBuf};
 
 /// Convert another system's subscriptions into resource documents.
 #[derive(Debug, clap::Args)]
@@ -39,22 +37,44 @@ pub enum System {
     Eventgrid,
 }
 
-/// Members under which lists of resources lie.
-const LISTS: [&str; 4] = ["Rules", "items", "value", "Resources"];
+impl From<System> for import::System {
+    fn from(system: System) -> Self {
+        match system {
+            System::Eventbridge => Self::EventBridge,
+            System::Knative => Self::Knative,
+            System::Eventgrid => Self::EventGrid,
+        }
+    }
+}
 
 impl Import {
     /// Prints a document for each; fails if one could not be converted.
     pub fn run(self, output: Output) -> Result<(), Failure> {
         let shown = self.file.display().to_string();
         let wrong = |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
-        let sources = sources(&read_text(&self.file)?).map_err(wrong)?;
-        let (mut documents, mut refused) = (Vec::new(), 0);
-        for (index, (name, source)) in sources.iter().enumerate() {
+        let system = import::System::from(self.from);
+        let texts = texts(read_text(&self.file)?).map_err(wrong)?;
+        let mut resources = Vec::new();
+        for text in &texts {
+            resources.extend(system.resources(text).map_err(|error| wrong(error.message))?);
+        }
+        let (mut documents, mut refused, mut skipped) = (Vec::new(), 0, 0);
+        let mut names = Names::default();
+        for (index, Resource { name, json }) in resources.iter().enumerate() {
             let place = name.clone().unwrap_or_else(|| format!("number {}", index + 1));
-            match self.convert(source) {
-                Ok(imported) => {
+            match system.convert(json) {
+                Ok(Conversion::Subscription(imported)) => {
                     imported.notes.iter().for_each(|note| eprintln!("{place}: {note}"));
-                    documents.push(self.document(imported, name.as_deref(), index));
+                    let called = imported.name.as_ref().or(name.as_ref());
+                    let name = names.of(called.map(String::as_str), index);
+                    if let Some(called) = called.filter(|called| **called != name) {
+                        eprintln!("{place}: {called:?} is imported as {name}");
+                    }
+                    documents.push(self.document(imported.filter, &name));
+                }
+                Ok(Conversion::Skipped(reason)) => {
+                    skipped += 1;
+                    eprintln!("{place}: skipped, it is no subscription: {reason}");
                 }
                 Err(error) => {
                     refused += 1;
@@ -64,82 +84,75 @@ impl Import {
         }
         print(output, &documents)?;
         match refused {
+            0 if skipped > 0 && documents.is_empty() => {
+                Err(Failure::new(Code::Failed, format!("{shown} holds no subscription")))
+            }
             0 => Ok(()),
             refused => Err(Failure::new(
                 Code::Failed,
-                format!("{refused} of {} could not be imported", sources.len()),
+                format!("{refused} of {} could not be imported", resources.len()),
             )),
         }
     }
 
-    fn convert(&self, source: &Value) -> Result<Imported, CompileError> {
-        match self.from {
-            System::Eventbridge => eventbridge_rule(source),
-            System::Knative => knative_trigger(source),
-            System::Eventgrid => event_grid_subscription(source),
-        }
-    }
-
-    fn document(&self, imported: Imported, name: Option<&str>, index: usize) -> Value {
-        let name = imported
-            .name
-            .or(name.map(Into::into))
-            .unwrap_or_else(|| format!("imported-{}", index + 1));
-        let mut document = json!({"kind": "subscription", "name": legal(&name)});
-        if let Some(types) = imported.types {
-            document["types"] = types.into();
-        }
-        if !imported.filter.is_null() {
-            document["filter"] = imported.filter;
+    fn document(&self, filter: Option<ImportedFilter>, name: &str) -> Value {
+        let mut document = json!({"kind": "subscription", "name": name});
+        if let Some(ImportedFilter { language, json }) = filter {
+            // What JSON libraries would change goes as a string.
+            let content = FilterText::new(json.as_str()).to_value();
+            document["filter"] = json!({ language: content.unwrap_or(json.into()) });
         }
         document["connection"] = self.connection.as_str().into();
         document
     }
 }
 
-/// A name with what names may hold.
-fn legal(name: &str) -> String {
-    let legal = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
-    name.chars()
-        .map(|character| if legal(character) { character } else { '-' })
-        .collect()
-}
+/// The names given so far. None is given twice: the later document would overwrite the earlier when they are applied.
+#[derive(Default)]
+struct Names(HashSet<String>);
 
-/// The resources of a file, with the names that a list gives them.
-fn sources(text: &str) -> Result<Vec<(Option<String>, Value)>, String> {
-    let is_json = text.trim_start().starts_with(['{', '[']);
-    let documents: Vec<Value> = if is_json {
-        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
-    } else {
-        parse_yaml(text)?
-    };
-    let documents = documents.into_iter().filter(|document| !document.is_null());
-    Ok(documents.flat_map(opened).collect())
-}
-
-fn opened(document: Value) -> Vec<(Option<String>, Value)> {
-    let list = |items: Vec<Value>| items.into_iter().map(|item| (None, item)).collect();
-    let mut object = match document {
-        Value::Array(items) => return list(items),
-        Value::Object(object) => object,
-        other => return vec![(None, other)],
-    };
-    for name in LISTS {
-        match object.get_mut(name).map(Value::take) {
-            Some(Value::Array(items)) => return list(items),
-            Some(Value::Object(resources)) => return rules(resources),
-            Some(other) => drop(object.insert(name.to_owned(), other)),
-            None => {}
+impl Names {
+    /// A name for what is called so, or for the resource at this place.
+    fn of(&mut self, called: Option<&str>, index: usize) -> String {
+        let wanted = called.and_then(legal);
+        let wanted = wanted.unwrap_or_else(|| format!("imported-{}", index + 1));
+        let mut name = wanted.clone();
+        for number in 2.. {
+            if self.0.insert(name.clone()) {
+                break;
+            }
+            let suffix = format!("-{number}");
+            let kept = wanted.len().min(NAME_CHARACTERS_MAX - suffix.len());
+            name = wanted[..kept].to_owned() + &suffix;
         }
+        name
     }
-    vec![(None, Value::Object(object))]
 }
 
-/// The rules of a CloudFormation template, by their logical names.
-fn rules(resources: Map<String, Value>) -> Vec<(Option<String>, Value)> {
-    let is_rule = |resource: &Value| resource["Type"].as_str() == Some("AWS::Events::Rule");
-    let rules = resources.into_iter().filter(|(_, resource)| is_rule(resource));
-    rules.map(|(name, resource)| (Some(name), resource)).collect()
+/// The nearest name, if there is anything in it that names may hold.
+fn legal(name: &str) -> Option<String> {
+    if Name::new(name).is_ok() {
+        return Some(name.to_owned());
+    }
+    let illegal = |character: char| !(character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-'));
+    let pieces = name.split(illegal).map(|piece| piece.trim_matches('-'));
+    let joined = pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("-");
+    let begun = joined.trim_start_matches(['.', '_', '-']);
+    let legal = &begun[..begun.len().min(NAME_CHARACTERS_MAX)];
+    (!legal.is_empty()).then(|| legal.to_owned())
+}
+
+/// The JSON of a file's documents.
+fn texts(file: String) -> Result<Vec<String>, String> {
+    if file.trim_start().starts_with(['{', '[']) {
+        return Ok(vec![file]);
+    }
+    let mut documents = parse_yaml(&file)?;
+    documents.retain(|document| !document.is_null());
+    for document in &documents {
+        check_numbers(document, &file)?;
+    }
+    Ok(documents.iter().map(Value::to_string).collect())
 }
 
 #[cfg(test)]
@@ -147,21 +160,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_and_templates_are_opened() {
-        let names = |text: &str| {
-            let sources = sources(text).expect(text);
-            sources.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    fn documents_of_yaml_are_told_apart() {
+        let texts = |file: &str| texts(file.to_owned()).expect("documents");
+        let two = [r#"{"kind":"Trigger"}"#, r#"{"kind":"Trigger"}"#];
+        assert_eq!(texts("kind: Trigger\n---\n---\nkind: Trigger\n"), two);
+        assert_eq!(texts(" {\"a\": 1e400}"), [" {\"a\": 1e400}"]);
+    }
+
+    #[test]
+    fn a_pattern_that_json_libraries_would_change_is_a_string() {
+        let import = Import {
+            from: System::Eventbridge,
+            file: "rules.json".into(),
+            connection: "crm".into(),
         };
-        assert_eq!(names(r#"{"Rules": [{"Name": "a"}, {"Name": "b"}]}"#), [None, None]);
-        assert_eq!(names("kind: Trigger\n---\nkind: Trigger\n"), [None, None]);
-        assert_eq!(names(r#"{"detail": {"a": [1]}}"#), [None]);
-        let template =
-            r#"{"Resources": {"Paid": {"Type": "AWS::Events::Rule"}, "Bucket": {"Type": "AWS::S3::Bucket"}}}"#;
-        assert_eq!(names(template), [Some("Paid".to_owned())]);
+        let document = |json: &str| {
+            let filter = ImportedFilter {
+                language: "eventbridge",
+                json: json.to_owned(),
+            };
+            import.document(Some(filter), "paid")["filter"]["eventbridge"].clone()
+        };
+        assert_eq!(document(r#"{"a": [1]}"#), json!({"a": [1]}));
+        for text in [r#"{"a":[1],"a":[2]}"#, r#"{"a":[123456789012345678901]}"#] {
+            assert_eq!(document(text), json!(text));
+        }
     }
 
     #[test]
     fn a_name_keeps_what_names_may_hold() {
-        assert_eq!(legal("a b/c.d-e_f é"), "a-b-c.d-e_f--");
+        for (name, expected) in [
+            ("a--b_", Some("a--b_")),
+            ("a b/c.d-e_f é", Some("a-b-c.d-e_f")),
+            ("${X}-r", Some("X-r")),
+            ("-.a", Some("a")),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(legal(name).as_deref(), expected, "{name}");
+        }
+        assert_eq!(legal(&"a".repeat(300)), Some("a".repeat(NAME_CHARACTERS_MAX)));
+    }
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let mut names = Names::default();
+        let called = [Some("a b"), Some("a-b"), Some("a-b-2"), Some("a b"), Some("é"), None];
+        let given = called.into_iter().enumerate();
+        let given: Vec<String> = given.map(|(index, called)| names.of(called, index)).collect();
+        assert_eq!(given, ["a-b", "a-b-2", "a-b-2-2", "a-b-3", "imported-5", "imported-6"]);
+        let long = "a".repeat(NAME_CHARACTERS_MAX);
+        assert_eq!(names.of(Some(&long), 6), long);
+        assert!(Name::new(&names.of(Some(&long), 7)).is_ok());
     }
 }
