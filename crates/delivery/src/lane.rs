@@ -187,6 +187,12 @@ impl Lane {
             Input::Saved(positions) => self.saved(&positions),
             Input::LetGo => self.return_all(),
             Input::GaveUp { partition, from, to } => self.gave_up(partition, from, to),
+            Input::ReadAgain {
+                partition,
+                from,
+                to,
+                wanted,
+            } => self.read_again(partition, from, to, &wanted),
             Input::Stop => self.stop(),
             Input::Timer => {}
         }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Counters {
     /// Events that matched.
     pub matched: AtomicU64,
+    /// Of these, now neither ended nor safe in the store: in the lane, or gone back to be read again.
+    pub unsettled: AtomicU64,
     /// Attempts that ended.
     pub attempts: AtomicU64,
     /// Deliveries that ended delivered.

@@ -63,6 +63,15 @@ impl std::ops::AddAssign for Released {
     }
 }
 
+/// What went back and is not waited for any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many records.
+    pub events: u64,
+    /// What the moving position releases.
+    pub released: Released,
+}
+
 /// One partition's window.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
@@ -169,8 +178,18 @@ impl Window {
     }
 
     /// A range is given up (expired or damaged): unsettled offsets in it that are not held any more are dropped.
-    pub fn give_up(&mut self, from: u64, to: u64) -> Released {
-        let inside = |entry: &&mut Entry| (from..to).contains(&entry.offset);
+    pub fn give_up(&mut self, from: u64, to: u64) -> Dropped {
+        self.drop_returned(from, to, |_| true)
+    }
+
+    /// A range was read again, and nothing in it is wanted now but these: other offsets in it that went back are dropped.
+    pub fn want_only(&mut self, from: u64, to: u64, wanted: &BTreeSet<u64>) -> Dropped {
+        self.drop_returned(from, to, |offset| !wanted.contains(&offset))
+    }
+
+    fn drop_returned(&mut self, from: u64, to: u64, goes: impl Fn(u64) -> bool) -> Dropped {
+        let inside = |entry: &&mut Entry| (from..to).contains(&entry.offset) && goes(entry.offset);
+        let mut events = 0;
         for entry in self.entries.iter_mut().filter(inside) {
             if matches!(entry.slot, Slot::Returned(_)) {
                 // Its bytes left the accounting when it went back; they must not leave it twice.
@@ -179,9 +198,11 @@ impl Window {
                     slot: Slot::Settled,
                     ..*entry
                 };
+                events += 1;
             }
         }
-        self.advance()
+        let released = self.advance();
+        Dropped { events, released }
     }
 
     /// Offsets above the position that are settled and carry no mark in the store: a next start would not know of them.
@@ -324,7 +345,21 @@ mod tests {
             Some((1, 0)),
             "what lies before the range is read again"
         );
-        window.give_up(0, 5);
+        assert_eq!(window.give_up(0, 5).events, 1);
         assert_eq!(window.oldest(), Some((3, 0)));
+    }
+
+    #[test]
+    fn what_went_back_and_is_not_wanted_any_more_is_not_waited_for() {
+        let mut window = window(&[1, 2, 3, 4, 8]);
+        for offset in [1, 2, 3, 8] {
+            window.give_back(offset, Tried::default());
+        }
+        let dropped = window.want_only(0, 5, &BTreeSet::from([2]));
+        assert_eq!((dropped.events, window.oldest()), (2, Some((2, 0))));
+        let admitted = [1, 2, 3, 8].map(|offset| window.admit(offset, 10, 0));
+        let (skip, again) = (Admission::Skip, Admission::Again(Tried::default()));
+        assert_eq!(admitted, [skip, again, skip, again]);
+        assert!(window.holds_below(5), "what is held is not asked for");
     }
 }

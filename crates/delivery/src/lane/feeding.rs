@@ -4,11 +4,11 @@ use super::{Fed, Lane};
 use crate::{
     order::{OrderKey, Turn},
     pending::{NEVER, Origin, Pending},
-    window::{Admission, Released, Tried},
+    window::{Admission, Dropped, Released, Tried},
 };
 use bytes::Bytes;
 use control::resources::Ordering;
-use std::sync::atomic::Ordering::Relaxed;
+use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
 use store::{DeliveryKey, Millis, Partition};
 
 impl Lane {
@@ -19,6 +19,7 @@ impl Lane {
             let tried = match window.admit(record.offset, record.record.len(), record.appended) {
                 Admission::New => {
                     self.counters.matched.fetch_add(1, Relaxed);
+                    self.counters.unsettled.fetch_add(1, Relaxed);
                     Tried::default()
                 }
                 Admission::Again(tried) => tried,
@@ -86,7 +87,9 @@ impl Lane {
     /// A live delivery is over, or safe in the store.
     pub(super) fn settle(&mut self, key: DeliveryKey) {
         if let Some(window) = self.windows.get_mut(&key.partition) {
-            self.effects.released += window.settle(key.offset);
+            let released = window.settle(key.offset);
+            self.counters.unsettled.fetch_sub(released.held as u64, Relaxed);
+            self.effects.released += released;
             self.effects.touched.insert(key.partition);
         }
     }
@@ -164,7 +167,23 @@ impl Lane {
         }
         self.effects.touched.insert(partition);
         if let Some(window) = self.windows.get_mut(&partition) {
-            self.effects.released += window.give_up(from, to);
+            let dropped = window.give_up(from, to);
+            self.drop_counted(dropped);
         }
+    }
+
+    /// What went back and is not wanted any more does not belong to the replay.
+    pub(super) fn read_again(&mut self, partition: Partition, from: u64, to: u64, wanted: &BTreeSet<u64>) {
+        self.effects.touched.insert(partition);
+        if let Some(window) = self.windows.get_mut(&partition) {
+            let dropped = window.want_only(from, to, wanted);
+            self.counters.matched.fetch_sub(dropped.events, Relaxed);
+            self.drop_counted(dropped);
+        }
+    }
+
+    fn drop_counted(&mut self, dropped: Dropped) {
+        self.counters.unsettled.fetch_sub(dropped.events, Relaxed);
+        self.effects.released += dropped.released;
     }
 }

@@ -112,6 +112,17 @@ pub enum Input {
         /// Offset after its last.
         to: u64,
     },
+    /// A replay read a range again that it had read before; what it does not want there now is not waited for.
+    ReadAgain {
+        /// Where.
+        partition: Partition,
+        /// Its first offset.
+        from: u64,
+        /// Offset after its last.
+        to: u64,
+        /// What it wants of it.
+        wanted: BTreeSet<u64>,
+    },
     /// No attempt begins any more; what is in memory goes back.
     Stop,
     /// Time has passed.

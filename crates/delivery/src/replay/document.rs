@@ -37,6 +37,10 @@ pub struct Document {
     pub stretches: Vec<Stretch>,
     /// What became of its events so far.
     pub counts: Counts,
+    /// Of those that matched, how many its lane has not settled. They are read again by whatever lane comes next, which counts them
+    /// then: of a replay that is not over, the counts are kept without them.
+    #[serde(skip)]
+    pub unsettled: u64,
     /// When the newest event was appended that it has replayed: handed to its lane, or published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<Millis>,
@@ -185,6 +189,7 @@ impl Document {
             topics: Vec::new(),
             stretches: Vec::new(),
             counts: Counts::default(),
+            unsettled: 0,
             newest: None,
             losses: Vec::new(),
             state: State::Running,
@@ -193,14 +198,26 @@ impl Document {
         }
     }
 
+    /// What it counts, but for what another lane would count once more.
+    pub fn settled_counts(&self) -> Counts {
+        Counts {
+            matched: self.counts.matched.saturating_sub(self.unsettled),
+            ..self.counts
+        }
+    }
+
     /// Its write.
     pub fn put(&self) -> Operation {
+        let mut kept = self.clone();
+        if !self.state.is_over() {
+            kept.counts = self.settled_counts();
+        }
         Operation::PutDocument {
             bus: 0,
             kind: Kind::Setting,
             name: name_of(self.number),
             expect: Expect::Any,
-            body: serde_json::to_vec(self)
+            body: serde_json::to_vec(&kept)
                 .expect("plain data with string keys becomes JSON")
                 .into(),
         }

@@ -10,7 +10,7 @@ use crate::{
     Error,
     inbox::{Inbox, Unsaved},
     inner::Inner,
-    lane::{Config, Fed, Lane, Restored},
+    lane::{Config, Fed, Input, Lane, Restored},
     lane_handle::{Command, LaneHandle, Target},
     lane_task::{Role, Spawn},
     matching::stored,
@@ -39,6 +39,8 @@ pub struct Feeder {
     into: Arc<Subscription>,
     /// Where each stretch is read on.
     read: Vec<u64>,
+    /// How far each was ever read since this lane began: below it, what is read is read again.
+    reached: Vec<u64>,
     /// Marks below this are gone from the store.
     cleared: BTreeMap<Partition, u64>,
     turn: usize,
@@ -94,6 +96,7 @@ impl Feeder {
             target,
             stream,
         });
+        let read: Vec<u64> = document.stretches.iter().map(|stretch| stretch.at).collect();
         Ok(Self {
             lane,
             room: room_receiver,
@@ -101,10 +104,11 @@ impl Feeder {
             picker,
             bus,
             into,
-            read: document.stretches.iter().map(|stretch| stretch.at).collect(),
+            reached: read.clone(),
+            read,
             cleared: BTreeMap::new(),
             turn: 0,
-            before: document.counts,
+            before: document.settled_counts(),
             newest: document.newest,
         })
     }
@@ -188,6 +192,16 @@ impl Feeder {
         // Append times of a partition never go back.
         let taken = times.iter().rev().find(|(offset, _)| *offset < self.read[index]);
         self.newest = self.newest.max(taken.map(|(_, appended)| *appended));
+        if from < self.reached[index] {
+            let wanted = times.into_iter().map(|(offset, _)| offset).collect();
+            self.lane.send(Command::Step(Input::ReadAgain {
+                partition: stored(partition),
+                from,
+                to: self.read[index],
+                wanted,
+            }));
+        }
+        self.reached[index] = self.reached[index].max(self.read[index]);
     }
 
     fn unreadable(
@@ -240,6 +254,7 @@ impl Feeder {
             }
         }
         document.counts = self.counts();
+        document.unsettled = self.lane.inbox.counters.unsettled.load(Relaxed);
         document.newest = self.newest;
         operations
     }

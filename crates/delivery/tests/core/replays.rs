@@ -596,3 +596,104 @@ async fn a_replay_into_a_topic_keeps_to_the_quotas_of_its_bus() {
     assert!(bus.quota_refused > 0);
     assert_eq!((bus.replayed, bus.replays), (1_200, 0));
 }
+
+/// What went back is read again under the filter as it is then: it is neither waited for nor counted if that does not want it
+/// any more.
+#[tokio::test(start_paused = true)]
+async fn a_replay_ends_though_its_filter_no_longer_wants_what_went_back() {
+    for opens_breaker in [false, true] {
+        let world = World::new().await;
+        world.subscribe("crm", json!({})).await;
+        history(&world, 60).await;
+        world.delivered("crm", 60).await;
+        start(
+            &world,
+            "narrowed",
+            json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
+        )
+        .await;
+        world
+            .until("some", |world| replay(world, "narrowed").counts.delivered >= 10)
+            .await;
+        if opens_breaker {
+            world.endpoint.script(|_| fails());
+            world
+                .until("an open breaker", |world| replay(world, "narrowed").counts.failed >= 5)
+                .await;
+        } else {
+            let pause = subscription(json!({"enabled": false}));
+            world.put(ResourceKind::Subscription, "crm", pause).await;
+        }
+        world.settle().await;
+        let before = replay(&world, "narrowed");
+        assert_eq!((before.counts.matched, before.in_flight), (60, 0));
+        let narrow = subscription(json!({"filter": {"cesql": "id = '58'"}}));
+        world.put(ResourceKind::Subscription, "crm", narrow).await;
+        world.endpoint.script(|_| ok());
+        let ended = completed(&world, "narrowed").await;
+        let received = replayed(&world, "narrowed");
+        assert!(delivered_ids(&received).contains(&"58"));
+        assert_eq!(ended.done, 60);
+        assert!(ended.counts.matched < 60, "{:?}", ended.counts);
+        assert_eq!(
+            ended.counts.matched, ended.counts.delivered,
+            "the counts say what became of everything that belongs to it"
+        );
+    }
+}
+
+/// What a lane had taken and not settled is counted once, though the next lane takes it again.
+#[tokio::test(start_paused = true)]
+async fn a_restart_counts_nothing_of_a_replay_twice() {
+    let mut world = World::new().await;
+    world.subscribe("crm", json!({})).await;
+    history(&world, 60).await;
+    world.delivered("crm", 60).await;
+    start(
+        &world,
+        "again",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
+    )
+    .await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.restart().await;
+    }
+    let ended = completed(&world, "again").await;
+    assert_eq!((ended.counts.matched, ended.counts.delivered), (60, 60));
+}
+
+/// What went back to a topic that is deleted is not waited for; what is parked has its record with it, and is delivered.
+#[tokio::test(start_paused = true)]
+async fn a_replay_ends_when_its_topic_is_deleted_under_it() {
+    let world = World::new().await;
+    let retry = json!({"schedule": ["0s", "60s"], "age": "24h"});
+    world.subscribe("crm", json!({"delivery": {"retry": retry}})).await;
+    history(&world, 60).await;
+    world.delivered("crm", 60).await;
+    world.endpoint.script(|received| match received.id.as_str() {
+        "3" if received.number == 1 => fails(),
+        _ => ok(),
+    });
+    start(
+        &world,
+        "homeless",
+        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
+    )
+    .await;
+    world
+        .until("some", |world| replay(world, "homeless").counts.delivered >= 10)
+        .await;
+    assert_eq!(replay(&world, "homeless").parked_now, 1);
+    let pause = subscription(json!({"enabled": false, "delivery": {"retry": retry}}));
+    world.put(ResourceKind::Subscription, "crm", pause).await;
+    world.settle().await;
+    world.delete(ResourceKind::EventType, "order").await;
+    world.delete(ResourceKind::Topic, "orders").await;
+    let resume = subscription(json!({"delivery": {"retry": retry}}));
+    world.put(ResourceKind::Subscription, "crm", resume).await;
+    let ended = completed(&world, "homeless").await;
+    assert_eq!(ended.losses.len(), 1, "{:?}", ended.losses);
+    assert_eq!(ended.losses[0].reason, LossReason::Deleted);
+    assert!(delivered_ids(&replayed(&world, "homeless")).contains(&"3"));
+}

@@ -89,6 +89,8 @@ struct Simulation {
     places: Vec<journal::Position>,
     /// Replays that were begun, and how many events there were then.
     replays: Vec<(String, usize)>,
+    /// The same, of those to a subscription whose filter changes; and how many crashes there had been.
+    narrowed: Vec<(String, usize, u32)>,
     /// Events whose deaths were seen, of the subscription whose dead letters are copied.
     mourned: BTreeSet<String>,
     crashes: u32,
@@ -134,6 +136,8 @@ impl Simulation {
         world.subscribe("mourned", mourned).await;
         let skipping = json!({"topics": ["orders"], "delivery": {"retry": retry}});
         world.subscribe(SKIPPING, skipping).await;
+        world.put(ResourceKind::Topic, "quiet", json!({"partitions": 1})).await;
+        world.subscribe(NARROWED, narrowed(EVERYTHING)).await;
         Self {
             world,
             dice: Dice(seed),
@@ -141,13 +145,14 @@ impl Simulation {
             published: Vec::new(),
             places: Vec::new(),
             replays: Vec::new(),
+            narrowed: Vec::new(),
             mourned: BTreeSet::new(),
             crashes: 0,
         }
     }
 
     async fn act(&mut self) {
-        match self.dice.roll(44) {
+        match self.dice.roll(47) {
             0..=2 => *self.weather.lock().unwrap() = weather(&mut self.dice),
             3 => {
                 self.world.crash().await;
@@ -165,6 +170,8 @@ impl Simulation {
             41 => self.command_a_replay().await,
             42 => self.redrive().await,
             43 => drop(self.world.core.skip_to_now("default", SKIPPING).await),
+            44 => self.replay_narrowed().await,
+            45..=46 => self.narrow().await,
             13..=15 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
             _ => self.publish().await,
         }
@@ -173,27 +180,47 @@ impl Simulation {
     /// All that there is once more, to one of the subscriptions.
     async fn replay(&mut self) {
         let name = format!("replay-of-{}", self.replays.len());
-        let document =
-            json!({"from": "earliest", "into": {"subscription": "plain"}, "rate": null, "topics": ["orders"]});
-        let spec = ReplaySpec::read(&document).unwrap();
-        let count = self.published.len();
-        // The store may owe a failure, and only so many may run.
-        if self
-            .world
-            .core
-            .replay("default", Some(name.clone()), spec, Actor::System("a test"))
-            .await
-            .is_ok()
-        {
+        if let Some(count) = self.replay_into("plain", &name, None).await {
             self.replays.push((name, count));
         }
     }
 
+    /// The same, to the one whose filter changes meanwhile: slowly, so that there is a meanwhile.
+    async fn replay_narrowed(&mut self) {
+        let name = format!("narrowed-{}", self.narrowed.len());
+        let rate = ["5/s", "50/s"][self.dice.roll(2) as usize];
+        if let Some(count) = self.replay_into(NARROWED, &name, Some(rate)).await {
+            self.narrowed.push((name, count, self.crashes));
+        }
+    }
+
+    /// How many events there were; `None`: the store owed a failure, or only so many may run.
+    async fn replay_into(&self, subscription: &str, name: &str, rate: Option<&str>) -> Option<usize> {
+        let document =
+            json!({"from": "earliest", "into": {"subscription": subscription}, "rate": rate, "topics": ["orders"]});
+        let spec = ReplaySpec::read(&document).unwrap();
+        let count = self.published.len();
+        let (core, name) = (&self.world.core, Some(name.to_owned()));
+        let begun = core.replay("default", name, spec, Actor::System("a test")).await;
+        begun.is_ok().then_some(count)
+    }
+
+    /// It wants everything, or less, or is paused.
+    async fn narrow(&mut self) {
+        let filter = [EVERYTHING, SOME, SOME][self.dice.roll(3) as usize];
+        let mut body = narrowed(filter);
+        body["enabled"] = json!(self.dice.roll(3) > 0);
+        self.world
+            .try_put(ResourceKind::Subscription, NARROWED, subscription(body))
+            .await;
+    }
+
     async fn command_a_replay(&mut self) {
-        let Some(last) = self.replays.len().checked_sub(1) else {
+        let all = self.replay_names();
+        let Some(last) = all.len().checked_sub(1) else {
             return;
         };
-        let name = self.replays[self.dice.roll(last as u64 + 1) as usize].0.clone();
+        let name = all[self.dice.roll(last as u64 + 1) as usize].clone();
         let core = &self.world.core;
         // Those that are over refuse.
         match self.dice.roll(4) {
@@ -234,13 +261,19 @@ impl Simulation {
 
     /// Whatever 410 or a bound has stopped goes on.
     async fn resume(&self) {
-        for name in SUBSCRIPTIONS.into_iter().chain([SKIPPING]) {
+        for name in SUBSCRIPTIONS.into_iter().chain([SKIPPING, NARROWED]) {
             self.world.core.resume("default", name).await.unwrap();
         }
-        for (name, _) in &self.replays {
+        for name in self.replay_names() {
             // Those that are over refuse.
-            drop(self.world.core.resume_replay("default", name).await);
+            drop(self.world.core.resume_replay("default", &name).await);
         }
+    }
+
+    fn replay_names(&self) -> Vec<String> {
+        let replays = self.replays.iter().map(|(name, _)| name);
+        let narrowed = self.narrowed.iter().map(|(name, ..)| name);
+        replays.chain(narrowed).cloned().collect()
     }
 
     /// Changes a subscription so that it wants what it wanted: another policy, another filter that lets everything through, a
@@ -291,6 +324,10 @@ impl Simulation {
                     .await;
             }
         }
+        for _ in 0..150 {
+            let some = subscription(narrowed(SOME));
+            self.world.try_put(ResourceKind::Subscription, NARROWED, some).await;
+        }
         let expected = self.published.len() * SUBSCRIPTIONS.len();
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_secs(30)).await;
@@ -302,7 +339,10 @@ impl Simulation {
                 "{redriven:?}"
             );
             let delivered = self.world.endpoint.delivered();
-            let count = delivered.keys().filter(|(name, _)| name != SKIPPING).count();
+            let count = delivered
+                .keys()
+                .filter(|(name, _)| SUBSCRIPTIONS.contains(&&**name))
+                .count();
             if count == expected && self.is_empty() && self.replays_are_over() {
                 return;
             }
@@ -341,6 +381,29 @@ impl Simulation {
                 .iter()
                 .filter(|(id, _)| !attempted.contains(id.as_str()));
             assert_eq!(missing.count(), 0, "{name}: {replay:?}");
+        }
+    }
+
+    /// A replay that was completed has attempted what its subscription wanted all the time, and says what became of everything that
+    /// belongs to it, whatever that was.
+    fn check_narrowed(&self) {
+        let received = self.world.endpoint.received();
+        for (name, count, crashes) in &self.narrowed {
+            let replay = self.world.core.replay_of("default", name).unwrap();
+            if replay.state != ReplayState::Completed {
+                continue;
+            }
+            let of_it = received.iter().filter(|one| one.replay.as_deref() == Some(name));
+            let attempted: BTreeSet<&str> = of_it.map(|one| one.id.as_str()).collect();
+            let wanted = self.published[..*count].iter().filter(|(id, _)| id.ends_with('7'));
+            let missing: Vec<_> = wanted.filter(|(id, _)| !attempted.contains(id.as_str())).collect();
+            assert!(missing.is_empty(), "{name} lacks {missing:?}: {replay:?}");
+            // A crash may lose the last second of counts.
+            let ended = replay.counts.delivered + replay.counts.dead_lettered;
+            assert!(
+                *crashes < self.crashes || replay.counts.matched <= ended,
+                "{name}: {replay:?}"
+            );
         }
     }
 
@@ -442,6 +505,14 @@ impl Simulation {
 const SUBSCRIPTIONS: [&str; 6] = ["plain", "ordered", "whole", "batched", "batched-in-order", "mourned"];
 /// The one that goes on from now at times.
 const SKIPPING: &str = "skipping";
+/// The one that gets replays alone, and whose filter changes while they run.
+const NARROWED: &str = "narrowed";
+const EVERYTHING: &str = "TRUE";
+const SOME: &str = "id LIKE '%7'";
+
+fn narrowed(filter: &str) -> serde_json::Value {
+    json!({"topics": ["quiet"], "filter": {"cesql": filter}, "delivery": {"retry": retry()}})
+}
 
 /// Whether it came by a subscription's own connection.
 fn is_own(received: &Received) -> bool {
@@ -466,6 +537,7 @@ async fn simulate(seed: u64, steps: u32) {
     simulation.peace().await;
     simulation.check_counts();
     simulation.check_replays();
+    simulation.check_narrowed();
     simulation.check_skipped().await;
     simulation.check_copies();
     simulation.check_order("ordered");
