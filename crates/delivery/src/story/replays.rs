@@ -1,7 +1,7 @@
 //! The part of replays in an event's story: each delivery of each of them, also into subscriptions of other buses.
 
-use super::{Copy, Known};
-use crate::{DeliveryState, ReplayStory, inner::Inner, matching::stored};
+use super::{Copy, Known, was_refused};
+use crate::{DeliveryState, ReplayState, ReplayStory, inner::Inner, matching::stored};
 use control::Model;
 use std::collections::BTreeSet;
 use store::{AttemptOutcome, DeliveryKey, Partition, SubscriptionId};
@@ -48,6 +48,9 @@ fn one(inner: &Inner, model: &Model, key: DeliveryKey, known: &Known) -> ReplayS
     let was_delivered = attempts
         .iter()
         .any(|attempt| attempt.outcome == AttemptOutcome::Delivered);
+    let is_completed = replay
+        .as_ref()
+        .is_some_and(|replay| replay.document().state == ReplayState::Completed);
     let parked = known.parked.iter().find(|row| row.key == key);
     let is_dead = known.dead.iter().any(|dead| dead.delivery.key == key);
     let state = match parked {
@@ -55,6 +58,8 @@ fn one(inner: &Inner, model: &Model, key: DeliveryKey, known: &Known) -> ReplayS
         None if is_dead => DeliveryState::DeadLettered,
         None if was_delivered => DeliveryState::Delivered,
         None if replay.as_ref().is_some_and(|replay| !replay.is_over()) => DeliveryState::Pending,
+        // All that a completed one leaves is a dead letter or was delivered: a crash may lose the last second of successes.
+        None if is_completed && !was_refused(&attempts) => DeliveryState::Delivered,
         None => DeliveryState::Discarded,
     };
     let (bus, subscription) = names(model, key.subscription);

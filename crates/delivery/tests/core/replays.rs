@@ -697,3 +697,33 @@ async fn a_replay_ends_when_its_topic_is_deleted_under_it() {
     assert_eq!(ended.losses[0].reason, LossReason::Deleted);
     assert!(delivered_ids(&replayed(&world, "homeless")).contains(&"3"));
 }
+
+/// All that a completed replay leaves is a dead letter or was delivered: a line that a crash has lost makes no other end of it.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_of_a_completed_replay_is_not_told_as_discarded_when_a_crash_loses_the_line_of_it() {
+    let mut world = World::new().await;
+    let retry = json!({"schedule": ["0s", "60s"], "age": "24h"});
+    world.subscribe("crm", json!({"delivery": {"retry": retry}})).await;
+    history(&world, 1).await;
+    world.delivered("crm", 1).await;
+    world.endpoint.script(|_| fails());
+    start(
+        &world,
+        "again",
+        json!({"from": "earliest", "into": {"subscription": "crm"}}),
+    )
+    .await;
+    world
+        .until("the failure", |world| replay(world, "again").parked_now == 1)
+        .await;
+    let history = world.history().await;
+    world.endpoint.script(|_| ok());
+    completed(&world, "again").await;
+    world.crash_with_history(history).await;
+    let story = world.story("0").await.unwrap();
+    let of_replay = &story.replays[0];
+    assert_eq!(
+        (of_replay.attempts.len(), of_replay.state),
+        (1, DeliveryState::Delivered)
+    );
+}

@@ -303,6 +303,24 @@ impl World {
         self.start().await;
     }
 
+    /// The history of attempts as it is, after a restart that writes down all of it.
+    pub async fn history(&mut self) -> tempfile::TempDir {
+        self.restart().await;
+        let kept = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.directory.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), kept.path().join(file.file_name())).unwrap();
+        }
+        kept
+    }
+
+    /// A crash that loses what the history of attempts got since.
+    pub async fn crash_with_history(&mut self, history: tempfile::TempDir) {
+        self.core.abort();
+        self.directory = history;
+        self.crash().await;
+    }
+
     /// A process that is gone writes nothing any more, whereas some tasks of a core that was killed only learn of it when they are
     /// polled again.
     async fn start(&mut self) {
