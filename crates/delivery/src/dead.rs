@@ -21,7 +21,10 @@ use crate::{
 };
 use control::{Refusal, refusal::Class};
 use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
-use store::{BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Operation, Parked, Partition, SubscriptionId};
+use store::{
+    BusId, Dead, DeadQuery, DeliveryKey, Ending, Mark, Millis, Operation, Parked, Partition, Range, RangeReason,
+    SubscriptionId,
+};
 
 /// A selection, its subscriptions resolved.
 #[derive(Clone, Debug)]
@@ -283,6 +286,34 @@ pub fn after_some(error: Error, events: u64) -> Error {
     }
 }
 
+/// What says for good that a person discarded them, once no mark does: neighbours are one range. A replay's event has an end of its
+/// own there, and what was imported lies at no place of the journal.
+fn discarded_ranges(page: &[Dead], recorded: Millis) -> Vec<Range> {
+    let mut ranges: Vec<Range> = Vec::new();
+    let keys = page.iter().map(|dead| dead.delivery.key);
+    for key in keys.filter(|key| key.replay == 0 && !import::is_imported(*key)) {
+        let is_next = |range: &&mut Range| {
+            (range.subscription, range.partition, range.to) == (key.subscription, key.partition, key.offset)
+        };
+        match ranges.last_mut().filter(is_next) {
+            Some(range) => {
+                range.to += 1;
+                range.matched = range.matched.map(|matched| matched + 1);
+            }
+            None => ranges.push(Range {
+                subscription: key.subscription,
+                partition: key.partition,
+                from: key.offset,
+                to: key.offset + 1,
+                matched: Some(1),
+                reason: RangeReason::Discarded,
+                recorded,
+            }),
+        }
+    }
+    ranges
+}
+
 /// Deletes a page of them for good.
 pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
     let page = selected.page(inner, after, DEAD_PAGE).await?;
@@ -298,7 +329,9 @@ pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKe
             .into_iter()
             .chain(above.mark(key, Ending::Discarded))
     });
-    inner.store.apply(selected.bus, operations.collect()).await?;
+    let ranges = discarded_ranges(&page, inner.settings.clock.now()).into_iter();
+    let operations = operations.chain(ranges.map(Operation::RecordRange)).collect();
+    inner.store.apply(selected.bus, operations).await?;
     for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
         if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {
             let (events, bytes) = (

@@ -168,6 +168,9 @@ async fn carry_out_one(inner: &Inner, trim: Trim) -> Result<(), Error> {
     }
     if given_up? {
         inner.journal.trim(trim.partition, trim.to).await?;
+        let (partition, to) = (stored(trim.partition), trim.to);
+        let forget = Operation::ForgetDiscarded { partition, to };
+        inner.store.apply(trim.partition.topic.bus, vec![forget]).await?;
         tracing::info!(partition = ?trim.partition, to = trim.to, "removed what retention had to");
     }
     Ok(())

@@ -358,16 +358,8 @@ async fn state(
     let place = places.and_then(|places| places.iter().find(|place| place.partition == position.partition));
     match place.is_some_and(|place| offset < place.position) {
         false => Ok(DeliveryState::Pending),
-        // It was settled, and the history does not say how. A refused event became a dead letter, and that is gone: somebody
-        // discarded it. Anything else was delivered: a crash may lose the last second of successes.
-        true if was_refused(attempts) => Ok(DeliveryState::Discarded),
+        // It was settled, and the history does not say how. It was delivered, be it as a dead letter that was sent out again: a
+        // crash may lose the last second of successes, and every other end is recorded in the store.
         true => Ok(DeliveryState::Delivered),
     }
-}
-
-/// Whether the last thing that is known of a delivery is that its endpoint did not want the event.
-fn was_refused(attempts: &[store::Attempt]) -> bool {
-    let last = attempts.iter().max_by_key(|attempt| attempt.started);
-    let given_up = |outcome| matches!(outcome, store::AttemptOutcome::Refused | store::AttemptOutcome::Failed);
-    last.is_some_and(|attempt| given_up(attempt.outcome))
 }

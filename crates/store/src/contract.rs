@@ -162,7 +162,7 @@ pub enum RangeReason {
     Expired = 1,
     /// Its file is broken, or the journal has lost it.
     Damaged = 2,
-    /// The subscription was deleted with it unsettled.
+    /// The subscription was deleted with it unsettled, or a person discarded its dead letter.
     Discarded = 3,
     /// A person had the subscription go on behind it.
     Skipped = 4,
@@ -261,6 +261,14 @@ pub enum Operation {
     },
     /// Records a range.
     RecordRange(Range),
+    /// Deletes the discarded ranges of a partition that end there or before, of whatever subscription: nobody asks about events that
+    /// are not kept any more.
+    ForgetDiscarded {
+        /// The partition.
+        partition: Partition,
+        /// Inclusive bound of their ends.
+        to: u64,
+    },
     /// Deletes every row of a subscription except its ranges.
     ForgetSubscription(SubscriptionId),
     /// Deletes the parked rows and marks of one replay into a subscription; its dead letters stay.

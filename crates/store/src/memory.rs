@@ -5,7 +5,7 @@
 use crate::{
     AUDIT_TRIM_MAX, AuditEnd, AuditEntry, AuditOrder, AuditQuery, BoxFuture, BusId, Dead, DeadQuery, DeliveryKey,
     Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Millis, Operation, Parked, Partition, Portion, Range,
-    Revision, Store, SubscriptionId, audit,
+    RangeReason, Revision, Store, SubscriptionId, audit,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -189,6 +189,10 @@ impl Rows {
                 !(here && key.offset < below)
             }),
             Operation::RecordRange(range) => self.ranges.push(range),
+            Operation::ForgetDiscarded { partition, to } => self.ranges.retain(|range| {
+                let is_discarded = range.reason == RangeReason::Discarded && range.partition == partition;
+                !(is_discarded && range.to <= to)
+            }),
             Operation::ForgetSubscription(subscription) => self.forget_subscription(subscription),
             Operation::ForgetReplay { subscription, replay } => {
                 let of_it = |key: &DeliveryKey| key.subscription == subscription && key.replay == replay;

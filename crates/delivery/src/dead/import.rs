@@ -104,6 +104,9 @@ fn dead(bus: &Bus, letter: &Exported) -> Result<Dead, Refusal> {
     })
 }
 
+/// Persisted; a partition that no journal has.
+const NOWHERE: Partition = Partition { topic: 0, index: 0 };
+
 /// Persisted. The offset is the first 63 bits of SHA-256 over subscription, id there, identity and time of death; topic 0 is none
 /// of the journal's.
 fn key_of(subscription: SubscriptionId, letter: &Exported) -> DeliveryKey {
@@ -118,10 +121,15 @@ fn key_of(subscription: SubscriptionId, letter: &Exported) -> DeliveryKey {
     let first = hash.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
     DeliveryKey {
         subscription,
-        partition: Partition { topic: 0, index: 0 },
+        partition: NOWHERE,
         offset: u64::from_be_bytes(*first) >> 1,
         replay: 0,
     }
+}
+
+/// Whether a delivery was imported: then it lies at no place of this journal.
+pub fn is_imported(key: DeliveryKey) -> bool {
+    key.partition == NOWHERE
 }
 
 fn record(letter: &Exported) -> EncodedRecord {

@@ -1,7 +1,7 @@
 //! The part of replays in an event's story: each delivery of each of them, also into subscriptions of other buses.
 
-use super::{Copy, Known, was_refused};
-use crate::{DeliveryState, ReplayState, ReplayStory, inner::Inner, matching::stored};
+use super::{Copy, Known};
+use crate::{DeliveryState, ReplayState as State, ReplayStory, inner::Inner, matching::stored};
 use control::Model;
 use std::collections::BTreeSet;
 use store::{AttemptOutcome, DeliveryKey, Partition, SubscriptionId};
@@ -48,9 +48,10 @@ fn one(inner: &Inner, model: &Model, key: DeliveryKey, known: &Known) -> ReplayS
     let was_delivered = attempts
         .iter()
         .any(|attempt| attempt.outcome == AttemptOutcome::Delivered);
-    let is_completed = replay
-        .as_ref()
-        .is_some_and(|replay| replay.document().state == ReplayState::Completed);
+    let buried_none = replay.as_ref().is_some_and(|replay| {
+        let document = replay.document();
+        document.state == State::Completed && document.counts.dead_lettered == 0
+    });
     let parked = known.parked.iter().find(|row| row.key == key);
     let is_dead = known.dead.iter().any(|dead| dead.delivery.key == key);
     let state = match parked {
@@ -58,8 +59,9 @@ fn one(inner: &Inner, model: &Model, key: DeliveryKey, known: &Known) -> ReplayS
         None if is_dead => DeliveryState::DeadLettered,
         None if was_delivered => DeliveryState::Delivered,
         None if replay.as_ref().is_some_and(|replay| !replay.is_over()) => DeliveryState::Pending,
-        // All that a completed one leaves is a dead letter or was delivered: a crash may lose the last second of successes.
-        None if is_completed && !was_refused(&attempts) => DeliveryState::Delivered,
+        // All that a completed one leaves is a dead letter or was delivered: a crash may lose the last second of successes. Where
+        // there were dead letters, those that are gone were discarded, as far as is known.
+        None if buried_none && !was_refused(&attempts) => DeliveryState::Delivered,
         None => DeliveryState::Discarded,
     };
     let (bus, subscription) = names(model, key.subscription);
@@ -71,6 +73,12 @@ fn one(inner: &Inner, model: &Model, key: DeliveryKey, known: &Known) -> ReplayS
         state,
         attempts,
     }
+}
+
+/// Whether the last thing that is known of a delivery is that the event was not wanted: that made a dead letter.
+fn was_refused(attempts: &[store::Attempt]) -> bool {
+    let last = attempts.iter().max_by_key(|attempt| attempt.started);
+    last.is_some_and(|attempt| matches!(attempt.outcome, AttemptOutcome::Refused | AttemptOutcome::Failed))
 }
 
 fn names(model: &Model, id: SubscriptionId) -> (String, String) {

@@ -2,13 +2,39 @@
 
 use crate::support::{Reply, World, fails, ok, one_partition, subscription};
 use control::resources::ResourceKind;
-use delivery::DeliveryState;
+use delivery::{DeadSelection, DeliveryState};
 use journal::{Journal as _, PartitionId, TopicId};
 use serde_json::json;
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use store::{RangeReason, Store as _};
 
 const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(start_paused = true)]
+async fn that_a_dead_letter_was_discarded_is_known_as_long_as_its_event_is_kept() {
+    let world = World::with(|settings| settings.retention_interval = Duration::from_secs(60)).await;
+    let document = json!({"partitions": 1, "retention": {"age": "1h", "hold": "2h"}});
+    world.put(ResourceKind::Topic, "orders", document).await;
+    let routes = json!({"routes": [{"topic": "orders"}]});
+    world.put(ResourceKind::EventType, "order", routes).await;
+    let retry = json!({"schedule": ["0s"], "attempts": 1, "age": "1h"});
+    world.subscribe("all", json!({"delivery": {"retry": retry}})).await;
+    world.endpoint.script(|_| fails());
+    for id in 0..3 {
+        world.publish(&id.to_string()).await;
+    }
+    world.until("the deaths", |world| world.status("all").dead == 3).await;
+    assert_eq!(
+        world.core.discard("default", DeadSelection::default()).await.unwrap(),
+        3
+    );
+    let id = world.status("all").id;
+    let ranges = world.store.ranges(id).await.unwrap();
+    assert_eq!((ranges[0].reason, ranges[0].matched), (RangeReason::Discarded, Some(3)));
+    tokio::time::sleep(2 * HOUR).await;
+    assert!(world.story("1").await.is_none(), "it is not kept any more");
+    assert_eq!(world.store.ranges(id).await.unwrap(), []);
+}
 
 #[tokio::test(start_paused = true)]
 async fn what_retention_takes_from_a_subscription_is_counted_and_recorded_first() {

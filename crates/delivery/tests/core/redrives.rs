@@ -2,7 +2,7 @@
 
 use crate::support::{Reply, World, event, ok, one_partition};
 use control::resources::RedriveSpec;
-use delivery::{DeadLetterEdit, DeadSelection, DeliveryKey, ReplayState, Verdict};
+use delivery::{DeadLetterEdit, DeadSelection, DeliveryKey, DeliveryState, ReplayState, Verdict};
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::Store as _;
@@ -281,4 +281,62 @@ async fn a_redrive_waits_for_room_among_what_is_parked() {
         .unwrap();
     assert_eq!(ended(&world, "all").await.redriven, 30);
     world.delivered("all", 30).await;
+}
+
+async fn state(world: &World, id: &str) -> DeliveryState {
+    world.story(id).await.unwrap().subscriptions[0].state
+}
+
+/// The line of its last attempt said 422, and the next one's was lost: nobody has discarded it.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_was_delivered_after_all_is_not_told_as_discarded_when_a_crash_loses_the_line_of_it() {
+    let mut world = with_dead(["1".to_owned()].into_iter(), json!({})).await;
+    let history = world.history().await;
+    world.endpoint.script(|_| ok());
+    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    world.delivered("all", 1).await;
+    world.settle().await;
+    world.crash_with_history(history).await;
+    let story = world.story("1").await.unwrap();
+    assert_eq!(story.subscriptions[0].attempts.len(), 1, "the line is lost");
+    assert_eq!(state(&world, "1").await, DeliveryState::Delivered);
+}
+
+/// However it came to be dead, and long after the position has passed it.
+#[tokio::test(start_paused = true)]
+async fn what_a_person_discarded_is_told_as_discarded_for_good() {
+    let attempts = json!({"delivery": {"retry": {"schedule": ["0s"], "attempts": 1, "age": "1h"}}});
+    let mut world = with_dead(["0", "1", "2"].map(str::to_owned).into_iter(), attempts).await;
+    world.endpoint.script(|_| crate::support::fails());
+    for id in ["3", "4"] {
+        world.publish_event(event(id, "order", json!({"key": "k"}))).await;
+    }
+    world.until("the deaths", |world| world.status("all").dead == 5).await;
+    world.endpoint.script(|_| ok());
+    let one = DeadSelection {
+        event_id: Some("1".to_owned()),
+        ..DeadSelection::default()
+    };
+    world.core.redrive("default", one).await.unwrap();
+    world.delivered("all", 1).await;
+    world.settle().await;
+    assert_eq!(
+        world.core.discard("default", DeadSelection::default()).await.unwrap(),
+        4
+    );
+    world.restart().await;
+    world.settle().await;
+    for (id, expected) in ["0", "1", "2", "3", "4"]
+        .into_iter()
+        .zip([true, false, true, true, true])
+    {
+        let is_discarded = state(&world, id).await == DeliveryState::Discarded;
+        assert_eq!(is_discarded, expected, "{id}");
+    }
+    let ranges = world.store.ranges(world.status("all").id).await.unwrap();
+    let ranges: Vec<_> = ranges
+        .iter()
+        .map(|range| (range.from, range.to, range.matched))
+        .collect();
+    assert_eq!(ranges, [(0, 1, Some(1)), (2, 5, Some(3))], "neighbours are one range");
 }

@@ -727,3 +727,25 @@ async fn a_delivery_of_a_completed_replay_is_not_told_as_discarded_when_a_crash_
         (1, DeliveryState::Delivered)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_discarded_dead_letter_of_a_replay_is_told_as_discarded() {
+    let world = World::new().await;
+    let retry = json!({"schedule": ["0s"], "attempts": 1, "age": "24h"});
+    world.subscribe("crm", json!({"delivery": {"retry": retry}})).await;
+    history(&world, 1).await;
+    world.delivered("crm", 1).await;
+    world.endpoint.script(|_| fails());
+    start(
+        &world,
+        "again",
+        json!({"from": "earliest", "into": {"subscription": "crm"}}),
+    )
+    .await;
+    completed(&world, "again").await;
+    world.core.discard("default", DeadSelection::default()).await.unwrap();
+    world.settle().await;
+    let story = world.story("0").await.unwrap();
+    assert_eq!(story.replays[0].state, DeliveryState::Discarded);
+    assert_eq!(story.subscriptions[0].state, DeliveryState::Delivered);
+}

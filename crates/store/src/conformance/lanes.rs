@@ -108,6 +108,30 @@ pub(super) async fn ranges_are_listed_newest_last(store: &Opened) {
     assert_eq!(store.ranges(3).await, Ok(vec![]));
 }
 
+pub(super) async fn discarded_ranges_of_what_is_not_kept_are_forgotten(store: &Opened) {
+    let discarded = |subscription, from, to| Range {
+        reason: RangeReason::Discarded,
+        ..range(subscription, from, to)
+    };
+    let elsewhere = Range {
+        partition: place(9, 0),
+        ..discarded(1, 1, 3)
+    };
+    let kept = [
+        range(1, 0, 5),
+        discarded(1, 9, 11),
+        discarded(1, 5, u64::MAX),
+        elsewhere,
+    ];
+    let gone = [discarded(1, 1, 3), discarded(2, 9, 10)];
+    let all = kept.iter().chain(&gone).cloned();
+    applied(store, all.map(Operation::RecordRange).collect()).await;
+    let (partition, to) = (kept[0].partition, 10);
+    applied(store, vec![Operation::ForgetDiscarded { partition, to }]).await;
+    assert_eq!(store.ranges(1).await, Ok(kept.to_vec()));
+    assert_eq!(store.ranges(2).await, Ok(vec![]));
+}
+
 pub(super) async fn a_topic_is_forgotten(store: &Opened) {
     let rows = |topic| {
         let partition = place(topic, 0);

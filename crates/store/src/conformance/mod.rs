@@ -43,6 +43,7 @@ where
     lanes::positions_are_kept(&new("positions").await).await;
     lanes::marks_go_when_the_position_has_passed(&new("marks").await).await;
     lanes::ranges_are_listed_newest_last(&new("ranges").await).await;
+    lanes::discarded_ranges_of_what_is_not_kept_are_forgotten(&new("discarded").await).await;
     lanes::a_topic_is_forgotten(&new("topic").await).await;
     deliveries::parked_come_back_when_due(&new("due").await).await;
     deliveries::parked_are_found_by_order_key_and_by_place(&new("orders").await).await;

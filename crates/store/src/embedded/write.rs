@@ -9,7 +9,7 @@ use super::rows::{
 };
 use crate::{
     BusId, Dead, DeliveryKey, Document, Error, Expect, Holdings, Kind, LaneRow, Mark, Operation, Parked, Partition,
-    Range, Revision, SubscriptionId,
+    Range, RangeReason, Revision, SubscriptionId,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql, named_params, params};
 use std::collections::BTreeMap;
@@ -80,6 +80,7 @@ impl Step<'_> {
                 below,
             } => self.clear_marks(*subscription, *partition, *replay, *below),
             Operation::RecordRange(range) => self.record_range(range),
+            Operation::ForgetDiscarded { partition, to } => self.forget_discarded(*partition, *to),
             Operation::ForgetSubscription(subscription) => self.forget_subscription(*subscription),
             Operation::ForgetReplay { subscription, replay } => self.forget_replay(*subscription, *replay),
             Operation::ForgetTopic(topic) => self.forget_topic(*topic),
@@ -363,6 +364,14 @@ impl Step<'_> {
                 range_sum(range)
             ],
         )?;
+        Ok(())
+    }
+
+    fn forget_discarded(&self, partition: Partition, to: u64) -> Result<(), Error> {
+        // An end beyond what is positive here lies behind everything.
+        let sql = "DELETE FROM span WHERE topic = ? AND partition = ? AND reason = ? AND after > 0 AND after <= ?";
+        let Partition { topic, index } = partition;
+        self.execute(sql, params![topic, index, RangeReason::Discarded as i64, bound(to)])?;
         Ok(())
     }
 
