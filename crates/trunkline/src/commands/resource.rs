@@ -83,7 +83,7 @@ impl Set {
         let (mut document, version) = match client.get(&path).await {
             Ok(found) => {
                 let version = found["version"].as_u64();
-                (found, version)
+                (found.into_value(), version)
             }
             Err(failure) if failure.code == Code::NotFound => (json!({}), None),
             Err(failure) => return Err(failure),
@@ -93,7 +93,8 @@ impl Set {
                 Failure::new(Code::Usage, reason).hint("for example: retention.age=7d partitions=6 'tags=[\"pii\"]'")
             })?;
         }
-        let changed = client.put(&path, &document, version).await?;
+        let body = serde_json::to_vec(&document).expect("values serialize");
+        let changed = client.put(&path, body, version).await?;
         if output.is_json() {
             output.line(&format!("{changed:#}"));
         } else {
