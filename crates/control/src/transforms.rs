@@ -1,6 +1,7 @@
 //! Compiles a subscription's transform, and says where one does not compile.
 
 use crate::{
+    filters::read_document,
     parse::{parse, token},
     refusal::{Class, Refusal},
     resources::TransformSpec,
@@ -23,13 +24,14 @@ pub fn compile(spec: &TransformSpec) -> Result<Option<Arc<Transform>>, Refusal> 
     compiled.map(Arc::new).map(Some).map_err(|error| refused(&error))
 }
 
-/// Reads a transform as a subscription has it under `transform`.
+/// Reads a transform as a subscription has it under `transform`, in the JSON that was written.
 pub fn read_transform(json: &str) -> Result<TransformSpec, Refusal> {
-    let value = serde_json::from_str(json).map_err(|error| Refusal {
+    let document = format!("{{\"transform\":{json}}}");
+    let document = read_document(document.as_bytes()).map_err(|error| Refusal {
         class: Class::Malformed,
         ..Refusal::invalid("/transform", format!("it cannot be read: {error}"))
     })?;
-    parse(&value, "/transform", &[])
+    parse(&document["transform"], "/transform", &[])
 }
 
 fn refused(error: &CompileError) -> Refusal {

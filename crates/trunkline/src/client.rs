@@ -1,6 +1,7 @@
 //! The command line's way to a server: requests to `/v1`, and refusals turned into exit codes and advice.
 
 use crate::{
+    answer::Answer,
     cli::ServerOptions,
     exit::{Code, Failure},
 };
@@ -8,7 +9,6 @@ use bytes::Bytes;
 use connector::{Guard, Roots, SendError, Settings, Timeouts};
 use http::{HeaderValue, Method, Request, Uri, header, uri::Authority};
 use http_body_util::Full;
-use serde::Deserialize as _;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections kept to the server: as many as `bench` may use at once.
 const CONNECTIONS_MAX: usize = 1024;
+/// Refused entries of a batch that are told one by one.
+const ENTRIES_SHOWN_MAX: usize = 10;
 /// Items asked for in one page of a list.
 const PAGE_ITEMS: usize = 500;
 
@@ -86,7 +88,7 @@ impl Client {
     }
 
     /// Reads a resource.
-    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::GET, path, None).await
     }
 
@@ -95,7 +97,7 @@ impl Client {
         let mut items = Vec::new();
         let mut query = format!("{path}?limit={PAGE_ITEMS}");
         loop {
-            let mut page = self.get(&query).await?;
+            let mut page = self.get(&query).await?.into_value();
             if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
                 items.extend(more);
             }
@@ -107,13 +109,24 @@ impl Client {
     }
 
     /// Sends a request and returns the answer's body, null when it is empty; a refusal becomes a failure with its exit code
-    /// and advice.
-    pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Value, Failure> {
+    /// and advice, and so does an answer that cannot be read.
+    pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer, Failure> {
         let request = self.request(method, path, body)?;
-        self.answer(request).await
+        self.answer(request, &entry).await
     }
 
-    async fn answer(&self, request: Request<Full<Bytes>>) -> Result<Value, Failure> {
+    /// Sends events in the JSON batch format; a refusal calls them by these names, each of which is of an index in the batch.
+    pub async fn send_events(
+        &self,
+        path: &str,
+        batch: Vec<u8>,
+        named: &dyn Fn(usize) -> String,
+    ) -> Result<Answer, Failure> {
+        let request = self.request(Method::POST, path, Some((event::json::BATCH_MEDIA_TYPE, batch)))?;
+        self.answer(request, named).await
+    }
+
+    async fn answer(&self, request: Request<Full<Bytes>>, named: &dyn Fn(usize) -> String) -> Result<Answer, Failure> {
         let timeouts = Timeouts {
             first_byte: TIMEOUT,
             total: TIMEOUT,
@@ -126,12 +139,14 @@ impl Client {
                 "the answer is larger than this command reads",
             ));
         }
-        let body = read_json(&answer.body).unwrap_or(Value::Null);
-        if answer.status.is_success() {
-            Ok(body)
-        } else {
-            Err(refusal(&self.server, answer.status.as_u16(), &body))
+        if !answer.status.is_success() {
+            let problem = problem(&answer.body);
+            return Err(refusal(&self.server, answer.status.as_u16(), &problem, named));
         }
+        Answer::read(&answer.body).map_err(|reason| {
+            let message = format!("cannot read what {} answered: {reason}", self.server);
+            Failure::new(Code::Failed, message).hint("is it a Trunkline server that answers there, and no proxy?")
+        })
     }
 
     /// Opens an answer without an end, where the one before stopped; what is said until then is a refusal.
@@ -151,20 +166,19 @@ impl Client {
         }
         let status = head.status.as_u16();
         let (body, _) = head.read(ANSWER_BYTES_MAX).await;
-        Err(refusal(&self.server, status, &read_json(&body).unwrap_or(Value::Null)))
+        Err(refusal(&self.server, status, &problem(&body), &entry))
     }
 
     /// Changes a resource at the version it was read in; `None`: it must not exist.
-    pub async fn put(&self, path: &str, body: &Value, version: Option<u64>) -> Result<Value, Failure> {
-        let bytes = serde_json::to_vec(body).expect("values serialize");
-        let mut request = self.request(Method::PUT, path, Some(("application/json", bytes)))?;
+    pub async fn put(&self, path: &str, body: Vec<u8>, version: Option<u64>) -> Result<Answer, Failure> {
+        let mut request = self.request(Method::PUT, path, Some(("application/json", body)))?;
         let (name, value) = match version {
             Some(version) => (header::IF_MATCH, format!("\"{version}\"")),
             None => (header::IF_NONE_MATCH, "*".to_owned()),
         };
         let value = HeaderValue::from_str(&value).expect("digits in quotes are a header value");
         request.headers_mut().insert(name, value);
-        self.answer(request).await
+        self.answer(request, &entry).await
     }
 
     fn request(
@@ -204,20 +218,6 @@ impl Client {
     }
 }
 
-/// Deeper than any answer: what it puts around an event, whose data alone may have [`event::limits::JSON_DEPTH_MAX`] levels.
-const JSON_DEPTH_MAX: usize = event::limits::JSON_DEPTH_MAX + 32;
-
-/// Reads JSON as deep as it may be on a bus, which is deeper than serde_json goes by itself.
-pub fn read_json(text: &[u8]) -> serde_json::Result<Value> {
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    if event::json::nests_within(text, JSON_DEPTH_MAX) {
-        reader.disable_recursion_limit();
-    }
-    let value = Value::deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(value)
-}
-
 /// A name as one segment of a path or one value of a query.
 pub fn segment(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -230,20 +230,40 @@ fn is_address(server: &str) -> bool {
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some_and(is_port)
 }
 
-/// A problem document of this server as a failure. The server has a page for each code.
-fn refusal(server: &str, status: u16, problem: &Value) -> Failure {
+/// The body of a refusal; null if it is none of a server of ours.
+fn problem(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+/// What an entry of a batch is called that has no other name.
+fn entry(index: usize) -> String {
+    format!("entry {index}")
+}
+
+/// A problem document of this server as a failure, the entries that it speaks of by these names. The server has a page for each
+/// code.
+fn refusal(server: &str, status: u16, problem: &Value, named: &dyn Fn(usize) -> String) -> Failure {
     let text = |name: &str| problem[name].as_str().unwrap_or_default();
     let mut message = match text("detail") {
         "" => format!("the server answered {status}"),
         detail => detail.to_string(),
     };
-    for entry in problem["errors"].as_array().into_iter().flatten().take(10) {
+    let refused = |entry: &Value| {
+        let index = entry["index"].as_u64().and_then(|index| usize::try_from(index).ok());
         let attribute = entry["attribute"]
             .as_str()
             .map(|name| format!("{name}: "))
             .unwrap_or_default();
         let detail = entry["detail"].as_str().unwrap_or_default();
-        message.push_str(&format!("\n  entry {}: {attribute}{detail}", entry["index"]));
+        format!("{}: {attribute}{detail}", named(index.unwrap_or_default()))
+    };
+    match problem["errors"].as_array().map_or(&[][..], Vec::as_slice) {
+        // The detail says the same of it, by its index.
+        [only] => message = refused(only),
+        entries => entries
+            .iter()
+            .take(ENTRIES_SHOWN_MAX)
+            .for_each(|entry| message.push_str(&format!("\n  {}", refused(entry)))),
     }
     if let (Some(line), Some(column)) = (
         problem["position"]["line"].as_u64(),
@@ -284,30 +304,38 @@ mod tests {
     #[test]
     fn a_problem_becomes_a_sentence_a_code_and_advice() {
         let problem = json!({"detail": "2 events were refused", "code": "events_invalid",
-            "errors": [{"index": 1, "attribute": "source", "detail": "must not be empty"}]});
-        let failure = refusal(SERVER, 422, &problem);
+            "errors": [{"index": 1, "attribute": "source", "detail": "must not be empty"}, {"index": 2, "detail": "no"}]});
+        let failure = refusal(SERVER, 422, &problem, &entry);
         assert_eq!(failure.code, Code::Refused);
         assert_eq!(
             failure.message,
-            "2 events were refused\n  entry 1: source: must not be empty"
+            "2 events were refused\n  entry 1: source: must not be empty\n  entry 2: no"
         );
         assert_eq!(
             failure.hint.as_deref(),
             Some("code events_invalid; http://127.0.0.1:8080/docs/errors/events_invalid explains it")
         );
-        assert_eq!(refusal(SERVER, 507, &Value::Null).code, Code::Busy);
-        assert_eq!(refusal(SERVER, 404, &Value::Null).code, Code::NotFound);
+        assert_eq!(refusal(SERVER, 507, &Value::Null, &entry).code, Code::Busy);
+        assert_eq!(refusal(SERVER, 404, &Value::Null, &entry).code, Code::NotFound);
         assert!(
-            refusal(SERVER, 401, &Value::Null)
+            refusal(SERVER, 401, &Value::Null, &entry)
                 .hint
                 .is_some_and(|hint| hint.contains("--key"))
         );
     }
 
     #[test]
+    fn the_only_refused_entry_is_called_by_its_name() {
+        let problem = json!({"detail": "entry 1 was refused: type: must not be empty; nothing was kept",
+            "errors": [{"index": 1, "attribute": "type", "detail": "must not be empty"}]});
+        let failure = refusal(SERVER, 422, &problem, &|index| format!("line {}", index + 2_001));
+        assert_eq!(failure.message, "line 2002: type: must not be empty");
+    }
+
+    #[test]
     fn a_refusal_of_a_resource_says_where_it_is_wrong() {
         let problem = json!({"detail": "expected a string, found an integer", "code": "resource_invalid", "pointer": "/retention/age"});
-        let failure = refusal(SERVER, 422, &problem);
+        let failure = refusal(SERVER, 422, &problem, &entry);
         assert_eq!(
             failure.message,
             "expected a string, found an integer (at /retention/age)"
@@ -318,7 +346,7 @@ mod tests {
     fn an_id_that_names_several_events_is_told_with_what_tells_them_apart() {
         let problem = json!({"detail": "the id names 2 events of different sources", "sources": ["/a", "/b"]});
         assert_eq!(
-            refusal(SERVER, 409, &problem).message,
+            refusal(SERVER, 409, &problem, &entry).message,
             "the id names 2 events of different sources\n  --source /a\n  --source /b"
         );
     }
@@ -367,15 +395,6 @@ mod tests {
         ] {
             assert!(!is_address(server), "{server}");
         }
-    }
-
-    #[test]
-    fn the_story_of_the_deepest_event_is_read_and_nothing_hostile() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        let story = format!("{{\"event\":{{\"data\":{}}}}}", nested(event::limits::JSON_DEPTH_MAX));
-        assert!(read_json(story.as_bytes()).is_ok_and(|story| story["event"]["data"].is_array()));
-        assert!(read_json(nested(1_000_000).as_bytes()).is_err());
-        assert!(read_json(b"{} x").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     directory::Directory,
     wiring::{ATTEMPTS, JOURNAL, STORE},
 };
+use backup::RESTORING;
 use journal::embedded::doctor::{Report, Severity, examine};
 use repair::Repair;
 use std::path::Path;
@@ -119,6 +120,13 @@ fn look_at_attempts(path: &Path, examined: &mut Examined) {
             None,
         ),
     }
+}
+
+/// Whether a directory holds no data: a server begins there as on a machine that never had one. A master key that waits for it,
+/// or what a file system puts at its top, is none.
+pub fn has_no_data(path: &Path) -> bool {
+    let parts = [JOURNAL, STORE, ATTEMPTS, RESTORING];
+    parts.iter().all(|part| !path.join(part).exists())
 }
 
 /// Where the store's file is.

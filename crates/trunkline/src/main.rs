@@ -1,5 +1,6 @@
 //! The binary: configuration, command line, wiring. Start reading in `wiring.rs`.
 
+mod answer;
 mod cli;
 mod client;
 mod commands;
@@ -7,6 +8,7 @@ mod config;
 mod diagnostics;
 mod directory;
 mod doctor;
+mod event_files;
 mod exit;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -1,7 +1,10 @@
 //! What commands print: tables for people at a terminal, JSON for scripts. One choice for the whole command line.
 
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
-use std::io::{IsTerminal, Write};
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write},
+};
 
 /// Columns that sentences have at least, however narrow the terminal is.
 const SENTENCE_MIN: u16 = 24;
@@ -33,7 +36,7 @@ impl Output {
     }
 
     /// Prints a JSON value as it is, or rows made from it as a table.
-    pub fn print(self, value: &serde_json::Value, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    pub fn print(self, value: &impl Display, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         match self.format {
             Format::Json => self.line(&format!("{value:#}")),
             Format::Table => self.table(header, rows),

@@ -174,13 +174,24 @@ pub fn parse_yaml(text: &str) -> Result<Vec<Value>, String> {
 /// The text of a filter stays as it is written.
 fn parse_json(text: &str) -> serde_json::Result<Vec<Value>> {
     if text.trim_start().starts_with('{') {
-        return read_document(text.as_bytes()).map(|document| vec![document]);
+        return parse_document(text).map(|document| vec![document]);
     }
     let documents: Vec<&RawValue> = serde_json::from_str(text)?;
     documents
         .into_iter()
-        .map(|document| read_document(document.get().as_bytes()))
+        .map(|document| parse_document(document.get()))
         .collect()
+}
+
+/// A transform's constant stays as it is written too, unless something in it is to be resolved.
+fn parse_document(text: &str) -> serde_json::Result<Value> {
+    let mut document = read_document(text.as_bytes())?;
+    let plain: Option<Value> = serde_json::from_str(text).ok();
+    let constant = plain.as_ref().and_then(|plain| plain.pointer("/transform/input"));
+    if let Some(constant) = constant.filter(|constant| has_reference(constant)) {
+        document["transform"]["input"] = constant.clone();
+    }
+    Ok(document)
 }
 
 fn resource(document: Value) -> Result<Resource, String> {
@@ -219,6 +230,14 @@ pub fn resolve(value: &mut Value) -> Result<(), String> {
             None => object.values_mut().try_for_each(resolve),
         },
         _ => Ok(()),
+    }
+}
+
+fn has_reference(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_reference),
+        Value::Object(object) => reference(object).is_some() || object.values().any(has_reference),
+        _ => false,
     }
 }
 
@@ -268,6 +287,19 @@ mod tests {
             resources[1].body["config"]["signing"]["secrets"],
             json!(["whsec_from_file"])
         );
+    }
+
+    #[test]
+    fn a_constant_stays_as_it_is_written_unless_something_in_it_is_to_be_resolved() {
+        let constant = |input: &str| {
+            let text = format!(r#"[{{"kind": "subscription", "name": "a", "transform": {{"input": {input}}}}}]"#);
+            parse(&text).expect("documents")[0]["transform"]["input"].clone()
+        };
+        assert_eq!(constant(r#"{"n": 1.10, "n": 1e400}"#), r#"{"n":1.10,"n":1e400}"#);
+        let reference = json!({"token": [{"env": "TOKEN"}]});
+        assert_eq!(constant(&reference.to_string()), reference);
+        // A string says what it says.
+        assert_eq!(constant(r#""{\"env\": \"TOKEN\"}""#), r#"{"env": "TOKEN"}"#);
     }
 
     #[test]

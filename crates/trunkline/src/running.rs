@@ -2,6 +2,7 @@
 //! elsewhere. What it is, and how it is told, the command says.
 
 use crate::{
+    answer::Answer,
     client::{Client, segment},
     exit::Failure,
     output::{Output, printable},
@@ -29,7 +30,7 @@ pub struct Way {
 }
 
 /// Begins it, or asks what it would do.
-pub async fn begin(client: &Client, collection: &str, request: &Value, dry_run: bool) -> Result<Value, Failure> {
+pub async fn begin(client: &Client, collection: &str, request: &Value, dry_run: bool) -> Result<Answer, Failure> {
     let query = if dry_run { "?dry_run=true" } else { "" };
     let body = ("application/json", request.to_string().into_bytes());
     client
@@ -38,7 +39,7 @@ pub async fn begin(client: &Client, collection: &str, request: &Value, dry_run: 
 }
 
 /// Prints it: as it came, or in words.
-pub fn tell(output: Output, work: &Value, said: impl FnOnce(&Value) -> String) {
+pub fn tell(output: Output, work: &Answer, said: impl FnOnce(&Value) -> String) {
     match output.is_json() {
         true => output.line(&format!("{work:#}")),
         false => output.line(&printable(&said(work))),
@@ -79,7 +80,7 @@ pub async fn follow(
     path: &str,
     template: &str,
     way: impl Fn(&Value) -> Way,
-) -> Result<Value, Failure> {
+) -> Result<Answer, Failure> {
     let bar = bar(output, template);
     let mut told = None;
     loop {

@@ -1,18 +1,21 @@
 //! A filter's JSON as it was written: repeated names, the spelling of numbers and the order of names all mean something to an
-//! EventBridge pattern, and a JSON tree loses them. It is kept as a text, and goes out as JSON where that loses nothing.
+//! EventBridge pattern, and a JSON tree loses them. It is kept as a text, and goes out as JSON where that loses nothing. So is the
+//! constant that a transform delivers.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 use std::fmt;
 
-/// The text of a filter that is JSON. Two of them are equal when they differ in white space and escapes alone.
+/// The text of a filter that is JSON, or of a constant. Two of them are equal when they differ in white space and escapes alone.
 #[derive(Clone, Debug)]
 pub struct FilterText(Box<str>);
 
 /// Names of a resource's filter whose JSON is kept as it is written.
 const KEPT: [&str; 3] = ["eventbridge", "cloudevents", "eventgrid"];
 /// Names of texts that go out as JSON: those of filters, and a transform's constant.
-const SHOWN: [&str; 4] = [KEPT[0], KEPT[1], KEPT[2], "input"];
+const SHOWN: [&str; 4] = [KEPT[0], KEPT[1], KEPT[2], CONSTANT];
+/// The name of a transform's constant.
+const CONSTANT: &str = "input";
 
 impl FilterText {
     /// A text; whether it is a filter is found when it is compiled.
@@ -58,7 +61,8 @@ impl<'de> Deserialize<'de> for FilterText {
     }
 }
 
-/// Reads a resource's JSON into a value whose filter is still the text that was written. The bytes must be UTF-8.
+/// Reads a resource's JSON into a value whose filter is still the text that was written, and whose transform's constant is that
+/// text without the white space between its tokens. The bytes must be UTF-8.
 pub fn read_document(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return serde_json::from_slice(bytes);
@@ -66,6 +70,11 @@ pub fn read_document(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     members(bytes, |name, raw| match name {
         "filter" if raw.starts_with('{') => members(raw.as_bytes(), |name, raw| match KEPT.contains(&name) {
             true if raw.starts_with(['{', '[']) => Ok(Value::String(raw.to_owned())),
+            _ => serde_json::from_str(raw),
+        }),
+        "transform" if raw.starts_with('{') => members(raw.as_bytes(), |name, raw| match name {
+            // A string holds the text itself.
+            CONSTANT if !raw.starts_with('"') => Ok(Value::String(normal(raw))),
             _ => serde_json::from_str(raw),
         }),
         _ => serde_json::from_str(raw),
@@ -209,6 +218,18 @@ mod tests {
         for (text, value) in [
             (r#"{"filter": {"cesql": "TRUE"}}"#, json!({"filter": {"cesql": "TRUE"}})),
             (r#"{"filter": null}"#, json!({"filter": null})),
+            (
+                r#"{"transform": {"input": {"n": [1.10, 1e400], "n": "a b"}}}"#,
+                json!({"transform": {"input": r#"{"n":[1.10,1e400],"n":"a b"}"#}}),
+            ),
+            (
+                r#"{"transform": {"input": "{ \"n\": 1 }"}}"#,
+                json!({"transform": {"input": "{ \"n\": 1 }"}}),
+            ),
+            (
+                r#"{"transform": {"input_path": "$.a"}}"#,
+                json!({"transform": {"input_path": "$.a"}}),
+            ),
             (
                 r#"{"filter": {"eventbridge": 5}}"#,
                 json!({"filter": {"eventbridge": 5}}),

@@ -133,6 +133,42 @@ proptest! {
     }
 }
 
+/// A constant is delivered as it was written.
+#[test]
+fn a_constant_keeps_its_numbers_on_the_way_in_and_out() {
+    for (text, is_json) in [
+        (r#"{"z":[300.0,1.5],"a":5}"#, true),
+        (r#"{"n":12345678901234567890123,"d":1.10,"a":1,"a":2}"#, false),
+        ("1e400", false),
+        ("5", true),
+    ] {
+        let mut installation = Installation::furnished();
+        let body = format!(r#"{{"connection": "crm", "transform": {{"input": {text}}}}}"#);
+        let body = crate::filters::read_document(body.as_bytes()).unwrap();
+        assert_eq!(
+            installation.put(ResourceKind::Subscription, "s", body.clone()),
+            Ok(Effect::SubscriptionCreated)
+        );
+        let exported = export(
+            &installation.model,
+            &installation.sealer,
+            ResourceKind::Subscription,
+            BUS,
+            "s",
+        )
+        .unwrap();
+        let shown = &exported["transform"]["input"];
+        assert_eq!(shown.is_string(), !is_json, "{shown}");
+        assert_eq!(shown.as_str().map_or_else(|| shown.to_string(), str::to_owned), text);
+        for again in [exported, body] {
+            assert_eq!(
+                installation.put(ResourceKind::Subscription, "s", again),
+                Ok(Effect::Unchanged)
+            );
+        }
+    }
+}
+
 /// Numbers, repeated names and their order are the filter's meaning.
 #[test]
 fn a_filter_keeps_its_text_on_the_way_in_and_out() {

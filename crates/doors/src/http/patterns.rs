@@ -295,9 +295,12 @@ async fn subject(call: &Call, bus: &Bus, index: usize, text: &str) -> Result<Sub
         let missing = || Problem::new("event_not_found", "the event is not kept on this bus").pointer(Some(pointer));
         return find(call, bus, stored).await?.ok_or_else(missing);
     }
-    event::json::check(text.as_bytes()).map_err(|reason| invalid(&pointer, reason))?;
     let subject = Subject::read(Bytes::copy_from_slice(text.as_bytes()), call.state.journal.now());
-    subject.map_err(|error| Problem::from(error).pointer(Some(pointer)))
+    let subject = subject.map_err(|error| Problem::from(error).pointer(Some(pointer.clone())))?;
+    if let Subject::Document(json) = &subject {
+        event::json::check(json).map_err(|reason| invalid(&pointer, reason))?;
+    }
+    Ok(subject)
 }
 
 async fn find(call: &Call, bus: &Bus, stored: Stored) -> Result<Option<Subject>, Problem> {

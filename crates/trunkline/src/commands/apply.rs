@@ -63,7 +63,8 @@ async fn preview(client: &Client, resources: &[Resource]) -> Result<Vec<Value>, 
                 message: format!("{}; nothing was changed", failure.message),
                 ..failure
             },
-        })?;
+        })?
+        .into_value();
     match answer["items"].take() {
         Value::Array(items) if items.len() == resources.len() => Ok(items),
         _ => Err(Failure::new(
@@ -73,10 +74,13 @@ async fn preview(client: &Client, resources: &[Resource]) -> Result<Vec<Value>, 
     }
 }
 
-async fn put(client: &Client, resource: &Resource) -> Result<Value, Failure> {
+async fn put(client: &Client, resource: &Resource) -> Result<(), Failure> {
     let path = resource.path(client.bus())?;
     let body = serde_json::to_vec(&resource.body).expect("values serialize");
-    client.send(Method::PUT, &path, Some(("application/json", body))).await
+    client
+        .send(Method::PUT, &path, Some(("application/json", body)))
+        .await?;
+    Ok(())
 }
 
 /// What had looked well went wrong in the middle: what is done stays, and is said.

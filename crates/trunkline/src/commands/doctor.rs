@@ -4,7 +4,7 @@
 use crate::{
     config::{self, Overrides},
     directory::Directory,
-    doctor::{Examined, examine_all, repair::Repair},
+    doctor::{Examined, examine_all, has_no_data, repair::Repair},
     exit::{Code, Failure},
     output::{Output, printable},
 };
@@ -42,9 +42,22 @@ pub struct Doctor {
 impl Doctor {
     /// Prints what it finds; exits with `corrupt` when something durable is damaged, and stays so.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
+        let shown = self.data_dir.display();
         if !self.data_dir.is_dir() {
-            let message = format!("{} is not a directory", self.data_dir.display());
+            let message = match self.data_dir.exists() {
+                true => format!("{shown} is not a directory"),
+                false => format!("{shown} does not exist: nothing is there yet"),
+            };
             return Err(Failure::new(Code::Usage, message));
+        }
+        if has_no_data(&self.data_dir) {
+            match output.is_json() {
+                true => print(output, &Examined::default()),
+                false => output.line(&printable(&format!(
+                    "nothing is there yet: `trunkline serve --data-dir {shown}` begins a new bus"
+                ))),
+            }
+            return Ok(());
         }
         let overrides = Overrides {
             config: self.config.clone(),

@@ -80,11 +80,9 @@ fn lines(story: &Value) -> Vec<String> {
 
 /// What stands in place of the event that was received; all of it is in the JSON.
 fn edited(edited: &Value) -> String {
-    format!(
-        "  edited ({}), is now {:.200}",
-        edited["edits"],
-        edited["event"]["data"].to_string()
-    )
+    let data = &edited["event"]["data"];
+    let data = data.as_str().map_or_else(|| data.to_string(), str::to_owned);
+    format!("  edited ({}), is now {data:.200}", edited["edits"])
 }
 
 fn attempt(attempt: &Value) -> String {

@@ -33,7 +33,7 @@ impl Export {
         let bus = format!("/v1/buses/{}", segment(client.bus()));
         let mut documents = Vec::new();
         if self.wants("bus") {
-            documents.push(client.get(&bus).await?);
+            documents.push(client.get(&bus).await?.into_value());
         }
         for (kind, collection) in COLLECTIONS.iter().filter(|(kind, _)| self.wants(kind)) {
             let items = client.list(&format!("{bus}/{collection}")).await?;

@@ -103,7 +103,8 @@ impl Key {
                 let body = json!({"overlap": overlap}).to_string().into_bytes();
                 let mut made = client()?
                     .send(Method::POST, &path, Some(("application/json", body)))
-                    .await?;
+                    .await?
+                    .into_value();
                 made["id"] = json!(id);
                 let signing = made["signing"].as_str().unwrap_or_default().to_owned();
                 print_created(output, &made, &signing);
@@ -153,7 +154,8 @@ impl Create {
                 &path,
                 Some(("application/json", self.body().to_string().into_bytes())),
             )
-            .await?;
+            .await?
+            .into_value();
         made["id"] = json!(id);
         Ok(made)
     }

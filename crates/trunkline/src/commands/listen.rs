@@ -4,6 +4,7 @@
 mod verify;
 
 use crate::{
+    answer::compact,
     exit::{Code, Failure},
     output::{Output, printable},
 };
@@ -14,7 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json, value::RawValue};
 use std::{
     net::SocketAddr,
     sync::{
@@ -174,9 +175,8 @@ impl Receiver {
                 .iter()
                 .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
                 .collect();
-            let data = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
-            let line = json!({"number": number, "status": status.as_u16(), "signature": verdict, "headers": shown, "body": data});
-            return self.output.line(&line.to_string());
+            let line = json!({"number": number, "status": status.as_u16(), "signature": verdict, "headers": shown});
+            return self.output.line(&with_body(&line, body));
         }
         self.output.line(&printable(&format!(
             "{number}  {}  {}  {}  id {}  signature {verdict}",
@@ -190,6 +190,17 @@ impl Receiver {
                 .line(&format!("   {}", printable(&String::from_utf8_lossy(body))));
         }
     }
+}
+
+/// The line of a delivery and what came in it: JSON as it is written, anything else as text.
+fn with_body(line: &Value, body: &[u8]) -> String {
+    let body = match serde_json::from_slice::<&RawValue>(body) {
+        Ok(json) => compact(json.get()),
+        Err(_) => json!(String::from_utf8_lossy(body)).to_string(),
+    };
+    let line = line.to_string();
+    let members = line.strip_suffix('}').expect("the line is an object");
+    format!("{members},\"body\":{body}}}")
 }
 
 fn parse_fail(text: &str) -> Result<(u16, f64), String> {
@@ -238,6 +249,16 @@ mod tests {
         let receiver = receiver(Some((503, 0.3)));
         let failures = (1..=10).filter(|number| receiver.status(*number) == 503).count();
         assert_eq!(failures, 3);
+    }
+
+    #[test]
+    fn a_line_has_the_body_as_it_came() {
+        let line = |body: &str| with_body(&json!({"number": 1}), body.as_bytes());
+        assert_eq!(
+            line("{\"a\": 1e400,\n \"f\": 1.10}"),
+            r#"{"number":1,"body":{"a":1e400,"f":1.10}}"#
+        );
+        assert_eq!(line("{a"), r#"{"number":1,"body":"{a"}"#);
     }
 
     #[tokio::test]

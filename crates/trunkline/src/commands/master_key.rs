@@ -1,6 +1,7 @@
 //! `trunkline master-key`: what seals secrets. Shows it by its id, makes another one current, lets an earlier one go.
 
 use crate::{
+    answer::Answer,
     client::Client,
     exit::{Code, Failure},
     output::Output,
@@ -47,7 +48,8 @@ impl MasterKeyCommand {
     pub async fn run(self, client: impl Fn() -> Result<Client, Failure>, output: Output) -> Result<(), Failure> {
         match self {
             Self::Show => {
-                print(output, &client()?.get("/v1/master-key").await?);
+                let keys = client()?.get("/v1/master-key").await?;
+                print(output, &keys);
                 Ok(())
             }
             Self::Rotate { key_file, no_wait } => {
@@ -80,7 +82,7 @@ impl MasterKeyCommand {
     }
 }
 
-async fn send(client: &Client, path: &str, body: &Value) -> Result<Value, Failure> {
+async fn send(client: &Client, path: &str, body: &Value) -> Result<Answer, Failure> {
     let body = body.to_string().into_bytes();
     client.send(Method::POST, path, Some(("application/json", body))).await
 }
@@ -98,7 +100,7 @@ fn read_key(file: &Path) -> Result<String, Failure> {
 }
 
 /// Until nothing is left. Whoever interrupts it interrupts the looking only.
-async fn wait(client: &Client, mut keys: Value) -> Result<Value, Failure> {
+async fn wait(client: &Client, mut keys: Answer) -> Result<Answer, Failure> {
     let (mut said, mut shown) = (None, None);
     while keys["state"] != "at_rest" {
         if let Some(reason) = keys["reason"]

@@ -1,17 +1,21 @@
 //! `trunkline publish`: events from a file, standard input, or the command line itself.
 
 use crate::{
-    client::{Client, read_json, segment},
+    answer::{Answer, is_json},
+    client::{Client, segment},
+    event_files::{self, Item, Place},
     exit::{Code, Failure},
     output::Output,
 };
 use control::counted;
-use http::Method;
+use event::limits::BATCH_BYTES_MAX;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader, IsTerminal},
-    path::{Path, PathBuf},
+    collections::BTreeMap,
+    io::IsTerminal,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -50,7 +54,8 @@ impl Publish {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let path = format!("/v1/buses/{}/events", segment(client.bus()));
         let Some(file) = &self.file else {
-            let answer = send(client, &path, &[self.complete(Map::new(), 0)]).await?;
+            let event = self.complete("{}", 0).expect("it is an object");
+            let answer = send(client, &path, &[event], &|_| "the event".to_owned()).await?;
             print(output, &answer);
             return Ok(());
         };
@@ -61,11 +66,17 @@ impl Publish {
             output,
             progress: &progress,
             batch: Vec::new(),
+            places: Vec::new(),
             bytes: 0,
             sent: 0,
         };
-        for (index, event) in events(file)?.enumerate() {
-            sender.push(self.complete(event?, index)).await?;
+        for item in event_files::read(file)? {
+            let Item { text, place } = item?;
+            let event = self.complete(text.get(), place.number).map_err(|reason| {
+                let message = format!("{}: {place}: {reason}", file.display());
+                Failure::new(Code::Usage, message)
+            })?;
+            sender.push(event, place).await?;
         }
         sender.flush().await?;
         let sent = sender.sent;
@@ -76,30 +87,38 @@ impl Publish {
         Ok(())
     }
 
-    /// Fills in what CloudEvents needs and the event lacks.
-    fn complete(&self, mut event: Map<String, Value>, index: usize) -> Value {
-        let mut fill = |name: &str, value: Option<Value>| {
-            if let Some(value) = value
-                && !event.contains_key(name)
-            {
-                event.insert(name.into(), value);
-            }
+    /// Puts in front what CloudEvents needs and the event lacks. The rest is sent as it is written, also a name that is given
+    /// twice, which is the server's to refuse.
+    fn complete(&self, event: &str, number: usize) -> Result<String, String> {
+        let rest = event.trim_ascii_start().strip_prefix('{');
+        let rest = rest.ok_or_else(|| "an event is a JSON object".to_owned())?;
+        let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(event).map_err(|error| error.to_string())?;
+        let text = |text: &str| Some(json!(text).to_string());
+        let id = self.id.clone().unwrap_or_else(|| fresh_id(number));
+        let (media_type, data) = match &self.data {
+            None => (None, None),
+            Some(data) if is_json(data) => (None, Some(data.clone())),
+            Some(data) => (text("text/plain"), text(data)),
         };
-        fill("specversion", Some(json!("1.0")));
-        fill("id", Some(json!(self.id.clone().unwrap_or_else(|| fresh_id(index)))));
-        fill("source", Some(json!(self.source)));
-        fill("type", self.event_type.as_ref().map(|text| json!(text)));
-        fill("subject", self.subject.as_ref().map(|text| json!(text)));
-        if let Some(text) = &self.data {
-            match read_json(text.as_bytes()) {
-                Ok(value) => fill("data", Some(value)),
-                Err(_) => {
-                    fill("datacontenttype", Some(json!("text/plain")));
-                    fill("data", Some(json!(text)));
-                }
-            }
-        }
-        Value::Object(event)
+        let mut lacking = vec![
+            ("specversion", text("1.0")),
+            ("id", text(&id)),
+            ("source", text(&self.source)),
+            ("type", self.event_type.as_deref().and_then(text)),
+            ("subject", self.subject.as_deref().and_then(text)),
+            ("datacontenttype", media_type),
+            ("data", data),
+        ];
+        lacking.retain(|(name, value)| value.is_some() && !members.contains_key(*name));
+        let added = lacking
+            .iter()
+            .map(|(name, value)| format!("\"{name}\":{}", value.as_deref().unwrap_or_default()));
+        let added: Vec<String> = added.collect();
+        let comma = match members.is_empty() || added.is_empty() {
+            true => "",
+            false => ",",
+        };
+        Ok(format!("{{{}{comma}{rest}", added.join(",")))
     }
 }
 
@@ -109,19 +128,20 @@ struct Sender<'a> {
     path: &'a str,
     output: Output,
     progress: &'a ProgressBar,
-    batch: Vec<Value>,
+    batch: Vec<String>,
+    places: Vec<Place>,
     bytes: usize,
     sent: u64,
 }
 
 impl Sender<'_> {
-    async fn push(&mut self, event: Value) -> Result<(), Failure> {
-        let bytes = event.to_string().len();
-        if self.batch.len() == BATCH_EVENTS || self.bytes + bytes > BATCH_BYTES {
+    async fn push(&mut self, event: String, place: Place) -> Result<(), Failure> {
+        if self.batch.len() == BATCH_EVENTS || self.bytes + event.len() > BATCH_BYTES {
             self.flush().await?;
         }
-        self.bytes += bytes;
+        self.bytes += event.len();
         self.batch.push(event);
+        self.places.push(place);
         Ok(())
     }
 
@@ -129,34 +149,46 @@ impl Sender<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let answer = send(self.client, self.path, &self.batch).await.map_err(|failure| {
-            let message = format!("{} ({} published before)", failure.message, counted(self.sent, "event"));
-            Failure { message, ..failure }
-        })?;
+        let named = |index: usize| self.places.get(index).map_or_else(String::new, Place::to_string);
+        let answer = send(self.client, self.path, &self.batch, &named)
+            .await
+            .map_err(|failure| {
+                let message = format!("{} ({} published before)", failure.message, counted(self.sent, "event"));
+                Failure { message, ..failure }
+            })?;
         self.sent += self.batch.len() as u64;
         self.progress.inc(self.batch.len() as u64);
         if self.output.is_json() {
             print(self.output, &answer);
         }
-        (self.batch, self.bytes) = (Vec::new(), 0);
+        self.batch.clear();
+        self.places.clear();
+        self.bytes = 0;
         Ok(())
     }
 }
 
-/// Sends a batch; when the server is too busy, again after a while. An event keeps its id, so that one which was kept
-/// although the answer was lost is recognised.
-async fn send(client: &Client, path: &str, batch: &[Value]) -> Result<Value, Failure> {
-    let body = serde_json::to_vec(batch).expect("values serialize");
+/// Sends a batch, whose events a refusal calls by these names; when the server is too busy, again after a while. An event keeps
+/// its id, so that one which was kept although the answer was lost is recognised.
+async fn send(
+    client: &Client,
+    path: &str,
+    batch: &[String],
+    named: &dyn Fn(usize) -> String,
+) -> Result<Answer, Failure> {
+    let body = format!("[{}]", batch.join(",")).into_bytes();
+    // A server refuses it as soon as it knows, and may close the connection before all of it is written: its answer is lost then.
+    if body.len() > BATCH_BYTES_MAX {
+        let message = format!(
+            "{} takes {} bytes; a request takes {BATCH_BYTES_MAX} at most (body_too_large)",
+            named(0),
+            batch[0].len()
+        );
+        return Err(Failure::new(Code::Refused, message));
+    }
     let mut tries = 0;
     loop {
-        let sent = client
-            .send(
-                Method::POST,
-                path,
-                Some(("application/cloudevents-batch+json", body.clone())),
-            )
-            .await;
-        match sent {
+        match client.send_events(path, body.clone(), named).await {
             Err(failure) if failure.code == Code::Busy && tries < BUSY_TRIES => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(200 * u64::from(tries))).await;
@@ -185,46 +217,6 @@ fn print(output: Output, answer: &Value) {
     output.table(&["id", "topic", "partition", "offset", "duplicate"], rows);
 }
 
-/// One event of a file, or why the file is wrong.
-type Read = Result<Map<String, Value>, Failure>;
-
-/// The events of a file: a JSON array, or JSON values one after the other, usually one a line.
-fn events(file: &Path) -> Result<Box<dyn Iterator<Item = Read>>, Failure> {
-    let shown = file.display().to_string();
-    let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        let opened = std::fs::File::open(file);
-        Box::new(BufReader::new(opened.map_err(|error| {
-            Failure::new(Code::Usage, format!("cannot read {shown}: {error}"))
-        })?))
-    };
-    let wrong = move |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
-    let first = first_byte(&mut reader).map_err(|error| wrong(error.to_string()))?;
-    if first == Some(b'[') {
-        let array: Vec<Map<_, _>> = serde_json::from_reader(reader).map_err(|error| wrong(error.to_string()))?;
-        return Ok(Box::new(array.into_iter().map(Ok)));
-    }
-    let stream = serde_json::Deserializer::from_reader(reader).into_iter::<Map<String, Value>>();
-    Ok(Box::new(
-        stream.map(move |event| event.map_err(|error| wrong(error.to_string()))),
-    ))
-}
-
-/// The first byte that is not white space, left in the reader.
-pub fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
-    loop {
-        let buffer = reader.fill_buf()?;
-        let Some(first) = buffer.first().copied() else {
-            return Ok(None);
-        };
-        if !first.is_ascii_whitespace() {
-            return Ok(Some(first));
-        }
-        reader.consume(1);
-    }
-}
-
 /// An id that no other run makes.
 pub fn fresh_id(index: usize) -> String {
     let elapsed = SystemTime::now()
@@ -239,4 +231,50 @@ fn progress_bar() -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{spinner} {pos} events  {per_sec}  {elapsed}");
     ProgressBar::new_spinner().with_style(style.expect("the template is a constant"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(data: Option<&str>) -> Publish {
+        Publish {
+            file: None,
+            event_type: Some("t".to_owned()),
+            source: "/s".to_owned(),
+            id: Some("1".to_owned()),
+            subject: None,
+            data: data.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_an_event_lacks_is_put_in_front_and_the_rest_stays_as_it_is() {
+        let complete = |event: &str| publish(None).complete(event, 1);
+        let all = r#""specversion":"1.0","id":"1","source":"/s","type":"t""#;
+        assert_eq!(complete("{}"), Ok(format!("{{{all}}}")));
+        let data = r#" "data" : {"big":123456789012345678901234567890,"f":1.10,"dup":1,"dup":2,"inf":1e400} }"#;
+        assert_eq!(complete(&format!("{{{data}")), Ok(format!("{{{all},{data}")));
+        // What is given twice is the server's to refuse.
+        let whole = r#"{"specversion":"1.0","id":"a","id":"b","source":null,"\u0074ype":"t"}"#;
+        assert_eq!(complete(whole).as_deref(), Ok(whole));
+        for wrong in ["[]", "5", "\"a\""] {
+            assert!(complete(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn data_is_json_as_it_is_written_or_else_text() {
+        let complete = |data: &str| publish(Some(data)).complete("{}", 1).expect("it is an object");
+        let deep = "[".repeat(event::limits::JSON_DEPTH_MAX) + &"]".repeat(event::limits::JSON_DEPTH_MAX);
+        for json in ["{\"a\":1e400,\"a\":1.10}", "12345678901234567890123", &deep] {
+            let event = complete(json);
+            assert!(event.ends_with(&format!(",\"data\":{json}}}")), "{event}");
+        }
+        let event = complete("{a \"b\"");
+        assert!(
+            event.ends_with(r#","datacontenttype":"text/plain","data":"{a \"b\""}"#),
+            "{event}"
+        );
+    }
 }

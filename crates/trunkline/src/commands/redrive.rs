@@ -2,6 +2,7 @@
 //! elsewhere.
 
 use crate::{
+    answer::Answer,
     client::{Client, segment},
     exit::Failure,
     output::{Output, printable},
@@ -158,7 +159,7 @@ impl Start {
     }
 }
 
-fn previewed(output: Output, answer: &Value) {
+fn previewed(output: Output, answer: &Answer) {
     if output.is_json() {
         return output.line(&format!("{answer:#}"));
     }

@@ -2,6 +2,7 @@
 //! with plain lines elsewhere.
 
 use crate::{
+    answer::Answer,
     client::{Client, segment},
     exit::{Code, Failure},
     output::{Output, printable},
@@ -220,7 +221,7 @@ fn declared(path: &Path) -> Result<Value, Failure> {
     }
 }
 
-fn previewed(output: Output, answer: &Value) {
+fn previewed(output: Output, answer: &Answer) {
     if output.is_json() {
         return output.line(&format!("{answer:#}"));
     }
@@ -319,7 +320,7 @@ async fn follow(client: &Client, output: Output, path: &str) -> Result<(), Failu
     ended(output, &replay.await?)
 }
 
-fn ended(output: Output, replay: &Value) -> Result<(), Failure> {
+fn ended(output: Output, replay: &Answer) -> Result<(), Failure> {
     let status = &replay["status"];
     let state = text(&status["state"]);
     if output.is_json() {

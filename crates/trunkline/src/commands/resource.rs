@@ -2,12 +2,14 @@
 //! declared. Files of many are `apply`'s.
 
 use crate::{
+    answer::is_json,
     client::{Client, segment},
     exit::{Code, Failure},
     output::Output,
     resource_files::resolve,
 };
 use clap::Subcommand;
+use control::filters::{FilterText, read_document};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -83,7 +85,7 @@ impl Set {
         let (mut document, version) = match client.get(&path).await {
             Ok(found) => {
                 let version = found["version"].as_u64();
-                (found, version)
+                (found.into_value(), version)
             }
             Err(failure) if failure.code == Code::NotFound => (json!({}), None),
             Err(failure) => return Err(failure),
@@ -93,7 +95,8 @@ impl Set {
                 Failure::new(Code::Usage, reason).hint("for example: retention.age=7d partitions=6 'tags=[\"pii\"]'")
             })?;
         }
-        let changed = client.put(&path, &document, version).await?;
+        let body = serde_json::to_vec(&document).expect("values serialize");
+        let changed = client.put(&path, body, version).await?;
         if output.is_json() {
             output.line(&format!("{changed:#}"));
         } else {
@@ -192,9 +195,8 @@ fn set(document: &mut Value, field: &str) -> Result<(), String> {
         .split_once('=')
         .filter(|(path, _)| path.split('.').all(|name| !name.is_empty()))
         .ok_or_else(|| format!("{field:?} is not of the form path=value"))?;
-    let mut value: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
-    resolve(&mut value)?;
     let mut names: Vec<&str> = path.split('.').collect();
+    let value = read(&names, text)?;
     let last = names.pop().expect("split gives one name at least");
     let mut place = document;
     for name in names {
@@ -209,6 +211,38 @@ fn set(document: &mut Value, field: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The value of a field: JSON where it can be read as such, else text.
+fn read(names: &[&str], text: &str) -> Result<Value, String> {
+    let plain: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    let mut value = plain.clone();
+    resolve(&mut value)?;
+    match names {
+        // Filters and constants keep their text, as those in a file do; what stands for another text has been put in.
+        ["filter" | "transform"] | ["filter" | "transform", _] if value == plain => {
+            Ok(as_written(names, text).unwrap_or(value))
+        }
+        ["filter", whole, _, ..] | ["transform", whole @ "input", _, ..]
+            if is_json(text) && FilterText::new(text).to_value().is_none() =>
+        {
+            let place = format!("{}.{whole}", names[0]);
+            Err(format!(
+                "{text} would not stay as it is; set the whole of it: {place}=…"
+            ))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// The value as a document keeps it that has it there.
+fn as_written(names: &[&str], text: &str) -> Option<Value> {
+    let around = |inside, name: &&str| format!("{{{}:{inside}}}", json!(name));
+    let document = names.iter().rev().fold(text.to_owned(), around);
+    let document = read_document(document.as_bytes()).ok()?;
+    names
+        .iter()
+        .try_fold(document, |mut value, name| value.get_mut(*name).map(Value::take))
+}
+
 fn members<'v>(value: &'v mut Value, path: &str) -> Result<&'v mut Map<String, Value>, String> {
     value
         .as_object_mut()
@@ -219,6 +253,43 @@ fn members<'v>(value: &'v mut Value, path: &str) -> Result<&'v mut Map<String, V
 mod tests {
     use super::set;
     use serde_json::json;
+
+    #[test]
+    fn filters_and_constants_keep_the_text_that_was_written() {
+        let text = r#"{"detail":{"a":[12345678901234567890123,1.10,1e400],"a":[1]}}"#;
+        for field in [
+            format!("filter={{\"eventbridge\":{text}}}"),
+            format!("filter.eventbridge={text}"),
+        ] {
+            let mut document = json!({"filter": {}});
+            set(&mut document, &field).expect("it is a field");
+            assert_eq!(document["filter"]["eventbridge"], text);
+        }
+        let mut document = json!({});
+        set(&mut document, "filter.eventbridge.detail.a=[1]").expect("it is a field");
+        assert_eq!(document, json!({"filter": {"eventbridge": {"detail": {"a": [1]}}}}));
+        assert!(set(&mut document, "filter.eventbridge.detail.b=[1.10]").is_err());
+        set(&mut document, &format!("transform.input={text}")).expect("it is a field");
+        assert_eq!(document["transform"]["input"], text);
+        set(&mut document, "transform={\"input\": {\"a\": 1.10}}").expect("it is a field");
+        assert_eq!(document["transform"]["input"], "{\"a\":1.10}");
+        set(&mut document, "transform=null").expect("it is a field");
+        set(&mut document, "filter={\"cesql\":\"TRUE\"}").expect("it is a field");
+        assert_eq!(document, json!({"filter": {"cesql": "TRUE"}}));
+        set(&mut document, "filter=null").expect("it is a field");
+        assert_eq!(document, json!({}));
+    }
+
+    #[test]
+    fn what_stands_for_a_file_is_that_file_in_a_filter_too() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("pattern.json");
+        std::fs::write(&file, "{\"source\": [1.10]}\n").expect("written");
+        let mut document = json!({});
+        let reference = json!({ "file": file });
+        set(&mut document, &format!("filter.eventbridge={reference}")).expect("it is a field");
+        assert_eq!(document["filter"]["eventbridge"], "{\"source\": [1.10]}");
+    }
 
     #[test]
     fn fields_are_set_by_path_and_taken_away_by_null() {

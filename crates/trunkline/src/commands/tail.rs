@@ -1,6 +1,7 @@
 //! `trunkline tail`: events as they come, a line each. A connection that breaks is made again where it stopped.
 
 use crate::{
+    answer::Answer,
     client::{Client, segment},
     exit::{Code, Failure},
     output::{Output, printable},
@@ -149,8 +150,8 @@ impl Following {
         if sent.data.is_empty() || sent.name == "end" {
             return Ok(());
         }
-        let unreadable = |error| Failure::new(Code::Failed, format!("cannot read what the server sent: {error}"));
-        let shown = crate::client::read_json(&sent.data).map_err(unreadable)?;
+        let unreadable = |reason| Failure::new(Code::Failed, format!("cannot read what the server sent: {reason}"));
+        let shown = Answer::read(&sent.data).map_err(unreadable)?;
         if let Some(skipped) = shown["skipped"].as_u64().filter(|_| sent.name == "skipped") {
             eprintln!(
                 "trunkline: {} skipped: more came than was read, or is kept",
@@ -174,11 +175,9 @@ impl Following {
 fn line(shown: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let event = &shown["event"];
-    let data = match (&event["data"], &event["data_base64"]) {
-        (Value::Null, Value::Null) => String::new(),
-        (Value::Null, base64) => text(base64),
-        (Value::String(data), _) => data.clone(),
-        (data, _) => data.to_string(),
+    let data = match &event["data"] {
+        Value::Null => text(&event["data_base64"]),
+        data => text(data),
     };
     let mut cut: String = data.chars().take(DATA_CHARS_MAX).collect();
     if cut.len() < data.len() {
@@ -204,10 +203,11 @@ mod tests {
     #[test]
     fn an_event_is_a_line_with_its_place_and_the_beginning_of_its_data() {
         let shown = json!({"topic": "orders", "partition": 3, "offset": 7, "received": "2026-01-02T03:04:05.678Z",
-            "event": {"type": "t", "source": "/s", "id": "1", "data": {"text": "x".repeat(300)}}});
-        let line = line(&shown);
+            "event": {"type": "t", "source": "/s", "id": "1", "data": {"n": 1, "text": "x".repeat(300)}}});
+        let shown = shown.to_string().replace("\"n\":1", "\"n\":1e400");
+        let line = line(&Answer::read(shown.as_bytes()).expect("it is read"));
         assert!(
-            line.starts_with("2026-01-02T03:04:05.678Z  orders/3:7  t  /s  1  {\"text\":\"xxx"),
+            line.starts_with("2026-01-02T03:04:05.678Z  orders/3:7  t  /s  1  {\"n\":1e400,\"text\":\"xxx"),
             "{line}"
         );
         assert!(line.ends_with("x…"), "{line}");

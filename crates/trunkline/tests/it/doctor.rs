@@ -40,6 +40,25 @@ fn whole_directories_of_every_release_are_as_they_were_written() {
     }
 }
 
+#[test]
+fn where_nothing_is_yet_nothing_is_damaged_and_nothing_is_left_behind() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path();
+    let examined = doctor(data, &[]);
+    assert_eq!(code(&examined), Some(0), "{}", said(&examined));
+    assert!(said(&examined).contains("nothing is there yet"), "{}", said(&examined));
+    let examined = doctor(data, &["--output", "json"]);
+    let seen: serde_json::Value = serde_json::from_slice(&examined.stdout).expect("JSON");
+    assert_eq!(seen["findings"], json!([]));
+    assert_eq!(fs::read_dir(data).expect("it is read").count(), 0);
+    let missing = doctor(&data.join("elsewhere"), &[]);
+    assert_eq!(code(&missing), Some(2));
+    assert!(said(&missing).contains("nothing is there yet"), "{}", said(&missing));
+    // A journal without its store is a loss, not a beginning.
+    fs::create_dir(data.join("journal")).expect("made");
+    assert_eq!(code(&doctor(data, &[])), Some(72));
+}
+
 #[tokio::test]
 async fn a_broken_frame_is_explained_and_let_go_only_with_consent_and_the_rest_is_served() {
     let directory = unpacked("data-v1-killed");

@@ -30,6 +30,7 @@ mod eventbridge_rules;
 mod eventbridge_rust;
 mod eventbridge_targets;
 mod eventgrid;
+mod exact_data;
 mod failed_sync;
 mod filters;
 mod fixtures;

@@ -5,8 +5,8 @@ use crate::{
     exit::{Code, Failure},
     output::{Output, printable},
 };
-use serde_json::Value;
-use std::{io::Read, path::PathBuf};
+use serde_json::value::{RawValue, to_raw_value};
+use std::{collections::BTreeMap, io::Read, path::PathBuf};
 
 /// Put another event in its place; the one that was received is kept beside it.
 #[derive(Debug, clap::Args)]
@@ -34,10 +34,10 @@ impl Edit {
         let found = client.get(&path).await?;
         let event = match &self.event {
             Some(file) => from_file(file)?,
-            None => self.changed(found["event"].clone())?,
+            None => self.changed(found.member("event"))?,
         };
         let edits = found["edits"].as_u64();
-        let answer = client.put(&format!("{path}/event"), &event, edits).await?;
+        let answer = client.put(&format!("{path}/event"), event, edits).await?;
         match output.is_json() {
             true => output.line(&format!("{answer:#}")),
             false => {
@@ -49,36 +49,39 @@ impl Edit {
         Ok(())
     }
 
-    fn changed(&self, mut event: Value) -> Result<Value, Failure> {
+    /// The event with what is to change; all else of it keeps the text that it has.
+    fn changed(&self, event: Option<&str>) -> Result<Vec<u8>, Failure> {
         let usage = |message: String| Failure::new(Code::Usage, message);
         if self.data.is_none() && self.event_type.is_none() && self.attributes.is_empty() {
             return Err(usage(
                 "say what is to change: --event, --data, --type or --attribute".to_owned(),
             ));
         }
-        let fields = event
-            .as_object_mut()
-            .ok_or_else(|| Failure::new(Code::Failed, "the dead letter holds no event".to_owned()))?;
+        let members = event.and_then(|event| serde_json::from_str(event).ok());
+        let mut members: BTreeMap<String, Box<RawValue>> =
+            members.ok_or_else(|| Failure::new(Code::Failed, "the dead letter holds no event".to_owned()))?;
         if let Some(data) = &self.data {
             let data = serde_json::from_str(data).map_err(|error| usage(format!("--data is not JSON: {error}")))?;
-            fields.remove("data_base64");
-            fields.insert("data".to_owned(), data);
+            members.remove("data_base64");
+            members.insert("data".to_owned(), data);
         }
+        let text = |text: &str| to_raw_value(text).expect("a text serializes");
         if let Some(event_type) = &self.event_type {
-            fields.insert("type".to_owned(), event_type.as_str().into());
+            members.insert("type".to_owned(), text(event_type));
         }
         for attribute in &self.attributes {
             match attribute.split_once('=') {
-                Some((name, "")) => drop(fields.remove(name)),
-                Some((name, value)) => drop(fields.insert(name.to_owned(), value.into())),
+                Some((name, "")) => drop(members.remove(name)),
+                Some((name, value)) => drop(members.insert(name.to_owned(), text(value))),
                 None => return Err(usage(format!("--attribute {attribute:?} is not name=value"))),
             }
         }
-        Ok(event)
+        Ok(serde_json::to_vec(&members).expect("texts serialize"))
     }
 }
 
-fn from_file(file: &PathBuf) -> Result<Value, Failure> {
+/// The text of a file, which is JSON: what else it must be is the server's to say.
+fn from_file(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     let wrong = |error: String| Failure::new(Code::Usage, format!("--event {}: {error}", file.display()));
     let mut text = Vec::new();
     match file.as_os_str() == "-" {
@@ -86,5 +89,49 @@ fn from_file(file: &PathBuf) -> Result<Value, Failure> {
         false => std::fs::read(file).map(|read| text = read),
     }
     .map_err(|error| wrong(error.to_string()))?;
-    crate::client::read_json(&text).map_err(|error| wrong(error.to_string()))
+    serde_json::from_slice::<&RawValue>(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit() -> Edit {
+        Edit {
+            id: "1".to_owned(),
+            event: None,
+            data: None,
+            event_type: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_edited_and_what_is_given_keep_their_text() {
+        let data = r#"{"big":123456789012345678901234567890,"f":1.10,"dup":1,"dup":2,"inf":1e400}"#;
+        let event = format!(r#"{{"data":{data},"id":"1","time":"t","type":"a"}}"#);
+        let typed = Edit {
+            event_type: Some("b".to_owned()),
+            attributes: vec!["time=".to_owned(), "x=\"".to_owned()],
+            ..edit()
+        };
+        let changed = typed.changed(Some(&event)).expect("it is changed");
+        let expected = format!(r#"{{"data":{data},"id":"1","type":"b","x":"\""}}"#);
+        assert_eq!(String::from_utf8(changed).expect("UTF-8"), expected);
+
+        let deep = "[".repeat(event::limits::JSON_DEPTH_MAX) + &"]".repeat(event::limits::JSON_DEPTH_MAX);
+        for data in [data, &deep] {
+            let given = Edit {
+                data: Some(data.to_owned()),
+                ..edit()
+            };
+            let changed = given
+                .changed(Some(r#"{"data_base64":"AA==","id":"1"}"#))
+                .expect("it is changed");
+            let expected = format!(r#"{{"data":{data},"id":"1"}}"#);
+            assert_eq!(String::from_utf8(changed).expect("UTF-8"), expected);
+        }
+        assert!(typed.changed(None).is_err());
+    }
 }

@@ -2,7 +2,9 @@
 
 use super::{filter_files, test::nothing_asked};
 use crate::{
+    answer::Answer,
     client::{Client, segment},
+    event_files::{self, Item},
     exit::{Code, Failure},
 };
 use bytes::Bytes;
@@ -11,11 +13,7 @@ use delivery::{Inquiry, Subject};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use std::{
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{path::PathBuf, time::SystemTime};
 
 /// Events that are held at once: as samples of a lint.
 pub const SUBJECTS_MAX: usize = 1_000;
@@ -88,10 +86,12 @@ impl Question {
     }
 
     /// Asks the server.
-    pub async fn ask(&self, verb: &str, schema: Option<&Value>, client: &Client) -> Result<Value, Failure> {
+    pub async fn ask(&self, verb: &str, schema: Option<&Value>, client: &Client) -> Result<Answer, Failure> {
         let given = self.filter_given()?;
         let events: Vec<Box<RawValue>> = match &self.events {
-            Some(file) => texts(file)?.collect::<Result<_, _>>()?,
+            Some(file) => event_files::read(file)?
+                .map(|item| item.map(|item| item.text))
+                .collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
         if events.len() > QUESTION_EVENTS {
@@ -139,12 +139,11 @@ impl Question {
     pub fn subjects(&self) -> Result<impl Iterator<Item = Result<Subject, Failure>> + use<>, Failure> {
         let usage = || Failure::new(Code::Usage, "give a file of events, or - for standard input");
         let file = self.events.clone().ok_or_else(usage)?;
-        let texts = texts(&file)?;
-        let now = now();
-        Ok(texts.enumerate().map(move |(index, text)| {
-            let json = Bytes::from(text?.get().to_owned());
-            let wrong = |error| Failure::new(Code::Usage, format!("{}: event {}: {error}", file.display(), index + 1));
-            Subject::read(json, now).map_err(wrong)
+        let (items, now) = (event_files::read(&file)?, now());
+        Ok(items.map(move |item| {
+            let Item { text, place } = item?;
+            let wrong = |error| Failure::new(Code::Usage, format!("{}: {place}: {error}", file.display()));
+            Subject::read(Bytes::from(text.get().to_owned()), now).map_err(wrong)
         }))
     }
 }
@@ -186,30 +185,6 @@ pub fn verdict(results: &[Value]) -> Result<(), Failure> {
             format!("not matched: {missed} of {}", results.len()),
         )),
     }
-}
-
-/// One JSON text after the other, or why the file is wrong.
-type Texts = Box<dyn Iterator<Item = Result<Box<RawValue>, Failure>>>;
-
-/// The JSON texts of a file: the items of an array, or values one after the other.
-fn texts(file: &Path) -> Result<Texts, Failure> {
-    let shown = file.display().to_string();
-    let wrong = move |reason: String| Failure::new(Code::Usage, format!("{shown}: {reason}"));
-    let mut reader: Box<dyn BufRead> = if file == Path::new("-") {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        let opened = std::fs::File::open(file).map_err(|error| wrong(error.to_string()))?;
-        Box::new(BufReader::new(opened))
-    };
-    let first = crate::commands::publish::first_byte(&mut reader).map_err(|error| wrong(error.to_string()))?;
-    if first == Some(b'[') {
-        let array: Vec<Box<RawValue>> = serde_json::from_reader(reader).map_err(|error| wrong(error.to_string()))?;
-        return Ok(Box::new(array.into_iter().map(Ok)));
-    }
-    let stream = serde_json::Deserializer::from_reader(reader).into_iter::<Box<RawValue>>();
-    Ok(Box::new(
-        stream.map(move |text| text.map_err(|error| wrong(error.to_string()))),
-    ))
 }
 
 /// Milliseconds since 1970.
