@@ -168,7 +168,14 @@ pub fn parse_yaml(text: &str) -> Result<Vec<Value>, String> {
             max_events: 4 * NODES_MAX,
         },
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_reason(&error))
+}
+
+/// Why YAML cannot be read, without what the library says to whoever programs with it.
+pub fn yaml_reason(error: &serde_saphyr::Error) -> String {
+    error
+        .to_string()
+        .replace(", set DuplicateKeyPolicy in Options if acceptable", "")
 }
 
 /// The text of a filter stays as it is written.

@@ -2,7 +2,7 @@
 
 use crate::{
     exit::{Code, Failure},
-    resource_files::check_numbers,
+    resource_files::{check_numbers, yaml_reason},
 };
 use control::{
     filters::{FilterText, read_document, read_filter},
@@ -99,7 +99,7 @@ fn guess(text: &str, dialect: Dialect) -> Result<Given, String> {
 }
 
 fn not_yaml(error: &serde_saphyr::Error) -> String {
-    format!("the YAML cannot be read: {error}")
+    format!("the YAML cannot be read: {}", yaml_reason(error))
 }
 
 /// Whether a text that is no YAML was meant to be: its first line names a member, as no expression does.
@@ -244,6 +244,8 @@ mod tests {
             "# A filter\n---\nfilter:\n  eventbridge:\n    a: [1e400]\n",
             "line 5 column 9",
         );
+        let repeated = guess("a: {b: [1], b: [2]}\n", Dialect::Standard).expect_err("a name is there twice");
+        assert!(!repeated.contains("Options"), "{repeated}");
         refused("'filter': {cesql: 'a\n", "the YAML cannot be read");
         refused("{eventbridge: {a: [1], a: [2]}}", "the YAML cannot be read");
         refused("{eventbridge: {a: [123456789012345678901]}}", "YAML rounds a number");
