@@ -228,6 +228,16 @@ async fn a_subscription_shows_its_status_and_can_be_paused_and_resumed() {
         (200, &json!("running")),
         "{resumed}"
     );
+    let mut document = node.get(path).await.json();
+    for (enabled, state) in [(false, "paused"), (true, "running")] {
+        document["enabled"] = enabled.into();
+        let put = node.put(path, document.clone()).await;
+        assert_eq!(
+            (put.status, &put.json()["status"]["state"]),
+            (200, &json!(state)),
+            "{put}"
+        );
+    }
     node.ask("POST", &format!("{path}:explode"), &[], "")
         .await
         .problem(405, "method_not_allowed");

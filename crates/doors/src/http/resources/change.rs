@@ -1,6 +1,6 @@
 //! Creating, replacing and deleting, and what either would do (`?dry_run=true`).
 
-use super::{Target, keys, read};
+use super::{Target, keys, read, subscriptions};
 use crate::http::{call::Call, json, problem::Problem, put_status};
 use axum::{
     body::Body,
@@ -34,6 +34,9 @@ pub(super) async fn put(call: &Call, kind: ResourceKind, body: Body) -> json::Re
         return preview(call, &target, &change);
     }
     let changed = call.state.core.change(change).await?;
+    if kind == ResourceKind::Subscription && !changed.created {
+        subscriptions::seen(call, &changed.model, &target).await;
+    }
     let mut value = read::shown(call, &changed.model, &target)?;
     if let Some(token) = token {
         keys::show_once(&mut value, &changed.model, &token);

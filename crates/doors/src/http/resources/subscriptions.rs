@@ -10,7 +10,7 @@ use crate::http::{
 };
 use axum::routing;
 use control::{
-    Action, Precondition,
+    Action, Model, Precondition,
     resources::{ResourceKind, Scope},
 };
 use delivery::{Error, LaneCounters, SubscriptionStatus};
@@ -152,12 +152,17 @@ async fn ask_again(call: &Call, target: &Target<'_>) -> Result<(), Problem> {
 
 /// The subscription, once its lane knows what was changed.
 async fn shown(call: &Call, target: &Target<'_>) -> Result<Value, Problem> {
-    let core = &call.state.core;
-    let model = core.model();
-    if let Some(subscription) = model.bus(target.bus)?.subscriptions.get(target.name) {
-        core.seen(subscription.id).await;
-    }
+    let model = call.state.core.model();
+    seen(call, &model, target).await;
     read::shown(call, &model, target)
+}
+
+/// Waits until a subscription's status shows what was changed of it.
+pub(super) async fn seen(call: &Call, model: &Model, target: &Target<'_>) {
+    let bus = model.buses.get(target.bus);
+    if let Some(subscription) = bus.and_then(|bus| bus.subscriptions.get(target.name)) {
+        call.state.core.seen(subscription.id).await;
+    }
 }
 
 /// The subscription as it was shown, with its version.
