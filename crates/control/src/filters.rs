@@ -5,7 +5,7 @@ mod place;
 mod text;
 
 pub use place::TextPosition;
-pub use text::{FilterText, read_document};
+pub use text::{FilterText, read_document, string_end};
 
 pub(crate) use text::show;
 

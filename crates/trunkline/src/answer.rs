@@ -1,6 +1,7 @@
 //! What a server says: read for what a command looks at, printed as the server wrote it. The data of an event is nobody's here to
 //! change: no number of it is read, because a double holds fewer digits than JSON may have, and no number above 1.8e308 at all.
 
+use control::filters::string_end;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 use std::{collections::BTreeMap, fmt, ops::Deref};
@@ -119,13 +120,7 @@ fn write(json: &str, is_indented: bool, out: &mut impl fmt::Write) -> fmt::Resul
 fn token_end(text: &str) -> usize {
     let bytes = text.as_bytes();
     match bytes[0] {
-        b'"' => {
-            let mut at = 1;
-            while at < bytes.len() && bytes[at] != b'"' {
-                at += if bytes[at] == b'\\' { 2 } else { 1 };
-            }
-            (at + 1).min(bytes.len())
-        }
+        b'"' => string_end(text),
         b'{' | b'}' | b'[' | b']' | b',' | b':' => 1,
         _ => {
             let ends = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte);

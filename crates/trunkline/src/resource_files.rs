@@ -193,6 +193,9 @@ fn parse_json(text: &str) -> serde_json::Result<Vec<Value>> {
 /// A transform's constant stays as it is written too, unless something in it is to be resolved.
 fn parse_document(text: &str) -> serde_json::Result<Value> {
     let mut document = read_document(text.as_bytes())?;
+    if document.pointer("/transform/input").is_none() {
+        return Ok(document);
+    }
     let plain: Option<Value> = serde_json::from_str(text).ok();
     let constant = plain.as_ref().and_then(|plain| plain.pointer("/transform/input"));
     if let Some(constant) = constant.filter(|constant| has_reference(constant)) {

@@ -156,8 +156,8 @@ fn normal(text: &str) -> String {
     normal
 }
 
-/// Where the string ends that a text begins with.
-pub(super) fn string_end(text: &str) -> usize {
+/// Where the string of JSON ends that a text begins with.
+pub fn string_end(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
         match byte {

@@ -18,6 +18,15 @@ fn spec(document: Value) -> ReplaySpec {
     ReplaySpec::read(&document).unwrap()
 }
 
+/// All that there is, into the subscription `crm`.
+async fn start_into_crm(world: &World, name: &str, rate: Option<&str>) {
+    let mut spec = json!({"from": "earliest", "into": {"subscription": "crm"}});
+    if let Some(rate) = rate {
+        spec["rate"] = rate.into();
+    }
+    start(world, name, spec).await;
+}
+
 async fn start(world: &World, name: &str, document: Value) -> Replay {
     let started = world
         .core
@@ -132,12 +141,7 @@ async fn a_replay_keeps_to_its_rate_and_leaves_the_live_lane_its_own() {
     }
     world.delivered("crm", 100).await;
     let began = world.clock.now();
-    start(
-        &world,
-        "slow",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
-    )
-    .await;
+    start_into_crm(&world, "slow", Some("5/s")).await;
     completed(&world, "slow").await;
     let received = replayed(&world, "slow");
     let last = received.iter().map(|received| received.at).max().unwrap();
@@ -193,12 +197,7 @@ async fn a_cancelled_replay_makes_no_attempt_any_more_not_even_of_what_it_has_pa
             ok()
         }
     });
-    start(
-        &world,
-        "gone",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
-    )
-    .await;
+    start_into_crm(&world, "gone", Some("1/s")).await;
     world
         .until("one is parked", |world| replay(world, "gone").parked_now == 1)
         .await;
@@ -229,12 +228,7 @@ async fn a_replay_survives_crashes_with_what_it_has_parked() {
         let fails_first = received.replay.is_some() && received.number == 1 && received.id.ends_with('5');
         if fails_first { fails() } else { ok() }
     });
-    start(
-        &world,
-        "tough",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "2/s"}),
-    )
-    .await;
+    start_into_crm(&world, "tough", Some("2/s")).await;
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(4_100)).await;
         world.crash().await;
@@ -276,12 +270,7 @@ async fn dead_letters_of_a_replay_are_redriven_while_it_runs_and_after_its_end()
     world
         .endpoint
         .script(move |received| if of_replay(received) { refused() } else { ok() });
-    start(
-        &world,
-        "picky",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
-    )
-    .await;
+    start_into_crm(&world, "picky", Some("1/s")).await;
     world.until("one is dead", |world| world.status("crm").dead == 1).await;
     world.endpoint.script(move |received| {
         if received.id == "8" && received.replay.is_some() {
@@ -327,12 +316,7 @@ async fn what_retention_removes_under_a_replay_is_recorded_with_it() {
             .await;
     }
     world.delivered("crm", 3_000).await;
-    start(
-        &world,
-        "late",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "50/s"}),
-    )
-    .await;
+    start_into_crm(&world, "late", Some("50/s")).await;
     world.until("some", |world| replayed(world, "late").len() >= 200).await;
     world.journal.trim(partition, 2_500).await.unwrap();
     let replay = completed(&world, "late").await;
@@ -450,12 +434,7 @@ async fn a_replay_ends_with_the_subscription_that_it_goes_to() {
     let mut world = World::new().await;
     world.subscribe("crm", json!({})).await;
     history(&world, 30).await;
-    start(
-        &world,
-        "doomed",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"}),
-    )
-    .await;
+    start_into_crm(&world, "doomed", Some("1/s")).await;
     world.until("some", |world| replayed(world, "doomed").len() >= 3).await;
     world.delete(ResourceKind::Subscription, "crm").await;
     let ended = replay(&world, "doomed");
@@ -606,12 +585,7 @@ async fn a_replay_ends_though_its_filter_no_longer_wants_what_went_back() {
         world.subscribe("crm", json!({})).await;
         history(&world, 60).await;
         world.delivered("crm", 60).await;
-        start(
-            &world,
-            "narrowed",
-            json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
-        )
-        .await;
+        start_into_crm(&world, "narrowed", Some("5/s")).await;
         world
             .until("some", |world| replay(world, "narrowed").counts.delivered >= 10)
             .await;
@@ -649,12 +623,7 @@ async fn a_restart_counts_nothing_of_a_replay_twice() {
     world.subscribe("crm", json!({})).await;
     history(&world, 60).await;
     world.delivered("crm", 60).await;
-    start(
-        &world,
-        "again",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
-    )
-    .await;
+    start_into_crm(&world, "again", Some("5/s")).await;
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(2)).await;
         world.restart().await;
@@ -675,12 +644,7 @@ async fn a_replay_ends_when_its_topic_is_deleted_under_it() {
         "3" if received.number == 1 => fails(),
         _ => ok(),
     });
-    start(
-        &world,
-        "homeless",
-        json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "5/s"}),
-    )
-    .await;
+    start_into_crm(&world, "homeless", Some("5/s")).await;
     world
         .until("some", |world| replay(world, "homeless").counts.delivered >= 10)
         .await;
@@ -707,12 +671,7 @@ async fn a_delivery_of_a_completed_replay_is_not_told_as_discarded_when_a_crash_
     history(&world, 1).await;
     world.delivered("crm", 1).await;
     world.endpoint.script(|_| fails());
-    start(
-        &world,
-        "again",
-        json!({"from": "earliest", "into": {"subscription": "crm"}}),
-    )
-    .await;
+    start_into_crm(&world, "again", None).await;
     world
         .until("the failure", |world| replay(world, "again").parked_now == 1)
         .await;
@@ -736,12 +695,7 @@ async fn a_discarded_dead_letter_of_a_replay_is_told_as_discarded() {
     history(&world, 1).await;
     world.delivered("crm", 1).await;
     world.endpoint.script(|_| fails());
-    start(
-        &world,
-        "again",
-        json!({"from": "earliest", "into": {"subscription": "crm"}}),
-    )
-    .await;
+    start_into_crm(&world, "again", None).await;
     completed(&world, "again").await;
     world.core.discard("default", DeadSelection::default()).await.unwrap();
     world.settle().await;

@@ -100,7 +100,7 @@ impl Publish {
             Some(data) if is_json(data) => (None, Some(data.clone())),
             Some(data) => (text("text/plain"), text(data)),
         };
-        let mut lacking = vec![
+        let lacking = [
             ("specversion", text("1.0")),
             ("id", text(&id)),
             ("source", text(&self.source)),
@@ -109,11 +109,11 @@ impl Publish {
             ("datacontenttype", media_type),
             ("data", data),
         ];
-        lacking.retain(|(name, value)| value.is_some() && !members.contains_key(*name));
-        let added = lacking
-            .iter()
-            .map(|(name, value)| format!("\"{name}\":{}", value.as_deref().unwrap_or_default()));
-        let added: Vec<String> = added.collect();
+        let added: Vec<String> = lacking
+            .into_iter()
+            .filter(|(name, _)| !members.contains_key(*name))
+            .filter_map(|(name, value)| Some(format!("\"{name}\":{}", value?)))
+            .collect();
         let comma = match members.is_empty() || added.is_empty() {
             true => "",
             false => ",",
