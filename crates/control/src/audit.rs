@@ -2,14 +2,16 @@
 //! The store chains entries ([`store::audit`]); writing them is the delivery core's part, a change's in the transaction of the change.
 
 use crate::{
+    Refusal,
     export::{Difference, diff, export},
     model::Model,
+    parse::parse,
     plan::{Action, Change},
     resources::ResourceKind,
     seal::Sealer,
 };
 use bytes::Bytes;
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 use store::{BusId, Millis, Operation};
@@ -59,13 +61,70 @@ impl Serialize for Actor {
     }
 }
 
+/// What is done, as entries say it. Persisted, keep stable: a trail has the words of earlier programs too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// A resource was made.
+    Created,
+    /// A resource became another one.
+    Changed,
+    /// A resource, a replay or a redrive went.
+    Deleted,
+    /// A key got another secret, or another master key became current.
+    Rotated,
+    /// Payloads were shown.
+    Looked,
+    /// A dead letter got another event.
+    Edited,
+    /// Dead letters came from a file.
+    Imported,
+    /// Dead letters were sent out again.
+    Redriven,
+    /// Dead letters were thrown away.
+    Discarded,
+    /// A replay or a redrive began.
+    Started,
+    /// A replay or a redrive was held.
+    Paused,
+    /// A replay, a redrive or a subscription was let go on.
+    Resumed,
+    /// A replay or a redrive was ended.
+    Cancelled,
+    /// The wall clock was said to be right.
+    Confirmed,
+    /// A connection was tried.
+    Tested,
+    /// The configuration was read again.
+    Reloaded,
+    /// A backup began.
+    Began,
+    /// A backup is complete.
+    Completed,
+    /// A backup came to nothing.
+    Failed,
+    /// Everything is sealed under the current master key.
+    Resealed,
+    /// An earlier master key was let go.
+    Forgotten,
+    /// Old entries of the trail were removed.
+    Trimmed,
+}
+
+impl Deed {
+    /// The deed of a word; of one that is none the refusal names the nearest.
+    pub fn of_word(word: &str) -> Result<Self, Refusal> {
+        parse(&Value::from(word), "", &[])
+    }
+}
+
 /// Something that is done.
 #[derive(Clone, Debug)]
 pub struct Act {
     /// By whom.
     pub by: Actor,
-    /// What, in the past tense: `created`, `changed`, `deleted`, `rotated`, `looked`, `redriven`, …
-    pub action: &'static str,
+    /// What.
+    pub action: Deed,
     /// The bus that it is about; 0: the installation.
     pub bus_id: BusId,
     /// Its name; empty: the installation.
@@ -85,7 +144,7 @@ struct Body<'a> {
     by: &'a Actor,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<SocketAddr>,
-    action: &'a str,
+    action: Deed,
     #[serde(skip_serializing_if = "str::is_empty")]
     bus: &'a str,
     kind: &'a str,
@@ -123,10 +182,10 @@ pub fn of_change(before: &Model, after: &Model, sealer: &Sealer, change: &Change
     let shown = |model: &Model| shown(model, sealer, change);
     let (old, new) = (shown(before), shown(after));
     let action = match (&change.action, &old) {
-        (Action::Delete, _) => "deleted",
-        (Action::RotateKey { .. }, _) => "rotated",
-        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, None) => "created",
-        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, Some(_)) => "changed",
+        (Action::Delete, _) => Deed::Deleted,
+        (Action::RotateKey { .. }, _) => Deed::Rotated,
+        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, None) => Deed::Created,
+        (Action::Put(_) | Action::PutWithAuthOf { .. } | Action::CreateKey { .. }, Some(_)) => Deed::Changed,
     };
     let bus = match change.kind {
         ResourceKind::Bus => change.name.as_str(),

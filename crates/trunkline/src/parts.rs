@@ -11,7 +11,7 @@ use backup::{Service, Sources};
 use connector::{Guard, Networks};
 use control::{
     Action, Change, Model, Precondition, Token,
-    audit::{Act, Actor},
+    audit::{Act, Actor, Deed},
     resources::ResourceKind,
     seal::{self, Sealer},
 };
@@ -352,8 +352,8 @@ pub fn sources(
         master_keys: Box::new(move || needed.master_keys_needed()),
         ended: Box::new(move |name, state| {
             let (action, details) = match state {
-                backup::State::Failed(reason) => ("failed", json!({ "reason": reason })),
-                _ => ("completed", serde_json::Value::Null),
+                backup::State::Failed(reason) => (Deed::Failed, json!({ "reason": reason })),
+                _ => (Deed::Completed, serde_json::Value::Null),
             };
             let (core, act) = (telling.clone(), backup_act("backup", action, name, details));
             Box::pin(async move {
@@ -366,7 +366,7 @@ pub fn sources(
 }
 
 /// The entry in the audit trail of what becomes of a backup.
-pub fn backup_act(by: &'static str, action: &'static str, name: &backup::Name, details: serde_json::Value) -> Act {
+pub fn backup_act(by: &'static str, action: Deed, name: &backup::Name, details: serde_json::Value) -> Act {
     Act {
         by: Actor::System(by),
         action,

@@ -8,7 +8,7 @@ use crate::{
     serve::refuse_exposure,
 };
 use backup::{Recipients, Service, Settings};
-use control::audit::{Act, Actor};
+use control::audit::{Act, Actor, Deed};
 use delivery::Core;
 use doors::{http::config::Reloaded, server::CertificateReloader};
 use std::sync::{Arc, OnceLock};
@@ -111,7 +111,7 @@ impl Reloader {
 pub fn hung_up() -> Act {
     Act {
         by: Actor::System("SIGHUP"),
-        action: "reloaded",
+        action: Deed::Reloaded,
         bus_id: control::documents::INSTALLATION,
         bus: String::new(),
         kind: "configuration",

@@ -6,7 +6,7 @@ use crate::{Error, inner::Inner};
 use control::counted;
 use control::{
     Class, Refusal,
-    audit::{Act, Actor},
+    audit::{Act, Actor, Deed},
     documents::INSTALLATION,
     seal::{self, RESEAL_DOCUMENTS_MAX},
 };
@@ -61,7 +61,7 @@ impl Changes {
         let earlier = sealer.key_id();
         let drawing = sealer.clone();
         let next = blocking(move || drawing.next_key(given.as_ref().map(|given| given.0.as_str()))).await?;
-        self.record(by, "rotated", next.id(), json!({"before": earlier}))
+        self.record(by, Deed::Rotated, next.id(), json!({"before": earlier}))
             .await?;
         tracing::info!(
             before = earlier,
@@ -83,7 +83,12 @@ impl Changes {
         };
         let mut operations = resealed.plan.operations;
         if resealed.is_last {
-            operations.push(self.entry(Actor::System("master key"), "resealed", sealer.key_id(), Value::Null));
+            operations.push(self.entry(
+                Actor::System("master key"),
+                Deed::Resealed,
+                sealer.key_id(),
+                Value::Null,
+            ));
         }
         let revision = store.apply(INSTALLATION, operations).await?;
         model.store(Arc::new(resealed.plan.finish.at(revision)));
@@ -108,18 +113,18 @@ impl Changes {
             );
             return Err(Refusal::new("master_key_rotating", Class::InUse, detail).into());
         }
-        self.record(by, "forgotten", id.clone(), Value::Null).await?;
+        self.record(by, Deed::Forgotten, id.clone(), Value::Null).await?;
         tracing::info!(key = id, "an earlier master key is forgotten");
         blocking(move || sealer.forget(&id)).await
     }
 
-    async fn record(&self, by: Actor, action: &'static str, id: String, details: Value) -> Result<(), Error> {
+    async fn record(&self, by: Actor, action: Deed, id: String, details: Value) -> Result<(), Error> {
         let entry = self.entry(by, action, id, details);
         self.inner.store.apply(INSTALLATION, vec![entry]).await?;
         Ok(())
     }
 
-    fn entry(&self, by: Actor, action: &'static str, id: String, details: Value) -> store::Operation {
+    fn entry(&self, by: Actor, action: Deed, id: String, details: Value) -> store::Operation {
         let act = Act {
             by,
             action,

@@ -11,7 +11,7 @@ use super::{
 use crate::{Error, inner::Inner, told::not_found};
 use control::{
     Bus, Model, Refusal, Subscription, Topic,
-    audit::{Act, Actor},
+    audit::{Act, Actor, Deed},
     resources::ReplaySpec,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -109,7 +109,7 @@ impl Asked {
         let bus = model.bus_by_id(self.document.bus);
         let act = Act {
             by: self.by.clone(),
-            action: "started",
+            action: Deed::Started,
             bus_id: self.document.bus,
             bus: bus.map_or_else(String::new, |bus| bus.name.clone()),
             kind: "replay",

@@ -2,7 +2,7 @@
 //! one that went.
 
 use crate::{Error, backoff::millis, inner::Inner};
-use control::audit::{Act, Actor};
+use control::audit::{Act, Actor, Deed};
 use serde_json::{Value, json};
 use store::{AuditOrder, AuditQuery, Millis, Operation};
 
@@ -47,7 +47,7 @@ async fn trim(inner: &Inner, now: Millis) -> Result<(), Error> {
         };
         let act = Act {
             by: Actor::System("retention"),
-            action: "trimmed",
+            action: Deed::Trimmed,
             bus_id: 0,
             bus: String::new(),
             kind: "audit",

@@ -10,7 +10,7 @@ use super::{
     time,
 };
 use axum::{body::Body, routing};
-use control::resources::Scope;
+use control::{Refusal, audit::Deed, resources::Scope};
 use delivery::{AuditEnd, AuditEntry, AuditFault, AuditOrder, AuditQuery};
 use serde_json::{Value, json};
 
@@ -20,7 +20,11 @@ const LOOKED_AT_MAX: usize = 10_000;
 const READ_MAX: usize = 500;
 
 const BY_KEY: Parameter = parameter("key", Takes::Text, "Done with this key only.");
-const BY_ACTION: Parameter = parameter("action", Takes::Text, "Of this action only, such as changed, looked.");
+const BY_ACTION: Parameter = parameter(
+    "action",
+    Takes::Text,
+    "Of this action only, such as changed, looked; one that there is not is refused.",
+);
 const BY_KIND: Parameter = parameter("kind", Takes::Text, "Done to this kind of thing only.");
 const BY_NAME: Parameter = parameter("name", Takes::Text, "Done to the thing of this name only.");
 const BY_BUS: Parameter = parameter("bus", Takes::Text, "About this bus only, also one that is gone.");
@@ -91,6 +95,12 @@ impl<'q> Wanted<'q> {
             ("/kind", "kind"),
             ("/name", "name"),
         ];
+        if let Some(word) = query.text("action") {
+            // One that nobody ever does would look like a trail without it.
+            let wrong =
+                |refusal: Refusal| Problem::new("query_invalid", format!("parameter \"action\": {}", refusal.detail));
+            Deed::of_word(word).map_err(wrong)?;
+        }
         let time = |name: &str| {
             let parse = |text: &str| text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
             let wrong = |_| {

@@ -10,7 +10,7 @@ use super::{
 };
 use axum::routing;
 use backup::{Error, Job, Listed, Manifest, Name, Recipients, Request, Service, State};
-use control::resources::Scope;
+use control::{audit::Deed, resources::Scope};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn create(call: Call, body: axum::body::Body) -> json::Result {
     let service = service(&call)?;
     let prepared = service.prepare(request).await.map_err(problem)?;
     let details = json!({"parent": prepared.parent(), "encrypted": prepared.is_encrypted()});
-    call.record("began", "backup", &prepared.name().to_string(), details)
+    call.record(Deed::Began, "backup", &prepared.name().to_string(), details)
         .await?;
     let job = service.begin(prepared).map_err(problem)?;
     json::answer(StatusCode::ACCEPTED, &of_job(&job))

@@ -15,7 +15,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use bytes::Bytes;
 use control::{
     Model, Precondition, Principal,
-    audit::{Act, Actor},
+    audit::{Act, Actor, Deed},
     resources::Scope,
 };
 use http::{HeaderName, header, request::Parts};
@@ -150,7 +150,7 @@ impl Call {
     /// durable when this returns.
     pub(super) async fn record(
         &self,
-        action: &'static str,
+        action: Deed,
         kind: &'static str,
         name: &str,
         details: Value,
@@ -185,7 +185,7 @@ impl Call {
         if looks.is_recorded(look, now) {
             return Ok(());
         }
-        self.record("looked", kind, name, details).await?;
+        self.record(Deed::Looked, kind, name, details).await?;
         looks.remember(look, now);
         Ok(())
     }

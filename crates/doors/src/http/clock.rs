@@ -9,7 +9,7 @@ use super::{
     time,
 };
 use axum::routing;
-use control::resources::Scope;
+use control::{audit::Deed, resources::Scope};
 use journal::Clocks;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn show(call: Call) -> json::Result {
 
 async fn confirm(call: Call) -> json::Result {
     if call.state.journal.clocks().alarm {
-        call.record("confirmed", "clock", "", Value::Null).await?;
+        call.record(Deed::Confirmed, "clock", "", Value::Null).await?;
     }
     if !call.state.journal.confirm_clock() {
         let detail = "the wall clock is believed already: there is no alarm";

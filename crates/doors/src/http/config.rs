@@ -8,7 +8,7 @@ use super::{
     routes::{Permission, Route, Verb, in_json, route},
 };
 use axum::routing;
-use control::resources::Scope;
+use control::{audit::Deed, resources::Scope};
 use serde_json::{Value, json};
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Route] = &[route(
 .problems(&["config_invalid", "store_failed"])];
 
 async fn reload(call: Call) -> json::Result {
-    call.record("reloaded", "configuration", "", Value::Null).await?;
+    call.record(Deed::Reloaded, "configuration", "", Value::Null).await?;
     match (call.state.operations.reload)().await {
         Ok(reloaded) => json::ok(&json!({
             "applied": reloaded.applied,

@@ -17,6 +17,7 @@ use axum::{body::Body, routing};
 use bytes::Bytes;
 use control::{
     Bus,
+    audit::Deed,
     resources::{Scope, Time},
 };
 use delivery::{Dead, DeadSelection, DeliveryKey, dead_letter_id as write_id, dead_letter_key as read_id};
@@ -272,8 +273,8 @@ async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
         .map_err(|error| Problem::new("resource_malformed", format!("the selection cannot be read: {error}")))?;
     let selections = selection.resolve(bus)?;
     let action = match act {
-        Act::Redrive => "redriven",
-        Act::Discard => "discarded",
+        Act::Redrive => Deed::Redriven,
+        Act::Discard => Deed::Discarded,
     };
     call.record(action, "dead-letters", "", details).await?;
     let mut count = 0;

@@ -12,7 +12,10 @@ use super::{
     time,
 };
 use axum::{body::Body, response::IntoResponse, routing};
-use control::resources::{RedriveSpec, Scope};
+use control::{
+    audit::Deed,
+    resources::{RedriveSpec, Scope},
+};
 use delivery::{Redrive, ReplayState};
 use http::StatusCode;
 use serde::Serialize;
@@ -123,7 +126,7 @@ async fn start(call: Call, body: Body) -> json::Result {
         });
     }
     let name = name.unwrap_or_else(|| core.next_redrive_name());
-    call.record("started", "redrive", &name, spec.shown()).await?;
+    call.record(Deed::Started, "redrive", &name, spec.shown()).await?;
     let redrive = core.start_redrive(&bus.name, Some(name), spec).await?;
     json::answer(StatusCode::CREATED, &described(&redrive))
 }
@@ -140,25 +143,25 @@ async fn one(call: Call) -> json::Result {
 }
 
 async fn forget(call: Call) -> json::Result {
-    record(&call, "deleted").await?;
+    record(&call, Deed::Deleted).await?;
     let name = call.parameter("name");
     call.state.core.forget_redrive(&call.bus()?.name, name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn pause(call: Call) -> json::Result {
-    set(&call, "paused", ReplayState::Paused).await
+    set(&call, Deed::Paused, ReplayState::Paused).await
 }
 
 async fn resume(call: Call) -> json::Result {
-    set(&call, "resumed", ReplayState::Running).await
+    set(&call, Deed::Resumed, ReplayState::Running).await
 }
 
 async fn cancel(call: Call) -> json::Result {
-    set(&call, "cancelled", ReplayState::Cancelled).await
+    set(&call, Deed::Cancelled, ReplayState::Cancelled).await
 }
 
-async fn set(call: &Call, action: &'static str, state: ReplayState) -> json::Result {
+async fn set(call: &Call, action: Deed, state: ReplayState) -> json::Result {
     record(call, action).await?;
     let name = call.parameter("name");
     let redrive = call.state.core.set_redrive(&call.bus()?.name, name, state).await?;
@@ -166,7 +169,7 @@ async fn set(call: &Call, action: &'static str, state: ReplayState) -> json::Res
 }
 
 /// In the audit trail, once it is known that there is such a redrive.
-async fn record(call: &Call, action: &'static str) -> Result<(), Problem> {
+async fn record(call: &Call, action: Deed) -> Result<(), Problem> {
     let name = call.parameter("name");
     call.state.core.redrive_of(&call.bus()?.name, name)?;
     call.record(action, "redrive", name, Value::Null).await

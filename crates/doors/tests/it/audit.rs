@@ -171,6 +171,12 @@ async fn a_trail_is_filtered_paged_and_verified_and_of_a_bus_where_the_key_is() 
     with(&node, "GET", "/v1/audit?order=random", Some(&admin), "")
         .await
         .problem(400, "query_invalid");
+    assert_eq!(entries(&node, &admin, "?action=resealed").await.len(), 0);
+    let misspelt = with(&node, "GET", "/v1/audit?action=deletd", Some(&admin), "").await;
+    assert_eq!(
+        misspelt.problem(400, "query_invalid")["detail"],
+        "parameter \"action\": unknown value \"deletd\"; did you mean \"deleted\"?"
+    );
 
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {

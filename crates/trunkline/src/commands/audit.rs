@@ -39,7 +39,7 @@ pub struct Wanted {
     /// Done with this key.
     #[arg(long = "by-key", value_name = "ID")]
     pub by_key: Option<String>,
-    /// Of this action, such as created, changed, deleted, rotated, looked, redriven.
+    /// Of this action, such as created, changed, deleted, rotated, looked, redriven; one that there is not is refused.
     #[arg(long)]
     pub action: Option<String>,
     /// Done to this kind of thing.

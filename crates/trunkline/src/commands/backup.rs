@@ -12,7 +12,7 @@ use crate::{
 };
 use ::backup::{Error, Identities, Listed, Manifest, Name, Options, Progress, Recipients, Sources, Timeline};
 use clap::{Args, Subcommand};
-use control::{Model, documents::INSTALLATION, seal::keys_needed};
+use control::{Model, audit::Deed, documents::INSTALLATION, seal::keys_needed};
 use http::Method;
 use journal::Journal;
 use serde_json::{Value, json};
@@ -196,23 +196,23 @@ impl Create {
             recipients,
         };
         let name = ::backup::new_name(&sources.data).map_err(failure)?;
-        record(store, "began", &name, details).await;
+        record(store, Deed::Began, &name, details).await;
         let progress = Progress::default();
         let work = ::backup::create(Arc::new(sources), name.clone(), options, progress.clone());
         let made = Shown::new().during(&progress, work).await.map_err(failure);
         match &made {
-            Ok(_) => record(store, "completed", &name, Value::Null).await,
-            Err(failed) => record(store, "failed", &name, json!({"reason": failed.message})).await,
+            Ok(_) => record(store, Deed::Completed, &name, Value::Null).await,
+            Err(failed) => record(store, Deed::Failed, &name, json!({"reason": failed.message})).await,
         }
         made
     }
 }
 
 /// Writes an entry of the audit trail; one that cannot be written is said and keeps nobody from having a backup: a disk may be full.
-async fn record(store: &dyn Store, action: &'static str, name: &Name, details: Value) {
+async fn record(store: &dyn Store, action: Deed, name: &Name, details: Value) {
     let act = backup_act("command line", action, name, details);
     if let Err(error) = store.apply(INSTALLATION, vec![act.operation(now())]).await {
-        eprintln!("trunkline: that the backup {action} is not in the audit trail: {error}");
+        eprintln!("trunkline: the audit trail lacks an entry of the backup: {error}");
     }
 }
 
@@ -318,7 +318,7 @@ fn of_listed(listed: &Listed) -> Value {
 
 fn print(output: Output, backups: &[Value]) {
     let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) if !text.is_empty() => text.clone(),
         Value::Bool(true) => "yes".into(),
         _ => "-".into(),
     };
@@ -331,6 +331,7 @@ fn print(output: Output, backups: &[Value]) {
             bytes(&backup["stored"]),
             text(&backup["encrypted"]),
             text(&backup["parent"]),
+            text(&backup["master_key"]),
         ]
     });
     let value = match backups {
@@ -339,7 +340,7 @@ fn print(output: Output, backups: &[Value]) {
     };
     output.print(
         &value,
-        &["name", "state", "size", "stored", "encrypted", "parent"],
+        &["name", "state", "size", "stored", "encrypted", "parent", "master key"],
         rows,
     );
     for note in backups

@@ -111,6 +111,12 @@ async fn a_backup_under_load_restores_elsewhere_with_all_that_was_acknowledged_a
     load.await.expect("the load ends");
     let listed: Value = serde_json::from_str(&server.run(&["--output", "json", "backup", "list"])).expect("JSON");
     assert_eq!(name(&listed), name(&backup));
+    let key = backup["master_key"]
+        .as_str()
+        .filter(|id| !id.is_empty())
+        .expect("an id");
+    let table = server.run(&["backup", "list"]);
+    assert!(table.contains("MASTER KEY") && table.contains(key), "{table}");
     assert_eq!(Arc::into_inner(server).expect("nobody else has it").stop(), Some(0));
 
     let target = place.at("elsewhere");

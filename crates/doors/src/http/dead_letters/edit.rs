@@ -10,7 +10,7 @@ use crate::http::{
     routes::{Route, Verb, content, in_json, route},
 };
 use axum::{body::Body, routing};
-use control::{Precondition, resources::Scope};
+use control::{Precondition, audit::Deed, resources::Scope};
 use delivery::{Dead, DeadLetterEdit, DeadSelection, payload_digest};
 use event::limits;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ async fn edit(call: Call, body: Body) -> json::Result {
     let core = &call.state.core;
     let before = core.dead_letters(&bus.name, selection, None, 1).await?;
     let before = before.first().ok_or_else(|| missing(id))?;
-    call.record("edited", "dead-letter", id, details(before, &event))
+    call.record(Deed::Edited, "dead-letter", id, details(before, &event))
         .await?;
     let edit = DeadLetterEdit {
         bus: bus.name.clone(),

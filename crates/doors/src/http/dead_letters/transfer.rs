@@ -21,6 +21,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use control::{
     Bus,
+    audit::Deed,
     resources::{Scope, Time},
 };
 use delivery::{Core, Dead, DeadLetterExport, DeadSelection, DeliveryKey, dead_letter_id, dead_letter_key};
@@ -283,7 +284,7 @@ async fn import(call: Call, body: Body) -> json::Result {
     }
     if !is_dry {
         let details = json!({"lines": letters.len(), "into": into});
-        call.record("imported", "dead-letters", "", details).await?;
+        call.record(Deed::Imported, "dead-letters", "", details).await?;
     }
     let imported = call.state.core.import_dead_letters(&bus.name, letters, is_dry).await?;
     json::ok(&json!({"imported": imported.imported, "present": imported.present}))

@@ -11,6 +11,7 @@ use crate::http::{
 use axum::routing;
 use control::{
     Connection, Refusal,
+    audit::Deed,
     resources::{ResourceKind, Scope},
 };
 use delivery::{ConnectionTest, TestReport, TestStep};
@@ -59,8 +60,13 @@ async fn test(call: Call) -> json::Result {
         spec,
         ..Connection::clone(connection)
     };
-    call.record("tested", "connection", target.name, json!({"with": how.to_string()}))
-        .await?;
+    call.record(
+        Deed::Tested,
+        "connection",
+        target.name,
+        json!({"with": how.to_string()}),
+    )
+    .await?;
     let _turn = TESTS.acquire().await;
     let report = (call.state.tester)(opened, how, unix_seconds()).await;
     json::ok(&described(&report))

@@ -11,6 +11,7 @@ use crate::http::{
 use axum::routing;
 use control::{
     Action, Model, Precondition,
+    audit::Deed,
     resources::{ResourceKind, Scope},
 };
 use delivery::{Error, LaneCounters, SubscriptionStatus};
@@ -124,7 +125,7 @@ async fn resume(call: Call) -> json::Result {
     // That it is there is known before anything is written down.
     read::shown(&call, &call.state.core.model(), &target)?;
     let details = if skips { json!({"from": "now"}) } else { Value::Null };
-    call.record("resumed", "subscription", target.name, details).await?;
+    call.record(Deed::Resumed, "subscription", target.name, details).await?;
     let core = &call.state.core;
     let skipped = match skips {
         true => Some(core.skip_to_now(target.bus, target.name).await?),

@@ -11,7 +11,7 @@ use super::{
 };
 use control::{
     Bus,
-    audit::Act,
+    audit::{Act, Deed},
     resources::{ReplaySpec, Scope},
 };
 use delivery::ReplayState;
@@ -120,7 +120,7 @@ fn arn(asked: &Asked, name: &str) -> String {
     names::arn(&asked.region, REPLAY, name)
 }
 
-async fn record_act(asked: &Asked, bus: &Bus, action: &'static str, part: &str, details: Value) -> Result<(), Fault> {
+async fn record_act(asked: &Asked, bus: &Bus, action: Deed, part: &str, details: Value) -> Result<(), Fault> {
     let act = Act {
         by: asked.actor(),
         action,
@@ -294,7 +294,7 @@ pub(in super::super) async fn cancel(asked: &Asked) -> Result<Value, Fault> {
     for part in &replay.parts {
         let known = asked.state.core.replay_of(&bus.name, part);
         if known.is_ok_and(|part| matches!(part.state, ReplayState::Running | ReplayState::Paused)) {
-            record_act(asked, bus, "cancelled", part, Value::Null).await?;
+            record_act(asked, bus, Deed::Cancelled, part, Value::Null).await?;
             asked.state.core.cancel_replay(&bus.name, part).await?;
         }
     }
