@@ -1,5 +1,6 @@
 //! How the program ends: exit codes that scripts can use, and the error every command returns.
 
+use crate::output::say;
 use std::process::ExitCode;
 
 /// Exit codes. Stable: scripts depend on them; `docs/command-line.md` lists them.
@@ -57,9 +58,9 @@ impl Failure {
 
     /// Prints it to standard error and gives the exit code.
     pub fn report(&self) -> ExitCode {
-        eprintln!("trunkline: {}", self.message);
+        say!("trunkline: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("  {hint}");
+            say!("  {hint}");
         }
         ExitCode::from(self.code as u8)
     }

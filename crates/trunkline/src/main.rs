@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::new(Code::Failed, format!("start the runtime: {error}")).report(),
     };
-    match runtime.block_on(run(cli)) {
+    match output::ended(runtime.block_on(run(cli))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,13 +1,86 @@
 //! What commands print: tables for people at a terminal, JSON for scripts. One choice for the whole command line.
+//!
+//! A command that changes things finishes its work whatever becomes of its output. So nothing here ends the program: the first error
+//! of standard output is kept, what comes after it is dropped, and [`ended`] says at the end what became of the command.
 
+use crate::exit::{Code, Failure};
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use control::counted;
 use std::{
-    fmt::Display,
-    io::{IsTerminal, Write},
+    fmt::{Arguments, Display},
+    io::{self, ErrorKind, IsTerminal, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Columns that sentences have at least, however narrow the terminal is.
 const SENTENCE_MIN: u16 = 24;
+
+/// What became of standard output. A process has one.
+static STDOUT: Mutex<Stdout> = Mutex::new(Stdout {
+    error: None,
+    dropped: 0,
+    did: None,
+});
+
+#[derive(Debug, Default)]
+struct Stdout {
+    /// The first error of a write; nothing is written after it.
+    error: Option<io::Error>,
+    /// Lines that were not written.
+    dropped: u64,
+    /// What the command has changed so far.
+    did: Option<String>,
+}
+
+fn stdout() -> MutexGuard<'static, Stdout> {
+    STDOUT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes text to standard output, as it is; after the first error, nothing.
+pub fn write(text: &str) {
+    let mut state = stdout();
+    if state.error.is_none() {
+        let mut stdout = std::io::stdout().lock();
+        state.error = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).err();
+    }
+    if state.error.is_some() {
+        state.dropped += text.lines().count() as u64;
+    }
+}
+
+/// How the command ended, all told. That nobody reads any more is no failure; any other error of its output is one, also of a command
+/// that did all its work.
+pub fn ended(result: Result<(), Failure>) -> Result<(), Failure> {
+    let Stdout { error, dropped, did } = std::mem::take(&mut *stdout());
+    let Some(error) = error.filter(|error| error.kind() != ErrorKind::BrokenPipe) else {
+        return result;
+    };
+    let unwritten = match did {
+        None => format!("cannot write to standard output: {error}; what was printed is not whole"),
+        Some(did) => format!(
+            "{did}, but {} about it could not be written to standard output: {error}",
+            counted(dropped, "line")
+        ),
+    };
+    match result {
+        Ok(()) => Err(Failure::new(Code::Failed, unwritten)),
+        Err(failure) => Err(Failure {
+            message: format!("{}\n  {unwritten}", failure.message),
+            ..failure
+        }),
+    }
+}
+
+/// Says something on standard error. That it cannot be written is no reason to stop.
+pub fn to_stderr(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// `eprintln!`, which panics where standard error cannot be written; this does not.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::to_stderr(format_args!($($text)*)) };
+}
+pub(crate) use say;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,12 +127,25 @@ impl Output {
         }
     }
 
-    /// Prints one line; a closed pipe ends the program quietly, as it should.
+    /// Prints one line.
     pub fn line(self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
-        if writeln!(stdout, "{text}").is_err() {
-            std::process::exit(0);
-        }
+        write(&format!("{text}\n"));
+    }
+
+    /// Whether what is printed still goes anywhere. Who only shows stops when it does not; who changes things goes on.
+    pub fn is_open(self) -> bool {
+        stdout().error.is_none()
+    }
+
+    /// Notes what the command has changed so far: what is said of it when its lines cannot be written. Without it a command
+    /// counts as one that only shows.
+    pub fn did(self, what: impl Into<String>) {
+        stdout().did = Some(what.into());
+    }
+
+    /// The error of standard output, which is the caller's to tell from here on: something was lost that is shown only once.
+    pub fn take_error(self) -> Option<io::Error> {
+        stdout().error.take()
     }
 }
 

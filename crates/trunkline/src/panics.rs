@@ -1,6 +1,7 @@
 //! What a panic of the server says: on which thread, where, and its message if that is a text of this program. A message that was put
 //! together as it panicked may hold what it was put together from, a payload or a secret, and is not said: the place names the line.
 
+use crate::output::say;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     panic::{self, PanicHookInfo},
@@ -24,7 +25,7 @@ pub fn report() {
         // Names of functions, if somebody asked for them (RUST_BACKTRACE).
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            eprintln!("{backtrace}");
+            say!("{backtrace}");
         }
     }));
 }

@@ -1,5 +1,6 @@
 //! Long work on the way: a bar at a terminal, plain lines otherwise. Always on standard error: results go elsewhere.
 
+use crate::output::say;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     future::Future,
@@ -45,7 +46,7 @@ impl Shown {
             bar.set_length(bytes_total);
             bar.set_position(bytes);
         } else if self.phase != phase || self.said.elapsed() >= LINE_INTERVAL {
-            eprintln!("{phase}: {} of {}", size(bytes), size(bytes_total));
+            say!("{phase}: {} of {}", size(bytes), size(bytes_total));
             self.said = Instant::now();
         }
         self.phase = phase.to_string();

@@ -55,6 +55,7 @@ pub async fn act(
     said: impl FnOnce(&Value) -> String,
 ) -> Result<(), Failure> {
     let work = client.send(Method::POST, &format!("{path}:{verb}"), None).await?;
+    output.did(format!("{} is {}", text(&work["name"]), text(&work["status"]["state"])));
     tell(output, &work, said);
     Ok(())
 }
@@ -69,11 +70,12 @@ pub async fn show(client: &Client, output: Output, path: &str) -> Result<(), Fai
 pub async fn delete(client: &Client, output: Output, collection: &str, name: &str) -> Result<(), Failure> {
     let path = format!("{collection}/{}", segment(name));
     client.send(Method::DELETE, &path, None).await?;
+    output.did(format!("{name} deleted"));
     output.line(&printable(&format!("{name}: deleted")));
     Ok(())
 }
 
-/// Shows how it goes on, with a bar of this template, until it is over or held; as it is then.
+/// Shows how it goes on, with a bar of this template, until it is over or held, or nobody looks; as it is then.
 pub async fn follow(
     client: &Client,
     output: Output,
@@ -93,7 +95,7 @@ pub async fn follow(
         if bar.is_hidden() && !output.is_json() && told.replace(tenth) != Some(tenth) {
             output.line(&way.line);
         }
-        if work["status"]["state"] != "running" {
+        if work["status"]["state"] != "running" || !output.is_open() {
             bar.finish_and_clear();
             return Ok(work);
         }

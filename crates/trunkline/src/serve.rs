@@ -5,6 +5,7 @@ use crate::{
     config::{self, AllowNetworks, Config, Current},
     diagnostics,
     exit::{Code, Failure},
+    output,
     reload::Reloader,
     wiring::{self, Running},
 };
@@ -18,7 +19,7 @@ const POISONED_DRAIN: Duration = Duration::from_secs(10);
 /// Runs the bus until it is told to stop.
 pub async fn run(arguments: Serve) -> Result<(), Failure> {
     if arguments.print_config {
-        let _ = std::io::stdout().lock().write_all(config::DEFAULTS.as_bytes());
+        output::write(config::DEFAULTS);
         return Ok(());
     }
     let usage = |message| Failure::new(Code::Usage, message);

@@ -24,7 +24,7 @@ pub struct Apply {
 
 impl Apply {
     /// Asks what all of it would do, in an order in which resources can need each other; then does it, unless one is refused:
-    /// then nothing is changed.
+    /// then nothing is changed. It goes on to the end, whoever reads what it says.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let mut resources = Vec::new();
         for file in &self.files {
@@ -40,6 +40,10 @@ impl Apply {
                 put(client, resource)
                     .await
                     .map_err(|failure| broken_off(resource, (done, resources.len()), failure))?;
+            }
+            if !self.dry_run {
+                let all = counted(resources.len() as u64, "resource");
+                output.did(format!("{} of {all} applied", done + 1));
             }
             report(output, resource, planned);
         }

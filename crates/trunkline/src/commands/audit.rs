@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, segment},
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
 };
 use control::counted;
 use http::Method;
@@ -147,7 +147,7 @@ async fn verify(client: &Client, output: Output, noted: Option<&str>) -> Result<
         head["seq"],
         head["hash"].as_str().unwrap_or_default()
     ));
-    eprintln!("note the last one elsewhere: --noted shows later that it is still in the trail");
+    say!("note the last one elsewhere: --noted shows later that it is still in the trail");
     Ok(())
 }
 
@@ -160,7 +160,7 @@ async fn export(client: &Client, output: Output, wanted: &Wanted) -> Result<(), 
         for entry in page["items"].as_array().into_iter().flatten() {
             output.line(&entry.to_string());
         }
-        match page["next"].as_str() {
+        match page["next"].as_str().filter(|_| output.is_open()) {
             Some(next) => cursor = format!("&cursor={}", segment(next)),
             None => return Ok(()),
         }

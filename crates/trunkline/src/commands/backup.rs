@@ -6,7 +6,7 @@ use crate::{
     config::{self, Overrides},
     directory::Directory,
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
     parts::{backup_act, now, open_journal, open_store, store_failure},
     progress::{Shown, size},
 };
@@ -80,6 +80,7 @@ impl Backup {
             Backup::Create(create) => match (&create.data_dir, &create.to) {
                 (Some(data), Some(to)) => {
                     let manifest = create.offline(data, to).await?;
+                    output.did(format!("the backup {} is complete", manifest.name));
                     print(output, &[manifest.shown()]);
                     Ok(())
                 }
@@ -127,6 +128,11 @@ impl Create {
             let reason = job["reason"].as_str().unwrap_or("the server does not say why");
             return Err(Failure::new(Code::Failed, format!("the backup failed: {reason}")));
         }
+        let name = job["name"].as_str().unwrap_or_default();
+        output.did(match job["state"] == "running" {
+            true => format!("the backup {name} has begun"),
+            false => format!("the backup {name} is complete"),
+        });
         print(output, std::slice::from_ref(&job));
         Ok(())
     }
@@ -171,7 +177,7 @@ impl Create {
             closed.1.err().map(|error| error.to_string()),
         ];
         for error in failed.into_iter().flatten() {
-            eprintln!("trunkline: closing again failed: {error}; the next start recovers");
+            say!("trunkline: closing again failed: {error}; the next start recovers");
         }
         made
     }
@@ -212,7 +218,7 @@ impl Create {
 async fn record(store: &dyn Store, action: Deed, name: &Name, details: Value) {
     let act = backup_act("command line", action, name, details);
     if let Err(error) = store.apply(INSTALLATION, vec![act.operation(now())]).await {
-        eprintln!("trunkline: the audit trail lacks an entry of the backup: {error}");
+        say!("trunkline: the audit trail lacks an entry of the backup: {error}");
     }
 }
 
@@ -244,6 +250,7 @@ fn make_key(file: &Path, output: Output) -> Result<(), Failure> {
             file.sync_all()
         });
     written.map_err(|error| Failure::new(Code::Usage, format!("cannot write {}: {error}", file.display())))?;
+    output.did(format!("{} holds a new identity for {recipient}", file.display()));
     output.print(
         &json!({ "recipient": recipient }),
         &["recipient"],
@@ -347,6 +354,6 @@ fn print(output: Output, backups: &[Value]) {
         .iter()
         .flat_map(|backup| backup["notes"].as_array().into_iter().flatten())
     {
-        eprintln!("note: {}", crate::output::printable(&text(note)));
+        say!("note: {}", crate::output::printable(&text(note)));
     }
 }

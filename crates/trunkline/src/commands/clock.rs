@@ -18,7 +18,11 @@ impl Clock {
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let clock = match self {
             Clock::Show => client.get("/v1/clock").await?,
-            Clock::Confirm => client.send(Method::POST, "/v1/clock:confirm", None).await?,
+            Clock::Confirm => {
+                let clock = client.send(Method::POST, "/v1/clock:confirm", None).await?;
+                output.did("the wall clock is confirmed");
+                clock
+            }
         };
         print(output, &clock);
         Ok(())

@@ -1,9 +1,8 @@
 //! `trunkline completions`: what a shell needs to complete commands and options.
 
-use crate::{cli::Cli, exit::Failure};
+use crate::{cli::Cli, exit::Failure, output};
 use clap::CommandFactory as _;
 use clap_complete::Shell;
-use std::io::Write as _;
 
 /// Print completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -18,8 +17,7 @@ impl Completions {
     pub fn run(self) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "trunkline", &mut script);
-        // A closed pipe is no failure of this command.
-        let _ = std::io::stdout().lock().write_all(&script);
+        output::write(&String::from_utf8_lossy(&script));
         Ok(())
     }
 }

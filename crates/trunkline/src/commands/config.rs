@@ -42,6 +42,7 @@ impl Config {
             }
             Config::Reload => {
                 let reloaded = client()?.send(Method::POST, "/v1/config:reload", None).await?;
+                output.did("the configuration is read again");
                 print(output, &reloaded);
                 Ok(())
             }

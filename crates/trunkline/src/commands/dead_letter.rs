@@ -165,12 +165,14 @@ async fn act(
             Some(("application/json", body)),
         )
         .await?;
+    let done = format!(
+        "{} {done}",
+        counted(answer[done].as_u64().unwrap_or_default(), "dead letter")
+    );
+    output.did(&done);
     match output.is_json() {
         true => output.line(&answer.to_string()),
-        false => output.line(&format!(
-            "{} {done}",
-            counted(answer[done].as_u64().unwrap_or_default(), "dead letter")
-        )),
+        false => output.line(&done),
     }
     Ok(())
 }

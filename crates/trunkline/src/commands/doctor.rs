@@ -6,7 +6,7 @@ use crate::{
     directory::Directory,
     doctor::{Examined, examine_all, has_no_data, repair::Repair},
     exit::{Code, Failure},
-    output::{Output, printable},
+    output::{Output, printable, say},
 };
 use control::counted;
 use indicatif::ProgressBar;
@@ -14,7 +14,7 @@ use journal::embedded::doctor::Severity;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    io::{BufRead, IsTerminal},
+    io::{BufRead, IsTerminal, Write as _},
     path::PathBuf,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -94,11 +94,10 @@ impl Doctor {
             let done = repair
                 .carry_out(directory, &aside)
                 .map_err(|message| Failure::new(Code::Corrupt, message))?;
+            let repaired = format!("repaired: {done}; as it was before, it lies in {}", aside.display());
+            output.did(&repaired);
             if !output.is_json() {
-                output.line(&format!(
-                    "repaired: {done}; as it was before, it lies in {}",
-                    aside.display()
-                ));
+                output.line(&repaired);
             }
             is_done = true;
         }
@@ -113,7 +112,8 @@ impl Doctor {
             return Err(Failure::new(Code::Usage, "there is nobody to ask")
                 .hint("add --yes to agree to every repair that it offers"));
         }
-        eprint!("{}\nDo it? [y/N] ", repair.words());
+        // Who cannot read the question does not answer it.
+        let _ = write!(std::io::stderr().lock(), "{}\nDo it? [y/N] ", repair.words());
         let mut answer = String::new();
         let read = std::io::stdin().lock().read_line(&mut answer);
         Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -128,7 +128,7 @@ async fn watched(directory: &Directory, config: &config::Config) -> Examined {
     }
     let said = |part: &str| match &spinner {
         Some(spinner) => spinner.set_message(format!("examining the {part}")),
-        None => eprintln!("examining the {part}"),
+        None => say!("examining the {part}"),
     };
     let examined = examine_all(directory, config, said).await;
     if let Some(spinner) = spinner {

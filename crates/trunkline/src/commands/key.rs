@@ -6,7 +6,7 @@ use crate::{
     config::{self, Overrides},
     directory::Directory,
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
     parts::{add_key, bootstrapped, failed, open_store, sealer},
 };
 use clap::{Args, Subcommand};
@@ -91,7 +91,7 @@ impl Key {
                     None => create.on_server(&client()?).await?,
                 };
                 print_created(output, &made, &create.signing);
-                Ok(())
+                create.shown(output, made["id"].as_str().unwrap_or_default())
             }
             Key::Generate { id } => {
                 output.line(&token(&id)?.expose());
@@ -108,12 +108,13 @@ impl Key {
                 made["id"] = json!(id);
                 let signing = made["signing"].as_str().unwrap_or_default().to_owned();
                 print_created(output, &made, &signing);
-                Ok(())
+                rotation_shown(output, &id)
             }
             Key::Delete { id } => {
                 client()?
                     .send(Method::DELETE, &format!("/v1/keys/{}", segment(&id)), None)
                     .await?;
+                output.did(format!("{id}: deleted"));
                 output.line(&format!("{id}: deleted"));
                 Ok(())
             }
@@ -139,6 +140,24 @@ impl Create {
             body["not_after"] = json!(not_after);
         }
         body
+    }
+
+    /// The secret of a key that is made is shown this once: whoever got none needs another one.
+    fn shown(&self, output: Output, id: &str) -> Result<(), Failure> {
+        let Some(error) = output.take_error() else {
+            return Ok(());
+        };
+        let message = format!("key {id:?} is made, but its secret could not be written to standard output: {error}");
+        let hint = match &self.data_dir {
+            None => {
+                format!("`trunkline key rotate {id}` gives it another secret; `trunkline key delete {id}` deletes it")
+            }
+            Some(directory) => format!(
+                "make another key with --data-dir {} and --id, and delete {id} with that one once the server runs",
+                directory.display()
+            ),
+        };
+        Err(Failure::new(Code::Failed, message).hint(hint))
     }
 
     /// Over `/v1`.
@@ -191,29 +210,41 @@ fn token(id: &str) -> Result<Token, Failure> {
     Token::generate(id).map_err(failed)
 }
 
+/// As of a key that is made.
+fn rotation_shown(output: Output, id: &str) -> Result<(), Failure> {
+    let Some(error) = output.take_error() else {
+        return Ok(());
+    };
+    let message = format!("key {id:?} has another secret, which could not be written to standard output: {error}");
+    Err(Failure::new(Code::Failed, message).hint(format!(
+        "`trunkline key rotate {id}` gives it yet another one; `trunkline key delete {id}` deletes it"
+    )))
+}
+
 fn print_created(output: Output, made: &Value, signing: &str) {
     if output.is_json() {
         return output.line(&made.to_string());
     }
     let text = |member: &str| made[member].as_str().unwrap_or_default();
-    if signing == "aws" {
-        output.line(&format!("access key id      {}", text("id")));
-        output.line(&format!("secret access key  {}", text("secret")));
-        eprintln!(
+    let advice = match (signing, made["token"].as_str()) {
+        ("aws", _) => {
+            output.line(&format!("access key id      {}", text("id")));
+            output.line(&format!("secret access key  {}", text("secret")));
             "the secret is shown this once; give both as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and no AWS_SESSION_TOKEN"
-        );
-        return;
-    }
-    output.line(&format!("id     {}", text("id")));
-    match made["token"].as_str() {
-        Some(token) => {
+        }
+        (_, Some(token)) => {
+            output.line(&format!("id     {}", text("id")));
             output.line(&format!("token  {token}"));
-            eprintln!("the token is shown this once; give it with --key or TRUNKLINE_KEY");
+            "the token is shown this once; give it with --key or TRUNKLINE_KEY"
         }
-        None => {
+        (_, None) => {
+            output.line(&format!("id     {}", text("id")));
             output.line(&format!("secret {}", text("secret")));
-            eprintln!("the secret is shown this once");
+            "the secret is shown this once"
         }
+    };
+    if output.is_open() {
+        say!("{advice}");
     }
 }
 

@@ -6,7 +6,7 @@ mod verify;
 use crate::{
     answer::compact,
     exit::{Code, Failure},
-    output::{Output, printable},
+    output::{Output, printable, say},
 };
 use axum::{
     Router,
@@ -71,7 +71,7 @@ struct Receiver {
 }
 
 impl Listen {
-    /// Receives until interrupted, or until `--count` deliveries came.
+    /// Receives until interrupted, until nobody reads what is printed, or until `--count` deliveries came.
     pub async fn run(self, output: Output) -> Result<(), Failure> {
         let verifier = Verifier::new(&self.secret, self.magento_secret.as_deref())?;
         let address = self.listen;
@@ -81,7 +81,7 @@ impl Listen {
         let bound = listener
             .local_addr()
             .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
-        eprintln!("listening on http://{bound}; stop with Ctrl-C");
+        say!("listening on http://{bound}; stop with Ctrl-C");
         let received = AtomicU64::new(0);
         let receiver = Arc::new(Receiver {
             arguments: self,
@@ -127,7 +127,7 @@ async fn receive(State(receiver): State<Arc<Receiver>>, request: Request) -> Res
         tokio::time::sleep(delay).await;
     }
     receiver.print(number, &parts.headers, &body, signature, status);
-    if receiver.arguments.count.is_some_and(|count| number >= count) {
+    if receiver.arguments.count.is_some_and(|count| number >= count) || !receiver.output.is_open() {
         receiver.done.notify_one();
     }
     status.into_response()

@@ -4,7 +4,7 @@ use crate::{
     answer::Answer,
     client::Client,
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
     parts::failed,
     progress::Shown,
 };
@@ -59,6 +59,7 @@ impl MasterKeyCommand {
                 };
                 let client = client()?;
                 let mut keys = send(&client, "/v1/master-key:rotate", &body).await?;
+                output.did(format!("the current master key is {}", text(&keys["current"])));
                 if !no_wait {
                     keys = wait(&client, keys).await?;
                 }
@@ -68,9 +69,10 @@ impl MasterKeyCommand {
             }
             Self::Forget { id } => {
                 let keys = send(&client()?, "/v1/master-key:forget", &json!({"id": id})).await?;
+                output.did(format!("the master key {id} is forgotten"));
                 print(output, &keys);
                 if keys["kept_in"] == "configuration" {
-                    eprintln!("take it out of keys.master, too: the next start reads it again");
+                    say!("take it out of keys.master, too: the next start reads it again");
                 }
                 Ok(())
             }
@@ -107,12 +109,12 @@ async fn wait(client: &Client, mut keys: Answer) -> Result<Answer, Failure> {
             .as_str()
             .filter(|reason| said.as_deref() != Some(*reason))
         {
-            eprintln!("it does not get on, and is tried again: {reason}");
+            say!("it does not get on, and is tried again: {reason}");
             said = Some(reason.to_owned());
         }
         if shown != keys["left"].as_u64() {
             shown = keys["left"].as_u64();
-            eprintln!(
+            say!(
                 "{} of {} still to be sealed again",
                 keys["left"],
                 counted(keys["secrets"].as_u64().unwrap_or_default(), "secret")
@@ -128,23 +130,24 @@ fn advise(keys: &Value) {
     let current = keys["current"].as_str().unwrap_or_default();
     match keys["kept_in"].as_str() {
         Some("configuration") => {
-            eprintln!(
+            say!(
                 "put {current} in front of the others in keys.master before the next start: it does not start without it"
             );
         }
         _ => {
-            eprintln!("the server's file holds {current} now: keep a copy of it elsewhere, because it is in no backup")
+            say!("the server's file holds {current} now: keep a copy of it elsewhere, because it is in no backup")
         }
     }
     if keys["earlier"].as_array().is_some_and(|earlier| !earlier.is_empty()) {
-        eprintln!(
-            "earlier keys still open; `trunkline master-key forget ID` lets one go that backups do not need any more"
-        );
+        say!("earlier keys still open; `trunkline master-key forget ID` lets one go that backups do not need any more");
     }
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 fn print(output: Output, keys: &Value) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let sealed = |earlier: u64| {
         keys["secrets"]
             .as_u64()
@@ -166,6 +169,6 @@ fn print(output: Output, keys: &Value) {
     );
     output.print(keys, &["id", "state", "secrets"], rows);
     for what in keys["unreadable"].as_array().into_iter().flatten() {
-        eprintln!("opens under no key, give its secrets again: {}", text(what));
+        say!("opens under no key, give its secrets again: {}", text(what));
     }
 }

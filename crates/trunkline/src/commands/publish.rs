@@ -56,6 +56,7 @@ impl Publish {
         let Some(file) = &self.file else {
             let event = self.complete("{}", 0).expect("it is an object");
             let answer = send(client, &path, &[event], &|_| "the event".to_owned()).await?;
+            output.did("1 event published");
             print(output, &answer);
             return Ok(());
         };
@@ -158,6 +159,7 @@ impl Sender<'_> {
             })?;
         self.sent += self.batch.len() as u64;
         self.progress.inc(self.batch.len() as u64);
+        self.output.did(format!("{} published", counted(self.sent, "event")));
         if self.output.is_json() {
             print(self.output, &answer);
         }

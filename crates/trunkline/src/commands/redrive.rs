@@ -116,6 +116,7 @@ impl Start {
             return Ok(());
         }
         let name = text(&answer["name"]);
+        output.did(format!("{name} started"));
         match (self.wait, output.is_json()) {
             (true, _) => follow(client, output, &format!("{collection}/{}", segment(&name))).await,
             (false, true) => {

@@ -97,11 +97,11 @@ impl Set {
         }
         let body = serde_json::to_vec(&document).expect("values serialize");
         let changed = client.put(&path, body, version).await?;
-        if output.is_json() {
-            output.line(&format!("{changed:#}"));
-        } else {
-            let done = if version.is_some() { "set" } else { "created" };
-            output.line(&format!("{}: {done}", self.name));
+        let done = format!("{}: {}", self.name, if version.is_some() { "set" } else { "created" });
+        output.did(&done);
+        match output.is_json() {
+            true => output.line(&format!("{changed:#}")),
+            false => output.line(&done),
         }
         Ok(())
     }
@@ -120,9 +120,11 @@ impl Delete {
 
 /// What was done to a named thing: a line, or an object of it.
 pub fn done(output: Output, name: &str, what: &str) {
+    let done = format!("{name}: {what}");
+    output.did(&done);
     match output.is_json() {
         true => output.line(&json!({"name": name, "done": what}).to_string()),
-        false => output.line(&format!("{name}: {what}")),
+        false => output.line(&done),
     }
 }
 

@@ -51,6 +51,7 @@ impl Restore {
 
     fn tell(&self, output: Output, restored: &Restored, has_key: bool, seconds: f64) {
         let manifest = &restored.manifest;
+        output.did(format!("{} is restored", self.data_dir.display()));
         if output.is_json() {
             let told = json!({"backup": manifest.name, "data_dir": self.data_dir, "bytes": manifest.bytes(),
                 "seconds": seconds, "timeline": restored.timeline.id(), "master_key": manifest.master_key,

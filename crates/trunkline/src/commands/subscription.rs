@@ -108,6 +108,7 @@ async fn resume_from_now(client: &Client, output: Output, collection: &str, name
     let path = format!("{collection}/{}:resume?from=now", segment(name));
     let answer = client.send(Method::POST, &path, None).await?;
     let skipped = &answer["status"]["skipped"];
+    output.did(format!("{name}: resumed"));
     if output.is_json() {
         output.line(&answer.to_string());
         return Ok(());

@@ -4,7 +4,7 @@ use crate::{
     answer::Answer,
     client::{Client, segment},
     exit::{Code, Failure},
-    output::{Output, printable},
+    output::{Output, printable, say},
 };
 use control::counted;
 use serde_json::Value;
@@ -40,7 +40,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Prints until it is interrupted, or `--count` events have come.
+    /// Prints until it is interrupted, nobody reads, or `--count` events have come.
     pub async fn run(self, client: &Client, output: Output) -> Result<(), Failure> {
         let mut following = Following {
             path: self.path(client.bus())?,
@@ -49,15 +49,15 @@ impl Tail {
             output,
         };
         let mut has_begun = false;
-        while following.left != Some(0) {
+        while following.goes_on() {
             match following.once(client, &mut has_begun).await {
                 Ok(()) => {}
                 Err(failure) if has_begun && matches!(failure.code, Code::Unreachable | Code::Busy) => {
-                    eprintln!("trunkline: {}; trying again", failure.message);
+                    say!("trunkline: {}; trying again", failure.message);
                 }
                 Err(failure) => return Err(failure),
             }
-            if following.left != Some(0) {
+            if following.goes_on() {
                 tokio::time::sleep(RETRY_WAIT).await;
             }
         }
@@ -105,6 +105,11 @@ struct Sent {
 }
 
 impl Following {
+    /// Whether more is to come, and somebody reads it.
+    fn goes_on(&self) -> bool {
+        self.left != Some(0) && self.output.is_open()
+    }
+
     /// One connection, until it ends.
     async fn once(&mut self, client: &Client, has_begun: &mut bool) -> Result<(), Failure> {
         let mut head = client.open(&self.path, self.last.as_deref()).await?;
@@ -119,7 +124,7 @@ impl Following {
             let rest = pending.split_off(end + 1);
             for line in std::mem::replace(&mut pending, rest).split(|byte| *byte == b'\n') {
                 self.line(line, &mut sent)?;
-                if self.left == Some(0) {
+                if !self.goes_on() {
                     return Ok(());
                 }
             }
@@ -153,7 +158,7 @@ impl Following {
         let unreadable = |reason| Failure::new(Code::Failed, format!("cannot read what the server sent: {reason}"));
         let shown = Answer::read(&sent.data).map_err(unreadable)?;
         if let Some(skipped) = shown["skipped"].as_u64().filter(|_| sent.name == "skipped") {
-            eprintln!(
+            say!(
                 "trunkline: {} skipped: more came than was read, or is kept",
                 counted(skipped, "event")
             );

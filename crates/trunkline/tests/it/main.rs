@@ -41,6 +41,7 @@ mod master_key;
 mod neighbours;
 mod observability;
 mod openapi;
+mod output;
 mod packages;
 mod permissions;
 mod recovery;

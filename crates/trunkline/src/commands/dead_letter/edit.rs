@@ -38,6 +38,7 @@ impl Edit {
         };
         let edits = found["edits"].as_u64();
         let answer = client.put(&format!("{path}/event"), event, edits).await?;
+        output.did(format!("{}: edited", self.id));
         match output.is_json() {
             true => output.line(&format!("{answer:#}")),
             false => {

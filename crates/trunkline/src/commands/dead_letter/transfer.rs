@@ -4,7 +4,7 @@ use super::Selection;
 use crate::{
     client::{Client, segment},
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
 };
 use control::counted;
 use http::Method;
@@ -71,7 +71,7 @@ impl Export {
                     // What was cut off helps nobody; an import would refuse it.
                     let _ = std::fs::remove_file(file);
                 }
-                eprintln!("{} in {}", counted(written?, "dead letter"), file.display());
+                say!("{} in {}", counted(written?, "dead letter"), file.display());
                 Ok(())
             }
         }
@@ -129,15 +129,14 @@ impl Import {
             done = self.pass(client, &path, &query, false).await?;
         }
         let (imported, present) = done;
+        let would = if self.dry_run { "would be imported" } else { "imported" };
+        let done = format!("{} {would}, {present} already there", counted(imported, "dead letter"));
+        if !self.dry_run {
+            output.did(&done);
+        }
         match output.is_json() {
             true => output.line(&json!({"imported": imported, "present": present}).to_string()),
-            false => {
-                let would = if self.dry_run { "would be imported" } else { "imported" };
-                output.line(&format!(
-                    "{} {would}, {present} already there",
-                    counted(imported, "dead letter")
-                ));
-            }
+            false => output.line(&done),
         }
         Ok(())
     }
@@ -212,7 +211,7 @@ impl Import {
     fn bar(&self, doing: &'static str) -> ProgressBar {
         let length = std::fs::metadata(&self.file).map_or(0, |file| file.len());
         if !std::io::stderr().is_terminal() {
-            eprintln!("{doing} {}", self.file.display());
+            say!("{doing} {}", self.file.display());
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template("{msg:>10} {wide_bar} {bytes}/{total_bytes} {eta}");

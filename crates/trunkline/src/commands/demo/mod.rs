@@ -68,6 +68,11 @@ impl Narrator {
         }
     }
 
+    /// Whether anybody reads it.
+    fn is_heard(&self) -> bool {
+        self.output.is_open()
+    }
+
     /// A command for another terminal, without a time so that it pastes well.
     fn suggest(&self, command: &str) {
         match self.output.is_json() {
@@ -195,7 +200,7 @@ impl Story<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.narrator
             .say("orders come in, five a second; each is synced to disk before the shop hears of it");
-        while began.elapsed() < duration {
+        while began.elapsed() < duration && self.narrator.is_heard() {
             tokio::select! {
                 _ = ticks.tick() => self.shop.publish_next(self.client).await?,
                 Some(told) = self.told.recv() => self.narrator.say(&told.0),
@@ -251,7 +256,7 @@ impl Story<'_> {
         ));
         let until = Instant::now() + DRAIN;
         let mut looks = tokio::time::interval(LOOK_EVERY);
-        while !self.endpoints.have(all, large) {
+        while !self.endpoints.have(all, large) && self.narrator.is_heard() {
             tokio::select! {
                 _ = looks.tick() => {}
                 Some(told) = self.told.recv() => self.narrator.say(&told.0),
@@ -261,7 +266,9 @@ impl Story<'_> {
                 return Err(Failure::new(Code::Failed, message));
             }
         }
-        while let Ok(Some(told)) = tokio::time::timeout(LAST_WORDS, self.told.recv()).await {
+        while self.narrator.is_heard()
+            && let Ok(Some(told)) = tokio::time::timeout(LAST_WORDS, self.told.recv()).await
+        {
             self.narrator.say(&told.0);
         }
         self.narrator

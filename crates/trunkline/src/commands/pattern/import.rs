@@ -4,7 +4,7 @@
 use super::filter_files::read_text;
 use crate::{
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
     resource_files::{check_numbers, parse_yaml, print},
 };
 use control::{filters::FilterText, limits::NAME_CHARACTERS_MAX, names::Name};
@@ -64,21 +64,21 @@ impl Import {
             let place = name.clone().unwrap_or_else(|| format!("number {}", index + 1));
             match system.convert(json) {
                 Ok(Conversion::Subscription(imported)) => {
-                    imported.notes.iter().for_each(|note| eprintln!("{place}: {note}"));
+                    imported.notes.iter().for_each(|note| say!("{place}: {note}"));
                     let called = imported.name.as_ref().or(name.as_ref());
                     let name = names.of(called.map(String::as_str), index);
                     if let Some(called) = called.filter(|called| **called != name) {
-                        eprintln!("{place}: {called:?} is imported as {name}");
+                        say!("{place}: {called:?} is imported as {name}");
                     }
                     documents.push(self.document(imported.filter, &name));
                 }
                 Ok(Conversion::Skipped(reason)) => {
                     skipped += 1;
-                    eprintln!("{place}: skipped, it is no subscription: {reason}");
+                    say!("{place}: skipped, it is no subscription: {reason}");
                 }
                 Err(error) => {
                     refused += 1;
-                    eprintln!("{place}: not imported: {error}");
+                    say!("{place}: not imported: {error}");
                 }
             }
         }

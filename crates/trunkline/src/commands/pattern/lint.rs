@@ -7,7 +7,7 @@ use super::{
 use crate::{
     client::Client,
     exit::{Code, Failure},
-    output::Output,
+    output::{Output, say},
 };
 use control::counted;
 use delivery::DataSchema;
@@ -59,7 +59,7 @@ impl Lint {
             None => Vec::new(),
         };
         if schema.is_none() && subjects.is_empty() {
-            eprintln!(
+            say!(
                 "trunkline: only the filter itself is examined; give events, --schema, or --last N for the server's events"
             );
         }
