@@ -46,6 +46,9 @@ pub enum Error {
     /// The text is not base64 of 32 bytes.
     #[error("read the master key: it is not base64 of 32 bytes")]
     MasterKeyForm,
+    /// The file holds something else.
+    #[error("read the master key file {0:?}: a line of it is not base64 of 32 bytes")]
+    MasterKeyFileForm(std::path::PathBuf),
     /// The file cannot be read or made.
     #[error("read or make the master key file {path:?}: {source}")]
     MasterKeyFile {
@@ -174,6 +177,11 @@ impl Sealer {
         Ok(Self {
             keyring: Keyring::new(keys, Some(path)),
         })
+    }
+
+    /// Whether [`Sealer::open_or_create`] could use a file, as far as that can be told without making it.
+    pub fn check_file(path: &Path) -> Result<(), Error> {
+        MasterKey::check_file(path)
     }
 
     /// With keys from the environment, each base64 of 32 bytes, between commas or spaces: the current one first.

@@ -86,9 +86,11 @@ pub fn sealer(config: &Config, directory: &Directory) -> Result<Sealer, Failure>
 
 /// A master key that cannot be used as the failure of a start. The wrong one is the configuration's fault.
 fn not_opened(error: seal::Error) -> Failure {
-    use seal::Error::{MasterKeyExposed, MasterKeyForm, UnknownMasterKey};
+    use seal::Error::{MasterKeyExposed, MasterKeyFileForm, MasterKeyForm, MasterKeysFull, UnknownMasterKey};
     let code = match error {
-        MasterKeyForm | MasterKeyExposed(_) | UnknownMasterKey(_) => Code::Usage,
+        MasterKeyForm | MasterKeyFileForm(_) | MasterKeyExposed(_) | MasterKeysFull | UnknownMasterKey(_) => {
+            Code::Usage
+        }
         _ => Code::Failed,
     };
     Failure::new(code, format!("cannot start: failed to {error}"))

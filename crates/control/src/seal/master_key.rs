@@ -76,12 +76,31 @@ impl MasterKey {
     /// From a file that only its owner may read; made, with a random key, if it is not there.
     pub(super) fn open_or_create(path: &Path) -> Result<Vec<Self>, Error> {
         match File::open(path) {
-            Ok(file) => Self::all_from_text(&read(path, file)?),
+            Ok(file) => Self::all_from_file(path, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let text = Self::random_text()?;
                 create(path, &text).map_err(|source| file_error(path, source))?;
                 Self::all_from_text(&text)
             }
+            Err(error) => Err(file_error(path, error)),
+        }
+    }
+
+    fn all_from_file(path: &Path, file: File) -> Result<Vec<Self>, Error> {
+        Self::all_from_text(&read(path, file)?).map_err(|error| match error {
+            Error::MasterKeyForm => Error::MasterKeyFileForm(path.to_owned()),
+            other => other,
+        })
+    }
+
+    /// Whether a file holds keys, or could be made.
+    pub(super) fn check_file(path: &Path) -> Result<(), Error> {
+        match File::open(path) {
+            Ok(file) => Self::all_from_file(path, file).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => Err(file_error(path, error)),
+                _ => Ok(()),
+            },
             Err(error) => Err(file_error(path, error)),
         }
     }
@@ -128,11 +147,11 @@ fn read(path: &Path, file: File) -> Result<String, Error> {
     if mode & 0o077 != 0 && mode & 0o777 != MOUNTED {
         return Err(Error::MasterKeyExposed(path.to_owned()));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(|source| file_error(path, source))?;
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| Error::MasterKeyFileForm(path.to_owned()))
 }
 
 /// The texts of the keys in a file, as they stand there.

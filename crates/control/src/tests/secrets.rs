@@ -291,8 +291,15 @@ fn check_64_the_master_key_file_is_made_once_and_is_its_owners_alone() {
     // As a platform mounts it for the group of somebody who does not own it.
     assert!(with_mode(0o440).is_ok());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::fs::write(&path, "short").unwrap();
-    assert!(matches!(Sealer::open_or_create(&path), Err(Error::MasterKeyForm)));
+    for wrong in [&b"short"[..], b"\xff\xfe", b""] {
+        std::fs::write(&path, wrong).unwrap();
+        for refused in [Sealer::open_or_create(&path).err(), Sealer::check_file(&path).err()] {
+            assert!(
+                matches!(refused, Some(Error::MasterKeyFileForm(file)) if file == path),
+                "{wrong:?}"
+            );
+        }
+    }
     assert!(!format!("{:?}", Sealer::from_text(&text).unwrap()).contains(text.trim()));
 }
 

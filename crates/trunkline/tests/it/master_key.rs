@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
@@ -280,4 +281,24 @@ async fn check_64_keys_of_the_environment_are_the_operators_to_bring_and_a_wrong
     server.publish("a.type", "one", json!({})).await;
     receiver.took(1).await;
     assert!(receiver.deliveries().iter().all(is_signed));
+}
+
+#[test]
+fn a_master_key_file_that_holds_something_else_ends_a_start_with_2_and_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    fs::create_dir(&data).expect("made");
+    let file = data.join("master.key");
+    for wrong in [&b"\xff\xfe"[..], b"short"] {
+        fs::write(&file, wrong).expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let refused = Server::try_start(&data, ARGUMENTS, &[])
+            .err()
+            .expect("it does not start");
+        assert!(refused.starts_with("exit status: 2\n"), "{refused}");
+        assert!(
+            refused.contains("master.key\": a line of it is not base64 of 32 bytes"),
+            "{refused}"
+        );
+    }
 }
