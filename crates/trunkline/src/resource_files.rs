@@ -7,7 +7,7 @@ use crate::{
 };
 use control::filters::read_document;
 use serde_json::{Map, Value, value::RawValue};
-use std::{io::Read, path::Path};
+use std::{env::VarError, io::Read, path::Path};
 
 /// YAML documents of one file: ten buses, each with as many subscriptions as a bus may well have.
 const DOCUMENTS_MAX: usize = 100_000;
@@ -228,7 +228,10 @@ pub fn resolve(value: &mut Value) -> Result<(), String> {
         Value::Array(items) => items.iter_mut().try_for_each(resolve),
         Value::Object(object) => match reference(object) {
             Some(("env", name)) => {
-                let found = std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))?;
+                let found = std::env::var(name).map_err(|error| match error {
+                    VarError::NotPresent => format!("environment variable {name} is not set"),
+                    VarError::NotUnicode(_) => format!("environment variable {name} is not UTF-8"),
+                })?;
                 *value = Value::String(found);
                 Ok(())
             }

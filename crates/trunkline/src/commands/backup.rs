@@ -148,8 +148,7 @@ impl Create {
             data_dir: Some(data.to_path_buf()),
             ..Overrides::default()
         };
-        let config =
-            config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
+        let config = config::load(&overrides).map_err(|message| Failure::new(Code::Usage, message))?;
         let recipients = match self.recipients.is_empty() {
             true => &config.backup.recipients,
             false => &self.recipients,

@@ -34,7 +34,7 @@ impl Config {
                     config: Some(file),
                     ..Overrides::default()
                 };
-                let loaded = config::load(&overrides, std::env::vars());
+                let loaded = config::load(&overrides);
                 let checked = loaded.and_then(|config| reload::check_values(&config));
                 checked.map_err(|message| Failure::new(Code::Usage, message))?;
                 output.print(&json!({"usable": true}), &["usable"], [vec!["yes".into()]]);

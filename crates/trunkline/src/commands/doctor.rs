@@ -64,8 +64,7 @@ impl Doctor {
             data_dir: Some(self.data_dir.clone()),
             ..Overrides::default()
         };
-        let config =
-            config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
+        let config = config::load(&overrides).map_err(|message| Failure::new(Code::Usage, message))?;
         // Nobody may write meanwhile.
         let directory = Directory::open(&self.data_dir)?;
         let mut examined = watched(&directory, &config).await;

@@ -188,8 +188,7 @@ impl Create {
             ..Overrides::default()
         };
         // The key that the server will have.
-        let config =
-            config::load(&overrides, std::env::vars()).map_err(|message| Failure::new(Code::Usage, message))?;
+        let config = config::load(&overrides).map_err(|message| Failure::new(Code::Usage, message))?;
         let sealer = sealer(&config, &directory)?;
         let store = open_store(&directory)?;
         let model = bootstrapped(&store, &sealer).await?;

@@ -1,7 +1,7 @@
 //! Laying a file, the environment and flags over the defaults. Unknown keys are errors that name the nearest right one.
 
 use super::{Config, DEFAULTS, LogFormat};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 use toml::{Table, Value};
 
 /// What flags set; absent ones leave the layers below as they are.
@@ -39,15 +39,37 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
 }
 
-/// Loads the configuration: defaults, the file of `overrides`, `environment`, flags.
-pub fn load(overrides: &Overrides, environment: impl Iterator<Item = (String, String)>) -> Result<Config, String> {
+/// Loads the configuration: defaults, the file of `overrides`, this process's environment, flags.
+pub fn load(overrides: &Overrides) -> Result<Config, String> {
+    load_from(overrides, environment(std::env::vars_os())?)
+}
+
+/// The same with another environment.
+pub fn load_from(
+    overrides: &Overrides,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, String> {
     read(layers(overrides, environment)?)
+}
+
+/// What of an environment may be meant for Trunkline. Other variables may hold any bytes, and are nobody's business here.
+pub(super) fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, String> {
+    let is_ours = |(name, _): &(OsString, OsString)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+    let texts = variables.filter(is_ours).map(|(name, value)| {
+        let wrong = |text: OsString| format!("environment: {}: it is not UTF-8", text.display());
+        let name = name.into_string().map_err(wrong)?;
+        let value = value.into_string().map_err(|_| wrong(OsString::from(&name)))?;
+        Ok((name, value))
+    });
+    texts.collect()
 }
 
 /// The layers, one over the other: every key of the defaults has a value.
 pub(super) fn layers(
     overrides: &Overrides,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Table, String> {
     let mut table: Table = DEFAULTS
         .parse()
@@ -121,6 +143,9 @@ fn lay_table(base: &mut Table, over: Table, path: &str, place: &dyn Fn(&str) -> 
     Ok(())
 }
 
+/// What names of our variables begin with.
+const PREFIX: &str = "TRUNKLINE_";
+
 /// Variables of this prefix that are not the server's configuration.
 const OTHER_VARIABLES: &[&str] = &[
     "CONFIG",
@@ -135,13 +160,13 @@ const OTHER_VARIABLES: &[&str] = &[
     "ADMIN_KEY_FILE",
 ];
 
-fn lay_environment(table: &mut Table, environment: impl Iterator<Item = (String, String)>) -> Result<(), String> {
+fn lay_environment(table: &mut Table, environment: impl IntoIterator<Item = (String, String)>) -> Result<(), String> {
     let names: BTreeMap<String, String> = leaves()
         .into_iter()
         .map(|path| (path.replace('.', "_").to_uppercase(), path))
         .collect();
     for (variable, value) in environment {
-        let Some(name) = variable.strip_prefix("TRUNKLINE_") else {
+        let Some(name) = variable.strip_prefix(PREFIX) else {
             continue;
         };
         let path = match name {
@@ -340,7 +365,7 @@ mod tests {
         let pairs = environment
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()));
-        let loaded = load(&Overrides { config, ..flags }, pairs);
+        let loaded = load_from(&Overrides { config, ..flags }, pairs);
         loaded.map_err(|reason| reason.replace(&format!("{}/", directory.path().display()), ""))
     }
 
@@ -367,6 +392,19 @@ mod tests {
         assert_eq!(
             (config.log.level.as_str(), config.log.format),
             ("debug", LogFormat::Json)
+        );
+    }
+
+    #[test]
+    fn a_variable_that_is_not_utf_8_is_refused_by_name_if_it_is_ours() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let no_text = || OsString::from_vec(vec![0xff]);
+        let read = |name: &str| environment([(OsString::from(name), no_text())].into_iter());
+        assert_eq!(read("LESS"), Ok(Vec::new()));
+        assert_eq!(environment([(no_text(), no_text())].into_iter()), Ok(Vec::new()));
+        assert_eq!(
+            read("TRUNKLINE_DATA_DIR"),
+            Err("environment: TRUNKLINE_DATA_DIR: it is not UTF-8".to_owned())
         );
     }
 

@@ -8,7 +8,7 @@ use control::units;
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-pub use layers::{Overrides, load};
+pub use layers::{Overrides, load, load_from};
 pub use reload::{Current, Fresh};
 
 /// The defaults and the reference manual.

@@ -3,7 +3,7 @@
 
 use super::{
     Config, Overrides,
-    layers::{layers, leaves_of, read},
+    layers::{environment, layers, leaves_of, read},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use toml::{Table, Value};
@@ -29,7 +29,7 @@ pub struct Fresh {
 impl Current {
     /// Loads it as given by these flags, the file they name, and the environment.
     pub fn load(overrides: &Overrides) -> Result<Current, String> {
-        let table = layers(overrides, std::env::vars())?;
+        let table = layers(overrides, environment(std::env::vars_os())?)?;
         let config = read(table.clone())?;
         Ok(Current {
             overrides: Some(overrides.clone()),
@@ -54,7 +54,7 @@ impl Current {
     pub fn read_again(&self) -> Result<Fresh, String> {
         let overrides = self.overrides.as_ref();
         let overrides = overrides.ok_or("this server was not started from a configuration")?;
-        let table = layers(overrides, std::env::vars())?;
+        let table = layers(overrides, environment(std::env::vars_os())?)?;
         let config = read(table.clone())?;
         let in_force = self.lock();
         let differs = leaves_of(&table).into_iter();

@@ -1,8 +1,18 @@
 //! Reading the configuration again: check 69, and what a reload changes.
 
-use crate::support::{eventually, server::Server};
+use crate::support::{
+    eventually,
+    server::{BINARY, Server},
+};
 use serde_json::{Value, json};
-use std::{fs, path::Path, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -93,4 +103,40 @@ async fn a_reload_says_what_is_in_force_and_what_waits_for_a_start_and_a_signal_
     })
     .await;
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_concerns_nobody_unless_it_is_ours() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().display().to_string();
+    let config = directory.path().join("trunkline.toml");
+    fs::write(&config, "").expect("written");
+    let no_text = OsStr::from_bytes(b"\xff");
+    let told = |arguments: &[&str], variable: &str| {
+        let mut command = Command::new(BINARY);
+        let output = command.args(arguments).env(variable, no_text).output();
+        let output = output.expect("the binary runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let config = config.display().to_string();
+    let create = ["key", "create", "--scope", "administer", "--data-dir", &data];
+    for arguments in [
+        &["config", "check", &config][..],
+        &create,
+        &["doctor", "--data-dir", &data],
+    ] {
+        let (code, said) = told(arguments, "TRUNKLINE_LOG_LEVEL");
+        assert_eq!(code, Some(2), "{arguments:?}: {said}");
+        assert!(
+            said.contains("environment: TRUNKLINE_LOG_LEVEL: it is not UTF-8"),
+            "{arguments:?}: {said}"
+        );
+        let (code, said) = told(arguments, "LESS");
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    let (code, said) = told(&["serve", "--data-dir", &data], "TRUNKLINE_LOG_LEVEL");
+    assert_eq!(code, Some(2), "{said}");
 }

@@ -107,7 +107,7 @@ impl Demo {
             ..Overrides::default()
         };
         // The environment is about servers that stay.
-        let config = config::load(&overrides, std::iter::empty());
+        let config = config::load_from(&overrides, []);
         let config = config.map_err(|message| Failure::new(Code::Failed, message))?;
         let running = wiring::start(&config, Reloader::new(Current::fixed(config.clone()), Level::fixed())).await?;
         let told = tokio::select! {
