@@ -52,6 +52,13 @@ pub struct Settings {
     pub egress_proxy: Option<Url>,
 }
 
+impl Settings {
+    /// Whether a client can be made with them, whatever authorities the machine has.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.egress_proxy.as_ref().map(parse_proxy).transpose().map(drop)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -74,7 +81,7 @@ pub enum SettingsError {
     #[error("failed to {0}")]
     Roots(String),
     /// The proxy.
-    #[error("egress_proxy must be http://host:port, with user and password if it wants them")]
+    #[error("a proxy for outbound connections is http://host:port, with user and password if it wants them")]
     Proxy,
 }
 

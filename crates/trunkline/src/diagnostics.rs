@@ -33,6 +33,9 @@ impl Level {
 pub fn filter(level: &str) -> Result<EnvFilter, Failure> {
     let refused = |reason: String| Failure::new(Code::Usage, format!("log.level {level:?}: {reason}"));
     // A word that is no level would be the name of a module, and "warning" would silence everything.
+    if level.trim().is_empty() {
+        return Err(refused("it is empty".to_owned()));
+    }
     if let Some(word) = level.split(',').map(str::trim).find(|part| is_no_level(part)) {
         return Err(refused(format!(
             "{word:?} is none of error, warn, info, debug, trace and off; a module has its level behind it, as in journal=debug"

@@ -1,6 +1,7 @@
 //! The binary: configuration, command line, wiring. Start reading in `wiring.rs`.
 
 mod answer;
+mod check;
 mod cli;
 mod client;
 mod commands;

@@ -12,6 +12,7 @@ use connector::{Guard, Networks};
 use control::{
     Action, Change, Model, Precondition, Token,
     audit::{Act, Actor, Deed},
+    names::Name,
     resources::ResourceKind,
     seal::{self, Sealer},
 };
@@ -196,18 +197,23 @@ pub async fn add_key(
 }
 
 /// The configuration's first key.
-fn admin_token(config: &Config) -> Result<Option<Token>, Failure> {
+pub fn admin_token(config: &Config) -> Result<Option<Token>, Failure> {
     let keys = &config.keys;
-    let text = match (keys.admin.as_str(), keys.admin_file.as_str()) {
+    let (key, text) = match (keys.admin.as_str(), keys.admin_file.as_str()) {
         ("", "") => return Ok(None),
-        ("", file) => std::fs::read_to_string(file)
-            .map_err(|error| Failure::new(Code::Usage, format!("keys.admin_file: cannot read {file}: {error}")))?,
-        (text, _) => text.to_string(),
+        ("", file) => {
+            let text = std::fs::read_to_string(file);
+            let unreadable = |error| Failure::new(Code::Usage, format!("keys.admin_file: cannot read {file}: {error}"));
+            ("keys.admin_file", text.map_err(unreadable)?)
+        }
+        (text, _) => ("keys.admin", text.to_string()),
     };
-    let wrong = "the administrator's key does not have the form of a key; `trunkline key generate` prints one";
-    Token::parse(text.trim())
-        .map(Some)
-        .map_err(|_| Failure::new(Code::Usage, wrong))
+    Token::parse(text.trim()).map(Some).map_err(|_| {
+        let message = format!(
+            "{key}: the administrator's key does not have the form of a key; `trunkline key generate` prints one"
+        );
+        Failure::new(Code::Usage, message)
+    })
 }
 
 /// The journal's engine, told which topics the store knows.
@@ -266,6 +272,7 @@ pub fn bus_networks(config: &Config) -> Result<BTreeMap<String, Networks>, Failu
         let network: Networks = network
             .parse()
             .map_err(|error: connector::NetworkError| wrong(error.to_string()))?;
+        Name::new(bus).map_err(|refusal| wrong(refusal.to_string()))?;
         let networks = of_buses.entry(bus.to_owned()).or_default();
         *networks = networks.and(&network);
     }
@@ -277,15 +284,19 @@ pub fn connector_settings(config: &Config, guard: Guard) -> Result<connector::Se
     let egress_proxy = match config.egress_proxy.as_str() {
         "" => None,
         text => {
-            let wrong = |error| Failure::new(Code::Usage, format!("egress_proxy {text:?}: {error}"));
+            // It may hold a password.
+            let wrong = |error| Failure::new(Code::Usage, format!("egress_proxy: {error}"));
             Some(text.parse().map_err(wrong)?)
         }
     };
-    Ok(connector::Settings {
+    let settings = connector::Settings {
         guard,
         egress_proxy,
         ..connector::Settings::default()
-    })
+    };
+    let checked = settings.check();
+    checked.map_err(|error| Failure::new(Code::Usage, format!("egress_proxy: {error}")))?;
+    Ok(settings)
 }
 
 /// What carries spans away.
@@ -307,14 +318,32 @@ impl Exporter {
 /// The tracer, and what carries its spans away, as the configuration and OpenTelemetry's own variables say.
 #[cfg(feature = "otlp")]
 pub fn tracing_parts(config: &Config) -> Result<(Tracer, Option<Exporter>), Failure> {
-    crate::otlp::start(&config.otlp, |name| std::env::var(name).ok())
+    Ok(match tracing_target(config)? {
+        None => (Tracer::default(), None),
+        Some(target) => {
+            let (tracer, exporter) = target.start(&config.otlp)?;
+            (tracer, Some(exporter))
+        }
+    })
+}
+
+/// Where spans go.
+#[cfg(feature = "otlp")]
+pub fn tracing_target(config: &Config) -> Result<Option<crate::otlp::Target>, Failure> {
+    crate::otlp::Target::of(&config.otlp, |name| std::env::var(name).ok())
+}
+
+/// Nothing is traced in this build.
+#[cfg(not(feature = "otlp"))]
+pub fn tracing_parts(config: &Config) -> Result<(Tracer, Option<Exporter>), Failure> {
+    tracing_target(config).map(|()| (Tracer::default(), None))
 }
 
 /// A build without the feature `otlp` refuses what it cannot do.
 #[cfg(not(feature = "otlp"))]
-pub fn tracing_parts(config: &Config) -> Result<(Tracer, Option<Exporter>), Failure> {
+pub fn tracing_target(config: &Config) -> Result<(), Failure> {
     match config.otlp.endpoint.as_str() {
-        "" => Ok((Tracer::default(), None)),
+        "" => Ok(()),
         _ => Err(Failure::new(
             Code::Usage,
             "otlp.endpoint: this build is without the feature `otlp`",

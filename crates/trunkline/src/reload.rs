@@ -2,9 +2,9 @@
 //! or everything stays; what only a start can change is named and waits for one.
 
 use crate::{
+    check::check_values,
     config::{Config, Current, Fresh},
-    diagnostics::{self, Level},
-    parts::{connector_settings, guard, server_settings},
+    diagnostics::Level,
     serve::refuse_exposure,
 };
 use backup::{Recipients, Service, Settings};
@@ -123,21 +123,9 @@ pub fn hung_up() -> Act {
 
 /// Everything that a start would refuse.
 fn check(config: &Config, has_keys: bool) -> Result<Settings, String> {
-    refuse_exposure(config, has_keys).map_err(|failure| failure.message)?;
     check_values(config)?;
+    refuse_exposure(config, has_keys).map_err(|failure| failure.message)?;
     backup_settings(config)
-}
-
-/// Whether every value can be used, whatever the server.
-pub fn check_values(config: &Config) -> Result<(), String> {
-    let said = |failure: crate::exit::Failure| failure.message;
-    diagnostics::filter(&config.log.level).map_err(said)?;
-    let guard = guard(config, false).map_err(said)?;
-    connector_settings(config, guard).map_err(said)?;
-    if let Some(files) = server_settings(config).tls {
-        files.check().map_err(|error| format!("tls: failed to {error}"))?;
-    }
-    backup_settings(config).map(drop)
 }
 
 /// What the configuration says of backups.

@@ -1,6 +1,7 @@
 //! `trunkline serve`: the rules of a start, what is said to the person who started it, signals, and the end.
 
 use crate::{
+    check::check_values,
     cli::Serve,
     config::{self, AllowNetworks, Config, Current},
     diagnostics,
@@ -25,6 +26,7 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
     let usage = |message| Failure::new(Code::Usage, message);
     let current = Current::load(&arguments.overrides).map_err(usage)?;
     let config = current.get();
+    check_values(&config).map_err(usage)?;
     let level = diagnostics::start(&config.log)?;
     raise_file_limit();
     let mut signals = Signals::new()?;

@@ -2,7 +2,7 @@
 
 use super::{Target, encode};
 use bytes::Bytes;
-use connector::Timeouts;
+use connector::{Client, Timeouts};
 use delivery::trace::{Span, Tracer};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -35,10 +35,11 @@ pub struct Exporter {
 
 impl Exporter {
     /// Starts to send what comes out of a tracer.
-    pub fn start(target: Target, tracer: Tracer, spans: mpsc::Receiver<Span>) -> Self {
+    pub fn start((target, client): (Target, Client), tracer: Tracer, spans: mpsc::Receiver<Span>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let sending = Sending {
             target,
+            client,
             tracer,
             fails: false,
         };
@@ -59,6 +60,7 @@ impl Exporter {
 
 struct Sending {
     target: Target,
+    client: Client,
     tracer: Tracer,
     /// Whether the last batch could not be sent: said once.
     fails: bool,
@@ -137,7 +139,7 @@ impl Sending {
             first_byte: SEND_WAIT_MAX,
             total: SEND_WAIT_MAX,
         };
-        let sent = self.target.client.send(request, timeouts, ANSWER_BYTES_MAX).await;
+        let sent = self.client.send(request, timeouts, ANSWER_BYTES_MAX).await;
         let answer = sent.map_err(|error| (error.to_string(), true))?;
         match answer.status {
             status if status.is_success() => Ok(()),

@@ -21,47 +21,54 @@ use percent_encoding::percent_decode_str;
 /// What OTLP over HTTP appends to a base address for traces.
 const TRACES_PATH: &str = "/v1/traces";
 
-/// Where spans go and how; none without an endpoint.
+/// Where spans go and how.
 pub struct Target {
     uri: Uri,
     headers: HeaderMap,
     service: String,
-    client: Client,
+    guard: Guard,
 }
 
-/// Starts the exporter that the configuration or OpenTelemetry's own variables ask for, and the tracer that feeds it.
-pub fn start(config: &Otlp, variable: impl Fn(&str) -> Option<String>) -> Result<(Tracer, Option<Exporter>), Failure> {
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let Some(endpoint) = endpoint(config, &variable) else {
-        return Ok((Tracer::default(), None));
-    };
-    let wrong = |place: &str, reason: String| Failure::new(Code::Usage, format!("{place}: {reason}"));
-    let guard = Guard {
-        // The endpoint is the operator's own word, and usually next door.
-        allow_networks: "0.0.0.0/0,::/0".parse::<Networks>().expect("the text is two networks"),
-    };
-    let checked = guard.check_url(&endpoint);
-    let checked = checked.map_err(|error| wrong("otlp.endpoint", error.to_string()))?;
-    let uri = checked.uri().clone();
-    let headers = match config.headers.as_str() {
-        "" => variable("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default(),
-        text => text.to_owned(),
-    };
-    let headers = parse_headers(&headers).map_err(|reason| wrong("otlp.headers", reason))?;
-    let settings = connector::Settings {
-        guard,
-        ..connector::Settings::default()
-    };
-    let client = Client::new(settings).map_err(|error| wrong("otlp", error.to_string()))?;
-    let service = variable("OTEL_SERVICE_NAME").unwrap_or_else(|| "trunkline".to_owned());
-    let (tracer, spans) = tracer(config.sample.share());
-    let target = Target {
-        uri,
-        headers,
-        service,
-        client,
-    };
-    Ok((tracer.clone(), Some(Exporter::start(target, tracer, spans))))
+fn wrong(place: &str, reason: String) -> Failure {
+    Failure::new(Code::Usage, format!("{place}: {reason}"))
+}
+
+impl Target {
+    /// What the configuration or OpenTelemetry's own variables ask for; none without an endpoint.
+    pub fn of(config: &Otlp, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Target>, Failure> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let headers = match config.headers.as_str() {
+            "" => variable("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default(),
+            text => text.to_owned(),
+        };
+        let headers = parse_headers(&headers).map_err(|reason| wrong("otlp.headers", reason))?;
+        let Some(endpoint) = endpoint(config, &variable) else {
+            return Ok(None);
+        };
+        let guard = Guard {
+            // The endpoint is the operator's own word, and usually next door.
+            allow_networks: "0.0.0.0/0,::/0".parse::<Networks>().expect("the text is two networks"),
+        };
+        let checked = guard.check_url(&endpoint);
+        let checked = checked.map_err(|error| wrong("otlp.endpoint", error.to_string()))?;
+        Ok(Some(Target {
+            uri: checked.uri().clone(),
+            headers,
+            service: variable("OTEL_SERVICE_NAME").unwrap_or_else(|| "trunkline".to_owned()),
+            guard,
+        }))
+    }
+
+    /// Starts the exporter, and the tracer that feeds it.
+    pub fn start(self, config: &Otlp) -> Result<(Tracer, Exporter), Failure> {
+        let settings = connector::Settings {
+            guard: self.guard.clone(),
+            ..connector::Settings::default()
+        };
+        let client = Client::new(settings).map_err(|error| wrong("otlp", error.to_string()))?;
+        let (tracer, spans) = tracer(config.sample.share());
+        Ok((tracer.clone(), Exporter::start((self, client), tracer, spans)))
+    }
 }
 
 /// Ours first, then the variable for traces, which is taken as it is, then the one for all signals.

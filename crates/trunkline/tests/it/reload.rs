@@ -10,7 +10,7 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt as _,
     path::Path,
-    process::Command,
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -103,6 +103,134 @@ async fn a_reload_says_what_is_in_force_and_what_waits_for_a_start_and_a_signal_
     })
     .await;
     assert_eq!(server.stop(), Some(0));
+}
+
+/// Values that have their key's type and cannot be used, by their key, with what is said of them.
+const UNUSABLE: &[(&str, &str, &str)] = &[
+    (
+        "listen",
+        "[\"127.0.0.1:4711\", \"127.0.0.1:4711\"]",
+        "127.0.0.1:4711 is taken by 127.0.0.1:4711",
+    ),
+    (
+        "listen",
+        "[\"127.0.0.1:4711\", \"0.0.0.0:4711\"]",
+        "0.0.0.0:4711 is taken by 127.0.0.1:4711",
+    ),
+    (
+        "eventbridge.listen",
+        "[\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+        "is taken by",
+    ),
+    ("allow_networks", "[\"10.0.0.0/99\"]", "10.0.0.0/99"),
+    ("bus_networks", "[\"shop\"]", "is not BUS=NETWORK"),
+    ("bus_networks", "[\"my shop=10.0.0.0/8\"]", "my shop"),
+    ("aws_machine_credentials", "[\"\"]", "is not a name"),
+    ("egress_proxy", "\"https://x\"", "http://host:port"),
+    ("egress_proxy", "\"x\"", "relative URL"),
+    ("public_url", "\"foo\"", "no address such as https://"),
+    (
+        "public_url",
+        "\"https://bus.example.com/?a\"",
+        "no address such as https://",
+    ),
+    ("cors_origins", "[\"*\"]", "is no origin"),
+    ("log.level", "\"\"", "it is empty"),
+    ("keys.admin", "\"foo\"", "the form of a key"),
+    ("keys.admin_file", "\"/nonexistent\"", "cannot read /nonexistent"),
+    ("keys.master", "\"AAAA\"", "not base64 of 32 bytes"),
+    ("keys.master_file", "\"/nonexistent/key\"", "/nonexistent/key"),
+    ("journal.write_ahead", "\"1MiB\"", "256MiB to 16GiB"),
+    ("http.connections", "0", "1 to 1048576"),
+    ("http.connections", "9000000000000000000", "1 to 1048576"),
+    ("eventbridge.region", "\"eu central\"", "is no region"),
+    ("attempts.keep", "\"0s\"", "at least 1m"),
+    ("audit.keep", "\"0s\"", "at least 1m"),
+    ("otlp.endpoint", "\"ftp://x\"", "http or https"),
+    ("otlp.headers", "\"nothing\"", "name=value"),
+    ("backup.directory", "\"/dev/null\"", "cannot make /dev/null"),
+    ("backup.directory", "\"/dev/null/x\"", "cannot make /dev/null/x"),
+    ("backup.directory", "\"/proc/nope\"", "cannot make /proc/nope"),
+    ("backup.recipients", "[\"age1x\"]", "age1x"),
+];
+
+/// The file that sets a key, and where to listen if it does not say so itself.
+fn setting(key: &str, value: &str) -> String {
+    match key.split_once('.') {
+        None if key == "listen" => format!("listen = {value}\n"),
+        None => format!("listen = [\"127.0.0.1:0\"]\n{key} = {value}\n"),
+        Some((section, key)) => format!("listen = [\"127.0.0.1:0\"]\n[{section}]\n{key} = {value}\n"),
+    }
+}
+
+fn check(file: &Path, environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(BINARY);
+    command
+        .args(["config", "check"])
+        .arg(file)
+        .envs(environment.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+fn told(output: &Output) -> (Option<i32>, String) {
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn what_a_start_refuses_is_refused_by_a_check_and_a_reload_with_the_same_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    let shown = file.display().to_string();
+    fs::write(&file, setting("drain", "\"5s\"")).expect("written");
+    let server = Server::start_with(&directory.path().join("data"), &["--config", &shown], &[]);
+    for (key, value, said) in UNUSABLE {
+        fs::write(&file, setting(key, value)).expect("written");
+        let (code, checked) = told(&check(&file, &[]));
+        assert_eq!(code, Some(2), "{key} = {value}: {checked}");
+        assert!(
+            checked.contains(&format!("{key}: ")) || checked.contains(&format!("{key} \"")),
+            "{key}: {checked}"
+        );
+        assert!(checked.contains(said), "{key}: {checked}");
+
+        let started = Server::try_start(&directory.path().join("other"), &["--config", &shown], &[]);
+        let refused = started.err().unwrap_or_else(|| panic!("{key} = {value} starts"));
+        assert_eq!(refused, format!("exit status: 2\n{checked}"), "{key} = {value}");
+
+        let (code, reloaded) = told(&server.command(&["config", "reload"]));
+        assert_eq!(code, Some(4), "{key} = {value}: {reloaded}");
+        let reason = checked.trim_end().trim_start_matches("trunkline: ");
+        assert!(
+            reloaded.contains(&format!("everything stays as it was: {reason}")),
+            "{key}: {reloaded}"
+        );
+    }
+    assert!(!directory.path().join("other").exists(), "nothing is touched before");
+
+    fs::write(&file, "").expect("written");
+    for (variable, value, said) in [
+        ("TRUNKLINE_HTTP_CONNECTIONS", "0", "http.connections: 1 to 1048576"),
+        ("TRUNKLINE_ADMIN_KEY", "foo", "keys.admin: "),
+        ("TRUNKLINE_DATA_DIR", "", "data_dir: it is empty"),
+    ] {
+        let (code, checked) = told(&check(&file, &[(variable, value)]));
+        assert!(code == Some(2) && checked.contains(said), "{variable}: {checked}");
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_check_leaves_nothing_behind_where_backups_would_lie() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    let backups = directory.path().join("a/b").display().to_string();
+    fs::write(&file, format!("[backup]\ndirectory = {backups:?}\n")).expect("written");
+    let (code, told) = told(&check(&file, &[]));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!directory.path().join("a").exists());
 }
 
 #[test]
