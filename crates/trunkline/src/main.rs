@@ -9,6 +9,7 @@ mod config;
 mod diagnostics;
 mod directory;
 mod doctor;
+mod doubled;
 mod event_files;
 mod exit;
 #[cfg(feature = "otlp")]

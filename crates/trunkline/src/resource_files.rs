@@ -2,6 +2,7 @@
 //! anything is sent. What a resource may hold is the server's business.
 
 use crate::{
+    doubled,
     exit::{Code, Failure},
     output::Output,
 };
@@ -193,6 +194,7 @@ fn parse_json(text: &str) -> serde_json::Result<Vec<Value>> {
 /// A transform's constant stays as it is written too, unless something in it is to be resolved.
 fn parse_document(text: &str) -> serde_json::Result<Value> {
     let mut document = read_document(text.as_bytes())?;
+    doubled::check_resource(text)?;
     if document.pointer("/transform/input").is_none() {
         return Ok(document);
     }
@@ -211,7 +213,10 @@ fn resource(document: Value) -> Result<Resource, String> {
     let mut take = |field: &str| match body.remove(field) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("{field} is a string")),
+        Some(Value::Bool(_)) => Err(format!(
+            "{field} must be a string, and is a boolean; YAML reads words such as y, no and on as one: write them in quotes"
+        )),
+        Some(_) => Err(format!("{field} must be a string: write it in quotes")),
     };
     let kind = take("kind")?.ok_or("kind is missing")?;
     let bus = take("bus")?;
@@ -348,7 +353,15 @@ mod tests {
     fn mistakes_are_named_with_their_document() {
         for (text, said) in [
             ("kind: topic\n", "document 1: name is missing"),
-            ("[{\"kind\": \"topic\", \"name\": 5}]", "document 1: name is a string"),
+            (
+                "[{\"kind\": \"topic\", \"name\": 5}]",
+                "document 1: name must be a string",
+            ),
+            ("kind: topic\nname: y\n", "YAML reads words such as y, no and on as one"),
+            (
+                "{\"kind\": \"topic\", \"name\": \"a\", \"retention\": {\"age\": \"1d\", \"age\": \"2d\"}}",
+                "\"age\" is given twice",
+            ),
             (
                 "kind: topic\nname: a\nx: {env: TRUNKLINE_NOT_SET_ANYWHERE}\n",
                 "TRUNKLINE_NOT_SET_ANYWHERE is not set",

@@ -4,6 +4,7 @@
 use crate::{
     answer::is_json,
     client::{Client, segment},
+    doubled,
     exit::{Code, Failure},
     output::Output,
     resource_files::resolve,
@@ -215,7 +216,11 @@ fn set(document: &mut Value, field: &str) -> Result<(), String> {
 
 /// The value of a field: JSON where it can be read as such, else text.
 fn read(names: &[&str], text: &str) -> Result<Value, String> {
-    let plain: Value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+    let json: Option<Value> = serde_json::from_str(text).ok();
+    if json.is_some() && !matches!(names, ["filter" | "transform", ..]) {
+        doubled::check_value(text).map_err(|error| format!("{}: {error}", names.join(".")))?;
+    }
+    let plain = json.unwrap_or_else(|| text.into());
     let mut value = plain.clone();
     resolve(&mut value)?;
     match names {
@@ -307,7 +312,13 @@ mod tests {
         }
         let wanted = json!({"retention": {"age": "1d"}, "partitions": 6, "a": {"b": "x=y"}, "tags": ["pii"]});
         assert_eq!(document, wanted);
-        for wrong in ["partitions", "=1", "a..b=1", "partitions.x=1"] {
+        for wrong in [
+            "partitions",
+            "=1",
+            "a..b=1",
+            "partitions.x=1",
+            "retention={\"age\": \"1d\", \"age\": \"2d\"}",
+        ] {
             assert!(set(&mut document, wrong).is_err(), "{wrong}");
         }
     }
