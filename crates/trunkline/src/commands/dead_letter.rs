@@ -62,7 +62,7 @@ pub struct Selection {
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
     /// All of the bus; needed when nothing else narrows what is redriven or discarded.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["ids", "subscription", "reason", "event_type", "from", "to"])]
     pub all: bool,
 }
 
@@ -78,7 +78,7 @@ impl DeadLetter {
                 Ok(())
             }
             DeadLetter::Edit(edit) => edit.run(client, output, &collection).await,
-            DeadLetter::Export(export) => export.run(client, &collection).await,
+            DeadLetter::Export(export) => export.run(client, output, &collection).await,
             DeadLetter::Import(import) => import.run(client, output, &collection).await,
             DeadLetter::Redrive(selection) => act(client, output, &collection, "redrive", &selection).await,
             DeadLetter::Discard(selection) => act(client, output, &collection, "discard", &selection).await,
@@ -106,6 +106,11 @@ async fn list(
     selection: &Selection,
     limit: usize,
 ) -> Result<(), Failure> {
+    if !selection.ids.is_empty() {
+        let message =
+            "a list is narrowed by --subscription, --reason, --type, --from and --to; `dead-letter show` shows one";
+        return Err(Failure::new(Code::Usage, message));
+    }
     let mut query = format!("{collection}?limit={limit}");
     for (name, value) in selection.narrowing() {
         if let Some(value) = value {

@@ -94,7 +94,11 @@ impl Key {
                 create.shown(output, made["id"].as_str().unwrap_or_default())
             }
             Key::Generate { id } => {
-                output.line(&token(&id)?.expose());
+                let token = token(&id)?.expose();
+                match output.is_json() {
+                    true => output.line(&json!({"id": id, "token": token}).to_string()),
+                    false => output.line(&token),
+                }
                 Ok(())
             }
             Key::List => list(&client()?, output).await,

@@ -77,7 +77,11 @@ impl MasterKeyCommand {
                 Ok(())
             }
             Self::Generate => {
-                output.line(&MasterKey::random_text().map_err(failed)?);
+                let key = MasterKey::random_text().map_err(failed)?;
+                match output.is_json() {
+                    true => output.line(&json!({"key": key}).to_string()),
+                    false => output.line(&key),
+                }
                 Ok(())
             }
         }

@@ -122,7 +122,18 @@ async fn dead_letters_are_edited_exported_imported_and_redriven_from_the_command
 
     let file = directory.path().join("dead.jsonl");
     let path = file.to_str().expect("a path");
-    server.run(&["dead-letter", "export", "--subscription", "sink", "--out", path]);
+    let export = [
+        "dead-letter",
+        "export",
+        "--subscription",
+        "sink",
+        "--out",
+        path,
+        "--output",
+        "json",
+    ];
+    let exported: Value = serde_json::from_str(&server.run(&export)).expect("JSON");
+    assert_eq!(exported, json!({"exported": 30, "file": path}));
     let lines = std::fs::read_to_string(&file).expect("it is written");
     assert_eq!(lines.lines().count(), 31);
     assert!(
@@ -136,15 +147,17 @@ async fn dead_letters_are_edited_exported_imported_and_redriven_from_the_command
     let import = |file: &str| {
         let output = other.command(&["dead-letter", "import", file]);
         (
-            output.status.success(),
+            output.status.code(),
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
         )
     };
     let cut = directory.path().join("cut.jsonl");
     let cut_path = cut.to_str().expect("a path");
-    std::fs::write(&cut, &lines[..lines.len() / 2]).expect("it is written");
-    let (is_taken, said) = import(cut_path);
-    assert!(!is_taken && said.contains("cut off"), "{said}");
+    for wrong in [&lines[..lines.len() / 2], &format!("noise\n{lines}"), &lines.repeat(2)] {
+        std::fs::write(&cut, wrong).expect("it is written");
+        let (code, said) = import(cut_path);
+        assert!(code == Some(2) && said.contains("cut off"), "{code:?} {said}");
+    }
     std::fs::write(
         &cut,
         lines.replacen(
@@ -154,11 +167,11 @@ async fn dead_letters_are_edited_exported_imported_and_redriven_from_the_command
         ),
     )
     .expect("it is written");
-    let (is_taken, said) = import(cut_path);
-    assert!(!is_taken && said.contains("line "), "{said}");
+    let (code, said) = import(cut_path);
+    assert!(code == Some(4) && said.contains("line "), "{code:?} {said}");
     letters(&other, 0).await;
-    let (is_taken, said) = import(path);
-    assert!(is_taken && said.contains("30 dead letters imported"), "{said}");
+    let (code, said) = import(path);
+    assert!(code == Some(0) && said.contains("30 dead letters imported"), "{said}");
     letters(&other, 30).await;
     other.kill();
     let other = Server::start(elsewhere.path());
@@ -196,6 +209,24 @@ async fn dead_letters_are_edited_exported_imported_and_redriven_from_the_command
         .expect("the edited one");
     assert_eq!(last.header("ce-tledited"), "1");
     assert!(last.header("webhook-id").ends_with("_e1"), "{last:?}");
+}
+
+#[tokio::test]
+async fn all_dead_letters_and_some_of_them_are_not_asked_for_at_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = Server::start(directory.path());
+    for narrowed in [
+        &["discard", "1", "--all"][..],
+        &["discard", "--all", "--subscription", "sink"],
+        &["redrive", "--all", "--reason", "http_500"],
+        &["list", "--all", "--type", "order"],
+        &["list", "1"],
+    ] {
+        let output = server.command(&[&["dead-letter"], narrowed].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{narrowed:?}: {said}");
+    }
+    server.run(&["dead-letter", "discard", "--all"]);
 }
 
 #[tokio::test]

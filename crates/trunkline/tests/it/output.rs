@@ -203,3 +203,12 @@ fn a_command_whose_errors_cannot_be_written_either_ends_with_its_code() {
         .status();
     assert_eq!(status.expect("the binary runs").code(), Some(2));
 }
+
+#[test]
+fn what_is_generated_comes_as_json_where_that_is_asked_for() {
+    for (arguments, member) in [(["key", "generate"], "token"), (["master-key", "generate"], "key")] {
+        let output = Command::new(BINARY).args(arguments).args(["--output", "json"]).output();
+        let generated: serde_json::Value = serde_json::from_slice(&output.expect("it runs").stdout).expect("JSON");
+        assert!(generated[member].is_string(), "{arguments:?}");
+    }
+}

@@ -49,7 +49,7 @@ pub struct Import {
 
 impl Export {
     /// Runs it.
-    pub async fn run(self, client: &Client, collection: &str) -> Result<(), Failure> {
+    pub async fn run(self, client: &Client, output: Output, collection: &str) -> Result<(), Failure> {
         if !self.selection.ids.is_empty() {
             let message = "an export is narrowed by --subscription, --reason, --type, --from and --to, not by ids";
             return Err(Failure::new(Code::Usage, message.to_owned()));
@@ -71,7 +71,11 @@ impl Export {
                     // What was cut off helps nobody; an import would refuse it.
                     let _ = std::fs::remove_file(file);
                 }
-                say!("{} in {}", counted(written?, "dead letter"), file.display());
+                let written = written?;
+                say!("{} in {}", counted(written, "dead letter"), file.display());
+                if output.is_json() {
+                    output.line(&json!({"exported": written, "file": file}).to_string());
+                }
                 Ok(())
             }
         }
@@ -166,14 +170,13 @@ impl Import {
             self.file.display(),
             counted(lines, "dead letter")
         );
-        Err(Failure::new(Code::Failed, message).hint("export again; nothing was imported"))
+        Err(Failure::new(Code::Usage, message).hint("export again; nothing was imported"))
     }
 
     /// Lines that are not empty, with their numbers.
     fn lines(&self) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>), Failure>> + use<>, Failure> {
         let name = self.file.display().to_string();
-        let unreadable =
-            move |error: std::io::Error| Failure::new(Code::Failed, format!("cannot read {name}: {error}"));
+        let unreadable = move |error: std::io::Error| Failure::new(Code::Usage, format!("cannot read {name}: {error}"));
         let file = File::open(&self.file).map_err(&unreadable)?;
         let lines = (1..).zip(BufReader::new(file).split(b'\n'));
         let read = lines.map(move |(number, line)| Ok((number, line.map_err(&unreadable)?)));
