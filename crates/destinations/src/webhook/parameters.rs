@@ -276,8 +276,10 @@ pub(super) fn headers(parameters: Option<&EventParameters<'_>>, headers: &mut He
         if headers.contains_key(name) {
             continue;
         }
-        let value = HeaderValue::from_str(parameters.value(value)?);
-        let value = value.map_err(|_| format!("the value for header {name} fits into no header"))?;
+        let text = parameters.value(value)?;
+        // HTTP takes white space at an end for none of the value, and the receiver would see another one.
+        let value = HeaderValue::from_str(text).ok().filter(|_| text.trim_ascii() == text);
+        let value = value.ok_or_else(|| format!("the value for header {name} fits into no header as it is"))?;
         headers.insert(name.clone(), value);
     }
     Ok(())
