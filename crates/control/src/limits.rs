@@ -120,6 +120,10 @@ pub const MESSAGE_GROUP_BYTES_MAX: usize = 128;
 pub const MESSAGE_ATTRIBUTES_MAX: usize = 6;
 /// Parameters of a connection or a target: as many as EventBridge takes.
 pub const PARAMETERS_MAX: usize = 100;
+const _: () = assert!(
+    PARAMETERS_MAX <= transform::limits::PATHS_MAX,
+    "each may be a path, and all are looked for together"
+);
 /// Bytes of a parameter's name, as EventBridge says.
 pub const PARAMETER_NAME_BYTES_MAX: usize = 512;
 /// Events that go to another bus at once: what a crash may publish twice.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use event::EventView;
 use journal::EncodedRecord;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-use transform::{Context, Envelope, InputPath};
+use transform::{Context, Envelope, Paths};
 
 /// A future that the contract hands out.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,16 +31,17 @@ impl<'a> Member<'a> {
         self.record.view(0, 0).key
     }
 
-    /// What stands at a path of its EventBridge envelope, as it was received: a text as it is, another value as JSON. `None`:
-    /// nothing does, or null.
-    pub fn text_at(&self, path: &InputPath) -> Option<String> {
+    /// What stands at each of these paths of its EventBridge envelope, as it was received: a text as it is, another value as JSON.
+    /// `None`: nothing does, or null. The error, in words, is about the event.
+    pub fn texts_at(&self, paths: &Paths) -> Result<Vec<Option<String>>, String> {
         let view = self.record.view(0, self.accepted);
-        let event = EventView::from_record(view.headers(), view.value)?;
+        let event = EventView::from_record(view.headers(), view.value).ok_or("the record is no event")?;
         let context = Context {
             accepted: self.accepted,
             ..Context::default()
         };
-        Envelope::new(&event, &context).text_at(path)
+        let texts = Envelope::new(&event, &context).texts_at(paths);
+        texts.map_err(|failure| failure.message)
     }
 }
 

@@ -1,11 +1,12 @@
 //! A transform, compiled, and what it makes of an event.
 
 use crate::{
-    envelope::{Context, Envelope, put_piece},
+    envelope::{Context, Envelope},
     error::{CompileError, Failure, Part},
     json::Quotes,
     limits::{OUTPUT_BYTES_MAX, TEXT_CHARACTERS_MAX},
     path::InputPath,
+    paths::Paths,
     template::{Form, Template},
 };
 use event::{DataForm, EventView};
@@ -18,7 +19,7 @@ pub struct Transform(Kind);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Input(Box<[u8]>),
-    InputPath(InputPath),
+    InputPath(Paths),
     InputTransformer(Box<Template>),
 }
 
@@ -45,12 +46,13 @@ impl Transform {
 
     /// The event's whole EventBridge envelope.
     pub fn whole() -> Self {
-        Self(Kind::InputPath(InputPath::whole()))
+        Self(Kind::InputPath(Paths::new(&[InputPath::whole()])))
     }
 
     /// A part of the event's EventBridge envelope; `$` is all of it.
     pub fn input_path(path: &str) -> Result<Self, CompileError> {
-        InputPath::new(path).map(Kind::InputPath).map(Self)
+        let path = InputPath::new(path)?;
+        Ok(Self(Kind::InputPath(Paths::new(&[path]))))
     }
 
     /// A template with variables: names, and paths into the event's EventBridge envelope.
@@ -64,22 +66,26 @@ impl Transform {
         let (bytes, form) = match &self.0 {
             Kind::Input(json) => (json.to_vec(), Form::Json),
             Kind::InputPath(path) => (part(path, &Envelope::new(event, context))?, Form::Json),
-            Kind::InputTransformer(template) => template.apply(&Envelope::new(event, context), context)?,
+            Kind::InputTransformer(template) => template.apply(Envelope::new(event, context), context)?,
         };
         match bytes.len() <= OUTPUT_BYTES_MAX {
             true => Ok(Output { bytes, form }),
-            false => Err(Failure {
-                code: "transform_too_large",
-                message: format!("the transform makes more than {OUTPUT_BYTES_MAX} bytes of this event"),
-            }),
+            false => Err(too_large()),
         }
     }
 }
 
-fn part(path: &InputPath, envelope: &Envelope<'_>) -> Result<Vec<u8>, Failure> {
-    let piece = envelope.find(path);
+fn too_large() -> Failure {
+    Failure {
+        code: "transform_too_large",
+        message: format!("the transform makes more than {OUTPUT_BYTES_MAX} bytes of this event"),
+    }
+}
+
+fn part(path: &Paths, envelope: &Envelope<'_>) -> Result<Vec<u8>, Failure> {
+    let pieces = path.find(envelope).ok_or_else(too_large)?;
     let mut bytes = Vec::with_capacity(envelope.size());
-    match put_piece(&mut bytes, envelope, &piece, Quotes::Kept) {
+    match pieces.put(&mut bytes, 0, Quotes::Kept) {
         true => Ok(bytes),
         false => Err(Failure {
             code: "transform_path_missing",

@@ -3,7 +3,8 @@
 
 use crate::{
     json::{self, Quotes, put_string, put_value},
-    path::{Found, InputPath, Step, find},
+    paths::{Pieces, Place},
+    walk::Found,
 };
 use event::{EventView, eventbridge};
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ impl Default for Context<'_> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     /// A JSON text that has been checked.
-    Json(&'a [u8]),
+    Json(Cow<'a, [u8]>),
 }
 
 /// An event in its EventBridge envelope. Text is a string as `detail`, bytes are a string of Base64, no data is an empty object.
@@ -53,21 +54,10 @@ pub struct Envelope<'a> {
 
 /// Members beside `detail`.
 const MEMBERS: usize = 8;
-const DETAIL: &str = "detail";
+pub(crate) const DETAIL: &str = "detail";
+pub(crate) const RESOURCES: &str = "resources";
 /// What stands around the values, about; a first size for a buffer.
 pub(crate) const OVERHEAD_BYTES: usize = 256;
-
-/// A piece that a path found in an envelope.
-#[derive(Clone, Debug)]
-pub(crate) enum Piece<'a> {
-    Missing,
-    /// Part of the data, or the resources.
-    Json(Found<'a>),
-    /// One of the attributes.
-    Text(Cow<'a, str>),
-    /// All of it.
-    Whole,
-}
 
 impl<'a> Envelope<'a> {
     /// The envelope of an event.
@@ -85,7 +75,10 @@ impl<'a> Envelope<'a> {
                 ("account", text(eventbridge::account_or(event, context.account))),
                 ("time", Value::Text(time(event.time(), context.accepted))),
                 ("region", text(eventbridge::region_or(event, context.region))),
-                ("resources", Value::Json(if is_list { resources } else { b"[]" })),
+                (
+                    RESOURCES,
+                    Value::Json(Cow::Borrowed(if is_list { resources } else { b"[]" })),
+                ),
             ],
             detail: match event.data_json().filter(known) {
                 Some(json) => Cow::Borrowed(json),
@@ -99,18 +92,40 @@ impl<'a> Envelope<'a> {
         self.write_as(out, Spelling::Envelope, Quotes::Kept);
     }
 
-    /// What stands at a path: a text as it is, any other value as JSON; `None`: nothing does, or null.
-    pub fn text_at(&self, path: &InputPath) -> Option<String> {
-        let mut json = Vec::new();
-        if !put_piece(&mut json, self, &self.find(path), Quotes::Kept) {
-            return None;
+    /// The same without white space between the tokens of its JSON, so that what is copied out of it many times costs no more than
+    /// what is written.
+    pub(crate) fn compact(mut self) -> Self {
+        let compact = |text: &mut Cow<'a, [u8]>| {
+            *text = match std::mem::take(text) {
+                Cow::Borrowed(text) => json::compact(text),
+                Cow::Owned(text) => Cow::Owned(json::compact(&text).into_owned()),
+            };
+        };
+        compact(&mut self.detail);
+        for (_, value) in &mut self.members {
+            if let Value::Json(json) = value {
+                compact(json);
+            }
         }
-        match serde_json::from_slice(&json) {
-            Ok(serde_json::Value::String(text)) => Some(text),
-            Ok(serde_json::Value::Null) | Err(_) => None,
-            // As it is written: a number keeps its digits.
-            Ok(_) => String::from_utf8(json).ok(),
+        self
+    }
+
+    /// `detail`, as JSON.
+    pub(crate) fn detail(&self) -> &[u8] {
+        &self.detail
+    }
+
+    /// `resources`, as JSON.
+    pub(crate) fn resources(&self) -> &[u8] {
+        match self.member(RESOURCES) {
+            Some(Value::Json(json)) => json,
+            _ => b"[]",
         }
+    }
+
+    fn member(&self, name: &str) -> Option<&Value<'a>> {
+        let mut members = self.members.iter();
+        members.find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Bytes of it, about.
@@ -138,24 +153,6 @@ impl<'a> Envelope<'a> {
             put_value(out, &self.detail, quotes);
         }
         out.push(b'}');
-    }
-
-    /// What a path names.
-    pub(crate) fn find(&self, path: &InputPath) -> Piece<'_> {
-        let [first, rest @ ..] = path.steps() else {
-            return Piece::Whole;
-        };
-        let Step::Member(name) = first else {
-            return Piece::Missing;
-        };
-        if &**name == DETAIL {
-            return Piece::Json(find(&self.detail, rest));
-        }
-        match self.members.iter().find(|(member, _)| member == &&**name) {
-            Some((_, Value::Text(text))) if rest.is_empty() => Piece::Text(Cow::Borrowed(text)),
-            Some((_, Value::Json(json))) => Piece::Json(find(json, rest)),
-            _ => Piece::Missing,
-        }
     }
 }
 
@@ -216,14 +213,34 @@ pub(crate) fn second(millis: i64) -> String {
         .to_string()
 }
 
-/// The value that stands for a piece in JSON, if it is there.
-pub(crate) fn put_piece(out: &mut Vec<u8>, envelope: &Envelope<'_>, piece: &Piece<'_>, quotes: Quotes) -> bool {
-    match piece {
-        Piece::Missing | Piece::Json(Found::Nothing) => return false,
-        Piece::Whole => envelope.write_as(out, Spelling::Envelope, quotes),
-        Piece::Text(text) => put_text(out, text, quotes),
-        Piece::Json(Found::One(value)) => put_value(out, json::value(value), quotes),
-        Piece::Json(Found::List(list)) => {
+impl Pieces<'_> {
+    /// Appends the JSON of what a path found, if it found anything.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, path: usize, quotes: Quotes) -> bool {
+        let found = match &self.places[path] {
+            Place::Nowhere => return false,
+            Place::Whole => {
+                self.envelope.write_as(out, Spelling::Envelope, quotes);
+                return true;
+            }
+            Place::Attribute(name) => {
+                let Some(Value::Text(text)) = self.envelope.member(name) else {
+                    return false;
+                };
+                put_text(out, text, quotes);
+                return true;
+            }
+            Place::Detail(number) => &self.detail[*number],
+            Place::Resources(number) => &self.resources[*number],
+        };
+        put_found(out, found, quotes)
+    }
+}
+
+fn put_found(out: &mut Vec<u8>, found: &Found<'_>, quotes: Quotes) -> bool {
+    match found {
+        Found::Nothing => return false,
+        Found::One(value) => put_value(out, value, quotes),
+        Found::List(list) => {
             out.push(b'[');
             for (index, value) in list.iter().enumerate() {
                 if index > 0 {

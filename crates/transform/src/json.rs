@@ -1,12 +1,38 @@
-//! Walks a JSON text without making values of it. The text has been checked to be JSON; one that is not gives wrong parts of
+//! Reads a JSON text without making values of it. The text has been checked to be JSON; one that is not gives wrong parts of
 //! itself, and never a panic. What is copied out loses the white space between its tokens and keeps the spelling of the rest.
 
 use std::borrow::Cow;
 
+/// How many bytes were looked at, for tests: they find work that a clock would show only roughly.
+#[cfg(test)]
+pub(crate) mod looked {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn at(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes);
+    }
+
+    /// Since the last time that this thread asked.
+    pub(crate) fn bytes() -> usize {
+        BYTES.take()
+    }
+}
+
+#[cfg(not(test))]
+mod looked {
+    pub(super) fn at(_bytes: usize) {}
+}
+
 /// Where the value begins that stands at `at` or behind white space there.
-fn start(text: &[u8], at: usize) -> usize {
+pub(crate) fn start(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+    let space = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    looked::at(space);
+    at + space
 }
 
 /// Where the string ends that begins at `at`.
@@ -23,8 +49,8 @@ fn string_end(text: &[u8], at: usize) -> usize {
 }
 
 /// Where the value ends that begins at `at`.
-fn value_end(text: &[u8], at: usize) -> usize {
-    match text.get(at) {
+pub(crate) fn value_end(text: &[u8], at: usize) -> usize {
+    let end = match text.get(at) {
         Some(b'"') => string_end(text, at),
         Some(b'{' | b'[') => nested_end(text, at),
         _ => {
@@ -32,7 +58,9 @@ fn value_end(text: &[u8], at: usize) -> usize {
             let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
             at + rest.iter().position(ends).unwrap_or(rest.len())
         }
-    }
+    };
+    looked::at(end.saturating_sub(at));
+    end
 }
 
 fn nested_end(text: &[u8], mut at: usize) -> usize {
@@ -55,79 +83,9 @@ fn nested_end(text: &[u8], mut at: usize) -> usize {
     text.len()
 }
 
-/// The value that a text is, without white space around it.
-pub(crate) fn value(text: &[u8]) -> &[u8] {
-    let begin = start(text, 0).min(text.len());
-    &text[begin..value_end(text, begin).clamp(begin, text.len())]
-}
-
-/// The members of an object: name with its quotes, and value. Nothing for any other value.
-pub(crate) fn members(text: &[u8]) -> Members<'_> {
-    Members(Walk::new(text, b'{'))
-}
-
-/// The elements of an array. Nothing for any other value.
-pub(crate) fn elements(text: &[u8]) -> Elements<'_> {
-    Elements(Walk::new(text, b'['))
-}
-
-struct Walk<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Walk<'a> {
-    fn new(text: &'a [u8], bracket: u8) -> Self {
-        let text = value(text);
-        let at = if text.first() == Some(&bracket) { 1 } else { text.len() };
-        Self { text, at }
-    }
-
-    /// The next token that is a value or a name, past a comma or colon.
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let mut begin = start(self.text, self.at);
-        if matches!(self.text.get(begin), Some(b',' | b':')) {
-            begin = start(self.text, begin + 1);
-        }
-        if matches!(self.text.get(begin), None | Some(b']' | b'}')) {
-            return None;
-        }
-        // At least one byte further, whatever stands there.
-        let end = value_end(self.text, begin).max(begin + 1).min(self.text.len());
-        self.at = end;
-        Some(&self.text[begin..end])
-    }
-}
-
-/// See [`members`].
-pub(crate) struct Members<'a>(Walk<'a>);
-
-impl<'a> Iterator for Members<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some((self.0.next()?, self.0.next()?))
-    }
-}
-
-/// See [`elements`].
-pub(crate) struct Elements<'a>(Walk<'a>);
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next()
-    }
-}
-
-/// Whether a name with its quotes is this one.
-pub(crate) fn is_named(quoted: &[u8], name: &str) -> bool {
-    let inner = inside(quoted);
-    if !inner.contains(&b'\\') {
-        return inner == name.as_bytes();
-    }
-    serde_json::from_slice::<Cow<'_, str>>(quoted).is_ok_and(|read| read == name)
+/// What a name or a text with its quotes reads, where that is a text.
+pub(crate) fn unescaped(quoted: &[u8]) -> Option<Cow<'_, str>> {
+    serde_json::from_slice(quoted).ok()
 }
 
 /// What stands between a string's quotes, escapes and all.
@@ -151,6 +109,7 @@ pub(crate) enum Quotes {
 
 /// Appends a value without the white space between its tokens.
 pub(crate) fn put_value(out: &mut Vec<u8>, value: &[u8], quotes: Quotes) {
+    looked::at(value.len());
     // What lies between `from` and `at` is copied at once.
     let (mut from, mut at) = (0, 0);
     while let Some(byte) = value.get(at) {
@@ -175,26 +134,28 @@ pub(crate) fn put_value(out: &mut Vec<u8>, value: &[u8], quotes: Quotes) {
     out.extend_from_slice(&value[from.min(value.len())..]);
 }
 
+/// A text without the white space between its tokens: the text itself, if it has none.
+pub(crate) fn compact(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        at = match byte {
+            b'"' => string_end(text, at),
+            byte if byte.is_ascii_whitespace() => {
+                looked::at(at);
+                let mut out = Vec::with_capacity(text.len());
+                put_value(&mut out, text, Quotes::Kept);
+                return Cow::Owned(out);
+            }
+            _ => at + 1,
+        };
+    }
+    looked::at(text.len());
+    Cow::Borrowed(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn members_and_elements_are_the_texts_that_stand_there() {
-        let text = br#" {"a" : [1 , {"x":"]"}, "\"}"] ,"b\u0063":{ } , "d":-1.50e2 } "#;
-        let found: Vec<_> = members(text).collect();
-        assert_eq!(found.len(), 3);
-        let read = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
-        assert_eq!(read(found[0].1), r#"[1 , {"x":"]"}, "\"}"]"#);
-        assert!(is_named(found[1].0, "bc") && !is_named(found[1].0, "b"));
-        assert_eq!(read(found[2].1), "-1.50e2");
-        let parts: Vec<_> = elements(found[0].1).map(read).collect();
-        assert_eq!(parts, ["1", r#"{"x":"]"}"#, r#""\"}""#]);
-        assert_eq!(
-            elements(b"{}").count() + members(b"[1]").count() + members(b"").count(),
-            0
-        );
-    }
 
     #[test]
     fn a_copy_has_no_white_space_but_that_of_its_strings() {
@@ -206,17 +167,7 @@ mod tests {
         };
         assert_eq!(copy(Quotes::Kept), r#"{"a b":[1.0,"c\" d"]}"#);
         assert_eq!(copy(Quotes::Dropped), r#"{a b:[1.0,c\" d]}"#);
-    }
-
-    #[test]
-    fn what_is_no_json_is_walked_to_its_end() {
-        for text in [
-            "{", "[", "\"", "\"\\", "{\"a", "[1,,,]", "{]}", "}{", "[[[[", "{\"a\":}", "[:,:]",
-        ] {
-            let bytes = text.as_bytes();
-            let count = members(bytes).count() + elements(bytes).count();
-            assert!(count <= bytes.len(), "{text}");
-            put_value(&mut Vec::new(), bytes, Quotes::Dropped);
-        }
+        assert_eq!(compact(text), copy(Quotes::Kept).as_bytes());
+        assert!(matches!(compact(br#"{"a b":[1.0," \" "]}"#), Cow::Borrowed(_)));
     }
 }

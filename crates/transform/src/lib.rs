@@ -23,10 +23,13 @@ mod error;
 mod json;
 pub mod limits;
 mod path;
+mod paths;
 mod template;
 mod variable;
+mod walk;
 
 pub use compiled::{Output, Transform};
 pub use envelope::{Context, Envelope};
 pub use error::{CompileError, Failure, Part};
 pub use path::InputPath;
+pub use paths::Paths;

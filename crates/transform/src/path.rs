@@ -1,11 +1,10 @@
 //! Paths of input transformers: the part of JSONPath that EventBridge takes. `$`, names after dots or in brackets, indexes, and `*`.
+//! What they find, [`crate::walk`] says.
 
 use crate::{
     error::{CompileError, Part},
-    json,
     limits::PATH_CHARACTERS_MAX,
 };
-use smallvec::SmallVec;
 
 /// A path into an event's EventBridge envelope, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +19,6 @@ pub(crate) enum Step {
     Index(usize),
     /// Every member, every element.
     Every,
-}
-
-/// What a path finds in a JSON text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found<'a> {
-    Nothing,
-    One(&'a [u8]),
-    /// Of a path with `*`, which finds a list, also an empty one.
-    List(SmallVec<[&'a [u8]; 8]>),
 }
 
 /// What most names consist of; anything else goes into brackets.
@@ -117,85 +107,9 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), String> {
     Err("the quoted name does not end".to_owned())
 }
 
-/// What steps find below a value. Of two members of one name the last counts, as in a map.
-pub(crate) fn find<'a>(value: &'a [u8], steps: &[Step]) -> Found<'a> {
-    if steps.contains(&Step::Every) {
-        let mut list = SmallVec::new();
-        collect(value, steps, &mut list);
-        return Found::List(list);
-    }
-    let mut value = value;
-    for step in steps {
-        match down(value, step) {
-            Some(below) => value = below,
-            None => return Found::Nothing,
-        }
-    }
-    Found::One(json::value(value))
-}
-
-fn down<'a>(value: &'a [u8], step: &Step) -> Option<&'a [u8]> {
-    match step {
-        Step::Member(name) => {
-            let members = json::members(value).filter(|(quoted, _)| json::is_named(quoted, name));
-            members.last().map(|(_, value)| value)
-        }
-        Step::Index(index) => json::elements(value).nth(*index),
-        Step::Every => None,
-    }
-}
-
-/// As deep as the path is long, which is bounded.
-fn collect<'a>(value: &'a [u8], steps: &[Step], list: &mut SmallVec<[&'a [u8]; 8]>) {
-    match steps {
-        [] => list.push(json::value(value)),
-        [Step::Every, rest @ ..] => {
-            json::elements(value).for_each(|element| collect(element, rest, list));
-            json::members(value).for_each(|(_, member)| collect(member, rest, list));
-        }
-        [step, rest @ ..] => {
-            if let Some(below) = down(value, step) {
-                collect(below, rest, list);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(path: &str, text: &str) -> Option<String> {
-        let path = InputPath::parse(path).expect(path);
-        let read = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
-        match find(text.as_bytes(), path.steps()) {
-            Found::Nothing => None,
-            Found::One(value) => Some(read(value)),
-            Found::List(list) => Some(list.into_iter().map(read).collect::<Vec<_>>().join("|")),
-        }
-    }
-
-    #[test]
-    fn a_path_finds_what_it_names() {
-        let text = r#"{"a": {"b-c": [1, {"d": null}], "x y": 2}, "a.b": 3, "n": {"k":1}, "n": {"k":2}}"#;
-        for (path, value) in [
-            ("$.a.b-c[0]", Some("1")),
-            ("$.a.b-c[1].d", Some("null")),
-            ("$['a'][\"x y\"]", Some("2")),
-            ("$['a.b']", Some("3")),
-            ("$.n.k", Some("2")),
-            ("$.a.b-c[2]", None),
-            ("$.a.b-c.d", None),
-            ("$.a[0]", None),
-            ("$.missing", None),
-            ("$.a.b-c[*]", Some("1|{\"d\": null}")),
-            ("$.a.*", Some("[1, {\"d\": null}]|2")),
-            ("$.missing[*]", Some("")),
-        ] {
-            assert_eq!(found(path, text).as_deref(), value, "{path}");
-        }
-        assert_eq!(found("$", " 5 ").as_deref(), Some("5"));
-    }
 
     #[test]
     fn what_is_no_path_is_refused_with_its_place() {

@@ -9,6 +9,7 @@ use crate::{
     error::{CompileError, Failure, Part},
     json::Quotes,
     limits::{OUTPUT_BYTES_MAX, TEXT_CHARACTERS_MAX},
+    paths::Paths,
     variable::{Variable, Variables, is_of_a_placeholder},
 };
 use serde::de::IgnoredAny;
@@ -16,7 +17,8 @@ use serde::de::IgnoredAny;
 /// An input transformer, compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
-    variables: Variables,
+    /// Of its own variables.
+    paths: Paths,
     pieces: Vec<Piece>,
     form: Form,
     /// Whether a value could break the output.
@@ -60,31 +62,29 @@ impl Template {
                 "a template has at most {TEXT_CHARACTERS_MAX} characters"
             )));
         }
-        let variables = Variables::new(paths)?;
-        let cut = cut(text, &variables)?;
+        let mut variables = Variables::new(paths)?;
+        let cut = cut(text, &mut variables)?;
         let literal_bytes = cut.skeleton.len();
         Ok(Self {
             form: cut.form().map_err(refused)?,
-            variables,
+            paths: Paths::new(&variables.asked()),
             pieces: cut.pieces,
             is_doubtful: cut.is_doubtful,
             literal_bytes,
         })
     }
 
-    pub(crate) fn apply(&self, envelope: &Envelope<'_>, context: &Context<'_>) -> Result<(Vec<u8>, Form), Failure> {
-        let own = self.variables.find(envelope);
+    pub(crate) fn apply(&self, envelope: Envelope<'_>, context: &Context<'_>) -> Result<(Vec<u8>, Form), Failure> {
+        let envelope = envelope.compact();
+        let pieces = self.paths.find(&envelope).ok_or_else(too_large)?;
         let mut out = Vec::with_capacity(self.literal_bytes + OVERHEAD_BYTES);
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(bytes) => out.extend_from_slice(bytes),
-                Piece::Value(variable, quotes) => variable.put(&mut out, (envelope, context), &own, *quotes),
+                Piece::Value(variable, quotes) => variable.put(&mut out, &pieces, context, *quotes),
             }
             if out.len() > OUTPUT_BYTES_MAX {
-                return Err(Failure {
-                    code: "transform_too_large",
-                    message: format!("the template makes more than {OUTPUT_BYTES_MAX} bytes of this event"),
-                });
+                return Err(too_large());
             }
         }
         if self.is_doubtful {
@@ -100,7 +100,14 @@ impl Template {
     }
 }
 
-fn cut(text: &str, variables: &Variables) -> Result<Cut, CompileError> {
+fn too_large() -> Failure {
+    Failure {
+        code: "transform_too_large",
+        message: format!("the template makes more than {OUTPUT_BYTES_MAX} bytes of this event"),
+    }
+}
+
+fn cut(text: &str, variables: &mut Variables) -> Result<Cut, CompileError> {
     let bytes = text.as_bytes();
     let mut cut = Cut::default();
     let (mut from, mut at) = (0, 0);

@@ -1,14 +1,15 @@
 //! What a placeholder of a template stands for.
 
 use crate::{
-    envelope::{Context, Envelope, Piece, Spelling, put_piece, put_text, second},
+    envelope::{Context, Spelling, put_text, second},
     error::{CompileError, Part},
     json::Quotes,
     limits::{NAME_CHARACTERS_MAX, PATHS_MAX},
     path::InputPath,
+    paths::Pieces,
 };
 
-/// A variable: one of the template's own, by its number, or one that every template has.
+/// A variable: one of the template's own, by the number of its path, or one that every template has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
     Own(usize),
@@ -29,9 +30,11 @@ const PREDEFINED: [(&str, Variable); 5] = [
     ("aws.events.event.json", Variable::EventJson),
 ];
 
-/// The variables that a template defines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Variables(Vec<(Box<str>, InputPath)>);
+/// The variables that a template defines, and which of their paths it asks for.
+pub(crate) struct Variables {
+    defined: Vec<(Box<str>, InputPath)>,
+    asked: Vec<usize>,
+}
 
 /// Whether a character may be in a placeholder.
 pub(crate) fn is_of_a_placeholder(byte: u8) -> bool {
@@ -50,19 +53,29 @@ impl Variables {
             check_name(name).map_err(|reason| refused(reason.to_owned()))?;
             variables.push((name.as_str().into(), InputPath::parse(path).map_err(refused)?));
         }
-        Ok(Self(variables))
+        Ok(Self {
+            defined: variables,
+            asked: Vec::new(),
+        })
     }
 
     /// What a placeholder stands for.
-    pub(crate) fn named(&self, name: &str) -> Option<Variable> {
-        let predefined = PREDEFINED.iter().find(|(known, _)| *known == name);
-        let own = || self.0.iter().position(|(known, _)| **known == *name).map(Variable::Own);
-        predefined.map(|(_, variable)| *variable).or_else(own)
+    pub(crate) fn named(&mut self, name: &str) -> Option<Variable> {
+        if let Some((_, predefined)) = PREDEFINED.iter().find(|(known, _)| *known == name) {
+            return Some(*predefined);
+        }
+        let defined = self.defined.iter().position(|(known, _)| **known == *name)?;
+        let known = self.asked.iter().position(|asked| *asked == defined);
+        Some(Variable::Own(known.unwrap_or_else(|| {
+            self.asked.push(defined);
+            self.asked.len() - 1
+        })))
     }
 
-    /// What the variables of its own find in an event, in their order.
-    pub(crate) fn find<'e>(&self, envelope: &'e Envelope<'_>) -> Vec<Piece<'e>> {
-        self.0.iter().map(|(_, path)| envelope.find(path)).collect()
+    /// The paths that placeholders stand for, by their numbers. One that none names is in no output, and not looked for.
+    pub(crate) fn asked(&self) -> Vec<InputPath> {
+        let asked = self.asked.iter();
+        asked.map(|defined| self.defined[*defined].1.clone()).collect()
     }
 }
 
@@ -84,24 +97,18 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 impl Variable {
     /// Appends what it stands for: JSON, or for the inside of a string the same without quotes. What is not there is an empty
     /// string.
-    pub(crate) fn put(
-        self,
-        out: &mut Vec<u8>,
-        (envelope, context): (&Envelope<'_>, &Context<'_>),
-        own: &[Piece<'_>],
-        quotes: Quotes,
-    ) {
+    pub(crate) fn put(self, out: &mut Vec<u8>, pieces: &Pieces<'_>, context: &Context<'_>, quotes: Quotes) {
         match self {
-            Self::Own(index) => {
-                if !put_piece(out, envelope, &own[index], quotes) {
+            Self::Own(path) => {
+                if !pieces.put(out, path, quotes) {
                     put_text(out, "", quotes);
                 }
             }
             Self::RuleArn => put_text(out, context.rule_arn, quotes),
             Self::RuleName => put_text(out, context.rule_name, quotes),
             Self::IngestionTime => put_text(out, &second(context.accepted), quotes),
-            Self::Event => envelope.write_as(out, Spelling::WithoutDetail, quotes),
-            Self::EventJson => envelope.write_as(out, Spelling::Envelope, quotes),
+            Self::Event => pieces.envelope.write_as(out, Spelling::WithoutDetail, quotes),
+            Self::EventJson => pieces.envelope.write_as(out, Spelling::Envelope, quotes),
         }
     }
 }

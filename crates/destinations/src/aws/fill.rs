@@ -8,7 +8,7 @@ use control::{
 };
 use delivery::Member;
 use event::{EventView, json};
-use transform::InputPath;
+use transform::{InputPath, Paths};
 
 impl Unfit {
     pub(super) fn too_large(what: &str, bytes: usize, max: usize) -> Unfit {
@@ -134,7 +134,7 @@ pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
 pub(super) enum Grouping {
     By(MessageGroup),
     Id(String),
-    Path(InputPath),
+    Path(Paths),
 }
 
 impl Grouping {
@@ -142,7 +142,10 @@ impl Grouping {
     pub(super) fn of(target: &TargetSpec) -> Result<Grouping, String> {
         Ok(match (&target.group_id, &target.group_path) {
             (Some(id), _) => Self::Id(id.clone()),
-            (_, Some(path)) => Self::Path(InputPath::new(path).map_err(|error| error.message)?),
+            (_, Some(path)) => {
+                let path = InputPath::new(path).map_err(|error| error.message)?;
+                Self::Path(Paths::new(&[path]))
+            }
             _ => Self::By(target.group.unwrap_or(MessageGroup::Key)),
         })
     }
@@ -152,9 +155,10 @@ impl Grouping {
         match self {
             Self::By(by) => group(*by, member),
             Self::Id(id) => id.clone(),
-            Self::Path(path) => member
-                .text_at(path)
-                .map_or_else(|| group(MessageGroup::Event, member), legal),
+            Self::Path(path) => {
+                let found = member.texts_at(path).ok().and_then(|mut texts| texts.pop()?);
+                found.map_or_else(|| group(MessageGroup::Event, member), legal)
+            }
         }
     }
 }

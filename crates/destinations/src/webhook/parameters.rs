@@ -8,11 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use transform::InputPath;
+use transform::{InputPath, Paths};
 use url::form_urlencoded;
 
 /// What stands where a secret would.
 const MASK: &str = "***";
+/// Bytes of a value in a URL: what carries requests takes no longer URL.
+const URL_BYTES_MAX: usize = 65_534;
 /// Where a value of a target goes, in the path of a URL.
 const PLACE: char = '*';
 /// What a value in a path keeps as it is: what RFC 3986 calls unreserved. A slash is none of it: a value is one segment.
@@ -135,6 +137,8 @@ fn with_query<'a>(base: &Uri, path: &str, pairs: impl Iterator<Item = (&'a str, 
 
 /// What the target of a subscription adds to each request.
 pub(super) struct TargetParameters {
+    /// Into the event's envelope.
+    paths: Paths,
     path: Vec<Value>,
     query: Vec<(String, Value)>,
     headers: Vec<(HeaderName, Value)>,
@@ -142,27 +146,44 @@ pub(super) struct TargetParameters {
 
 enum Value {
     Text(String),
-    /// Into the event's envelope.
-    Path(InputPath, String),
+    /// What the path of this number finds; its text.
+    Path(usize, String),
 }
 
 impl Value {
-    fn new(text: &str) -> Result<Value, String> {
-        match text.starts_with("$.") {
-            true => InputPath::new(text)
-                .map(|path| Value::Path(path, text.to_owned()))
-                .map_err(|error| error.message),
-            false => Ok(Value::Text(text.to_owned())),
+    /// Its path, if it is one, is put to the others.
+    fn new(text: &str, paths: &mut Vec<InputPath>) -> Result<Value, String> {
+        if !text.starts_with("$.") {
+            return Ok(Value::Text(text.to_owned()));
+        }
+        paths.push(InputPath::new(text).map_err(|error| error.message)?);
+        Ok(Value::Path(paths.len() - 1, text.to_owned()))
+    }
+}
+
+/// What a target adds to the request of one event.
+pub(super) struct EventParameters<'a> {
+    target: &'a TargetParameters,
+    /// What each path found.
+    found: Vec<Option<String>>,
+}
+
+impl EventParameters<'_> {
+    /// The error says that the event has none.
+    fn value<'v>(&'v self, value: &'v Value) -> Result<&'v str, String> {
+        match value {
+            Value::Text(text) => Ok(text),
+            Value::Path(number, path) => self.found[*number]
+                .as_deref()
+                .ok_or_else(|| format!("the event has nothing at {path}, which the target asks for")),
         }
     }
 
-    /// Of one event; the error says that it has none.
-    fn of(&self, member: &Member<'_>) -> Result<String, String> {
-        match self {
-            Value::Text(text) => Ok(text.clone()),
-            Value::Path(path, text) => member
-                .text_at(path)
-                .ok_or_else(|| format!("the event has nothing at {text}, which the target asks for")),
+    fn url_value<'v>(&'v self, value: &'v Value) -> Result<&'v str, String> {
+        let text = self.value(value)?;
+        match text.len() <= URL_BYTES_MAX {
+            true => Ok(text),
+            false => Err("a value for the URL is longer than a URL may be".to_owned()),
         }
     }
 }
@@ -173,65 +194,73 @@ impl TargetParameters {
         if !target.has_parameters() {
             return Ok(None);
         }
-        let named = |(name, text): (&String, &String)| Ok((name.clone(), Value::new(text)?));
+        let mut paths = Vec::new();
+        let mut value = |text: &String| Value::new(text, &mut paths);
+        let path: Result<_, String> = target.path.iter().map(&mut value).collect();
+        let query = target.query.iter();
+        let query: Result<_, String> = query.map(|(name, text)| Ok((name.clone(), value(text)?))).collect();
         let header = |(name, text): (&String, &String)| {
             let name = HeaderName::from_bytes(name.as_bytes());
-            Ok((
-                name.map_err(|_| "a header's name is none".to_owned())?,
-                Value::new(text)?,
-            ))
+            Ok((name.map_err(|_| "a header's name is none".to_owned())?, value(text)?))
         };
+        let headers: Result<_, String> = target.headers.iter().map(header).collect();
+        let (path, query, headers) = (path?, query?, headers?);
         Ok(Some(TargetParameters {
-            path: target
-                .path
-                .iter()
-                .map(|text| Value::new(text))
-                .collect::<Result<_, _>>()?,
-            query: target.query.iter().map(named).collect::<Result<_, String>>()?,
-            headers: target.headers.iter().map(header).collect::<Result<_, String>>()?,
+            paths: Paths::new(&paths),
+            path,
+            query,
+            headers,
         }))
+    }
+
+    /// Those of one event. The error is about the event.
+    pub(super) fn of_event(&self, member: &Member<'_>) -> Result<EventParameters<'_>, String> {
+        Ok(EventParameters {
+            target: self,
+            found: member.texts_at(&self.paths)?,
+        })
     }
 }
 
 /// Where the request of an event goes. The error is about the event.
 pub(super) fn address(
     address: &Address,
-    target: Option<&TargetParameters>,
-    member: &Member<'_>,
+    parameters: Option<&EventParameters<'_>>,
     secrets: Secrets,
 ) -> Result<Uri, String> {
-    let Some(target) = target.filter(|target| !(target.path.is_empty() && target.query.is_empty())) else {
+    let adds_to_url = |target: &TargetParameters| !(target.path.is_empty() && target.query.is_empty());
+    let Some(parameters) = parameters.filter(|parameters| adds_to_url(parameters.target)) else {
         return Ok(address.plain(secrets).clone());
     };
-    let path = path(address.base.path(), &target.path, member)?;
-    let mut query = Vec::with_capacity(target.query.len());
-    for (name, value) in &target.query {
+    let path = path(address.base.path(), parameters)?;
+    let mut query = Vec::with_capacity(parameters.target.query.len());
+    for (name, value) in &parameters.target.query {
         if !address.own.iter().any(|own| own.name == *name) {
-            query.push((name.as_str(), value.of(member)?));
+            query.push((name.as_str(), parameters.url_value(value)?));
         }
     }
-    let query = query.iter().map(|(name, value)| (*name, value.as_str()));
-    with_query(&address.base, &path, query.chain(pairs(&address.own, secrets)))
+    let query = query.into_iter().chain(pairs(&address.own, secrets));
+    with_query(&address.base, &path, query)
 }
 
 /// With values in its places, each one segment or a part of one.
-fn path(template: &str, values: &[Value], member: &Member<'_>) -> Result<String, String> {
-    let mut path = template.to_owned();
+fn path(template: &str, parameters: &EventParameters<'_>) -> Result<String, String> {
+    let values = &parameters.target.path;
     if values.is_empty() {
-        return Ok(path);
+        return Ok(template.to_owned());
     }
-    path.clear();
+    let mut path = String::new();
     let mut values = values.iter();
     for (index, part) in template.split(PLACE).enumerate() {
         if index > 0
             && let Some(value) = values.next()
         {
-            let text = value.of(member)?;
+            let text = parameters.url_value(value)?;
             // They would make another path of it, encoded or not.
-            if matches!(text.as_str(), "" | "." | "..") {
+            if matches!(text, "" | "." | "..") {
                 return Err("a value for the path is empty or made of dots alone".to_owned());
             }
-            path.extend(utf8_percent_encode(&text, SEGMENT));
+            path.extend(utf8_percent_encode(text, SEGMENT));
         }
         path.push_str(part);
     }
@@ -239,17 +268,18 @@ fn path(template: &str, values: &[Value], member: &Member<'_>) -> Result<String,
 }
 
 /// The headers of a target, where the connection has none of that name. The error is about the event.
-pub(super) fn headers(
-    target: Option<&TargetParameters>,
-    member: &Member<'_>,
-    headers: &mut HeaderMap,
-) -> Result<(), String> {
-    for (name, value) in target.into_iter().flat_map(|target| &target.headers) {
+pub(super) fn headers(parameters: Option<&EventParameters<'_>>, headers: &mut HeaderMap) -> Result<(), String> {
+    let Some(parameters) = parameters else {
+        return Ok(());
+    };
+    for (name, value) in &parameters.target.headers {
         if headers.contains_key(name) {
             continue;
         }
-        let value = HeaderValue::from_str(&value.of(member)?);
-        let value = value.map_err(|_| format!("the value for header {name} fits into no header"))?;
+        let text = parameters.value(value)?;
+        // HTTP takes white space at an end for none of the value, and the receiver would see another one.
+        let value = HeaderValue::from_str(text).ok().filter(|_| text.trim_ascii() == text);
+        let value = value.ok_or_else(|| format!("the value for header {name} fits into no header as it is"))?;
         headers.insert(name.clone(), value);
     }
     Ok(())

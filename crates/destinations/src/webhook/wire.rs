@@ -46,9 +46,11 @@ pub(super) fn request(prepared: &Prepared, attempt: &Attempt<'_>, secrets: Secre
         let outcome = failed(Verdict::Refused, "event_unsuitable", detail);
         Outcomes::Each(vec![outcome])
     };
-    let uri = parameters::address(address, target, first, secrets).map_err(unsuitable)?;
+    let given = target.map(|target| target.of_event(first)).transpose();
+    let given = given.map_err(unsuitable)?;
+    let uri = parameters::address(address, given.as_ref(), secrets).map_err(unsuitable)?;
     let mut headers = shared.headers.clone();
-    parameters::headers(target, first, &mut headers).map_err(unsuitable)?;
+    parameters::headers(given.as_ref(), &mut headers).map_err(unsuitable)?;
     let (mut body, sent) = content(prepared.form, attempt, &mut headers);
     let method = shared.method;
     if method.has_body() {

@@ -84,6 +84,14 @@ async fn a_value_that_an_event_lacks_or_that_would_lead_elsewhere_is_about_the_e
             json!({"path": ["1"], "headers": {"x-id": "$.detail.id"}}),
             r#"{"id": "a\r\nx: y"}"#,
         ),
+        (
+            json!({"path": ["1"], "headers": {"x-id": "$.detail.id"}}),
+            r#"{"id": " lead"}"#,
+        ),
+        (
+            json!({"path": ["1"], "headers": {"x-id": "$.detail.id"}}),
+            r#"{"id": "\t"}"#,
+        ),
         (json!({"path": ["1"], "query": {"id": "$.detail.id"}}), "{}"),
     ] {
         let outcome = delivered(config.clone(), json!({"target": target}), data).await;
