@@ -61,6 +61,7 @@ mod start;
 mod story;
 mod to_bus;
 pub mod trace;
+mod trail;
 pub mod validation;
 
 pub use clock::Clock;
