@@ -33,12 +33,23 @@ pub struct Request {
     pub recipients: Option<Recipients>,
 }
 
-/// A backup that has a name, and has not begun.
+/// A backup that has a name and its turn, and has not begun: none other begins until it does, or is dropped.
 #[derive(Debug)]
 pub struct Prepared {
     name: Name,
     started: i64,
     options: Options,
+    turn: Turn,
+}
+
+/// That it is this one's turn.
+#[derive(Debug)]
+struct Turn(Service, Name);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.0.0.jobs).next.take_if(|next| *next == self.1);
+    }
 }
 
 impl Prepared {
@@ -100,6 +111,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Jobs {
     all: VecDeque<Tracked>,
+    /// The one that begins next: it is its turn.
+    next: Option<Name>,
     running: Option<JoinHandle<()>>,
     closed: bool,
 }
@@ -133,10 +146,10 @@ impl Service {
         self.begin(self.prepare(request).await?)
     }
 
-    /// A backup that can be begun: its name is known before.
+    /// A backup that can be begun: its name is known before, and nothing but the bus's end is in its way any more.
     ///
     /// # Errors
-    /// [`Error::Off`] without a directory.
+    /// [`Error::Off`] without a directory, [`Error::Running`] while one is being made.
     pub async fn prepare(&self, request: Request) -> Result<Prepared, Error> {
         let settings = lock(&self.0.settings).clone();
         let root = settings.directory.ok_or(Error::Off)?;
@@ -168,21 +181,44 @@ impl Service {
         .unwrap_or(Err(Error::Stopped))?;
         let started = create::now();
         let name = Name::new(started, &timeline);
-        Ok(Prepared { name, started, options })
+        Ok(Prepared {
+            turn: self.take_turn(&name)?,
+            name,
+            started,
+            options,
+        })
+    }
+
+    fn take_turn(&self, name: &Name) -> Result<Turn, Error> {
+        let mut jobs = lock(&self.0.jobs);
+        if jobs.closed {
+            return Err(Error::Stopped);
+        }
+        let last = jobs.all.back().map(|last| &last.job);
+        let running = last
+            .filter(|last| matches!(last.state, State::Running))
+            .map(|last| &last.name);
+        if let Some(other) = running.or(jobs.next.as_ref()) {
+            return Err(Error::Running(other.to_string()));
+        }
+        jobs.next = Some(name.clone());
+        Ok(Turn(self.clone(), name.clone()))
     }
 
     /// Begins it.
     ///
     /// # Errors
-    /// [`Error::Running`] while one is being made.
+    /// [`Error::Stopped`] when the bus ends.
     pub fn begin(&self, prepared: Prepared) -> Result<Job, Error> {
-        let Prepared { name, started, options } = prepared;
+        let Prepared {
+            name,
+            started,
+            options,
+            turn: _turn,
+        } = prepared;
         let mut jobs = lock(&self.0.jobs);
         if jobs.closed {
             return Err(Error::Stopped);
-        }
-        if let Some(running) = jobs.all.back().filter(|last| matches!(last.job.state, State::Running)) {
-            return Err(Error::Running(running.job.name.to_string()));
         }
         let progress = Progress::default();
         let job = Job {

@@ -374,6 +374,13 @@ async fn a_service_makes_one_at_a_time_and_says_how_it_went() {
         ..Settings::default()
     };
     service.set(settings);
+    let prepared = service.prepare(Request::default()).await.expect("it could begin");
+    let other = service.prepare(Request::default()).await;
+    assert!(
+        matches!(other, Err(Error::Running(_))),
+        "it is the other one's turn: {other:?}"
+    );
+    drop(prepared);
     let incremental = Request {
         is_incremental: true,
         recipients: None,

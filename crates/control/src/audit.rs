@@ -109,6 +109,8 @@ pub enum Deed {
     Forgotten,
     /// Old entries of the trail were removed.
     Trimmed,
+    /// The trail's end was lost, and is the last entry that there was.
+    Repaired,
 }
 
 impl Deed {

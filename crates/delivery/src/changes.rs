@@ -11,7 +11,11 @@ mod versions;
 pub use starting::Unstarted;
 
 use crate::{Changed, Error, dead, inner::Inner, redriving, replay, restore::Boundaries, retention, skipping};
-use control::{Action, Bus, Change, Effect, Model, Plan, Subscription, resources::ResourceKind};
+use control::{
+    Action, Bus, Change, Effect, Model, Plan, Subscription,
+    audit::{Act, Actor},
+    resources::ResourceKind,
+};
 use deleting::Endings;
 use starting::Waiting;
 use std::sync::Arc;
@@ -25,34 +29,30 @@ const WAITING_MAX: usize = 64;
 /// Where a change's outcome goes.
 type Reply = oneshot::Sender<Result<Changed, Error>>;
 
+/// Where goes what a page of dead letters did.
+pub type MovedReply = oneshot::Sender<Result<dead::Moved, Error>>;
+
 /// What is asked of the task.
 #[derive(Debug)]
 pub enum Request {
     /// A change of a resource.
     Change(Change, Reply),
-    /// A page of dead letters out again, after a key.
-    Redrive(
-        dead::Selected,
-        Option<DeliveryKey>,
-        oneshot::Sender<Result<dead::Moved, Error>>,
-    ),
-    /// A page of dead letters away, after a key.
-    Discard(
-        dead::Selected,
-        Option<DeliveryKey>,
-        oneshot::Sender<Result<dead::Moved, Error>>,
-    ),
-    /// Dead letters from elsewhere; or a look whether they could come.
+    /// A page of dead letters out again, after a key; the entry in the audit trail goes with what moves.
+    Redrive(dead::Selected, Option<DeliveryKey>, Option<Operation>, MovedReply),
+    /// A page of dead letters away, after a key; the same.
+    Discard(dead::Selected, Option<DeliveryKey>, Option<Operation>, MovedReply),
+    /// Dead letters from elsewhere, and the act of whoever brings them; without one a look whether they could come.
     Import(
         String,
         Vec<dead::Exported>,
-        bool,
+        Option<Box<Act>>,
         oneshot::Sender<Result<dead::Imported, Error>>,
     ),
     /// Begin a redrive.
     Redrives(
         Option<String>,
         Box<redriving::Document>,
+        Actor,
         oneshot::Sender<Result<Arc<redriving::Handle>, Error>>,
     ),
     /// A step of a redrive, or another state.
@@ -125,17 +125,17 @@ impl Changes {
                     self.change(change, reply).await;
                 }
             }
-            Request::Redrive(selected, after, reply) => {
-                drop(reply.send(dead::redrive(&self.inner, selected, after).await));
+            Request::Redrive(selected, after, entry, reply) => {
+                drop(reply.send(dead::redrive(&self.inner, selected, after, entry).await));
             }
-            Request::Discard(selected, after, reply) => {
-                drop(reply.send(dead::discard(&self.inner, selected, after).await));
+            Request::Discard(selected, after, entry, reply) => {
+                drop(reply.send(dead::discard(&self.inner, selected, after, entry).await));
             }
-            Request::Import(bus, letters, is_dry, reply) => {
-                drop(reply.send(dead::import(&self.inner, &bus, &letters, is_dry).await));
+            Request::Import(bus, letters, act, reply) => {
+                drop(reply.send(dead::import(&self.inner, &bus, &letters, act.as_deref()).await));
             }
-            Request::Redrives(name, document, reply) => {
-                drop(reply.send(redriving::begin(&self.inner, name, *document).await));
+            Request::Redrives(name, document, by, reply) => {
+                drop(reply.send(redriving::begin(&self.inner, name, *document, by).await));
             }
             Request::Redriving(handle, act, reply) => {
                 drop(reply.send(redriving::act(&self.inner, &handle, act).await));

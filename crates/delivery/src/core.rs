@@ -2,7 +2,7 @@
 
 use crate::{
     Changed, DeadSelection, Error, PublishError, Published, Recent, Skipped, Story, Subject, SubscriptionStatus,
-    changes::{Changes, Request},
+    changes::{Changes, MovedReply, Request},
     dead,
     inbox::{NodeBytes, Unsaved},
     inner::Inner,
@@ -15,7 +15,7 @@ use crate::{
     watchdog,
 };
 use arc_swap::ArcSwap;
-use control::{Change, Model};
+use control::{Change, Model, audit::Act};
 use event::Event;
 use journal::{Deduplicate, Health, Journal};
 use std::{
@@ -25,7 +25,7 @@ use std::{
     },
     time::Duration,
 };
-use store::{Store, SubscriptionId};
+use store::{Operation, Store, SubscriptionId};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Requests of changes that may wait: they are made one at a time, and doors answer when theirs is done.
@@ -140,7 +140,7 @@ impl Core {
     }
 
     /// Records something that is no change of a resource in the audit trail; it is durable when this returns.
-    pub async fn record(&self, act: &control::audit::Act) -> Result<(), Error> {
+    pub async fn record(&self, act: &Act) -> Result<(), Error> {
         let operation = act.operation(self.inner.journal.now());
         self.inner.store.apply(act.bus_id, vec![operation]).await?;
         Ok(())
@@ -262,12 +262,12 @@ impl Core {
     }
 
     /// Lets a subscription go on from now: what it has not been given yet, or has not settled, is counted, recorded as skipped and
-    /// passed over. What is parked is tried on, and dead letters stay. It does not resume it.
-    pub async fn skip_to_now(&self, bus: &str, subscription: &str) -> Result<Skipped, Error> {
+    /// passed over. What is parked is tried on, and dead letters stay. It does not resume it. An act is in the audit trail with it.
+    pub async fn skip_to_now(&self, bus: &str, subscription: &str, act: Option<Act>) -> Result<Skipped, Error> {
         if self.inner.is_closing() {
             return Err(Error::Closing);
         }
-        crate::skipping::skip_to_now(&self.inner, bus, subscription).await
+        crate::skipping::skip_to_now(&self.inner, bus, subscription, act).await
     }
 
     /// A page of dead letters: at most `limit`, and fewer where they are large ([`dead_page_is_cut`](crate::dead_page_is_cut)). An
@@ -284,50 +284,61 @@ impl Core {
             .await
     }
 
-    /// Sends dead letters out again with a new count of attempts, through parked rows; returns how many.
-    pub async fn redrive(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
-        let selected = dead::Selected::new(&self.inner, bus, selection)?;
-        self.page_by_page(|after, reply| Request::Redrive(selected.clone(), after, reply))
-            .await
+    /// Sends dead letters out again with a new count of attempts, through parked rows; returns how many. The act is in the audit
+    /// trail once something has moved, or all of it is done.
+    pub async fn redrive(&self, bus: &str, selections: Vec<DeadSelection>, act: &Act) -> Result<u64, Error> {
+        self.page_by_page(bus, selections, act, Request::Redrive).await
     }
 
-    /// Puts another event in a dead letter's place; what was received is kept beside it. Gives the dead letter as it is then.
+    /// Puts another event in a dead letter's place; what was received is kept beside it. The audit trail says so. Gives the dead letter as it is then.
     pub async fn edit_dead_letter(&self, edit: dead::Edit) -> Result<store::Dead, Error> {
         let edit = Box::new(edit);
         self.ask(|reply| Request::Edit(edit, reply)).await
     }
 
-    /// Imports dead letters that were exported, all or none; or looks whether it could.
+    /// Imports dead letters that were exported, all or none, and the act into the audit trail with them; without an act it looks
+    /// whether it could.
     pub async fn import_dead_letters(
         &self,
         bus: &str,
         letters: Vec<dead::Exported>,
-        is_dry: bool,
+        act: Option<Act>,
     ) -> Result<dead::Imported, Error> {
-        let bus = bus.to_owned();
-        self.ask(|reply| Request::Import(bus, letters, is_dry, reply)).await
+        let (bus, act) = (bus.to_owned(), act.map(Box::new));
+        self.ask(|reply| Request::Import(bus, letters, act, reply)).await
     }
 
-    /// Discards dead letters for good; returns how many.
-    pub async fn discard(&self, bus: &str, selection: DeadSelection) -> Result<u64, Error> {
-        let selected = dead::Selected::new(&self.inner, bus, selection)?;
-        self.page_by_page(|after, reply| Request::Discard(selected.clone(), after, reply))
-            .await
+    /// Discards dead letters for good; returns how many. The same about the act.
+    pub async fn discard(&self, bus: &str, selections: Vec<DeadSelection>, act: &Act) -> Result<u64, Error> {
+        self.page_by_page(bus, selections, act, Request::Discard).await
     }
 
-    /// One page for each request, so that changes come in between.
+    /// One page for each request, so that changes come in between. The act is recorded with the first page that moves something:
+    /// what is refused before has done nothing.
     async fn page_by_page(
         &self,
-        request: impl Fn(Option<store::DeliveryKey>, oneshot::Sender<Result<dead::Moved, Error>>) -> Request,
+        bus: &str,
+        selections: Vec<DeadSelection>,
+        act: &Act,
+        request: impl Fn(dead::Selected, Option<store::DeliveryKey>, Option<Operation>, MovedReply) -> Request,
     ) -> Result<u64, Error> {
-        let (mut events, mut after) = (0, None);
-        loop {
-            let moved = self.ask(|reply| request(after, reply)).await;
-            let moved = moved.map_err(|error| dead::after_some(error, events))?;
-            events += moved.events;
-            let Some(last) = moved.last else { return Ok(events) };
-            after = Some(last);
+        let mut events = 0;
+        for selection in selections {
+            let selected = dead::Selected::new(&self.inner, bus, selection)?;
+            let mut after = None;
+            loop {
+                let entry = (events == 0).then(|| act.operation(self.inner.journal.now()));
+                let moved = self.ask(|reply| request(selected.clone(), after, entry, reply)).await;
+                let moved = moved.map_err(|error| dead::after_some(error, events))?;
+                events += moved.events;
+                let Some(last) = moved.last else { break };
+                after = Some(last);
+            }
         }
+        if events == 0 {
+            self.record(act).await?;
+        }
+        Ok(events)
     }
 
     /// Saves now how far deliveries have come, instead of a little later: before a copy of the store is made.

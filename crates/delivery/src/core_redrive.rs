@@ -3,25 +3,33 @@
 use crate::{
     Core, Error, Redrive, RedrivePreview, ReplayState,
     changes::Request,
-    redriving::{Act, Document, Handle},
+    redriving::{Act, Document, Handle, KIND},
+    told::not_found,
 };
-use control::{Refusal, refusal::Class, resources::RedriveSpec};
+use control::{
+    Refusal,
+    audit::{Actor, Deed},
+    refusal::Class,
+    resources::RedriveSpec,
+};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Dead letters that a preview shows.
 const SAMPLES_MAX: usize = 5;
 
 impl Core {
-    /// Begins a redrive; without a name it gets one by its number.
-    pub async fn start_redrive(&self, bus: &str, name: Option<String>, spec: RedriveSpec) -> Result<Redrive, Error> {
+    /// Begins a redrive; without a name it gets one by its number. Its entry in the audit trail is written with it.
+    pub async fn start_redrive(
+        &self,
+        bus: &str,
+        name: Option<String>,
+        spec: RedriveSpec,
+        by: Actor,
+    ) -> Result<Redrive, Error> {
         let document = Box::new(self.asked(bus, spec)?);
-        let handle = self.ask(|reply| Request::Redrives(name, document, reply)).await?;
+        let handle = self.ask(|reply| Request::Redrives(name, document, by, reply)).await?;
         Ok(handle.told())
-    }
-
-    /// The name that a redrive gets that has none of its own; another one that begins first may have it.
-    pub fn next_redrive_name(&self) -> String {
-        format!("redrive-{}", self.inner.redrives.next_number())
     }
 
     /// What a redrive would do, without doing it.
@@ -67,24 +75,34 @@ impl Core {
     }
 
     /// Holds a redrive, lets it go on, or ends it: what has gone out stays out.
-    pub async fn set_redrive(&self, bus: &str, name: &str, state: ReplayState) -> Result<Redrive, Error> {
+    pub async fn set_redrive(&self, bus: &str, name: &str, state: ReplayState, by: Actor) -> Result<Redrive, Error> {
         let handle = self.find_redrive(bus, name)?;
         let of_it = Arc::clone(&handle);
-        self.ask(|reply| Request::Redriving(of_it, Act::Set(state), reply))
+        self.ask(|reply| Request::Redriving(of_it, Act::Set(state, by), reply))
             .await?;
         Ok(handle.told())
     }
 
     /// Forgets a redrive that is over.
-    pub async fn forget_redrive(&self, bus: &str, name: &str) -> Result<(), Error> {
+    pub async fn forget_redrive(&self, bus: &str, name: &str, by: Actor) -> Result<(), Error> {
         let handle = self.find_redrive(bus, name)?;
         if !handle.is_over() {
             let detail = format!("redrive {name:?} is not over: cancel it first");
             return Err(Refusal::new("redrive_running", Class::InUse, detail).into());
         }
         let document = handle.document();
-        self.inner.store.apply(document.bus, vec![document.delete()]).await?;
-        self.inner.redrives.remove(document.number);
+        let entry = self
+            .inner
+            .entry(by, document.bus, Deed::Deleted, (KIND, name), Value::Null);
+        // Of two who forget it at once only one does.
+        if !self.inner.redrives.remove(document.number) {
+            return Err(not_found(format!("redrive {name:?} does not exist")).into());
+        }
+        let delete = vec![document.delete(), entry];
+        if let Err(error) = self.inner.store.apply(document.bus, delete).await {
+            self.inner.redrives.insert(handle);
+            return Err(error.into());
+        }
         Ok(())
     }
 

@@ -4,9 +4,16 @@ use crate::{
     Core, Error, Replay, ReplayPreview,
     changes::Request,
     inner::Inner,
-    replay::{Asked, Command, Handle},
+    replay::{Asked, Command, Handle, KIND},
+    told::not_found,
 };
-use control::{Bus, Change, Model, Refusal, audit::Actor, refusal::Class, resources::ReplaySpec};
+use control::{
+    Bus, Change, Model, Refusal,
+    audit::{Actor, Deed},
+    refusal::Class,
+    resources::ReplaySpec,
+};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -78,30 +85,39 @@ impl Core {
     }
 
     /// Holds a replay: what is in flight ends, nothing else begins.
-    pub async fn pause_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
-        self.command(bus, name, Command::Pause).await
+    pub async fn pause_replay(&self, bus: &str, name: &str, by: Actor) -> Result<Replay, Error> {
+        self.command(bus, name, |reply| Command::Pause(by, reply)).await
     }
 
     /// Lets a replay go on, also after its endpoint was gone or a bound stopped it.
-    pub async fn resume_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
-        self.command(bus, name, Command::Resume).await
+    pub async fn resume_replay(&self, bus: &str, name: &str, by: Actor) -> Result<Replay, Error> {
+        self.command(bus, name, |reply| Command::Resume(by, reply)).await
     }
 
     /// Ends a replay: no attempt of it begins any more, what it has parked goes; its dead letters stay.
-    pub async fn cancel_replay(&self, bus: &str, name: &str) -> Result<Replay, Error> {
-        self.command(bus, name, Command::Cancel).await
+    pub async fn cancel_replay(&self, bus: &str, name: &str, by: Actor) -> Result<Replay, Error> {
+        self.command(bus, name, |reply| Command::Cancel(by, reply)).await
     }
 
     /// Forgets a replay that is over.
-    pub async fn forget_replay(&self, bus: &str, name: &str) -> Result<(), Error> {
+    pub async fn forget_replay(&self, bus: &str, name: &str, by: Actor) -> Result<(), Error> {
         let handle = self.find_replay(bus, name)?;
         if !handle.is_over() {
             let detail = format!("replay {name:?} is not over: cancel it first");
             return Err(Refusal::new("replay_running", Class::InUse, detail).into());
         }
-        let delete = handle.document().delete();
-        self.inner.store.apply(handle.bus, vec![delete]).await?;
-        self.inner.replays.remove(handle.number);
+        let entry = self
+            .inner
+            .entry(by, handle.bus, Deed::Deleted, (KIND, name), Value::Null);
+        let delete = vec![handle.document().delete(), entry];
+        // Of two who forget it at once only one does.
+        if !self.inner.replays.remove(handle.number) {
+            return Err(not_found(format!("replay {name:?} does not exist")).into());
+        }
+        if let Err(error) = self.inner.store.apply(handle.bus, delete).await {
+            self.inner.replays.insert(handle);
+            return Err(error.into());
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ mod edit;
 mod id;
 mod import;
 
-pub use edit::{Edit, original_of, payload_digest};
+pub use edit::{Edit, original_of};
 pub use id::{read_id, write_id};
 pub use import::{Exported, Imported, import};
 
@@ -156,12 +156,20 @@ pub struct Moved {
     pub last: Option<DeliveryKey>,
 }
 
-/// Makes parked rows of a page of them, due now, their attempts counted anew.
-pub async fn redrive(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
+/// Makes parked rows of a page of them, due now, their attempts counted anew. The entry goes with what moves: without anything it
+/// is not written.
+pub async fn redrive(
+    inner: &Inner,
+    selected: Selected,
+    after: Option<DeliveryKey>,
+    entry: Option<Operation>,
+) -> Result<Moved, Error> {
     let page = selected.page(inner, after, DEAD_PAGE).await?;
     let last = page.last().map(|dead| dead.delivery.key);
     let events = page.len() as u64;
-    send_out(inner, selected.bus, page, Vec::new()).await?;
+    if events > 0 {
+        send_out(inner, selected.bus, page, entry.into_iter().collect()).await?;
+    }
     Ok(Moved { events, last })
 }
 
@@ -314,8 +322,13 @@ fn discarded_ranges(page: &[Dead], recorded: Millis) -> Vec<Range> {
     ranges
 }
 
-/// Deletes a page of them for good.
-pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKey>) -> Result<Moved, Error> {
+/// Deletes a page of them for good; the same about the entry.
+pub async fn discard(
+    inner: &Inner,
+    selected: Selected,
+    after: Option<DeliveryKey>,
+    entry: Option<Operation>,
+) -> Result<Moved, Error> {
     let page = selected.page(inner, after, DEAD_PAGE).await?;
     let last = page.last().map(|dead| dead.delivery.key);
     let events = page.len() as u64;
@@ -330,7 +343,8 @@ pub async fn discard(inner: &Inner, selected: Selected, after: Option<DeliveryKe
             .chain(above.mark(key, Ending::Discarded))
     });
     let ranges = discarded_ranges(&page, inner.settings.clock.now()).into_iter();
-    let operations = operations.chain(ranges.map(Operation::RecordRange)).collect();
+    let operations = operations.chain(ranges.map(Operation::RecordRange)).chain(entry);
+    let operations = operations.collect();
     inner.store.apply(selected.bus, operations).await?;
     for dead in page.chunk_by(|one, next| one.delivery.key.subscription == next.delivery.key.subscription) {
         if let Some(lane) = inner.lane(dead[0].delivery.key.subscription) {

@@ -15,7 +15,11 @@ use crate::{
     view::View,
 };
 use arc_swap::ArcSwap;
-use control::{Model, usage::Exceeded};
+use control::{
+    Model,
+    audit::{Act, Actor, Deed},
+    usage::Exceeded,
+};
 use journal::{Journal, PartitionId};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -135,6 +139,29 @@ impl Inner {
         usage
             .admit_stored(quotas, now, bytes, stored)
             .and_then(|()| usage.admit_to_bus(quotas, now, events as u64, bytes))
+    }
+
+    /// The write of an entry in the audit trail, to go with what is done to a thing of a bus.
+    pub(crate) fn entry(
+        &self,
+        by: Actor,
+        bus: BusId,
+        action: Deed,
+        (kind, name): (&'static str, &str),
+        details: serde_json::Value,
+    ) -> store::Operation {
+        let model = self.model.load();
+        let act = Act {
+            by,
+            action,
+            bus_id: bus,
+            bus: model.bus_by_id(bus).map_or_else(String::new, |bus| bus.name.clone()),
+            kind,
+            name: name.to_owned(),
+            changes: Vec::new(),
+            details,
+        };
+        act.operation(self.journal.now())
     }
 
     pub(crate) fn is_closing(&self) -> bool {

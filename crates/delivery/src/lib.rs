@@ -61,6 +61,7 @@ mod start;
 mod story;
 mod to_bus;
 pub mod trace;
+mod trail;
 pub mod validation;
 
 pub use clock::Clock;
@@ -68,7 +69,7 @@ pub use connection_test::{ConnectionTest, ConnectionTester, TestReport, TestStep
 pub use core::*;
 pub use dead::{
     Edit as DeadLetterEdit, Exported as DeadLetterExport, Imported as DeadLettersImported, is_cut as dead_page_is_cut,
-    original_of, payload_digest, read_id as dead_letter_key, write_id as dead_letter_id,
+    original_of, read_id as dead_letter_key, write_id as dead_letter_id,
 };
 pub use destination::*;
 pub use inquiry::{DataSchema, Inquiry, RECENT_MAX, Recent, Subject};

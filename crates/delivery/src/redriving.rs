@@ -23,6 +23,8 @@ use std::{
 use store::{BusId, Millis};
 use tokio::{sync::Notify, task::AbortHandle};
 
+/// The kind of thing in the audit trail.
+pub const KIND: &str = "redrive";
 /// Redrives of a bus that may run or be paused at once: they take turns with all other changes.
 pub const RUNNING_BUS_MAX: usize = 4;
 /// The same, of all buses together.
@@ -155,9 +157,9 @@ impl Registry {
         lock(&self.redrives).insert(number, handle);
     }
 
-    /// Knows it no more.
-    pub fn remove(&self, number: u32) {
-        lock(&self.redrives).remove(&number);
+    /// Knows it no more; whether it did.
+    pub fn remove(&self, number: u32) -> bool {
+        lock(&self.redrives).remove(&number).is_some()
     }
 
     /// All, oldest first.

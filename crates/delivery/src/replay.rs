@@ -22,7 +22,7 @@ mod starting;
 mod told;
 
 pub use document::{Counts, LossReason};
-pub use handle::{Command, Handle};
+pub use handle::{Command, Handle, KIND};
 pub use registry::Registry;
 pub use replaying::Replaying;
 pub use starting::{Asked, parked_by_replays, restore, resume_all};

@@ -11,7 +11,7 @@ use crate::{
     router::{Message, Place},
     told::not_found,
 };
-use control::{Refusal, refusal::Class};
+use control::{Refusal, audit::Act, refusal::Class};
 use futures_util::future::join_all;
 use journal::PartitionId;
 use std::{
@@ -31,6 +31,7 @@ pub struct Skip {
     bus: store::BusId,
     lane: LaneHandle,
     parts: Vec<Part>,
+    act: Option<Act>,
 }
 
 /// A partition's part.
@@ -43,7 +44,7 @@ struct Part {
 
 /// Everything that is acknowledged when this is called is skipped, and nothing that is published after it has returned. It goes
 /// on by itself when its caller goes, so that the lane is always thawed.
-pub async fn skip_to_now(inner: &Arc<Inner>, bus: &str, name: &str) -> Result<Skipped, Error> {
+pub async fn skip_to_now(inner: &Arc<Inner>, bus: &str, name: &str, act: Option<Act>) -> Result<Skipped, Error> {
     let model = inner.model.load_full();
     let bus = model.bus(bus)?;
     let missing = || not_found(format!("subscription {name:?} does not exist"));
@@ -51,7 +52,7 @@ pub async fn skip_to_now(inner: &Arc<Inner>, bus: &str, name: &str) -> Result<Sk
     let (inner, bus) = (Arc::clone(inner), bus.id);
     let skipping = tokio::spawn(async move {
         let places = inner.freeze(id).await?;
-        let skipped = skip(&inner, bus, id, places).await;
+        let skipped = skip(&inner, bus, id, places, act).await;
         let thaw = Message::Thaw {
             subscription: id,
             rules: None,
@@ -63,7 +64,13 @@ pub async fn skip_to_now(inner: &Arc<Inner>, bus: &str, name: &str) -> Result<Sk
     skipping.await.map_err(|_| Error::Closing)?
 }
 
-async fn skip(inner: &Inner, bus: store::BusId, id: SubscriptionId, places: Vec<Place>) -> Result<Skipped, Error> {
+async fn skip(
+    inner: &Inner,
+    bus: store::BusId,
+    id: SubscriptionId,
+    places: Vec<Place>,
+    act: Option<Act>,
+) -> Result<Skipped, Error> {
     let unstarted = || {
         let detail = "its lane does not run yet; try again when it does".to_owned();
         Refusal::new("subscription_busy", Class::InUse, detail)
@@ -96,7 +103,7 @@ async fn skip(inner: &Inner, bus: store::BusId, id: SubscriptionId, places: Vec<
         parked: lane.inbox.counters.parked_now.load(Relaxed),
     };
     let (reply, recorded) = oneshot::channel();
-    let skip = Box::new(Skip { bus, lane, parts });
+    let skip = Box::new(Skip { bus, lane, parts, act });
     inner.request(Request::Skip(skip, reply)).await?;
     recorded.await.map_err(|_| Error::Closing)??;
     Ok(skipped)
@@ -137,6 +144,7 @@ impl Skip {
             .parts
             .iter()
             .flat_map(|part| recorded(inner, subscription, part))
+            .chain(self.act.as_ref().map(|act| act.operation(inner.journal.now())))
             .collect();
         if !operations.is_empty() {
             inner.store.apply(self.bus, operations).await?;

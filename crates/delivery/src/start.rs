@@ -20,6 +20,7 @@ use store::{Holdings, Kind, LaneRow, Operation, Partition, SubscriptionId};
 
 /// What the router begins with, and the boundaries of earlier versions.
 pub async fn start(inner: &Arc<Inner>) -> Result<(Start, Boundaries), Error> {
+    crate::trail::mend(inner).await?;
     let model = inner.model.load_full();
     for bus in model.buses.values() {
         for topic in bus.topics.values() {

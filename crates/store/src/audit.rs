@@ -60,13 +60,43 @@ pub enum AuditFault {
     /// An entry was altered, or one before it.
     #[error("verify the audit trail: entry {0} is not what was written, or follows another entry than it did")]
     Altered(u64),
+    /// The note of the last entry is lost, or an earlier one: there are entries behind it.
+    #[error(
+        "verify the audit trail: its end is lost: it is said to be entry {said}, and there are entries up to {found}"
+    )]
+    EndLost {
+        /// What is said to be the last entry.
+        said: u64,
+        /// The last one that there is.
+        found: u64,
+    },
     /// The end is another one than somebody noted.
     #[error("verify the audit trail: entry {0} is not the one that was noted")]
     NotTheNoted(u64),
 }
 
+/// Whether there are entries behind the one that is said to be the last: then no other can be added before
+/// [`Operation::MendAuditEnd`](crate::Operation::MendAuditEnd).
+pub async fn lost_end(store: &dyn Store) -> Result<Option<AuditFault>, Error> {
+    let newest = AuditQuery {
+        bus: None,
+        after: 0,
+        before: u64::MAX,
+        order: AuditOrder::NewestFirst,
+        limit: 1,
+    };
+    let last = store.audit(newest).await?.pop().map_or(0, |entry| entry.seq);
+    // Asked for afterwards: entries that come meanwhile only make it greater.
+    let (anchor, head) = store.audit_ends().await?;
+    let (said, found) = (head.seq, last.max(anchor.seq));
+    Ok((found > said).then_some(AuditFault::EndLost { said, found }))
+}
+
 /// Walks the whole trail. `noted` is an end that somebody kept elsewhere.
 pub async fn verify(store: &dyn Store, noted: Option<AuditEnd>) -> Result<AuditVerified, AuditFault> {
+    if let Some(lost) = lost_end(store).await? {
+        return Err(lost);
+    }
     let mut tries = 0;
     loop {
         let (anchor, head) = store.audit_ends().await?;

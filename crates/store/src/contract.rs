@@ -295,6 +295,9 @@ pub enum Operation {
         /// Exclusive bound.
         before: Millis,
     },
+    /// Where entries of the audit trail lie behind what is said to be its last one, the last that there is becomes it. Changes nothing
+    /// of a trail that has its end.
+    MendAuditEnd,
 }
 
 /// Which parked deliveries of a subscription: each belongs to one lane.

@@ -105,16 +105,22 @@ async fn look_at_journal(path: std::path::PathBuf, examined: &mut Examined) {
 
 fn look_at_attempts(path: &Path, examined: &mut Examined) {
     match store::attempts::verify_history(path) {
-        Ok((blocks, damaged)) => {
-            examined.attempt_blocks = blocks;
-            for (file, position) in damaged {
+        Ok(verified) => {
+            examined.attempt_blocks = verified.blocks;
+            for (file, why) in verified.unreadable {
+                let what = format!(
+                    "it cannot be read: {why}. The next start puts it aside and goes on without it: stories lack the attempts in it"
+                );
+                examined.add(Severity::Harmless, file.display().to_string(), what, None);
+            }
+            for (file, position) in verified.damaged {
                 let place = format!("{} at byte {position}", path.join(file).display());
                 let what = "a block of the history of attempts cannot be read: stories lack up to 1,000 attempts of one second";
                 examined.add(Severity::Harmless, place, what, None);
             }
         }
         Err(error) => examined.add(
-            Severity::Harmless,
+            Severity::Fatal,
             path.display().to_string(),
             format!("failed to {error}"),
             None,

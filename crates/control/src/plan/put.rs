@@ -191,7 +191,7 @@ fn topic(planning: &Planning<'_>, mut body: Map<String, Value>) -> Result<Plan, 
         return Ok(planning.unchanged());
     }
     partitions_fit(planning, before, spec.partitions)?;
-    partitions_within_quota(bus, before, spec.partitions)?;
+    partitions_within_quota(bus, planning.name(), before, spec.partitions)?;
     holds_long_enough(bus, planning.name(), &spec)?;
     let mut counters = planning.model.counters;
     let id = existing.map_or(counters.topic, |existing| existing.id);
@@ -231,13 +231,20 @@ fn partitions_fit(planning: &Planning<'_>, before: u32, after: u32) -> Result<()
     }
 }
 
-/// More partitions than the bus may have; what it has already stays when its quota is lowered.
-fn partitions_within_quota(bus: &Bus, before: u32, after: u32) -> Result<(), Refusal> {
+/// More partitions than the bus may have; what it has already stays when its quota is lowered. The one partition that the system
+/// makes for itself to tell of trouble is not the bus's: a bus at its quota is told all the same.
+fn partitions_within_quota(bus: &Bus, name: &str, before: u32, after: u32) -> Result<(), Refusal> {
+    let own = |name: &str, partitions: u32| {
+        let of_the_system = u32::from(name == limits::OPERATIONAL_TOPIC);
+        u64::from(partitions.saturating_sub(of_the_system))
+    };
+    let (before, after) = (own(name, before), own(name, after));
     let Some(max) = bus.spec.quotas.partitions.filter(|_| after > before) else {
         return Ok(());
     };
-    let has: u64 = bus.topics.values().map(|topic| u64::from(topic.spec.partitions)).sum();
-    let total = has - u64::from(before) + u64::from(after);
+    let topics = bus.topics.values();
+    let has: u64 = topics.map(|topic| own(&topic.name, topic.spec.partitions)).sum();
+    let total = has - before + after;
     match total <= u64::from(max) {
         true => Ok(()),
         false => Err(Refusal::quota(

@@ -95,10 +95,13 @@ impl Sealer {
         if keys.iter().any(|key| key.id() == next.key.id()) {
             return Err(Error::MasterKeyKnown(next.id()));
         }
-        match keys.len() {
-            MASTER_KEYS_MAX.. => Err(Error::MasterKeysFull),
-            _ => Ok(next),
+        if keys.len() >= MASTER_KEYS_MAX {
+            return Err(Error::MasterKeysFull);
         }
+        if let (Some(path), Some(_)) = (&self.keyring.file, &next.text) {
+            master_key::try_replacing(path)?;
+        }
+        Ok(next)
     }
 
     /// Seals with this key from now on; the others still open. The file, if there is one, is durable before anything is sealed.
@@ -112,6 +115,11 @@ impl Sealer {
         self.keyring
             .set([next.key.clone()].iter().chain(earlier.iter()).cloned().collect());
         Ok(())
+    }
+
+    /// Whether an earlier key could go: of the file, it is the one thing that may be in the way.
+    pub fn can_forget(&self) -> Result<(), Error> {
+        self.keyring.file.as_deref().map_or(Ok(()), master_key::try_replacing)
     }
 
     /// Lets an earlier key go, from the file too. Whoever asks made sure that nothing is sealed under it.

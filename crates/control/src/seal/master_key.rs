@@ -173,6 +173,13 @@ pub(super) fn replace(path: &Path, texts: &[String]) -> Result<(), Error> {
     replaced.map_err(|source| file_error(path, source))
 }
 
+/// Whether the file beside can be written, of which [`replace`] makes the next one: a read-only mount is known before anything is said to
+/// have changed.
+pub(super) fn try_replacing(path: &Path) -> Result<(), Error> {
+    let tried = std::fs::canonicalize(path).and_then(|path| std::fs::remove_file(beside(&path, "")?));
+    tried.map_err(|source| file_error(path, source))
+}
+
 /// Written beside and linked into place when durable: a crash leaves a whole key or none, because a half key would lock every
 /// secret away.
 fn create(path: &Path, text: &str) -> io::Result<()> {

@@ -174,6 +174,21 @@ fn check_64_the_file_holds_both_keys_from_before_the_first_secret_until_the_old_
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_known_before_a_rotation_or_a_forgetting_is_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("master.key");
+    let sealer = Sealer::open_or_create(&path).unwrap();
+    sealer.adopt(&sealer.next_key(None).unwrap()).unwrap();
+    // In the way of the file that becomes the next one.
+    std::fs::create_dir(directory.path().join("master.new")).unwrap();
+    assert!(matches!(sealer.next_key(None), Err(Error::MasterKeyFile { .. })));
+    assert!(matches!(sealer.can_forget(), Err(Error::MasterKeyFile { .. })));
+    std::fs::remove_dir(directory.path().join("master.new")).unwrap();
+    sealer.can_forget().unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_key_that_an_operator_put_first_in_the_file_is_taken_if_the_others_are_still_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("master.key");
@@ -208,8 +223,8 @@ fn what_cannot_become_the_master_key_is_told_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("master.key");
     let sealer = Sealer::open_or_create(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
     let next = sealer.next_key(Some(&text(1))).unwrap();
+    std::fs::remove_file(&path).unwrap();
     assert!(matches!(sealer.adopt(&next), Err(Error::MasterKeyFile { .. })));
     assert!(
         sealer.earlier_key_ids().is_empty(),

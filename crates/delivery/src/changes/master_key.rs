@@ -113,6 +113,8 @@ impl Changes {
             );
             return Err(Refusal::new("master_key_rotating", Class::InUse, detail).into());
         }
+        let trying = sealer.clone();
+        blocking(move || trying.can_forget()).await?;
         self.record(by, Deed::Forgotten, id.clone(), Value::Null).await?;
         tracing::info!(key = id, "an earlier master key is forgotten");
         blocking(move || sealer.forget(&id)).await

@@ -3,14 +3,20 @@
 
 use super::Selected;
 use crate::{Error, inner::Inner, intake, lane::Input, lane_handle::Command, told::not_found};
-use control::counted;
-use control::{Refusal, refusal::Class};
+use bytes::Bytes;
+use control::{
+    Refusal,
+    audit::{Actor, Deed},
+    counted,
+    refusal::Class,
+};
 use event::{
-    Event,
+    Event, EventView,
     record_binding::{DATA_HEADER, ORIGINAL_HEADER, TYPES_HEADER, record_headers},
 };
 use journal::{EncodedRecord, RecordView};
 use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
 use store::{Dead, DeliveryKey, Operation};
 
 /// The attribute of an edited event that counts its edits.
@@ -29,10 +35,13 @@ pub struct Edit {
     pub event: Event,
     /// How often it has been edited, for whoever has seen it.
     pub expected: Option<u64>,
+    /// Who asks, for the audit trail.
+    pub by: Actor,
 }
 
 impl Edit {
-    /// Carries it out, by the task of changes, so that the dead letter goes nowhere meanwhile.
+    /// Carries it out, by the task of changes, so that the dead letter goes nowhere meanwhile. Its entry in the audit trail is
+    /// written with it.
     pub async fn carry_out(self, inner: &Inner) -> Result<Dead, Error> {
         let model = inner.model.load_full();
         let bus = model.bus(&self.bus)?;
@@ -50,7 +59,12 @@ impl Edit {
         let edited = edited(&dead, self.event, origin)?;
         let (before, after) = (dead.delivery.record.len() as u64, edited.delivery.record.len() as u64);
         check_room(inner, self.key, before, after)?;
-        inner.store.apply(bus.id, vec![Operation::Bury(edited.clone())]).await?;
+        let (name, details) = (super::write_id(self.key), details(&dead, &edited));
+        let entry = inner.entry(self.by, bus.id, Deed::Edited, ("dead-letter", &name), details);
+        inner
+            .store
+            .apply(bus.id, vec![Operation::Bury(edited.clone()), entry])
+            .await?;
         tell_lanes(inner, self.key, before, after);
         Ok(edited)
     }
@@ -75,6 +89,27 @@ impl Edit {
             }
         }
     }
+}
+
+/// What was there before and what is there now, without the payloads: their digests, by which they can be recognized. What one edit
+/// leaves is what the next one finds.
+fn details(before: &Dead, after: &Dead) -> Value {
+    json!({
+        "event": before.event_id,
+        "source": before.event_source,
+        "edits": before.delivery.edits,
+        "before": event_digest(&before.delivery.record),
+        "after": event_digest(&after.delivery.record),
+    })
+}
+
+/// The digest of a record's event as it is shown; `None` if it holds none.
+fn event_digest(record: &Bytes) -> Option<String> {
+    let record = EncodedRecord::from_bytes(record.clone())?;
+    let view = record.view(0, 0);
+    let mut shown = Vec::new();
+    event::json::encode_structured(&EventView::from_record(view.headers(), view.value)?, &mut shown);
+    Some(payload_digest(&shown))
 }
 
 /// The dead letter with the new event. The first original stays the original.
@@ -123,7 +158,7 @@ pub fn original_of<'a>(record: &RecordView<'a>) -> Option<&'a [u8]> {
 }
 
 /// What a payload is recognized by where it must not be shown.
-pub fn payload_digest(payload: &[u8]) -> String {
+fn payload_digest(payload: &[u8]) -> String {
     let digits = digest(&SHA256, payload);
     let digits = digits.as_ref().iter().map(|byte| format!("{byte:02x}"));
     format!("sha256:{}", digits.collect::<String>())
@@ -168,8 +203,7 @@ fn tell_lanes(inner: &Inner, key: DeliveryKey, before: u64, after: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use event::{Data, EventView};
+    use event::Data;
     use store::{Parked, Partition};
 
     fn event(data: &str) -> Event {

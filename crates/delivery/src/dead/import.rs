@@ -3,7 +3,7 @@
 
 use super::read_id;
 use crate::{Error, inner::Inner, lane::Input, lane_handle::Command, told::not_found};
-use control::{Bus, Refusal};
+use control::{Bus, Refusal, audit::Act};
 use event::{
     Event,
     record_binding::{DEAD_LETTER_HEADER, ORIGINAL_HEADER, record_headers},
@@ -57,8 +57,8 @@ pub struct Imported {
     pub present: u64,
 }
 
-/// Imports all of them, or none. By the task of changes.
-pub async fn import(inner: &Inner, bus: &str, letters: &[Exported], is_dry: bool) -> Result<Imported, Error> {
+/// Imports all of them, or none, with the entry of whoever does; without an act it only looks. By the task of changes.
+pub async fn import(inner: &Inner, bus: &str, letters: &[Exported], act: Option<&Act>) -> Result<Imported, Error> {
     let model = inner.model.load_full();
     let bus = model.bus(bus)?;
     let mut new: BTreeMap<DeliveryKey, Dead> = BTreeMap::new();
@@ -71,9 +71,10 @@ pub async fn import(inner: &Inner, bus: &str, letters: &[Exported], is_dry: bool
     check_room(inner, &new)?;
     let imported = new.len() as u64;
     let present = letters.len() as u64 - imported;
-    if imported > 0 && !is_dry {
-        let operations = new.values().cloned().map(Operation::Bury).collect();
-        inner.store.apply(bus.id, operations).await?;
+    if let Some(act) = act.filter(|_| !letters.is_empty()) {
+        let entry = act.operation(inner.journal.now());
+        let operations = new.values().cloned().map(Operation::Bury).chain([entry]);
+        inner.store.apply(bus.id, operations.collect()).await?;
         tell_lanes(inner, &new);
     }
     Ok(Imported { imported, present })

@@ -36,6 +36,8 @@ pub struct Gathering {
     waiting: BTreeMap<Key, Gathered>,
     /// When the same may be told again.
     quiet: BTreeMap<Key, Millis>,
+    /// Buses that cannot be told anything before then.
+    resting: BTreeMap<Option<BusId>, Millis>,
 }
 
 fn key(report: &Report) -> Key {
@@ -61,10 +63,17 @@ impl Gathering {
         })
     }
 
-    /// Puts back what could not be told, for later.
+    /// Puts back what could not be told; nothing of its bus is told before then.
     #[must_use]
     pub fn put_back(&mut self, gathered: Gathered, due: Millis) -> bool {
+        self.resting.insert(gathered.report.bus, due);
         self.put(Gathered { due, ..gathered })
+    }
+
+    /// When one may be told.
+    fn due(&self, gathered: &Gathered) -> Millis {
+        let rested = self.resting.get(&gathered.report.bus);
+        rested.map_or(gathered.due, |rested| gathered.due.max(*rested))
     }
 
     fn put(&mut self, new: Gathered) -> bool {
@@ -94,13 +103,14 @@ impl Gathering {
 
     /// When the next is due.
     pub fn next(&self) -> Option<Millis> {
-        self.waiting.values().map(|gathered| gathered.due).min()
+        self.waiting.values().map(|gathered| self.due(gathered)).min()
     }
 
     /// Takes out what is due, in the order in which it happened, as far as may be told at once.
     pub fn take(&mut self, now: Millis) -> Vec<Gathered> {
         self.quiet.retain(|_, until| *until > now);
-        let due = self.waiting.iter().filter(|(_, gathered)| gathered.due <= now);
+        self.resting.retain(|_, until| *until > now);
+        let due = self.waiting.iter().filter(|(_, gathered)| self.due(gathered) <= now);
         let mut due: Vec<(Millis, Key)> = due.map(|(key, gathered)| (gathered.last, key.clone())).collect();
         due.sort();
         due.truncate(AT_ONCE_MAX);
@@ -148,6 +158,24 @@ mod tests {
         let first = told(&mut gathering, 1 << 40);
         assert_eq!(first.len(), AT_ONCE_MAX);
         assert!(first.windows(2).all(|pair| pair[0].1 < pair[1].1));
+    }
+
+    #[test]
+    fn a_bus_that_cannot_be_told_keeps_no_other_waiting() {
+        let mut gathering = Gathering::default();
+        let other = |subscription| Report::of_subscription(2, subscription, What::BreakerClosed);
+        assert!(gathering.add(opened(1, "dns"), 0));
+        let refused = gathering.take(0).remove(0);
+        assert!(gathering.put_back(refused, 5_000));
+        // What is new on the bus that waits takes no place of the others.
+        for subscription in 2..=AT_ONCE_MAX as u64 + 2 {
+            assert!(gathering.add(opened(subscription, "dns"), 1));
+        }
+        assert!(gathering.add(other(1), 10));
+        assert_eq!(gathering.next(), Some(10));
+        assert_eq!(told(&mut gathering, 10), [(1, 10, 10)]);
+        assert_eq!(gathering.next(), Some(5_000));
+        assert_eq!(told(&mut gathering, 5_000).len(), AT_ONCE_MAX);
     }
 
     #[test]

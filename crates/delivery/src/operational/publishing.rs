@@ -95,10 +95,9 @@ impl Publisher {
                 None => self.count_dropped(true),
             }
         }
-        let mut wait = BETWEEN;
         for (bus, all) in by_bus {
             if !self.publish_to(&bus, &all).await {
-                wait = AGAIN;
+                // That bus alone waits.
                 let due = now + crate::backoff::millis(AGAIN);
                 for gathered in all {
                     let is_kept = self.gathering.put_back(gathered, due);
@@ -106,7 +105,7 @@ impl Publisher {
                 }
             }
         }
-        self.not_before = Instant::now() + wait;
+        self.not_before = Instant::now() + BETWEEN;
         let left = self.gathering.next().map(|due| due.saturating_sub(now).max(0));
         let next = left.map(|left| Instant::now() + Duration::from_millis(left.unsigned_abs()));
         self.wake = next.map(|next| next.max(self.not_before));

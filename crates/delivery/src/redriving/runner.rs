@@ -1,9 +1,15 @@
 //! The task of one redrive, which asks for steps as its rate allows; and the steps.
 
-use super::{Document, Handle, STEP_MAX, document::redrive_of, lock};
+use super::{Document, Handle, KIND, STEP_MAX, document::redrive_of, lock};
 use crate::{Error, ReplayState as State, changes::Request, clock::sleep_until, dead, inner::Inner, rate::Bucket};
-use control::{Refusal, refusal::Class};
+use control::{
+    Refusal,
+    audit::{Actor, Deed},
+    refusal::Class,
+};
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
+use store::Operation;
 use tokio::{sync::oneshot, time::Instant};
 
 /// How long after a step that failed, or had no room, the next one is tried.
@@ -16,21 +22,30 @@ const STEP_INTERVAL: Duration = Duration::from_millis(100);
 pub enum Act {
     /// Send out so many at most.
     Step(usize),
-    /// Hold it, let it go on, end it.
-    Set(State),
+    /// Hold it, let it go on, end it: who asks.
+    Set(State, Actor),
 }
 
-/// Begins one: the number is given, and it is saved, before it does anything.
-pub async fn begin(inner: &Arc<Inner>, name: Option<String>, mut document: Document) -> Result<Arc<Handle>, Error> {
+/// Begins one: the number is given, and it is saved, with its entry in the audit trail, before it does anything.
+pub async fn begin(
+    inner: &Arc<Inner>,
+    name: Option<String>,
+    mut document: Document,
+    by: Actor,
+) -> Result<Arc<Handle>, Error> {
     document.number = inner.redrives.next_number();
     document.name = name.unwrap_or_else(|| format!("redrive-{}", document.number));
     inner.redrives.check_room(document.bus, &document.name)?;
     (document.matched, _) = document.selected().count(inner).await?;
     let outlived = inner.redrives.outlived(document.bus, inner.settings.clock.now());
     let forgotten = outlived.iter().map(Document::delete);
-    let operations = std::iter::once(document.put()).chain(forgotten).collect();
+    let (asked, name) = (document.spec.shown(), document.name.as_str());
+    let entry = inner.entry(by, document.bus, Deed::Started, (KIND, name), asked);
+    let operations = [document.put(), entry].into_iter().chain(forgotten).collect();
     inner.store.apply(document.bus, operations).await?;
-    outlived.iter().for_each(|old| inner.redrives.remove(old.number));
+    for old in outlived {
+        inner.redrives.remove(old.number);
+    }
     let handle = Arc::new(Handle::new(document));
     inner.redrives.insert(Arc::clone(&handle));
     start(inner, &handle);
@@ -41,16 +56,21 @@ pub async fn begin(inner: &Arc<Inner>, name: Option<String>, mut document: Docum
 pub async fn act(inner: &Inner, handle: &Handle, act: Act) -> Result<(), Error> {
     let mut document = handle.document();
     match act {
-        Act::Set(_) if document.state.is_over() => {
+        Act::Set(..) if document.state.is_over() => {
             let detail = format!("redrive {:?} is over; start another one", document.name);
             Err(Refusal::new("redrive_over", Class::InUse, detail).into())
         }
-        Act::Set(state) => save(inner, handle, document, state).await,
+        Act::Set(state, _) if document.state == state => Ok(()),
+        Act::Set(state, by) => {
+            let name = (KIND, document.name.as_str());
+            let entry = inner.entry(by, document.bus, deed(state), name, Value::Null);
+            save(inner, handle, document, state, Some(entry)).await
+        }
         Act::Step(_) if document.state != State::Running => Ok(()),
         Act::Step(limit) => {
             let page = document.selected().page(inner, document.after(), limit).await?;
             let Some(last) = page.last() else {
-                return save(inner, handle, document, State::Completed).await;
+                return save(inner, handle, document, State::Completed, None).await;
             };
             document.after = Some(dead::write_id(last.delivery.key));
             document.redriven += page.len() as u64;
@@ -61,10 +81,26 @@ pub async fn act(inner: &Inner, handle: &Handle, act: Act) -> Result<(), Error> 
     }
 }
 
-async fn save(inner: &Inner, handle: &Handle, mut document: Document, state: State) -> Result<(), Error> {
+/// What a person does who sets this state.
+fn deed(state: State) -> Deed {
+    match state {
+        State::Running => Deed::Resumed,
+        State::Paused => Deed::Paused,
+        State::Completed | State::Cancelled | State::Failed => Deed::Cancelled,
+    }
+}
+
+async fn save(
+    inner: &Inner,
+    handle: &Handle,
+    mut document: Document,
+    state: State,
+    entry: Option<Operation>,
+) -> Result<(), Error> {
     document.state = state;
     document.ended = state.is_over().then(|| inner.settings.clock.now());
-    inner.store.apply(document.bus, vec![document.put()]).await?;
+    let operations = std::iter::once(document.put()).chain(entry).collect();
+    inner.store.apply(document.bus, operations).await?;
     handle.set(document);
     Ok(())
 }

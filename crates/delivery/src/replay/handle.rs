@@ -5,6 +5,7 @@ use super::{
     told::Replay,
 };
 use crate::{Error, lane_handle::LaneHandle};
+use control::audit::Actor;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
@@ -15,15 +16,18 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// What is asked of a replay's task; answered when it is so and saved.
+/// The kind of thing in the audit trail.
+pub const KIND: &str = "replay";
+
+/// What is asked of a replay's task; answered when it is so and saved. What a person asks for is in the audit trail with it.
 #[derive(Debug)]
 pub enum Command {
     /// Hold it.
-    Pause(oneshot::Sender<Result<(), Error>>),
+    Pause(Actor, oneshot::Sender<Result<(), Error>>),
     /// Let it go on, also after its endpoint was gone or a bound stopped it.
-    Resume(oneshot::Sender<Result<(), Error>>),
+    Resume(Actor, oneshot::Sender<Result<(), Error>>),
     /// End it: what it has parked goes.
-    Cancel(oneshot::Sender<Result<(), Error>>),
+    Cancel(Actor, oneshot::Sender<Result<(), Error>>),
     /// The subscription that it goes to, or its connection, changed.
     Reconfigure,
     /// What it goes to is about to be deleted: it comes to rest and fails.

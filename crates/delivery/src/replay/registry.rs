@@ -47,12 +47,10 @@ impl Registry {
             .insert(handle.number, handle);
     }
 
-    /// Knows it no more.
-    pub fn remove(&self, number: u32) {
-        self.replays
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&number);
+    /// Knows it no more; whether it did.
+    pub fn remove(&self, number: u32) -> bool {
+        let mut replays = self.replays.write().unwrap_or_else(PoisonError::into_inner);
+        replays.remove(&number).is_some()
     }
 
     /// Those of a bus, oldest first.

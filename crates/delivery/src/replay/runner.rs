@@ -4,12 +4,17 @@
 use super::{
     document::{Document, Into, State},
     feeder::Feeder,
-    handle::{Command, Handle},
+    handle::{Command, Handle, KIND},
     picker::Picker,
     publisher::{Hindrance, Publisher},
 };
 use crate::{Error, clock::sleep_until, inner::Inner, settings::DELETED_GRACE};
-use control::{Bus, Refusal, Subscription, refusal::Class};
+use control::{
+    Bus, Refusal, Subscription,
+    audit::{Actor, Deed},
+    refusal::Class,
+};
+use serde_json::Value;
 use std::{
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -201,10 +206,11 @@ impl Runner {
 
     async fn take(&mut self, command: Command) -> ControlFlow<()> {
         match command {
-            Command::Pause(reply) => drop(reply.send(self.set_state(State::Paused).await)),
-            Command::Resume(reply) => drop(reply.send(self.set_state(State::Running).await)),
-            Command::Cancel(reply) => {
-                let flow = self.end(State::Cancelled, None).await;
+            Command::Pause(by, reply) => drop(reply.send(self.pause(by).await)),
+            Command::Resume(by, reply) => drop(reply.send(self.resume(by).await)),
+            Command::Cancel(by, reply) => {
+                let entry = self.entry(by, Deed::Cancelled);
+                let flow = self.end_with(State::Cancelled, None, Some(entry)).await;
                 drop(reply.send(match flow {
                     ControlFlow::Break(()) => Ok(()),
                     ControlFlow::Continue(()) => Err(unsaved()),
@@ -226,23 +232,37 @@ impl Runner {
         ControlFlow::Continue(())
     }
 
-    /// Saved before it is so, so that no crash undoes what was answered.
-    async fn set_state(&mut self, state: State) -> Result<(), Error> {
-        let before = std::mem::replace(&mut self.document.state, state);
-        if before != state
-            && let Err(error) = self.try_save().await
-        {
-            self.document.state = before;
-            return Err(error.into());
+    fn entry(&self, by: Actor, action: Deed) -> Operation {
+        let name = (KIND, self.document.name.as_str());
+        self.inner.entry(by, self.document.bus, action, name, Value::Null)
+    }
+
+    /// One that is held already stays as it is, and nothing is said of it.
+    async fn pause(&mut self, by: Actor) -> Result<(), Error> {
+        if self.document.state != State::Paused {
+            self.set_state(State::Paused, self.entry(by, Deed::Paused)).await?;
         }
-        self.reconfigure();
-        if let Way::Deliver(feeder) = &self.way
-            && state == State::Running
-        {
+        Ok(())
+    }
+
+    async fn resume(&mut self, by: Actor) -> Result<(), Error> {
+        self.set_state(State::Running, self.entry(by, Deed::Resumed)).await?;
+        if let Way::Deliver(feeder) = &self.way {
             feeder
                 .lane
                 .send(crate::lane_handle::Command::Step(crate::lane::Input::Resume));
         }
+        Ok(())
+    }
+
+    /// Saved before it is so, so that no crash undoes what was answered.
+    async fn set_state(&mut self, state: State, entry: Operation) -> Result<(), Error> {
+        let before = std::mem::replace(&mut self.document.state, state);
+        if let Err(error) = self.try_save(Some(entry)).await {
+            self.document.state = before;
+            return Err(error.into());
+        }
+        self.reconfigure();
         Ok(())
     }
 
@@ -312,16 +332,17 @@ impl Runner {
     }
 
     async fn save(&mut self) {
-        if let Err(error) = self.try_save().await {
+        if let Err(error) = self.try_save(None).await {
             tracing::warn!(%error, replay = self.document.name, "failed to save a replay's position; trying again");
         }
     }
 
-    async fn try_save(&mut self) -> Result<(), store::Error> {
+    async fn try_save(&mut self, entry: Option<Operation>) -> Result<(), store::Error> {
         let mut operations = self.note();
         operations.push(self.document.put());
         self.saved_at = Instant::now();
-        self.inner.store.apply(self.document.bus, operations.clone()).await?;
+        let all = operations.iter().cloned().chain(entry).collect();
+        self.inner.store.apply(self.document.bus, all).await?;
         if let Way::Deliver(feeder) = &mut self.way {
             feeder.saved(&operations);
         }
@@ -341,6 +362,11 @@ impl Runner {
 
     /// Ends it: its lane rests, its end is saved, and what it has left is the subscription's. `Continue`: not now.
     async fn end(&mut self, state: State, reason: Option<&str>) -> ControlFlow<()> {
+        self.end_with(state, reason, None).await
+    }
+
+    /// The same, with the entry in the audit trail of whoever ends it.
+    async fn end_with(&mut self, state: State, reason: Option<&str>, entry: Option<Operation>) -> ControlFlow<()> {
         let before = self.document.clone();
         if let Way::Deliver(feeder) = &self.way {
             feeder.lane.stop(DELETED_GRACE).await;
@@ -355,7 +381,7 @@ impl Runner {
                 _ => return self.begin_again(),
             }
         }
-        match self.write_end(state, reason).await {
+        match self.write_end(state, reason, entry).await {
             Ok(()) => {
                 if let Into::Subscription { id, .. } = into {
                     self.inner.replaying.leave(id, number);
@@ -384,8 +410,13 @@ impl Runner {
         ControlFlow::Continue(())
     }
 
-    async fn write_end(&mut self, state: State, reason: Option<&str>) -> Result<(), store::Error> {
-        let mut operations = Vec::new();
+    async fn write_end(
+        &mut self,
+        state: State,
+        reason: Option<&str>,
+        entry: Option<Operation>,
+    ) -> Result<(), store::Error> {
+        let mut operations: Vec<Operation> = entry.into_iter().collect();
         if let Into::Subscription { id, .. } = self.document.into {
             let replay = self.document.number;
             if state == State::Completed {

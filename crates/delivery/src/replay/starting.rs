@@ -2,7 +2,7 @@
 
 use super::{
     document::{Document, Into, State, next_of, put_next, replay_of},
-    handle::Handle,
+    handle::{Handle, KIND},
     picker::Picker,
     preview, range,
     runner::Runner,
@@ -11,7 +11,7 @@ use super::{
 use crate::{Error, inner::Inner, told::not_found};
 use control::{
     Bus, Model, Refusal, Subscription, Topic,
-    audit::{Act, Actor, Deed},
+    audit::{Actor, Deed},
     resources::ReplaySpec,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -93,31 +93,18 @@ impl Asked {
         }
         let outlived = inner.replays.outlived(inner.settings.clock.now());
         let forgotten = outlived.iter().map(|replay| replay.document().delete());
-        let entry = self.entry(inner);
+        let (spec, name) = (self.document.spec.shown(), self.document.name.as_str());
+        let entry = inner.entry(self.by, self.document.bus, Deed::Started, (KIND, name), spec);
         let operations = [self.document.put(), put_next(number.saturating_add(1)), entry];
         let operations: Vec<Operation> = operations.into_iter().chain(forgotten).collect();
         inner.store.apply(self.document.bus, operations).await?;
-        outlived.iter().for_each(|replay| inner.replays.remove(replay.number));
+        for replay in outlived {
+            inner.replays.remove(replay.number);
+        }
         let handle = Arc::new(Handle::new(self.document));
         inner.replays.insert(Arc::clone(&handle));
         run(inner, &handle);
         Ok(handle)
-    }
-
-    fn entry(&self, inner: &Inner) -> Operation {
-        let model = inner.model.load();
-        let bus = model.bus_by_id(self.document.bus);
-        let act = Act {
-            by: self.by.clone(),
-            action: Deed::Started,
-            bus_id: self.document.bus,
-            bus: bus.map_or_else(String::new, |bus| bus.name.clone()),
-            kind: "replay",
-            name: self.document.name.clone(),
-            changes: Vec::new(),
-            details: self.document.spec.shown(),
-        };
-        act.operation(inner.journal.now())
     }
 }
 

@@ -85,8 +85,8 @@ async fn copies_wait_for_a_target_that_is_down_for_an_hour_over_a_crash_a_redriv
         ..DeadSelection::default()
     };
     // One is discarded, one dies once more: that is another death, with a copy of its own.
-    assert_eq!(world.core.discard("default", one(0)).await.unwrap(), 1);
-    assert_eq!(world.core.redrive("default", one(1)).await.unwrap(), 1);
+    assert_eq!(world.discard(one(0)).await.unwrap(), 1);
+    assert_eq!(world.redrive(one(1)).await.unwrap(), 1);
     world
         .until("the second death", |world| waiting(world, "all") == 21)
         .await;
@@ -213,14 +213,10 @@ async fn a_dead_letter_of_a_copy_stays_where_it_is() {
     world.endpoint.script(|_| ok());
     assert_eq!(
         world
-            .core
-            .redrive(
-                "default",
-                DeadSelection {
-                    key: Some(letters[0].delivery.key),
-                    ..DeadSelection::default()
-                }
-            )
+            .redrive(DeadSelection {
+                key: Some(letters[0].delivery.key),
+                ..DeadSelection::default()
+            })
             .await
             .unwrap(),
         1
@@ -265,14 +261,14 @@ async fn copies_that_nobody_takes_stop_the_lane_at_their_bound_and_it_goes_on_wh
     world
         .until("the bound", |world| world.status("all").state == "stopped")
         .await;
-    assert_eq!(world.core.discard("default", all()).await.unwrap(), 10);
+    assert_eq!(world.discard(all()).await.unwrap(), 10);
     tokio::time::sleep(HOUR).await;
     assert_eq!(world.status("all").state, "stopped", "their copies wait still");
     is_up.store(true, Relaxed);
     for _ in 0..3 {
         world.until("the copies go", |world| waiting(world, "all") == 0).await;
         world.settle().await;
-        world.core.discard("default", all()).await.unwrap();
+        world.discard(all()).await.unwrap();
     }
     world
         .until("all copies", |world| delivered_by(world, "morgue").len() == 30)

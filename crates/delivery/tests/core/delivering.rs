@@ -90,10 +90,7 @@ async fn a_refused_event_is_a_dead_letter_at_once_and_a_redrive_sends_it_with_th
     );
 
     world.endpoint.script(|_| ok());
-    assert_eq!(
-        world.core.redrive("default", DeadSelection::default()).await.unwrap(),
-        1
-    );
+    assert_eq!(world.redrive(DeadSelection::default()).await.unwrap(), 1);
     world.delivered("all", 1).await;
     world.settle().await;
     let received = world.endpoint.received();

@@ -212,10 +212,7 @@ async fn at_the_bound_of_dead_letters_the_lane_stops_until_there_is_room() {
         .await;
     assert_eq!(world.status("all").dead, 2);
     world.endpoint.script(|_| ok());
-    assert_eq!(
-        world.core.discard("default", DeadSelection::default()).await.unwrap(),
-        2
-    );
+    assert_eq!(world.discard(DeadSelection::default()).await.unwrap(), 2);
     world.delivered("all", 3).await;
     world.settle().await;
     assert_eq!(world.endpoint.delivered().len(), 3);
@@ -390,7 +387,7 @@ async fn a_dead_letter_that_is_sent_out_again_waits_for_its_key_and_is_delivered
         ..ok()
     });
     let before = world.store.applies();
-    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    world.redrive(DeadSelection::default()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     let written = world.store.applies() - before;
     assert!(written < 10, "{written} transactions while its key is busy");

@@ -24,10 +24,7 @@ async fn that_a_dead_letter_was_discarded_is_known_as_long_as_its_event_is_kept(
         world.publish(&id.to_string()).await;
     }
     world.until("the deaths", |world| world.status("all").dead == 3).await;
-    assert_eq!(
-        world.core.discard("default", DeadSelection::default()).await.unwrap(),
-        3
-    );
+    assert_eq!(world.discard(DeadSelection::default()).await.unwrap(), 3);
     let id = world.status("all").id;
     let ranges = world.store.ranges(id).await.unwrap();
     assert_eq!((ranges[0].reason, ranges[0].matched), (RangeReason::Discarded, Some(3)));

@@ -209,7 +209,7 @@ async fn versions_that_something_needs_are_all_kept_up_to_a_bound_that_refuses_m
     assert!(error.to_string().contains("256 earlier versions"), "{error}");
     world.crash().await;
     assert_eq!(versions(&world).await, 256);
-    world.core.discard("default", DeadSelection::default()).await.unwrap();
+    world.discard(DeadSelection::default()).await.unwrap();
     world.settle().await;
     world
         .put(ResourceKind::Subscription, "all", subscription(spec(300)))
@@ -239,7 +239,7 @@ async fn a_dead_letter_that_is_sent_out_again_gets_its_turn_however_busy_its_key
         world.publish_event(keyed(&id.to_string())).await;
     }
     world.delivered("ordered", 5).await;
-    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    world.redrive(DeadSelection::default()).await.unwrap();
     // There is never a gap.
     for id in 50..100 {
         world.publish_event(keyed(&id.to_string())).await;

@@ -1,6 +1,6 @@
 //! Edited dead letters, and redrives of a class: at a rate, held, ended, over crashes.
 
-use crate::support::{Reply, World, event, ok, one_partition};
+use crate::support::{Reply, World, event, ok, one_partition, somebody};
 use control::resources::RedriveSpec;
 use delivery::{DeadLetterEdit, DeadSelection, DeliveryKey, DeliveryState, ReplayState, Verdict};
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ fn edit(key: DeliveryKey, id: &str, data: Value) -> DeadLetterEdit {
         key,
         event: event(id, "order", data),
         expected: None,
+        by: somebody(),
     }
 }
 
@@ -80,7 +81,7 @@ async fn an_edited_dead_letter_goes_out_as_it_was_edited_and_its_story_tells_bot
     assert_eq!(now.extension("tlorigin"), Some("orders/0/0"));
     assert!(String::from_utf8_lossy(&story.event.data().unwrap().bytes).contains("\"n\":0"));
     world.endpoint.script(|_| ok());
-    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    world.redrive(DeadSelection::default()).await.unwrap();
     world.delivered("all", 1).await;
     world.settle().await;
     let received = world.endpoint.received();
@@ -121,6 +122,75 @@ async fn an_edit_is_refused_where_publishing_would_be_and_where_it_would_be_anot
     };
     assert_eq!(code(edits.edit_dead_letter(reserved).await), "type_reserved");
     assert_eq!(letters(&world).await[0].delivery.edits, 0, "nothing has changed");
+    assert_eq!(
+        world.trail_of("dead-letter").await,
+        Vec::<Value>::new(),
+        "and nothing is said to have"
+    );
+}
+
+/// It said so of every one that was asked for; and what one edit left was never what the next one found.
+#[tokio::test(start_paused = true)]
+async fn of_edits_that_meet_the_one_that_is_made_is_in_the_trail_and_what_it_left_the_next_one_found() {
+    let world = with_dead(["1".to_owned()].into_iter(), json!({})).await;
+    let key = letters(&world).await[0].delivery.key;
+    for round in 0..3 {
+        let edits = (0..8).map(|n| {
+            world.core.edit_dead_letter(DeadLetterEdit {
+                expected: Some(round),
+                ..edit(key, "1", json!({"round": round, "n": n}))
+            })
+        });
+        let edited = futures_util::future::join_all(edits).await;
+        assert_eq!(edited.iter().filter(|edited| edited.is_ok()).count(), 1);
+    }
+    let trail = world.trail_of("dead-letter").await;
+    assert_eq!(trail.len(), 3, "{trail:?}");
+    for pair in trail.windows(2) {
+        assert_eq!(pair[0]["details"]["after"], pair[1]["details"]["before"]);
+        assert_ne!(pair[0]["details"]["after"], pair[0]["details"]["before"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_is_refused_leaves_no_entry_and_one_that_is_done_leaves_one() {
+    let world = World::with(|settings| settings.lane.parked_events = 2).await;
+    one_partition(&world).await;
+    world.subscribe("all", json!({})).await;
+    world.endpoint.script(|_| refuses());
+    for id in 0..3 {
+        world.publish(&id.to_string()).await;
+    }
+    world.until("the deaths", |world| world.status("all").dead == 3).await;
+    assert_eq!(code(world.redrive(DeadSelection::default()).await), "limit_exceeded");
+    assert_eq!(world.trail_of("dead-letters").await.len(), 0);
+
+    let absent = spec(json!({"subscription": "absent"}));
+    let start = |name: &str, spec| {
+        let name = Some(name.to_owned());
+        world.core.start_redrive("default", name, spec, somebody())
+    };
+    assert_eq!(code(start("none", absent).await), "resource_invalid");
+    start("slow", spec(json!({"rate": "1/h"}))).await.unwrap();
+    assert_eq!(code(start("slow", spec(json!({}))).await), "already_exists");
+    let set = |state| world.core.set_redrive("default", "slow", state, somebody());
+    set(ReplayState::Paused).await.unwrap();
+    set(ReplayState::Paused).await.unwrap();
+    set(ReplayState::Running).await.unwrap();
+    assert_eq!(
+        code(world.core.forget_redrive("default", "slow", somebody()).await),
+        "redrive_running"
+    );
+    set(ReplayState::Cancelled).await.unwrap();
+    for state in [ReplayState::Paused, ReplayState::Running, ReplayState::Cancelled] {
+        assert_eq!(code(set(state).await), "redrive_over");
+    }
+    let forget = || world.core.forget_redrive("default", "slow", somebody());
+    let (one, other) = futures_util::future::join(forget(), forget()).await;
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    let trail = world.trail_of("redrive").await;
+    let told: Vec<_> = trail.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(told, ["started", "paused", "resumed", "cancelled", "deleted"]);
 }
 
 fn spec(document: Value) -> RedriveSpec {
@@ -159,7 +229,7 @@ async fn a_redrive_keeps_to_its_rate_its_class_and_what_was_dead_when_it_began_o
     let asked = spec(json!({"subscription": "all", "status": 422, "rate": "5/s"}));
     let redrive = world
         .core
-        .start_redrive("default", Some("again".to_owned()), asked)
+        .start_redrive("default", Some("again".to_owned()), asked, somebody())
         .await
         .unwrap();
     assert_eq!((redrive.matched, redrive.state), (40, ReplayState::Running));
@@ -188,16 +258,20 @@ async fn a_redrive_is_held_goes_on_and_is_ended_and_two_do_not_meet() {
     let mut world = with_dead((0..30).map(|id| id.to_string()), json!({})).await;
     world.endpoint.script(|_| ok());
     let slow = spec(json!({"rate": "60/m"}));
-    let start = |name: &str, spec: RedriveSpec| world.core.start_redrive("default", Some(name.to_owned()), spec);
+    let start = |name: &str, spec: RedriveSpec| {
+        world
+            .core
+            .start_redrive("default", Some(name.to_owned()), spec, somebody())
+    };
     start("slow", slow.clone()).await.unwrap();
     assert_eq!(code(start("slow", slow.clone()).await), "already_exists");
     assert_eq!(
-        code(world.core.forget_redrive("default", "slow").await),
+        code(world.core.forget_redrive("default", "slow", somebody()).await),
         "redrive_running"
     );
     world
         .core
-        .set_redrive("default", "slow", ReplayState::Paused)
+        .set_redrive("default", "slow", ReplayState::Paused, somebody())
         .await
         .unwrap();
     let held = world.core.redrive_of("default", "slow").unwrap();
@@ -214,7 +288,7 @@ async fn a_redrive_is_held_goes_on_and_is_ended_and_two_do_not_meet() {
     );
     world
         .core
-        .set_redrive("default", "slow", ReplayState::Running)
+        .set_redrive("default", "slow", ReplayState::Running, somebody())
         .await
         .unwrap();
     world
@@ -224,11 +298,14 @@ async fn a_redrive_is_held_goes_on_and_is_ended_and_two_do_not_meet() {
         .await;
     let rest = world
         .core
-        .set_redrive("default", "slow", ReplayState::Cancelled)
+        .set_redrive("default", "slow", ReplayState::Cancelled, somebody())
         .await
         .unwrap();
     assert_eq!(rest.state, ReplayState::Cancelled);
-    let over = world.core.set_redrive("default", "slow", ReplayState::Running).await;
+    let over = world
+        .core
+        .set_redrive("default", "slow", ReplayState::Running, somebody())
+        .await;
     assert_eq!(code(over), "redrive_over");
     let left = letters(&world).await.len();
     assert_eq!(left as u64, 30 - rest.redriven);
@@ -236,14 +313,14 @@ async fn a_redrive_is_held_goes_on_and_is_ended_and_two_do_not_meet() {
     for name in ["fast", "faster"] {
         world
             .core
-            .start_redrive("default", Some(name.to_owned()), fast.clone())
+            .start_redrive("default", Some(name.to_owned()), fast.clone(), somebody())
             .await
             .unwrap();
     }
     let both = [ended(&world, "fast").await, ended(&world, "faster").await];
     assert_eq!(both.iter().map(|one| one.redriven).sum::<u64>(), left as u64);
     world.delivered("all", 30).await;
-    world.core.forget_redrive("default", "fast").await.unwrap();
+    world.core.forget_redrive("default", "fast", somebody()).await.unwrap();
     let names: Vec<_> = world
         .core
         .redrives("default")
@@ -276,7 +353,7 @@ async fn a_redrive_waits_for_room_among_what_is_parked() {
     let all = spec(json!({"rate": "4/s"}));
     world
         .core
-        .start_redrive("default", Some("all".to_owned()), all)
+        .start_redrive("default", Some("all".to_owned()), all, somebody())
         .await
         .unwrap();
     assert_eq!(ended(&world, "all").await.redriven, 30);
@@ -293,7 +370,7 @@ async fn a_dead_letter_that_was_delivered_after_all_is_not_told_as_discarded_whe
     let mut world = with_dead(["1".to_owned()].into_iter(), json!({})).await;
     let history = world.history().await;
     world.endpoint.script(|_| ok());
-    world.core.redrive("default", DeadSelection::default()).await.unwrap();
+    world.redrive(DeadSelection::default()).await.unwrap();
     world.delivered("all", 1).await;
     world.settle().await;
     world.crash_with_history(history).await;
@@ -317,13 +394,10 @@ async fn what_a_person_discarded_is_told_as_discarded_for_good() {
         event_id: Some("1".to_owned()),
         ..DeadSelection::default()
     };
-    world.core.redrive("default", one).await.unwrap();
+    world.redrive(one).await.unwrap();
     world.delivered("all", 1).await;
     world.settle().await;
-    assert_eq!(
-        world.core.discard("default", DeadSelection::default()).await.unwrap(),
-        4
-    );
+    assert_eq!(world.discard(DeadSelection::default()).await.unwrap(), 4);
     world.restart().await;
     world.settle().await;
     for (id, expected) in ["0", "1", "2", "3", "4"]

@@ -1,6 +1,6 @@
 //! Replays: what they deliver, what they leave alone, and how they survive.
 
-use crate::support::{Received, Reply, START, World, event, fails, ok, one_partition, subscription};
+use crate::support::{Received, Reply, START, World, event, fails, ok, one_partition, somebody, subscription};
 use control::{
     audit::Actor,
     resources::{ReplaySpec, ResourceKind},
@@ -167,7 +167,7 @@ async fn a_paused_replay_delivers_nothing_and_goes_on_where_it_was() {
     let asked = json!({"from": "earliest", "into": {"subscription": "crm"}, "rate": "1/s"});
     start(&world, "held", asked).await;
     world.until("some", |world| replayed(world, "held").len() >= 5).await;
-    world.core.pause_replay("default", "held").await.unwrap();
+    world.core.pause_replay("default", "held", somebody()).await.unwrap();
     world.settle().await;
     let before = replayed(&world, "held").len();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -176,7 +176,7 @@ async fn a_paused_replay_delivers_nothing_and_goes_on_where_it_was() {
     world.restart().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(replayed(&world, "held").len(), before, "it stays paused over a restart");
-    world.core.resume_replay("default", "held").await.unwrap();
+    world.core.resume_replay("default", "held", somebody()).await.unwrap();
     completed(&world, "held").await;
     let received = replayed(&world, "held");
     let expected: Vec<String> = (0..40).map(|number| number.to_string()).collect();
@@ -201,7 +201,7 @@ async fn a_cancelled_replay_makes_no_attempt_any_more_not_even_of_what_it_has_pa
     world
         .until("one is parked", |world| replay(world, "gone").parked_now == 1)
         .await;
-    let cancelled = world.core.cancel_replay("default", "gone").await.unwrap();
+    let cancelled = world.core.cancel_replay("default", "gone", somebody()).await.unwrap();
     assert_eq!(
         (cancelled.state, cancelled.counts.discarded),
         (ReplayState::Cancelled, 1)
@@ -210,10 +210,24 @@ async fn a_cancelled_replay_makes_no_attempt_any_more_not_even_of_what_it_has_pa
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(replayed(&world, "gone").len(), before);
     assert_eq!(world.status("crm").parked, 0);
-    assert!(world.core.cancel_replay("default", "gone").await.is_err(), "it is over");
-    assert!(world.core.pause_replay("default", "gone").await.is_err());
-    world.core.forget_replay("default", "gone").await.unwrap();
+    assert!(
+        world.core.cancel_replay("default", "gone", somebody()).await.is_err(),
+        "it is over"
+    );
+    assert!(world.core.pause_replay("default", "gone", somebody()).await.is_err());
+    world.core.forget_replay("default", "gone", somebody()).await.unwrap();
     assert!(world.core.replay_of("default", "gone").is_err());
+    let trail = world.trail_of("replay").await;
+    let told: Vec<_> = trail
+        .iter()
+        .filter(|entry| entry["name"] == "gone")
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        ["started", "cancelled", "deleted"],
+        "what was refused is not in the trail"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,18 +293,12 @@ async fn dead_letters_of_a_replay_are_redriven_while_it_runs_and_after_its_end()
             ok()
         }
     });
-    assert_eq!(
-        world.core.redrive("default", DeadSelection::default()).await.unwrap(),
-        1
-    );
+    assert_eq!(world.redrive(DeadSelection::default()).await.unwrap(), 1);
     let replay = completed(&world, "picky").await;
     assert_eq!((replay.counts.delivered, replay.counts.dead_lettered), (9, 2));
     assert_eq!(world.status("crm").dead, 1);
     world.endpoint.script(|_| ok());
-    assert_eq!(
-        world.core.redrive("default", DeadSelection::default()).await.unwrap(),
-        1
-    );
+    assert_eq!(world.redrive(DeadSelection::default()).await.unwrap(), 1);
     let count = |id: &str| {
         world
             .endpoint
@@ -697,7 +705,7 @@ async fn a_discarded_dead_letter_of_a_replay_is_told_as_discarded() {
     world.endpoint.script(|_| fails());
     start_into_crm(&world, "again", None).await;
     completed(&world, "again").await;
-    world.core.discard("default", DeadSelection::default()).await.unwrap();
+    world.discard(DeadSelection::default()).await.unwrap();
     world.settle().await;
     let story = world.story("0").await.unwrap();
     assert_eq!(story.replays[0].state, DeliveryState::Discarded);

@@ -1,7 +1,7 @@
 //! A seeded simulation: publishing, failing endpoints, failing stores, crashes and good ends at any moment; then peace, and a
 //! model that counts every event in and out.
 
-use crate::support::{Received, Reply, World, event, ok, subscription};
+use crate::support::{Received, Reply, World, event, ok, somebody, subscription};
 use control::{
     audit::Actor,
     resources::{RedriveSpec, ReplaySpec, ResourceKind},
@@ -162,14 +162,14 @@ impl Simulation {
             5 => self.world.store.fail_next(store::Error::OutOfSpace),
             6..=9 => tokio::time::sleep(Duration::from_millis(self.dice.roll(20_000))).await,
             // These may meet a failure of the store; then nothing has changed.
-            10 => drop(self.world.core.redrive("default", DeadSelection::default()).await),
+            10 => drop(self.world.redrive(DeadSelection::default()).await),
             11 => self.edit().await,
             16 => self.change_manners().await,
             12 => self.resume().await,
             40 => self.replay().await,
             41 => self.command_a_replay().await,
             42 => self.redrive().await,
-            43 => drop(self.world.core.skip_to_now("default", SKIPPING).await),
+            43 => drop(self.world.core.skip_to_now("default", SKIPPING, None).await),
             44 => self.replay_narrowed().await,
             45..=46 => self.narrow().await,
             13..=15 => tokio::time::sleep(Duration::from_millis(self.dice.roll(50))).await,
@@ -224,9 +224,9 @@ impl Simulation {
         let core = &self.world.core;
         // Those that are over refuse.
         match self.dice.roll(4) {
-            0 => drop(core.cancel_replay("default", &name).await),
-            1 => drop(core.pause_replay("default", &name).await),
-            _ => drop(core.resume_replay("default", &name).await),
+            0 => drop(core.cancel_replay("default", &name, somebody()).await),
+            1 => drop(core.pause_replay("default", &name, somebody()).await),
+            _ => drop(core.resume_replay("default", &name, somebody()).await),
         }
     }
 
@@ -245,7 +245,7 @@ impl Simulation {
         self.mourned.extend(dead.into_iter().map(|dead| dead.event_id));
         let rate = ["5/s", "100/s"][self.dice.roll(2) as usize];
         let spec = RedriveSpec::read(&json!({"reason": "http_4*", "rate": rate})).unwrap();
-        drop(self.world.core.start_redrive("default", None, spec).await);
+        drop(self.world.core.start_redrive("default", None, spec, somebody()).await);
     }
 
     /// The endpoint speaks of each event or of the whole request; it takes few or many at once; the batch is another one.
@@ -266,7 +266,7 @@ impl Simulation {
         }
         for name in self.replay_names() {
             // Those that are over refuse.
-            drop(self.world.core.resume_replay("default", &name).await);
+            drop(self.world.core.resume_replay("default", &name, somebody()).await);
         }
     }
 
@@ -333,7 +333,7 @@ impl Simulation {
             tokio::time::sleep(Duration::from_secs(30)).await;
             self.resume().await;
             // The store may still owe a failure.
-            let redriven = self.world.core.redrive("default", DeadSelection::default()).await;
+            let redriven = self.world.redrive(DeadSelection::default()).await;
             assert!(
                 matches!(redriven, Ok(_) | Err(delivery::Error::Store(_))),
                 "{redriven:?}"

@@ -1,7 +1,7 @@
 //! A subscription that goes on from now: what is passed over is counted, recorded, and told in each event's story.
 
 use crate::support::{Reply, World, event, fails, ok, one_partition, subscription};
-use control::resources::ResourceKind;
+use control::{audit::Deed, resources::ResourceKind};
 use delivery::{DeliveryState, Verdict};
 use serde_json::json;
 use std::time::Duration;
@@ -29,10 +29,10 @@ async fn what_a_paused_subscription_has_waiting_is_skipped_counted_and_told_and_
             .publish_event(event(&format!("unwanted-{id}"), "refund", json!({})))
             .await;
     }
-    let skipped = world.core.skip_to_now("default", "all").await.unwrap();
+    let skipped = world.core.skip_to_now("default", "all", None).await.unwrap();
     assert_eq!((skipped.events, skipped.parked), (20, 0));
     assert!((20..=40).contains(&skipped.records), "{skipped:?}");
-    let again = world.core.skip_to_now("default", "all").await.unwrap();
+    let again = world.core.skip_to_now("default", "all", None).await.unwrap();
     assert_eq!((again.events, again.records), (0, 0), "there is nothing left");
     world.publish("after").await;
     world.crash().await;
@@ -96,7 +96,7 @@ async fn what_was_delivered_out_of_order_or_is_parked_or_dead_is_not_skipped() {
         world.publish(id).await;
     }
     world.delivered("all", 1).await;
-    let skipped = world.core.skip_to_now("default", "all").await.unwrap();
+    let skipped = world.core.skip_to_now("default", "all", None).await.unwrap();
     assert_eq!((skipped.events, skipped.parked), (1, 1));
     world.endpoint.script(|_| ok());
     world.publish("after").await;
@@ -129,14 +129,18 @@ async fn attempts_that_take_long_are_not_cut_off_and_nothing_is_skipped() {
     world
         .until("the attempt", |world| world.status("all").in_flight == 1)
         .await;
-    let refused = world.core.skip_to_now("default", "all").await;
+    let act = || Some(world.act(Deed::Resumed));
+    let refused = world.core.skip_to_now("default", "all", act()).await;
     assert!(
         matches!(&refused, Err(delivery::Error::Refused(refusal)) if refusal.code == "subscription_busy"),
         "{refused:?}"
     );
     world.publish("2").await;
     world.delivered("all", 2).await;
-    assert!(world.core.skip_to_now("default", "nothing").await.is_err());
+    assert!(world.core.skip_to_now("default", "nothing", act()).await.is_err());
+    assert_eq!(world.trail_of("dead-letters").await.len(), 0);
+    world.core.skip_to_now("default", "all", act()).await.unwrap();
+    assert_eq!(world.trail_of("dead-letters").await.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,8 +151,10 @@ async fn a_store_that_fails_skips_nothing_and_the_subscription_goes_on() {
     world.publish("1").await;
     world.settle().await;
     world.store.fail_next(store::Error::OutOfSpace);
-    let failed = world.core.skip_to_now("default", "all").await;
+    let act = Some(world.act(Deed::Resumed));
+    let failed = world.core.skip_to_now("default", "all", act).await;
     assert!(matches!(failed, Err(delivery::Error::Store(_))), "{failed:?}");
+    assert_eq!(world.trail_of("dead-letters").await.len(), 0);
     pause(&world, "all", false, json!({})).await;
     world.delivered("all", 1).await;
 }

@@ -4,11 +4,13 @@ use crate::faulty::{Faulty, Orders};
 use bytes::Bytes;
 use control::{
     Action, Change, Model, Precondition, Rules,
+    audit::{Act, Actor, Deed},
     resources::ResourceKind,
     seal::{MasterKey, Sealer},
 };
 use delivery::{
-    Attempt, BoxFuture, Clock, Core, Destination, Limits, Outcome, Outcomes, Parts, Published, Settings, Verdict,
+    Attempt, AuditOrder, AuditQuery, BoxFuture, Clock, Core, DeadSelection, Destination, Limits, Outcome, Outcomes,
+    Parts, Published, Settings, Verdict,
 };
 use event::Event;
 use journal::{Memory as Journal, MemorySettings, PartitionId, TopicId};
@@ -337,6 +339,46 @@ impl World {
         .await;
     }
 
+    /// Sends dead letters out again.
+    pub async fn redrive(&self, selection: DeadSelection) -> Result<u64, delivery::Error> {
+        let act = self.act(Deed::Redriven);
+        self.core.redrive("default", vec![selection], &act).await
+    }
+
+    /// Throws dead letters away.
+    pub async fn discard(&self, selection: DeadSelection) -> Result<u64, delivery::Error> {
+        let act = self.act(Deed::Discarded);
+        self.core.discard("default", vec![selection], &act).await
+    }
+
+    /// What somebody does, for the audit trail.
+    pub fn act(&self, action: Deed) -> Act {
+        Act {
+            by: somebody(),
+            action,
+            bus_id: 1,
+            bus: "default".to_owned(),
+            kind: "dead-letters",
+            name: String::new(),
+            changes: Vec::new(),
+            details: Value::Null,
+        }
+    }
+
+    /// What the audit trail says of a kind of things, oldest first.
+    pub async fn trail_of(&self, kind: &str) -> Vec<Value> {
+        let query = AuditQuery {
+            bus: None,
+            after: 0,
+            before: u64::MAX,
+            order: AuditOrder::OldestFirst,
+            limit: 1_000,
+        };
+        let entries = self.core.audit(query).await.unwrap().into_iter();
+        let said = entries.map(|entry| serde_json::from_slice::<Value>(&entry.body).unwrap());
+        said.filter(|entry| entry["kind"] == kind).collect()
+    }
+
     pub async fn put(&self, kind: ResourceKind, name: &str, body: Value) -> delivery::Changed {
         self.change(kind, name, Action::Put(body)).await.unwrap()
     }
@@ -365,7 +407,7 @@ impl World {
                 name,
                 action,
                 precondition: Precondition::Any,
-                by: control::audit::Actor::System("a test"),
+                by: somebody(),
             })
             .await
     }
@@ -452,6 +494,11 @@ pub async fn one_partition(world: &World) -> PartitionId {
         topic: bus.topics["orders"].id,
     };
     PartitionId { topic, index: 0 }
+}
+
+/// Who asks.
+pub fn somebody() -> Actor {
+    Actor::System("a test")
 }
 
 pub fn event(id: &str, event_type: &str, data: Value) -> Event {

@@ -1,6 +1,6 @@
 //! Trouble told as operational events on the bus.
 
-use crate::support::{Reply, World, event, fails, ok, one_partition};
+use crate::support::{Reply, World, event, fails, ok, one_partition, somebody};
 use control::{Action, Change, Precondition, resources::ResourceKind};
 use delivery::{PublishError, Recent, Subject, Verdict};
 use serde_json::{Value, json};
@@ -314,8 +314,21 @@ async fn nobody_else_may_publish_under_their_names() {
 #[tokio::test(start_paused = true)]
 async fn each_bus_hears_of_its_own_trouble() {
     let world = World::new().await;
+    with_other_bus(&world, json!({})).await;
+    world.endpoint.script(|_| Reply {
+        verdict: Verdict::Refused,
+        ..ok()
+    });
+    publish_to_other(&world).await;
+    world.settle().await;
+    assert_eq!(kinds(&told(&world, "other").await), ["delivery.dead-lettered"]);
+    assert!(!has_topic(&world));
+}
+
+/// A second bus, with a subscription to the endpoint.
+async fn with_other_bus(world: &World, bus: Value) {
     for (kind, name, body) in [
-        (ResourceKind::Bus, "", json!({})),
+        (ResourceKind::Bus, "other", bus),
         (
             ResourceKind::Connection,
             "endpoint",
@@ -323,29 +336,39 @@ async fn each_bus_hears_of_its_own_trouble() {
         ),
         (ResourceKind::Subscription, "theirs", json!({"connection": "endpoint"})),
     ] {
-        let name = if name.is_empty() { "other" } else { name };
         let change = Change {
             bus: "other".to_owned(),
             kind,
             name: name.to_owned(),
             action: Action::Put(body),
             precondition: Precondition::Any,
-            by: control::audit::Actor::System("a test"),
+            by: somebody(),
         };
         world.core.change(change).await.unwrap();
     }
+}
+
+async fn publish_to_other(world: &World) {
+    let event = event("1", "order", json!({}));
+    world.core.publish("other", vec![event]).await.unwrap();
+}
+
+/// It was told nothing, and every other bus waited with it.
+#[tokio::test(start_paused = true)]
+async fn a_bus_at_its_quota_of_partitions_is_told_of_its_trouble_all_the_same() {
+    let world = World::new().await;
+    let default_topic = control::limits::PARTITIONS_DEFAULT;
+    with_other_bus(&world, json!({"quotas": {"partitions": default_topic}})).await;
     world.endpoint.script(|_| Reply {
         verdict: Verdict::Refused,
         ..ok()
     });
-    world
-        .core
-        .publish("other", vec![event("1", "order", json!({}))])
-        .await
-        .unwrap();
+    publish_to_other(&world).await;
     world.settle().await;
     assert_eq!(kinds(&told(&world, "other").await), ["delivery.dead-lettered"]);
-    assert!(!has_topic(&world));
+    let bus = &world.core.model().buses["other"];
+    let partitions: u32 = bus.topics.values().map(|topic| topic.spec.partitions).sum();
+    assert_eq!(partitions, default_topic + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,17 +146,10 @@ impl Call {
         }
     }
 
-    /// Records in the audit trail what is done to a thing of the path's bus (or of the installation), before it is done: it is
-    /// durable when this returns.
-    pub(super) async fn record(
-        &self,
-        action: Deed,
-        kind: &'static str,
-        name: &str,
-        details: Value,
-    ) -> Result<(), Problem> {
+    /// What is done to a thing of the path's bus (or of the installation), for the audit trail.
+    pub(super) fn act(&self, action: Deed, kind: &'static str, name: &str, details: Value) -> Act {
         let bus = self.model.buses.get(self.parameter("bus"));
-        let act = Act {
+        Act {
             by: self.actor(),
             action,
             bus_id: bus.map_or(0, |bus| bus.id),
@@ -165,7 +158,19 @@ impl Call {
             name: name.to_owned(),
             changes: Vec::new(),
             details,
-        };
+        }
+    }
+
+    /// Records in the audit trail what is done, before it is done: it is durable when this returns. Whatever may refuse it has been
+    /// asked by then; what is a write of the store takes its [`act`](Self::act) along instead.
+    pub(super) async fn record(
+        &self,
+        action: Deed,
+        kind: &'static str,
+        name: &str,
+        details: Value,
+    ) -> Result<(), Problem> {
+        let act = self.act(action, kind, name, details);
         Ok(self.state.core.record(&act).await?)
     }
 

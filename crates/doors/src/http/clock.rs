@@ -12,10 +12,13 @@ use axum::routing;
 use control::{audit::Deed, resources::Scope};
 use journal::Clocks;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 /// What to do about the alarm: in diagnostics of probes, too.
 pub(super) const ADVICE: &str = "the wall clock is more than an hour ahead of the monotonic clock and is not followed: records get the \
     monotonic clock's time, and retention waits. Set the clock right, or say that it is right: trunkline clock confirm";
+
+static CONFIRMING: Mutex<()> = Mutex::const_new(());
 
 pub(super) const ROUTES: &[Route] = &[
     route(
@@ -52,6 +55,8 @@ async fn show(call: Call) -> json::Result {
 }
 
 async fn confirm(call: Call) -> json::Result {
+    // Of two who confirm it at once only one does.
+    let _turn = CONFIRMING.lock().await;
     if call.state.journal.clocks().alarm {
         call.record(Deed::Confirmed, "clock", "", Value::Null).await?;
     }

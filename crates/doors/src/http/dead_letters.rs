@@ -272,19 +272,12 @@ async fn act(call: &Call, body: Body, act: Act) -> Result<u64, Problem> {
     let selection: Selection = serde_json::from_value(document)
         .map_err(|error| Problem::new("resource_malformed", format!("the selection cannot be read: {error}")))?;
     let selections = selection.resolve(bus)?;
-    let action = match act {
-        Act::Redrive => Deed::Redriven,
-        Act::Discard => Deed::Discarded,
-    };
-    call.record(action, "dead-letters", "", details).await?;
-    let mut count = 0;
-    for selection in selections {
-        count += match act {
-            Act::Redrive => call.state.core.redrive(&bus.name, selection).await?,
-            Act::Discard => call.state.core.discard(&bus.name, selection).await?,
-        };
-    }
-    Ok(count)
+    let told = |action| call.act(action, "dead-letters", "", details);
+    let core = &call.state.core;
+    Ok(match act {
+        Act::Redrive => core.redrive(&bus.name, selections, &told(Deed::Redriven)).await?,
+        Act::Discard => core.discard(&bus.name, selections, &told(Deed::Discarded)).await?,
+    })
 }
 
 impl Selection {

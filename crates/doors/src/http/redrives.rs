@@ -12,10 +12,7 @@ use super::{
     time,
 };
 use axum::{body::Body, response::IntoResponse, routing};
-use control::{
-    audit::Deed,
-    resources::{RedriveSpec, Scope},
-};
+use control::resources::{RedriveSpec, Scope};
 use delivery::{Redrive, ReplayState};
 use http::StatusCode;
 use serde::Serialize;
@@ -125,9 +122,7 @@ async fn start(call: Call, body: Body) -> json::Result {
             samples,
         });
     }
-    let name = name.unwrap_or_else(|| core.next_redrive_name());
-    call.record(Deed::Started, "redrive", &name, spec.shown()).await?;
-    let redrive = core.start_redrive(&bus.name, Some(name), spec).await?;
+    let redrive = core.start_redrive(&bus.name, name, spec, call.actor()).await?;
     json::answer(StatusCode::CREATED, &described(&redrive))
 }
 
@@ -143,36 +138,28 @@ async fn one(call: Call) -> json::Result {
 }
 
 async fn forget(call: Call) -> json::Result {
-    record(&call, Deed::Deleted).await?;
-    let name = call.parameter("name");
-    call.state.core.forget_redrive(&call.bus()?.name, name).await?;
+    let (bus, name) = (call.bus()?, call.parameter("name"));
+    call.state.core.forget_redrive(&bus.name, name, call.actor()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn pause(call: Call) -> json::Result {
-    set(&call, Deed::Paused, ReplayState::Paused).await
+    set(&call, ReplayState::Paused).await
 }
 
 async fn resume(call: Call) -> json::Result {
-    set(&call, Deed::Resumed, ReplayState::Running).await
+    set(&call, ReplayState::Running).await
 }
 
 async fn cancel(call: Call) -> json::Result {
-    set(&call, Deed::Cancelled, ReplayState::Cancelled).await
+    set(&call, ReplayState::Cancelled).await
 }
 
-async fn set(call: &Call, action: Deed, state: ReplayState) -> json::Result {
-    record(call, action).await?;
-    let name = call.parameter("name");
-    let redrive = call.state.core.set_redrive(&call.bus()?.name, name, state).await?;
+async fn set(call: &Call, state: ReplayState) -> json::Result {
+    let (bus, name) = (call.bus()?, call.parameter("name"));
+    let core = &call.state.core;
+    let redrive = core.set_redrive(&bus.name, name, state, call.actor()).await?;
     json::ok(&described(&redrive))
-}
-
-/// In the audit trail, once it is known that there is such a redrive.
-async fn record(call: &Call, action: Deed) -> Result<(), Problem> {
-    let name = call.parameter("name");
-    call.state.core.redrive_of(&call.bus()?.name, name)?;
-    call.record(action, "redrive", name, Value::Null).await
 }
 
 /// A redrive as it leaves: what was asked for, and how it stands beside it.

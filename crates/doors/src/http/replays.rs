@@ -13,7 +13,6 @@ use super::{
 use axum::{body::Body, response::IntoResponse, routing};
 use control::{
     Action, Bus, Change, Precondition,
-    audit::Deed,
     resources::{ReplaySpec, ResourceKind, Scope},
 };
 use delivery::{Replay, ReplayPreview, ReplaySample};
@@ -180,37 +179,41 @@ async fn one(call: Call) -> json::Result {
 
 async fn forget(call: Call) -> json::Result {
     let bus = call.bus()?;
-    record(&call, Deed::Deleted).await?;
-    call.state.core.forget_replay(&bus.name, call.parameter("name")).await?;
+    call.state
+        .core
+        .forget_replay(&bus.name, call.parameter("name"), call.actor())
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn pause(call: Call) -> json::Result {
     let bus = call.bus()?;
-    record(&call, Deed::Paused).await?;
-    let paused = call.state.core.pause_replay(&bus.name, call.parameter("name")).await?;
+    let paused = call
+        .state
+        .core
+        .pause_replay(&bus.name, call.parameter("name"), call.actor())
+        .await?;
     json::ok(&described(&paused))
 }
 
 async fn resume(call: Call) -> json::Result {
     let bus = call.bus()?;
-    record(&call, Deed::Resumed).await?;
-    let resumed = call.state.core.resume_replay(&bus.name, call.parameter("name")).await?;
+    let resumed = call
+        .state
+        .core
+        .resume_replay(&bus.name, call.parameter("name"), call.actor())
+        .await?;
     json::ok(&described(&resumed))
 }
 
 async fn cancel(call: Call) -> json::Result {
     let bus = call.bus()?;
-    record(&call, Deed::Cancelled).await?;
-    let cancelled = call.state.core.cancel_replay(&bus.name, call.parameter("name")).await?;
+    let cancelled = call
+        .state
+        .core
+        .cancel_replay(&bus.name, call.parameter("name"), call.actor())
+        .await?;
     json::ok(&described(&cancelled))
-}
-
-/// In the audit trail, once it is known that there is such a replay.
-async fn record(call: &Call, action: Deed) -> Result<(), Problem> {
-    let name = call.parameter("name");
-    call.state.core.replay_of(&call.bus()?.name, name)?;
-    call.record(action, "replay", name, Value::Null).await
 }
 
 /// A replay as it leaves: what was asked for, and how it stands beside it.

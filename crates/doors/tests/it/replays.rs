@@ -58,6 +58,18 @@ async fn a_replay_is_looked_at_started_and_followed_to_its_end() {
         .problem(409, "replay_over");
     assert_eq!(node.ask("DELETE", &path, &[], "").await.status, 204);
     node.get(&path).await.problem(404, "resource_not_found");
+    let trail = node.get("/v1/audit?kind=replay&order=oldest").await.json();
+    let entries = trail["items"].as_array().expect("a list").iter();
+    let told: Vec<_> = entries
+        .filter(|entry| entry["action"] != "looked")
+        .map(|entry| (&entry["action"], &entry["name"]))
+        .collect();
+    let again = json!("again");
+    assert_eq!(
+        told,
+        [(&json!("started"), &again), (&json!("deleted"), &again)],
+        "what was refused is not in the trail"
+    );
 }
 
 #[tokio::test]

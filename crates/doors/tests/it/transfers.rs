@@ -84,10 +84,9 @@ async fn a_dead_letter_is_edited_at_the_version_that_was_seen_and_what_was_recei
     assert_eq!(story["subscriptions"][0]["edited"]["event"]["data"], edited["data"]);
     let trail = node.get("/v1/audit?order=newest&limit=1000").await.json();
     let entries = trail["items"].as_array().expect("a list");
-    let edit = entries
-        .iter()
-        .find(|entry| entry.to_string().contains("\"edited\""))
-        .expect("it is in the trail");
+    let mut edits = entries.iter().filter(|entry| entry["action"] == "edited");
+    let edit = edits.next().expect("it is in the trail");
+    assert_eq!(edits.next(), None, "those that were refused are not");
     let text = edit.to_string();
     assert!(text.contains("sha256:") && !text.contains("put right"), "{text}");
     node.endpoint.status.store(200, Ordering::Relaxed);
@@ -220,6 +219,14 @@ async fn a_redrive_is_looked_at_started_held_ended_and_forgotten() {
     ] {
         post(&node, REDRIVES, wrong).await.problem(status, code);
     }
+    let trail = node.get("/v1/audit?kind=redrive&order=oldest").await.json();
+    let entries = trail["items"].as_array().expect("a list").iter();
+    let told: Vec<_> = entries.filter_map(|entry| entry["action"].as_str()).collect();
+    assert_eq!(
+        told,
+        ["looked", "started", "paused", "resumed", "cancelled", "deleted"],
+        "what was refused is not in the trail"
+    );
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! ```
 
 use super::{
+    aside,
     attempt::Attempt,
     days::{self, Day, DayFile, Place, failed},
 };
@@ -17,6 +18,7 @@ use rusqlite::{Connection, params};
 use std::{
     ffi::OsString,
     fs::{self, OpenOptions},
+    io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -129,7 +131,15 @@ impl Index {
             self.forget(|indexed| indexed == day)?;
         }
         let mut blocks = file.blocks(self.through(day)?);
-        while let Some((position, head)) = blocks.next()? {
+        loop {
+            let (position, head) = match blocks.next() {
+                Ok(Some(block)) => block,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, day, "the rest of a day's attempts cannot be read and is passed over");
+                    break;
+                }
+            };
             match file.attempts(position, &head) {
                 Ok(attempts) => self.add(Place { day, position }, position + head.block_bytes() as u64, &attempts)?,
                 Err(error) => tracing::warn!(%error, day, position, "a block of attempts is passed over"),
@@ -236,13 +246,21 @@ impl Index {
 }
 
 fn remove(directory: &Path) -> Result<(), Error> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = OsString::from(directory.join(NAME));
-        name.push(suffix);
-        let path = PathBuf::from(name);
-        if path.exists() {
-            fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
+    for path in files(directory) {
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            aside::put(&path, &error)?;
         }
     }
     Ok(())
+}
+
+/// The index and what SQLite keeps beside it.
+pub(super) fn files(directory: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = OsString::from(directory.join(NAME));
+        name.push(suffix);
+        PathBuf::from(name)
+    })
 }

@@ -8,6 +8,7 @@
 //! A crash of the process loses the last second. A loss of power loses what the kernel had not written yet: blocks are
 //! not synced one by one, because that would compete with the journal. When nothing is pending, nothing runs.
 
+mod aside;
 mod attempt;
 mod block;
 mod copy;
@@ -21,7 +22,7 @@ mod tests;
 mod writer;
 
 pub use attempt::{ANSWER_BYTES_MAX, Attempt, AttemptOutcome, REASON_BYTES_MAX};
-pub use copy::{HistoryFile, history_files, verify_history};
+pub use copy::{HistoryFile, HistoryVerified, history_files, verify_history};
 pub use days::Day;
 
 use crate::{Error, Millis, SubscriptionId, contract::broke_off};
@@ -30,7 +31,7 @@ use heads::Heads;
 use index::Index;
 use pending::Pending;
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
@@ -109,19 +110,21 @@ pub struct AttemptHistory {
 
 impl AttemptHistory {
     /// Opens the history in `directory`, which is made if it is missing (its parent is not). Blocks: it reads the heads
-    /// of the newest file, and what the index lacks.
+    /// of the newest file, and what the index lacks. A file that cannot be read is put aside: the history goes on without it.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says of the directory.
     pub fn open(directory: &Path, settings: AttemptSettings) -> Result<Self, Error> {
         if !directory.is_dir() {
+            if fs::symlink_metadata(directory).is_ok() {
+                aside::put(directory, &"it is no directory")?;
+            }
             DirBuilder::new()
                 .mode(MODE)
                 .create(directory)
                 .map_err(|error| days::failed(directory, &error))?;
         }
-        let newest = days::days(directory)?.last().copied();
-        let appender = newest.map(|day| Appender::open(directory, day)).transpose()?;
+        let appender = Self::appender(directory)?;
         let index = Index::open(directory)?;
         let (pending, counters) = (Arc::new(Pending::new(settings)), Arc::new(Counters::default()));
         let writer = writer::Writer::new(directory, appender, index, Arc::clone(&pending), Arc::clone(&counters));
@@ -137,6 +140,27 @@ impl AttemptHistory {
             heads: Arc::default(),
             writer: Mutex::new(Some(thread)),
         })
+    }
+
+    /// The newest file that can be read and written to; those that cannot be read are put aside.
+    fn appender(directory: &Path) -> Result<Option<Appender>, Error> {
+        let mut newest = None;
+        for day in days::days(directory)? {
+            let path = days::path_of(directory, day);
+            match aside::check(&path) {
+                Ok(()) => newest = Some(day),
+                Err(error) => aside::put(&path, &error)?,
+            }
+        }
+        let Some(day) = newest else { return Ok(None) };
+        match Appender::open(directory, day) {
+            Ok(appender) => Ok(Some(appender)),
+            Err(Error::OutOfSpace) => Err(Error::OutOfSpace),
+            Err(error) => {
+                aside::put(&days::path_of(directory, day), &error)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Takes an attempt to be written; never waits. Its reason and answer are cut to their bounds. When too many are

@@ -173,6 +173,49 @@ async fn a_torn_tail_is_cut_and_written_over() {
     }
 }
 
+/// The server did not start, and nothing was wrong to whoever examined it.
+#[tokio::test]
+async fn what_cannot_be_read_as_a_file_is_told_and_put_aside_and_the_history_goes_on() {
+    for name in ["0.attempts", "1.attempts", "trouble.sqlite", "trouble.sqlite-wal"] {
+        let directory = TempDir::new().unwrap();
+        let history = open(&directory);
+        for started in [10, 10 + DAY] {
+            history.record(failed(1, started));
+            history.flush().await;
+        }
+        history.shutdown().await;
+        let path = directory.path().join(name);
+        fs::remove_file(&path).ok();
+        fs::create_dir(&path).unwrap();
+        let verified = verify_history(directory.path()).unwrap();
+        let told: Vec<_> = verified.unreadable.iter().map(|(path, _)| path.as_path()).collect();
+        assert_eq!(told, [path.as_path()]);
+        let history = open(&directory);
+        let left = if name.ends_with(".attempts") { 1 } else { 2 };
+        assert_eq!(found(&history, 1).await.len(), left, "{name}");
+        assert_eq!(history.trouble_of_event(1).await.unwrap().len(), left, "{name}");
+        history.record(failed(2, 20 + DAY));
+        assert_eq!(found(&history, 2).await.len(), 1, "{name}: it is written on");
+        history.shutdown().await;
+        assert!(directory.path().join(format!("{name}.unreadable-1")).is_dir());
+        assert_eq!(verify_history(directory.path()).unwrap().unreadable, []);
+    }
+}
+
+/// The same of the whole directory.
+#[tokio::test]
+async fn a_history_that_is_no_directory_is_begun_anew() {
+    let place = TempDir::new().unwrap();
+    let directory = place.path().join("attempts");
+    fs::write(&directory, "something else").unwrap();
+    assert_eq!(verify_history(&directory).unwrap().unreadable.len(), 1);
+    let history = AttemptHistory::open(&directory, AttemptSettings::default()).unwrap();
+    history.record(failed(1, 10));
+    assert_eq!(found(&history, 1).await.len(), 1);
+    history.shutdown().await;
+    assert!(place.path().join("attempts.unreadable-1").is_file());
+}
+
 #[tokio::test]
 async fn a_damaged_block_is_passed_over() {
     let directory = TempDir::new().unwrap();

@@ -60,6 +60,12 @@ pub(super) async fn entries_are_chained_and_trimmed(store: &Opened) {
     let fault = audit::verify(&**store, Some(other)).await;
     assert_eq!(fault, Err(AuditFault::NotTheNoted(3)));
 
+    applied(store, vec![Operation::MendAuditEnd]).await;
+    assert_eq!(
+        audit::verify(&**store, Some(verified.head)).await,
+        Ok(verified),
+        "there was nothing to mend"
+    );
     applied(store, vec![Operation::TrimAudit { before: 20 }]).await;
     assert_eq!(numbers(&read(store, None, OldestFirst, 0, 10).await), [2, 3, 4, 5]);
     applied(store, vec![Operation::TrimAudit { before: 45 }]).await;

@@ -57,6 +57,27 @@ pub(super) fn trim(connection: &Connection, before: Millis) -> Result<(), Error>
     save_end(connection, ANCHOR, AuditEnd { seq: last, hash })
 }
 
+/// What is behind the head cannot be followed by another entry before the head is there.
+pub(super) fn mend_end(connection: &Connection) -> Result<(), Error> {
+    let (anchor, head) = ends(connection)?;
+    let newest = AuditQuery {
+        bus: None,
+        after: 0,
+        before: u64::MAX,
+        order: AuditOrder::NewestFirst,
+        limit: 1,
+    };
+    let last = entries(connection, newest)?.pop().map(|entry| AuditEnd {
+        seq: entry.seq,
+        hash: entry.hash,
+    });
+    let last = last.unwrap_or(anchor);
+    match last.seq > head.seq {
+        true => save_end(connection, HEAD, last),
+        false => Ok(()),
+    }
+}
+
 /// The anchor and the head.
 pub(super) fn ends(connection: &Connection) -> Result<(AuditEnd, AuditEnd), Error> {
     Ok((end(connection, ANCHOR)?, end(connection, HEAD)?))

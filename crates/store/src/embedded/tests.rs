@@ -381,6 +381,29 @@ async fn an_altered_or_removed_entry_of_the_audit_trail_is_found() {
     );
 }
 
+/// It was an empty trail that verified, and every change failed for ever with the number of its entry.
+#[tokio::test]
+async fn a_lost_end_of_the_trail_is_found_and_mended_after_the_last_entry_there_is() {
+    use crate::audit::AuditFault;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
+    with_trail(&path).await;
+    let whole = fs::read(&path).unwrap();
+    for (tampering, said, found) in [
+        ("DELETE FROM audit_end", 0, 5),
+        ("DELETE FROM audit_end; DELETE FROM audit WHERE seq > 3", 0, 3),
+    ] {
+        fs::write(&path, &whole).unwrap();
+        Connection::open(&path).unwrap().execute_batch(tampering).unwrap();
+        assert_eq!(verified(&path).await, Err(AuditFault::EndLost { said, found }));
+        let store = open(&path).unwrap();
+        store.apply(1, vec![Operation::MendAuditEnd, audited(9)]).await.unwrap();
+        store.apply(1, vec![audited(10)]).await.unwrap();
+        store.shutdown().await.unwrap();
+        assert_eq!(verified(&path).await, Ok(found + 2));
+    }
+}
+
 #[tokio::test]
 async fn a_store_of_the_first_format_is_raised_once_and_keeps_what_it_had() {
     let directory = TempDir::new().unwrap();

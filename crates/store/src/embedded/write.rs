@@ -86,6 +86,7 @@ impl Step<'_> {
             Operation::ForgetTopic(topic) => self.forget_topic(*topic),
             Operation::Audit { at, bus, body } => audit::add(self.connection, *at, *bus, body),
             Operation::TrimAudit { before } => audit::trim(self.connection, *before),
+            Operation::MendAuditEnd => audit::mend_end(self.connection),
         }
     }
 

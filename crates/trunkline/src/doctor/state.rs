@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
-use store::{Embedded, Partition, Store};
+use store::{Embedded, Partition, Store, audit::AuditFault};
 
 /// Adds what it finds.
 pub async fn look(directory: &Directory, config: &Config, examined: &mut Examined) {
@@ -109,6 +109,13 @@ fn look_at_secrets(model: &Model, directory: &Directory, config: &Config, examin
 async fn look_at_audit(store: &Embedded, examined: &mut Examined) {
     match store::audit::verify(store, None).await {
         Ok(verified) => examined.audit_entries = verified.entries,
+        Err(fault @ AuditFault::EndLost { .. }) => {
+            let what = format!(
+                "failed to {fault}. The next start goes on after the last entry that there is, and says so in the trail; whether \
+                 there were more, only an end that was noted elsewhere shows (`trunkline audit verify --noted`)"
+            );
+            examined.add(Severity::Damage, "audit trail", what, None);
+        }
         Err(fault) => {
             let what = format!(
                 "failed to {fault}; entries before it are as they were written. Nothing repairs it: compare with what was exported, or \

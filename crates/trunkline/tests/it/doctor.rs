@@ -204,6 +204,30 @@ fn a_journal_that_is_shorter_than_the_store_remembers_is_found_and_damage_beside
 }
 
 /// Check 68.
+/// It called the damage harmless, and no server started.
+#[test]
+fn a_history_that_cannot_be_read_is_told_and_keeps_no_server_from_starting() {
+    let data = tempfile::tempdir().expect("a directory");
+    let attempts = data.path().join("attempts");
+    assert_eq!(Server::start(data.path()).stop(), Some(0));
+    for name in ["20000.attempts", "trouble.sqlite", "trouble.sqlite-wal"] {
+        fs::remove_file(attempts.join(name)).ok();
+        fs::create_dir(attempts.join(name)).expect("made");
+    }
+    let found = doctor(data.path(), &[]);
+    assert_eq!(code(&found), Some(0), "{}", said(&found));
+    assert_eq!(
+        said(&found).matches("The next start puts it aside").count(),
+        3,
+        "{}",
+        said(&found)
+    );
+    assert_eq!(Server::start(data.path()).stop(), Some(0));
+    assert!(attempts.join("20000.attempts.unreadable-1").is_dir());
+    let after = doctor(data.path(), &[]);
+    assert!(!said(&after).contains("puts it aside"), "{}", said(&after));
+}
+
 #[test]
 fn what_a_later_program_wrote_is_refused_before_anything_is_written_check_68() {
     for (file, at, bytes) in [

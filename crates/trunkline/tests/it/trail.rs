@@ -122,7 +122,7 @@ fn doctor(data: &Path) -> Output {
 }
 
 #[tokio::test]
-async fn doctor_names_the_entry_that_was_taken_out_of_the_trail() {
+async fn doctor_names_what_was_taken_out_of_the_trail_and_one_without_its_end_goes_on() {
     let Some(python) = crate::sdk::installed("TRUNKLINE_PYTHON") else {
         return;
     };
@@ -144,6 +144,7 @@ async fn doctor_names_the_entry_that_was_taken_out_of_the_trail() {
     for (statement, wanted) in [
         ("DELETE FROM audit WHERE seq = 2", "entry 2 is missing (found Some(3))"),
         ("DELETE FROM audit WHERE seq = 4", "entry 4 is missing"),
+        ("DELETE FROM audit_end", "its end is lost"),
     ] {
         fs::write(&store, &good).expect("written");
         let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.execute(sys.argv[2])\nc.commit()\n";
@@ -158,4 +159,13 @@ async fn doctor_names_the_entry_that_was_taken_out_of_the_trail() {
         assert!(!found.status.success(), "{said}");
         assert!(said.contains("damage: audit trail") && said.contains(wanted), "{said}");
     }
+    // The last one that was tampered with goes on, and says so.
+    let server = Server::start(place.path());
+    server.put("/v1/buses/default/topics/five", json!({})).await;
+    let trail = server.get("/v1/audit?order=oldest").await["items"].clone();
+    let trail: Vec<String> = trail.as_array().expect("a list").iter().map(told).collect();
+    assert_eq!(trail[4..], ["start repaired audit", "created topic five"]);
+    assert_eq!(server.run(&["audit", "verify"]).lines().count(), 1);
+    assert_eq!(server.stop(), Some(0));
+    assert!(doctor(place.path()).status.success());
 }

@@ -10,10 +10,9 @@ use crate::http::{
     routes::{Route, Verb, content, in_json, route},
 };
 use axum::{body::Body, routing};
-use control::{Precondition, audit::Deed, resources::Scope};
-use delivery::{Dead, DeadLetterEdit, DeadSelection, payload_digest};
+use control::{Precondition, resources::Scope};
+use delivery::{DeadLetterEdit, DeadSelection};
 use event::limits;
-use serde_json::{Value, json};
 
 pub(in crate::http) const ROUTES: &[Route] = &[route(
     Verb::Put,
@@ -69,30 +68,17 @@ async fn edit(call: Call, body: Body) -> json::Result {
         ..DeadSelection::default()
     };
     let core = &call.state.core;
-    let before = core.dead_letters(&bus.name, selection, None, 1).await?;
-    let before = before.first().ok_or_else(|| missing(id))?;
-    call.record(Deed::Edited, "dead-letter", id, details(before, &event))
-        .await?;
+    if core.dead_letters(&bus.name, selection, None, 1).await?.is_empty() {
+        return Err(missing(id));
+    }
     let edit = DeadLetterEdit {
         bus: bus.name.clone(),
         key,
         event,
         expected,
+        by: call.actor(),
     };
     let edited = core.edit_dead_letter(edit).await?;
     let shown = json::ok(&Letter::new(bus, &edited, answer_event(&edited.delivery.record)))?;
     Ok(json::with_etag(shown, u64::from(edited.delivery.edits)))
-}
-
-/// What was before and what is asked for, without the payloads: their digests, by which they can be recognized.
-fn details(before: &Dead, event: &event::Event) -> Value {
-    let mut after = Vec::new();
-    event::json::encode_structured(&event.view(), &mut after);
-    json!({
-        "event": before.event_id,
-        "source": before.event_source,
-        "edits": before.delivery.edits,
-        "before": answer_event(&before.delivery.record).map(|event| payload_digest(event.get().as_bytes())),
-        "after": payload_digest(&after),
-    })
 }

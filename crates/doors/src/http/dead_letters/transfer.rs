@@ -282,11 +282,9 @@ async fn import(call: Call, body: Body) -> json::Result {
     if !letters.is_empty() {
         call.require(&bus.name, Scope::Publish)?;
     }
-    if !is_dry {
-        let details = json!({"lines": letters.len(), "into": into});
-        call.record(Deed::Imported, "dead-letters", "", details).await?;
-    }
-    let imported = call.state.core.import_dead_letters(&bus.name, letters, is_dry).await?;
+    let details = json!({"lines": letters.len(), "into": into});
+    let act = (!is_dry).then(|| call.act(Deed::Imported, "dead-letters", "", details));
+    let imported = call.state.core.import_dead_letters(&bus.name, letters, act).await?;
     json::ok(&json!({"imported": imported.imported, "present": imported.present}))
 }
 

@@ -124,15 +124,20 @@ async fn resume(call: Call) -> json::Result {
     };
     // That it is there is known before anything is written down.
     read::shown(&call, &call.state.core.model(), &target)?;
-    let details = if skips { json!({"from": "now"}) } else { Value::Null };
-    call.record(Deed::Resumed, "subscription", target.name, details).await?;
+    let told = |details: Value| call.act(Deed::Resumed, "subscription", target.name, details);
     let core = &call.state.core;
     let skipped = match skips {
-        true => Some(core.skip_to_now(target.bus, target.name).await?),
+        true => {
+            let act = told(json!({"from": "now"}));
+            Some(core.skip_to_now(target.bus, target.name, Some(act)).await?)
+        }
         false => None,
     };
     ask_again(&call, &target).await?;
     enable(&call, &target, true).await?;
+    if !skips {
+        core.record(&told(Value::Null)).await?;
+    }
     core.resume(target.bus, target.name).await?;
     let mut value = shown(&call, &target).await?;
     if let Some(skipped) = skipped {

@@ -11,7 +11,6 @@ use super::{
 };
 use control::{
     Bus,
-    audit::{Act, Deed},
     resources::{ReplaySpec, Scope},
 };
 use delivery::ReplayState;
@@ -118,20 +117,6 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
 
 fn arn(asked: &Asked, name: &str) -> String {
     names::arn(&asked.region, REPLAY, name)
-}
-
-async fn record_act(asked: &Asked, bus: &Bus, action: Deed, part: &str, details: Value) -> Result<(), Fault> {
-    let act = Act {
-        by: asked.actor(),
-        action,
-        bus_id: bus.id,
-        bus: bus.name.clone(),
-        kind: "replay",
-        name: part.to_owned(),
-        changes: Vec::new(),
-        details,
-    };
-    Ok(asked.state.core.record(&act).await?)
 }
 
 /// A time that a request gives.
@@ -294,8 +279,7 @@ pub(in super::super) async fn cancel(asked: &Asked) -> Result<Value, Fault> {
     for part in &replay.parts {
         let known = asked.state.core.replay_of(&bus.name, part);
         if known.is_ok_and(|part| matches!(part.state, ReplayState::Running | ReplayState::Paused)) {
-            record_act(asked, bus, Deed::Cancelled, part, Value::Null).await?;
-            asked.state.core.cancel_replay(&bus.name, part).await?;
+            asked.state.core.cancel_replay(&bus.name, part, asked.actor()).await?;
         }
     }
     Ok(json!({"ReplayArn": arn(asked, &name), "State": "CANCELLING"}))

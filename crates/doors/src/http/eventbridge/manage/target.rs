@@ -362,7 +362,7 @@ async fn resume_from_now(asked: &Asked, bus: &str, rule: &Rule, subscription: &s
     let existing = model.bus(bus)?.subscriptions.get(subscription);
     match existing {
         Some(existing) if rule.is_enabled && !existing.spec.enabled => {
-            let skipped = asked.state.core.skip_to_now(bus, subscription).await?;
+            let skipped = asked.state.core.skip_to_now(bus, subscription, None).await?;
             tracing::info!(
                 bus,
                 subscription,
