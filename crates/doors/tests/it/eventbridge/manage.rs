@@ -305,7 +305,7 @@ async fn what_cannot_be_is_refused_in_aws_codes() {
             "PutTargets",
             put(json!({"Id": "1", "Arn": arn, "InputTransformer": {"InputTemplate": "{\"a\": <b>}"}})),
             "ValidationException",
-            "<b>",
+            "InputTemplate for target 1 contains invalid placeholder b.",
         ),
         (
             "PutTargets",

@@ -10,6 +10,7 @@ use super::{
 use control::{
     Bus, Precondition, Subscription,
     resources::{Annotations, ResourceKind},
+    transforms::unknown_placeholder,
 };
 use delivery::{REGION_ANNOTATION, RULE_ANNOTATION};
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,12 @@ struct HttpParameters {
     header_parameters: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     query_string_parameters: BTreeMap<String, String>,
+}
+
+impl InputTransformer {
+    fn paths(&self) -> BTreeMap<String, String> {
+        self.input_paths_map.clone()
+    }
 }
 
 impl Target {
@@ -230,13 +237,33 @@ impl Target {
         match (&self.input, &self.input_path, &self.input_transformer) {
             (Some(input), _, _) => json!({"input": input}),
             (_, _, Some(transformer)) => json!({"input_transformer": {
-                "paths": transformer.input_paths_map,
+                "paths": transformer.paths(),
                 "template": transformer.input_template,
             }}),
             (_, Some(path), _) => json!({"input_path": path}),
             _ if takes_envelope => json!({"input_path": "$"}),
             _ => json!("raw"),
         }
+    }
+
+    /// What is wrong with it, in AWS's words where AWS has some.
+    fn blamed(&self, fault: Fault) -> Fault {
+        let transformer = self.input_transformer.as_ref().map(|transformer| {
+            let (paths, template) = (transformer.paths(), transformer.input_template.clone());
+            control::resources::InputTransformer { paths, template }
+        });
+        let unknown = transformer.and_then(|transformer| unknown_placeholder(&transformer));
+        Fault::validation(match unknown {
+            Some(name) => format!(
+                "InputTemplate for target {} contains invalid placeholder {name}.",
+                self.id
+            ),
+            None => format!(
+                "Parameter of target {} is not valid. Reason: {}",
+                self.id,
+                fault.message()
+            ),
+        })
     }
 
     /// As an answer has it.
@@ -296,14 +323,7 @@ pub(super) async fn put(asked: &Asked, place: (&str, &str), target: &Target) -> 
     resume_from_now(asked, place, &target.id).await?;
     let put = together(asked, |changes| add(asked, changes, place, target)).await;
     put.map_err(|fault| match fault.code() {
-        "ValidationException" => {
-            let message = format!(
-                "Parameter of target {} is not valid. Reason: {}",
-                target.id,
-                fault.message()
-            );
-            Fault::validation(message)
-        }
+        "ValidationException" => target.blamed(fault),
         _ => fault,
     })
 }
