@@ -1,6 +1,7 @@
-//! Planning a change: what to write and what the model is afterwards. Pure: the model, the request and the time in, a plan
-//! or a refusal out. The delivery core adds its own operations, applies all in one transaction and publishes the model.
+//! Planning a change, or several as one: what to write and what the model is afterwards. Pure: the model, the request and the time in,
+//! a plan or a refusal out. The delivery core adds its own operations, applies all in one transaction and publishes the model.
 
+mod all;
 pub mod connection;
 mod delete;
 mod envelope;
@@ -19,6 +20,7 @@ use crate::{
     rules::Rules,
     seal::Sealer,
 };
+pub use all::{Plans, plan_all};
 use std::{sync::Arc, time::Duration};
 use store::{Expect, Millis, Operation, Revision};
 
@@ -97,7 +99,11 @@ pub struct Plan {
 }
 
 /// Makes the model after the write.
-pub struct Finish(pub(crate) Box<dyn FnOnce(Revision) -> Model + Send>);
+pub struct Finish {
+    /// The model before.
+    model: Model,
+    edit: Edit,
+}
 
 impl std::fmt::Debug for Finish {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,9 +112,17 @@ impl std::fmt::Debug for Finish {
 }
 
 impl Finish {
+    /// Of the model before, and what becomes of it.
+    pub(crate) fn new(model: Model, edit: impl FnOnce(&mut Model, Revision) + Send + 'static) -> Self {
+        let edit = Box::new(edit);
+        Self { model, edit }
+    }
+
     /// The model at this revision.
     pub fn at(self, revision: Revision) -> Model {
-        (self.0)(revision)
+        let Self { mut model, edit } = self;
+        edit(&mut model, revision);
+        model
     }
 }
 
@@ -244,30 +258,27 @@ impl<'a> Planning<'a> {
 
     /// Nothing is to be done.
     fn unchanged(&self) -> Plan {
-        let model = self.model.clone();
         Plan {
             operations: Vec::new(),
             effect: Effect::Unchanged,
-            finish: Finish(Box::new(move |_| model)),
+            finish: Finish::new(self.model.clone(), |_, _| {}),
         }
     }
 
     /// A plan that also writes the counters, which makes it exclude every other plan on this model.
     fn carry_out(&self, mut operations: Vec<Operation>, effect: Effect, counters: Counters, edit: Edit) -> Plan {
         operations.push(counters_operation(counters));
-        let mut model = self.model.clone();
-        let finish = move |revision| {
-            edit(&mut model, revision);
+        let edit = move |model: &mut Model, revision| {
+            edit(model, revision);
             model.counters = Counters {
                 version: revision,
                 ..counters
             };
-            model
         };
         Plan {
             operations,
             effect,
-            finish: Finish(Box::new(finish)),
+            finish: Finish::new(self.model.clone(), edit),
         }
     }
 }

@@ -10,11 +10,12 @@ mod rotation;
 mod secrets;
 mod stored;
 mod targets;
+mod together;
 mod trial;
 mod units;
 
 use crate::{
-    Action, Change, Effect, Model, Precondition, Refusal, Rules, bootstrap, export, plan,
+    Action, Change, Effect, Model, Precondition, Refusal, Rules, bootstrap, export, plan, plan_all,
     resources::ResourceKind,
     seal::{MasterKey, Sealer},
 };

@@ -4,7 +4,7 @@ use crate::{
     filters::read_document,
     parse::{parse, token},
     refusal::{Class, Refusal},
-    resources::TransformSpec,
+    resources::{InputTransformer, TransformSpec},
 };
 use std::sync::Arc;
 use transform::{CompileError, Part, Transform};
@@ -22,6 +22,18 @@ pub fn compile(spec: &TransformSpec) -> Result<Option<Arc<Transform>>, Refusal> 
         }
     };
     compiled.map(Arc::new).map(Some).map_err(|error| refused(&error))
+}
+
+/// The placeholder of a template that nothing defines, if that is what is wrong with it.
+pub fn unknown_placeholder(transformer: &InputTransformer) -> Option<String> {
+    let paths: Vec<_> = transformer.paths.clone().into_iter().collect();
+    match Transform::input_transformer(&paths, &transformer.template) {
+        Err(CompileError {
+            part: Part::Placeholder(name),
+            ..
+        }) => Some(name),
+        _ => None,
+    }
 }
 
 /// Reads a transform as a subscription has it under `transform`, in the JSON that was written.

@@ -5,6 +5,7 @@ mod deleting;
 pub mod master_key;
 mod starting;
 mod subscriptions;
+mod together;
 mod topics;
 mod versions;
 
@@ -37,6 +38,8 @@ pub type MovedReply = oneshot::Sender<Result<dead::Moved, Error>>;
 pub enum Request {
     /// A change of a resource.
     Change(Change, Reply),
+    /// Changes of several resources that are one.
+    Together(Vec<Change>, together::Reply),
     /// A page of dead letters out again, after a key; the entry in the audit trail goes with what moves.
     Redrive(dead::Selected, Option<DeliveryKey>, Option<Operation>, MovedReply),
     /// A page of dead letters away, after a key; the same.
@@ -120,11 +123,11 @@ impl Changes {
     /// Whoever asked may have gone; what is asked is done all the same.
     async fn serve(&mut self, request: Request) {
         match request {
-            Request::Change(change, reply) => {
-                if let Some((change, reply)) = self.endings.hold_back(change, reply) {
-                    self.change(change, reply).await;
-                }
-            }
+            Request::Change(..) | Request::Together(..) => match self.endings.hold_back(request) {
+                Some(Request::Change(change, reply)) => self.change(change, reply).await,
+                Some(Request::Together(changes, reply)) => drop(reply.send(self.change_all(&changes).await)),
+                _ => {}
+            },
             Request::Redrive(selected, after, entry, reply) => {
                 drop(reply.send(dead::redrive(&self.inner, selected, after, entry).await));
             }

@@ -139,6 +139,13 @@ impl Core {
         self.ask(|reply| Request::Change(change, reply)).await
     }
 
+    /// Carries out changes of several resources as one: all of them are written, or none. Each is planned on what those before it
+    /// leave; every resource is in the list once. What comes or goes in steps (topics, partitions, buses, subscriptions that go) is
+    /// refused. Gives the model after them.
+    pub async fn change_all(&self, changes: Vec<Change>) -> Result<Arc<Model>, Error> {
+        self.ask(|reply| Request::Together(changes, reply)).await
+    }
+
     /// Records something that is no change of a resource in the audit trail; it is durable when this returns.
     pub async fn record(&self, act: &Act) -> Result<(), Error> {
         let operation = act.operation(self.inner.journal.now());

@@ -25,7 +25,9 @@ pub(super) fn put(planning: &Planning<'_>, mut body: Map<String, Value>) -> Resu
         put::keep_annotations(&mut body, &existing.spec.annotations);
     }
     let spec: SubscriptionSpec = put::spec(body)?;
-    check(bus, &spec, existing)?;
+    if !is_switched_off(&spec, existing) {
+        check(bus, &spec, existing)?;
+    }
     if existing.is_none() {
         check_start(planning, bus, &spec)?;
     }
@@ -74,6 +76,15 @@ fn keep_start(body: &mut Map<String, Value>, existing: &Subscription) -> Result<
         return Err(Refusal::invalid("/start", detail));
     }
     Ok(())
+}
+
+/// What is there can always be disabled, whatever became of what it needs.
+fn is_switched_off(spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>>) -> bool {
+    let before = |existing: &Arc<Subscription>| SubscriptionSpec {
+        enabled: false,
+        ..existing.spec.clone()
+    };
+    existing.is_some_and(|existing| before(existing) == *spec)
 }
 
 fn check(bus: &Bus, spec: &SubscriptionSpec, existing: Option<&Arc<Subscription>>) -> Result<(), Refusal> {

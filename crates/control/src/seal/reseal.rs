@@ -241,16 +241,14 @@ fn put(bus: store::BusId, kind: Kind, name: &str, expect: Expect, body: bytes::B
 /// It writes the counters as every change does, so that none that was planned on the same model happens beside it.
 fn plan(model: &Model, mut operations: Vec<Operation>, edits: Vec<Edit>) -> Plan {
     operations.push(counters_operation(model.counters));
-    let mut model = model.clone();
-    let finish = move |revision| {
-        edits.into_iter().for_each(|edit| edit(&mut model, revision));
+    let edit = move |model: &mut Model, revision| {
+        edits.into_iter().for_each(|edit| edit(model, revision));
         model.counters.version = revision;
-        model
     };
     Plan {
         operations,
         effect: Effect::Other,
-        finish: Finish(Box::new(finish)),
+        finish: Finish::new(model.clone(), edit),
     }
 }
 

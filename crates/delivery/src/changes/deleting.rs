@@ -36,7 +36,7 @@ pub(super) struct Endings {
 struct Ending {
     change: Change,
     reply: Reply,
-    behind: VecDeque<(Change, Reply)>,
+    behind: VecDeque<Request>,
 }
 
 impl Endings {
@@ -58,18 +58,23 @@ impl Endings {
         }
     }
 
-    /// Has a change wait if its subscription is about to go; else gives it back.
-    pub(super) fn hold_back(&mut self, change: Change, reply: Reply) -> Option<(Change, Reply)> {
-        let ending = match change.kind {
-            ResourceKind::Subscription => self.waiting.get_mut(&name_of(&change)),
-            _ => None,
+    /// Has changes wait if a subscription of theirs is about to go; else gives them back.
+    pub(super) fn hold_back(&mut self, request: Request) -> Option<Request> {
+        let changes = match &request {
+            Request::Change(change, _) => std::slice::from_ref(change),
+            Request::Together(changes, _) => changes,
+            _ => &[],
         };
-        match ending {
+        let of_subscriptions = changes.iter().filter(|one| one.kind == ResourceKind::Subscription);
+        let ending = of_subscriptions
+            .map(name_of)
+            .find(|name| self.waiting.contains_key(name));
+        match ending.and_then(|name| self.waiting.get_mut(&name)) {
             Some(ending) => {
-                ending.behind.push_back((change, reply));
+                ending.behind.push_back(request);
                 None
             }
-            None => Some((change, reply)),
+            None => Some(request),
         }
     }
 }
@@ -110,8 +115,8 @@ impl Changes {
         let deleted = self.delete(&ending.change).await;
         // Whoever asked may have gone.
         let _ = ending.reply.send(deleted);
-        for (change, reply) in ending.behind {
-            self.serve(Request::Change(change, reply)).await;
+        for request in ending.behind {
+            self.serve(request).await;
         }
     }
 

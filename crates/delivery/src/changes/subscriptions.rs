@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use store::{Expect, Kind, LaneRow, Operation, Partition, SubscriptionId};
+use store::{Expect, Kind, LaneRow, Operation, Partition, Revision, SubscriptionId};
 
 /// Looks at durable ends until two agree; each takes microseconds, and ends move with each sync.
 const LOOKS_MAX: usize = 1_000;
@@ -29,6 +29,11 @@ impl Changes {
         let rows = self.first_rows(&bus, &subscription).await?;
         let operations = rows.iter().map(|row| Operation::SaveLane(*row)).collect();
         self.apply(change, plan, operations).await?;
+        self.begin(change, rows).await
+    }
+
+    /// Starts the lane of a subscription that was saved with these rows.
+    pub(super) async fn begin(&mut self, change: &Change, rows: Vec<LaneRow>) -> Result<(), Error> {
         let model = self.inner.model.load_full();
         let (bus, subscription) = find(&model, change)?;
         let rows = rows.into_iter().map(|row| (row.partition, row)).collect();
@@ -42,7 +47,7 @@ impl Changes {
     }
 
     /// Where a new subscription begins: everything acknowledged before this call lies below the durable end.
-    async fn first_rows(&self, bus: &Bus, subscription: &Subscription) -> Result<Vec<LaneRow>, Error> {
+    pub(super) async fn first_rows(&self, bus: &Bus, subscription: &Subscription) -> Result<Vec<LaneRow>, Error> {
         let mut rows = Vec::new();
         for topic in bus.topics_of(&subscription.spec) {
             for partition in partitions_of(bus, topic) {
@@ -74,44 +79,49 @@ impl Changes {
     }
 
     pub(super) async fn replace(&mut self, change: &Change, plan: Plan, after: &Model) -> Result<(), Error> {
+        let next = self.turn(change, after).await?;
+        let operations = next.operations();
+        match self.apply(change, plan, operations).await {
+            Ok(()) => self.turned(change, next).await,
+            Err(error) => {
+                self.unturned(next).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Readies a subscription for what it will be. One that matches other events then is frozen: it is to be
+    /// [`turned`](Self::turned) or [`unturned`](Self::unturned).
+    pub(super) async fn turn(&self, change: &Change, after: &Model) -> Result<Turn, Error> {
         let before = self.inner.model.load_full();
         let (bus, old) = find(&before, change)?;
         let (_, new) = find(after, change)?;
+        let (subscription, version) = (old.id, old.version);
         if !after.versions.contains_key(&(old.id, old.version)) {
-            self.apply(change, plan, Vec::new()).await?;
-            let (bus, new) = find(&self.inner.model.load_full(), change)?;
-            let rules = rules(&self.inner.model.load(), &bus, &new, &self.boundaries);
-            let renumber = Message::Renumber(new.id, Arc::new(rules));
-            self.inner.tell_router(renumber).await?;
-            return self.reconfigure(&bus, &new);
+            return Ok(Turn {
+                subscription,
+                version,
+                switch: None,
+            });
         }
         self.check_room_for_version(old.id)?;
         let places = self.inner.freeze(old.id).await?;
-        let applied = self.apply_version(change, plan, &bus, &old, &new, &places).await;
-        if applied.is_err() {
-            let unchanged = Message::Thaw {
-                subscription: old.id,
-                rules: None,
-                cursors: BTreeMap::new(),
-            };
-            self.inner.tell_router(unchanged).await?;
+        let turn = |switch| Turn {
+            subscription,
+            version,
+            switch: Some(switch),
+        };
+        match self.switch(&bus, &old, &new, &places) {
+            Ok(switch) => Ok(turn(switch)),
+            Err(error) => {
+                self.unturned(turn(Switch::default())).await?;
+                Err(error)
+            }
         }
-        let cursors = applied?;
-        let (bus, new) = find(&self.inner.model.load_full(), change)?;
-        self.thaw(&bus, &new, cursors).await?;
-        self.reconfigure(&bus, &new)
     }
 
-    /// The new version, the boundary of the old one, and the floors of topics that are read from now on.
-    async fn apply_version(
-        &mut self,
-        change: &Change,
-        plan: Plan,
-        bus: &Bus,
-        old: &Subscription,
-        new: &Subscription,
-        places: &[Place],
-    ) -> Result<BTreeMap<PartitionId, Cursor>, Error> {
+    /// The boundary of the old version, and the floors of topics that are read from now on.
+    fn switch(&self, bus: &Bus, old: &Subscription, new: &Subscription, places: &[Place]) -> Result<Switch, Error> {
         let before: Vec<PartitionId> = places.iter().map(|place| place.partition).collect();
         let added: Vec<PartitionId> = partitions_read(bus, new)
             .into_iter()
@@ -124,27 +134,51 @@ impl Changes {
             true => place.frontier.max(ends[&place.partition]),
             false => place.frontier,
         };
-        let boundary: BTreeMap<Partition, u64> = places
+        let boundary = places
             .iter()
             .map(|place| (stored(place.partition), boundary_of(place)))
             .collect();
-        let mut operations = vec![Operation::PutDocument {
-            bus: 0,
-            kind: Kind::Setting,
-            name: boundary_name(old.id, old.version),
-            expect: Expect::Any,
-            body: boundary_body(&boundary),
-        }];
-        let mut cursors = BTreeMap::new();
-        for partition in added {
+        let cursors = added.into_iter().map(|partition| {
             let floor = ends[&partition];
-            let row = first_row_at(new.id, stored(partition), floor, floor);
-            operations.push(Operation::SaveLane(row));
-            cursors.insert(partition, Cursor::new(Mode::Behind, floor, floor, Saved::Own(floor)));
+            (partition, Cursor::new(Mode::Behind, floor, floor, Saved::Own(floor)))
+        });
+        let cursors = cursors.collect();
+        Ok(Switch { boundary, cursors })
+    }
+
+    /// The new version is written: it speaks from now on.
+    pub(super) async fn turned(&mut self, change: &Change, turn: Turn) -> Result<(), Error> {
+        let switch = turn.switch.map(|switch| {
+            self.boundaries
+                .insert((turn.subscription, turn.version), switch.boundary);
+            switch.cursors
+        });
+        let model = self.inner.model.load_full();
+        let (bus, new) = find(&model, change)?;
+        let rules = Arc::new(rules(&model, &bus, &new, &self.boundaries));
+        let message = match switch {
+            None => Message::Renumber(new.id, rules),
+            Some(cursors) => Message::Thaw {
+                subscription: new.id,
+                rules: Some(rules),
+                cursors,
+            },
+        };
+        self.inner.tell_router(message).await?;
+        self.reconfigure(&bus, &new)
+    }
+
+    /// Nothing was written: it goes on as it was.
+    pub(super) async fn unturned(&self, turn: Turn) -> Result<(), Error> {
+        if turn.switch.is_none() {
+            return Ok(());
         }
-        self.apply(change, plan, operations).await?;
-        self.boundaries.insert((old.id, old.version), boundary);
-        Ok(cursors)
+        let unchanged = Message::Thaw {
+            subscription: turn.subscription,
+            rules: None,
+            cursors: BTreeMap::new(),
+        };
+        self.inner.tell_router(unchanged).await
     }
 
     /// Durable ends of several partitions as they were at one moment: ends only grow, so what two looks agree on held between
@@ -163,23 +197,6 @@ impl Changes {
             ends = again;
         }
         Ok(ends)
-    }
-
-    async fn thaw(
-        &self,
-        bus: &Bus,
-        subscription: &Subscription,
-        cursors: BTreeMap<PartitionId, Cursor>,
-    ) -> Result<(), Error> {
-        let rules = rules(&self.inner.model.load(), bus, subscription, &self.boundaries);
-        let rules = Some(Arc::new(rules));
-        self.inner
-            .tell_router(Message::Thaw {
-                subscription: subscription.id,
-                rules,
-                cursors,
-            })
-            .await
     }
 
     fn reconfigure(&self, bus: &Bus, subscription: &Subscription) -> Result<(), Error> {
@@ -229,6 +246,46 @@ impl Changes {
                 lane.send(Command::Configure(config, target));
             }
         }
+    }
+}
+
+/// A subscription on the way to its next version.
+#[derive(Debug)]
+pub(super) struct Turn {
+    subscription: SubscriptionId,
+    /// The version before.
+    version: Revision,
+    /// Absent if it matches the same events as before.
+    switch: Option<Switch>,
+}
+
+/// From where on the next version speaks.
+#[derive(Debug, Default)]
+struct Switch {
+    /// Of the version before.
+    boundary: BTreeMap<Partition, u64>,
+    /// In topics that it did not read before.
+    cursors: BTreeMap<PartitionId, Cursor>,
+}
+
+impl Turn {
+    /// What is written with the new version.
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        let Some(switch) = &self.switch else {
+            return Vec::new();
+        };
+        let boundary = Operation::PutDocument {
+            bus: 0,
+            kind: Kind::Setting,
+            name: boundary_name(self.subscription, self.version),
+            expect: Expect::Any,
+            body: boundary_body(&switch.boundary),
+        };
+        let rows = switch.cursors.iter().map(|(partition, cursor)| {
+            let floor = cursor.floor;
+            Operation::SaveLane(first_row_at(self.subscription, stored(*partition), floor, floor))
+        });
+        std::iter::once(boundary).chain(rows).collect()
     }
 }
 

@@ -18,4 +18,5 @@ mod simulation;
 mod skipping;
 mod speed;
 mod telling;
+mod together;
 mod transforming;

@@ -399,17 +399,15 @@ impl World {
         name: &str,
         action: Action,
     ) -> Result<delivery::Changed, delivery::Error> {
-        let (bus, name) = ("default".to_owned(), name.to_owned());
-        self.core
-            .change(Change {
-                bus,
-                kind,
-                name,
-                action,
-                precondition: Precondition::Any,
-                by: somebody(),
-            })
-            .await
+        self.core.change(change(kind, name, action)).await
+    }
+
+    /// Puts several resources as one.
+    pub async fn put_all(&self, bodies: &[(ResourceKind, &str, Value)]) -> Result<(), delivery::Error> {
+        let changes = bodies
+            .iter()
+            .map(|(kind, name, body)| change(*kind, name, Action::Put(body.clone())));
+        self.core.change_all(changes.collect()).await.map(drop)
     }
 
     /// A subscription to the endpoint; `more` is merged into its document.
@@ -473,6 +471,17 @@ impl World {
     /// Lets everything that is under way come to rest.
     pub async fn settle(&self) {
         tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+}
+
+pub fn change(kind: ResourceKind, name: &str, action: Action) -> Change {
+    Change {
+        bus: "default".to_owned(),
+        kind,
+        name: name.to_owned(),
+        action,
+        precondition: Precondition::Any,
+        by: somebody(),
     }
 }
 

@@ -9,11 +9,11 @@ use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Bytes of an answer: a code in a little JSON.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How long others wait while the webhook is asked, or when what it said could not be kept.
+/// How long to wait when the webhook did not answer as long as an attempt may take, or when what it said could not be kept.
 const ASKED_WAIT: Duration = Duration::from_secs(1);
 /// The type of the event, by which Event Grid's SDKs know it.
 const TYPE: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
@@ -52,23 +52,34 @@ impl Gate {
         // It is kept and shown, so without secrets.
         let endpoint = address.shown().to_string();
         let permit = || self.validations.permit(self.subscription, &endpoint, attempt.now);
+        if permit() == Permit::Yes {
+            return Ok(());
+        }
+        let Ok(_asking) = self.asking.try_lock() else {
+            return Err(self.hear(permit, end).await);
+        };
         match permit() {
             Permit::Yes => return Ok(()),
             Permit::Wait(after) => return Err(after),
             Permit::Ask => {}
         }
-        let Ok(_asking) = self.asking.try_lock() else {
-            return Err(ASKED_WAIT);
-        };
-        if permit() == Permit::Ask {
-            // What cannot be kept is asked again.
-            let kept = self.ask(shared, &endpoint, attempt, end).await;
-            kept.map_err(|_| ASKED_WAIT)?;
-        }
+        // What cannot be kept is asked again.
+        let kept = self.ask(shared, &endpoint, attempt, end).await;
+        kept.map_err(|_| ASKED_WAIT)?;
         match permit() {
             Permit::Yes => Ok(()),
             Permit::Wait(after) => Err(after),
             Permit::Ask => Err(ASKED_WAIT),
+        }
+    }
+
+    /// Waits for what the webhook says to who is asking it, and tells how long to wait then: not at all after a yes, so that an
+    /// attempt with all of its time follows.
+    async fn hear(&self, permit: impl Fn() -> Permit, end: Instant) -> Duration {
+        match timeout_at(end, self.asking.lock()).await.map(|_| permit()) {
+            Ok(Permit::Yes) => Duration::ZERO,
+            Ok(Permit::Wait(after)) => after,
+            Ok(Permit::Ask) | Err(_) => ASKED_WAIT,
         }
     }
 

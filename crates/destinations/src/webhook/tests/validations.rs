@@ -96,6 +96,46 @@ async fn a_webhook_that_gives_the_code_back_gets_its_events_with_event_grids_hea
     );
 }
 
+/// An attempt that is made while the webhook is asked is neither sent nor put off: it goes on when the webhook has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_the_webhook_is_asked_goes_on_with_its_answer() {
+    for (answers_rightly, waits) in [(true, false), (false, true)] {
+        let (tells, mut asked) = tokio::sync::mpsc::unbounded_channel();
+        let (answer, may_answer) = std::sync::mpsc::channel::<()>();
+        let may_answer = Arc::new(Mutex::new(may_answer));
+        let (address, log) = serve(move |seen| {
+            if !is_validation(seen) {
+                return status(204);
+            }
+            tells.send(()).expect("the test listens");
+            let held = may_answer.lock().expect("no test panics while holding it");
+            held.recv().expect("the test says when");
+            let code = if answers_rightly {
+                code_of(seen)
+            } else {
+                "another".to_owned()
+            };
+            Response::new(Full::new(json!({"validationResponse": code}).to_string().into()))
+        })
+        .await;
+        let validations = validations("").await;
+        let webhook = grid(address, &validations);
+        let meanwhile = async {
+            asked.recv().await.expect("it is asked");
+            let release = async { answer.send(()).expect("the webhook waits") };
+            tokio::join!(biased; try_at(&webhook, NOW), release).0
+        };
+        let (first, second) = tokio::join!(try_at(&webhook, NOW), meanwhile);
+        assert_eq!(first.sent(), if answers_rightly { 2 } else { 0 });
+        let Outcomes::NotNow { after } = second else {
+            panic!("no attempt is used up: {second:?}");
+        };
+        assert_eq!(!after.is_zero(), waits, "{after:?}");
+        let validations = log.lock().expect("no test panics while holding it");
+        assert_eq!(validations.iter().filter(|seen| is_validation(seen)).count(), 1);
+    }
+}
+
 /// Of a request with one event, its id stands in a header too.
 #[tokio::test]
 async fn a_single_event_says_its_id_in_a_header() {

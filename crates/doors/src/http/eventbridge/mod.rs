@@ -74,6 +74,8 @@ pub struct EventBridge {
 pub(super) struct Kept {
     settings: EventBridge,
     signing_keys: SigningKeys,
+    /// Held by the operation that changes something.
+    managing: tokio::sync::Mutex<()>,
 }
 
 impl Kept {
@@ -82,6 +84,7 @@ impl Kept {
         Self {
             settings,
             signing_keys: SigningKeys::default(),
+            managing: tokio::sync::Mutex::default(),
         }
     }
 }

@@ -103,7 +103,8 @@ pub static OPERATIONS: &[Operation] = &[
     .differing("Partner event sources and KMS keys are refused."),
     refused("CreatePartnerEventSource", NO_PARTNERS),
     refused("DeactivateEventSource", NO_PARTNERS),
-    built("DeauthorizeConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::deauthorize(asked))),
+    built("DeauthorizeConnection", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::connections::deauthorize(asked)))
+    .differing("API destinations are not invoked while it is so: the subscriptions of their targets are disabled, and events wait in the journal until `UpdateConnection` gives other `AuthParameters`."),
     built("DeleteApiDestination", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::api_destinations::delete(asked)))
     .differing("Refused while a target uses it."),
     built("DeleteArchive", Right::SomeBus(control::resources::Scope::Manage), |asked| Box::pin(manage::archives::delete(asked)))

@@ -6,7 +6,7 @@ use crate::keys::with;
 use serde_json::{Value, json};
 
 /// A connection, an API destination; its ARN.
-async fn destination(node: &Node, signer: &Signer) -> String {
+pub async fn destination(node: &Node, signer: &Signer) -> String {
     let auth = json!({"ApiKeyAuthParameters": {"ApiKeyName": "x-api-key", "ApiKeyValue": "canary-secret"}});
     let connection = json!({"Name": "crm", "AuthorizationType": "API_KEY", "AuthParameters": auth});
     let made = done(node, signer, "CreateConnection", connection).await;
@@ -18,7 +18,7 @@ async fn destination(node: &Node, signer: &Signer) -> String {
     made["ApiDestinationArn"].as_str().expect("an ARN").to_owned()
 }
 
-const PATTERN: &str = r#"{"source":["shop"],"detail":{"total":[{"numeric":[">",10]}]}}"#;
+pub const PATTERN: &str = r#"{"source":["shop"],"detail":{"total":[{"numeric":[">",10]}]}}"#;
 
 async fn rule(node: &Node, signer: &Signer, bus: &str) -> String {
     let rule = json!({"Name": "big", "EventBusName": bus, "EventPattern": PATTERN, "Description": "big orders"});
@@ -31,14 +31,14 @@ fn target(arn: &str) -> Value {
         "InputTransformer": {"InputPathsMap": {"t": "$.detail.total"}, "InputTemplate": "{\"sum\": <t>, \"rule\": \"<aws.events.rule-name>\"}"}})
 }
 
-async fn put_event(node: &Node, signer: &Signer, bus: &str, total: u32) -> String {
+pub async fn put_event(node: &Node, signer: &Signer, bus: &str, total: u32) -> String {
     let entry = json!({"EventBusName": bus, "Source": "shop", "DetailType": "order", "Detail": format!("{{\"total\": {total}}}")});
     let answer = done(node, signer, "PutEvents", json!({"Entries": [entry]})).await;
     answer["Entries"][0]["EventId"].as_str().expect("an id").to_owned()
 }
 
 /// Waits until the endpoint has so many events, and gives their data.
-async fn received(node: &Node, count: usize) -> Vec<String> {
+pub async fn received(node: &Node, count: usize) -> Vec<String> {
     let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
     loop {
         let events = node.endpoint.events.lock().expect("nobody panics").clone();
@@ -305,7 +305,7 @@ async fn what_cannot_be_is_refused_in_aws_codes() {
             "PutTargets",
             put(json!({"Id": "1", "Arn": arn, "InputTransformer": {"InputTemplate": "{\"a\": <b>}"}})),
             "ValidationException",
-            "<b>",
+            "InputTemplate for target 1 contains invalid placeholder b.",
         ),
         (
             "PutTargets",

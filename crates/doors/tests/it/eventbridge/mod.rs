@@ -7,6 +7,7 @@ mod put_events;
 mod signer;
 mod targets;
 mod tenants;
+mod whole;
 
 use crate::harness::{Answer, Node, raw, start, start_as, start_with};
 use doors::{http::eventbridge::EventBridge, server::ServerSettings};

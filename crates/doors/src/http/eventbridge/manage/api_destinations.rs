@@ -2,17 +2,14 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names},
-    changing::{annotate, change},
+    changing::{Together, together},
     connections, home,
     page::{self, Paging},
     record::{self, API_DESTINATION, COPY, NAME_MAX, RULE},
     rules::Rule,
     target::{self, named_in},
 };
-use control::{
-    Action, Bus, Precondition,
-    resources::{ResourceKind, Scope},
-};
+use control::{Action, Bus, Model, Precondition, resources::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -42,6 +39,16 @@ pub(super) struct Reached {
     pub connection: String,
     /// Requests per second.
     pub rate: i64,
+    /// Whether its connection has credentials.
+    pub is_active: bool,
+}
+
+/// Whether an API destination is invoked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    Active,
+    /// Its connection has no credentials any more.
+    Inactive,
 }
 
 #[derive(Deserialize)]
@@ -107,39 +114,28 @@ pub(in super::super) async fn create(asked: &Asked) -> Result<Value, Fault> {
         created: now,
         modified: now,
     };
-    put(asked, &bus.name, (&bus.name, name), &kept, Precondition::Absent).await?;
-    keep(asked, bus, name, &kept).await?;
+    together(asked, |changes| {
+        put(changes, &bus.name, (&bus.name, name), &kept, Precondition::Absent);
+        record::put(changes.annotations(&bus.name)?, API_DESTINATION, name, &kept);
+        Ok(())
+    })
+    .await?;
     Ok(happened(asked, bus, name, &kept))
 }
 
 /// Puts the connection of an API destination of the bus `home` onto a bus.
-async fn put(
-    asked: &Asked,
-    home: &str,
-    place: (&str, &str),
-    kept: &ApiDestination,
-    precondition: Precondition,
-) -> Result<(), Fault> {
+fn put(changes: &mut Together<'_>, home: &str, place: (&str, &str), kept: &ApiDestination, precondition: Precondition) {
     let action = Action::PutWithAuthOf {
         body: json!({"provider": "webhook", "config": {"url": kept.endpoint, "method": kept.method}}),
         bus: home.to_owned(),
         connection: connections::stored(&kept.connection),
     };
-    change(asked, ResourceKind::Connection, place, action, precondition).await?;
-    Ok(())
-}
-
-async fn keep(asked: &Asked, bus: &Bus, name: &str, kept: &ApiDestination) -> Result<(), Fault> {
-    annotate(asked, &bus.name, |annotations| {
-        record::put(annotations, API_DESTINATION, name, kept);
-        Ok(())
-    })
-    .await
+    changes.put_connection(place, action, precondition);
 }
 
 fn happened(asked: &Asked, bus: &Bus, name: &str, kept: &ApiDestination) -> Value {
     let unique = record::unique(API_DESTINATION, &bus.name, name, kept.created);
-    let is_active = connections::is_authorized(bus, &kept.connection);
+    let is_active = kept.activity(bus) == Activity::Active;
     json!({
         "ApiDestinationArn": names::arn(&asked.region, API_DESTINATION, &format!("{name}/{unique}")),
         "ApiDestinationState": if is_active { "ACTIVE" } else { "INACTIVE" },
@@ -198,112 +194,146 @@ pub(in super::super) async fn list(asked: &Asked) -> Result<Value, Fault> {
 pub(in super::super) async fn update(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     input.check()?;
-    let (bus, name, mut kept) = named(asked, &input, Scope::Manage)?;
-    if let Some(arn) = &input.connection_arn {
-        kept.connection = connections::of_arn(bus, arn)?.to_owned();
-    }
-    if let Some(endpoint) = input.invocation_endpoint.clone() {
-        kept.endpoint = endpoint;
-    }
-    if let Some(method) = input.http_method.clone() {
-        kept.method = method;
-    }
-    kept.rate = input.invocation_rate_limit_per_second.unwrap_or(kept.rate);
-    kept.description = input.description.clone().or(kept.description);
-    kept.modified = record::now(asked);
-    renew(asked, &bus.name, name, &kept).await?;
-    keep(asked, bus, name, &kept).await?;
-    renew_targets(asked, &bus.name, name, &kept).await?;
-    Ok(happened(asked, bus, name, &kept))
+    let (bus, name, _) = named(asked, &input, Scope::Manage)?;
+    let now = record::now(asked);
+    let kept = together(asked, |changes| {
+        let model = Arc::clone(&changes.model);
+        let home = model.bus(&bus.name)?;
+        let before = get(home, name)?;
+        let mut kept = before.clone();
+        if let Some(arn) = &input.connection_arn {
+            kept.connection = connections::of_arn(home, arn)?.to_owned();
+        }
+        if let Some(endpoint) = input.invocation_endpoint.clone() {
+            kept.endpoint = endpoint;
+        }
+        if let Some(method) = input.http_method.clone() {
+            kept.method = method;
+        }
+        kept.rate = input.invocation_rate_limit_per_second.unwrap_or(kept.rate);
+        kept.description = input.description.clone().or(kept.description);
+        kept.modified = now;
+        renew(changes, home, name, &kept);
+        record::put(changes.annotations(&home.name)?, API_DESTINATION, name, &kept);
+        let (was, is) = (before.activity(home), kept.activity(home));
+        let switched = (was != is).then_some(is);
+        renew_targets(changes, home, (name, &kept), switched);
+        Ok(kept)
+    })
+    .await?;
+    let model = asked.state.core.model();
+    Ok(happened(asked, model.bus(&bus.name)?, name, &kept))
 }
 
 /// The connection and its copies are what the record says.
-async fn renew(asked: &Asked, home: &str, name: &str, kept: &ApiDestination) -> Result<(), Fault> {
-    put(asked, home, (home, name), kept, Precondition::Exists).await?;
-    for bus in copies(asked, home, name) {
-        put(asked, home, (&bus, name), kept, Precondition::Exists).await?;
+fn renew(changes: &mut Together<'_>, home: &Bus, name: &str, kept: &ApiDestination) {
+    let model = Arc::clone(&changes.model);
+    for bus in with_copies(&model, home, name) {
+        put(changes, &home.name, (&bus.name, name), kept, Precondition::Any);
     }
-    Ok(())
 }
 
-/// The buses with a copy of an API destination of the bus `home`.
-fn copies(asked: &Asked, home: &str, name: &str) -> Vec<String> {
-    let model = asked.state.core.model();
-    let of_home =
-        |bus: &&Arc<Bus>| record::get::<String>(&bus.spec.annotations, COPY, name).is_some_and(|of| of == home);
-    model
-        .buses
-        .values()
-        .filter(of_home)
-        .map(|bus| bus.name.clone())
-        .collect()
+/// The bus `home` of an API destination, and the buses with a copy of it.
+fn with_copies<'m>(model: &'m Model, home: &'m Bus, name: &str) -> Vec<&'m Bus> {
+    let has_copy =
+        |bus: &&Arc<Bus>| record::get::<String>(&bus.spec.annotations, COPY, name).is_some_and(|of| of == home.name);
+    let copies = model.buses.values().filter(has_copy).map(|bus| &**bus);
+    std::iter::once(home).chain(copies).collect()
 }
 
-/// The targets that go to an API destination have its rate.
-async fn renew_targets(asked: &Asked, home: &str, name: &str, kept: &ApiDestination) -> Result<(), Fault> {
-    let model = asked.state.core.model();
-    let mut buses = copies(asked, home, name);
-    buses.push(home.to_owned());
-    for bus in &buses {
-        let bus = model.bus(bus)?;
-        for (rule, of_rule) in record::all::<Rule>(&bus.spec.annotations, RULE) {
-            for (subscription, target) in target::of_rule(bus, &rule) {
-                if named_by(&target.arn).is_some_and(|(of, end)| of == name && kept.is_meant(home, name, end)) {
-                    target::put(asked, (&bus.name, &rule), &of_rule, &target, &subscription).await?;
+/// The targets that go to an API destination have its rate, and are enabled or disabled where that has changed.
+fn renew_targets(
+    changes: &mut Together<'_>,
+    home: &Bus,
+    (name, kept): (&str, &ApiDestination),
+    switched: Option<Activity>,
+) {
+    let model = Arc::clone(&changes.model);
+    for bus in with_copies(&model, home, name) {
+        for (rule_name, rule) in record::all::<Rule>(&bus.spec.annotations, RULE) {
+            for (subscription, target) in target::of_rule(bus, &rule_name) {
+                let is_its = |(of, end): (&str, Option<&str>)| of == name && kept.is_meant(&home.name, name, end);
+                if !named_by(&target.arn).is_some_and(is_its) {
+                    continue;
                 }
+                changes.edit(bus, subscription, |body| {
+                    body["delivery"]["rate"] = format!("{}/s", kept.rate).into();
+                    if let Some(activity) = switched {
+                        body["enabled"] = (rule.is_enabled && activity == Activity::Active).into();
+                    }
+                });
             }
         }
     }
-    Ok(())
+}
+
+/// The API destinations of the bus `home` that use a connection.
+fn of_connection(home: &Bus, connection: &str) -> Vec<(String, ApiDestination)> {
+    let all = record::all::<ApiDestination>(&home.spec.annotations, API_DESTINATION);
+    all.into_iter()
+        .filter(|(_, kept)| kept.connection == connection)
+        .collect()
 }
 
 /// A connection changed: so do the API destinations that use it.
-pub(super) async fn renew_of_connection(asked: &Asked, bus: &Bus, connection: &str) -> Result<(), Fault> {
-    for (name, kept) in record::all::<ApiDestination>(&bus.spec.annotations, API_DESTINATION) {
-        if kept.connection == connection {
-            renew(asked, &bus.name, &name, &kept).await?;
-        }
+pub(super) fn renew_of_connection(changes: &mut Together<'_>, home: &str, connection: &str) -> Result<(), Fault> {
+    let model = Arc::clone(&changes.model);
+    let home = model.bus(home)?;
+    for (name, kept) in of_connection(home, connection) {
+        renew(changes, home, &name, &kept);
     }
     Ok(())
+}
+
+/// The targets of the API destinations that use a connection are invoked, or no more.
+pub(super) fn switch_targets(
+    changes: &mut Together<'_>,
+    home: &str,
+    connection: &str,
+    activity: Activity,
+) -> Result<(), Fault> {
+    let model = Arc::clone(&changes.model);
+    let home = model.bus(home)?;
+    for (name, kept) in of_connection(home, connection) {
+        renew_targets(changes, home, (&name, &kept), Some(activity));
+    }
+    Ok(())
+}
+
+/// Whether events may go to a target of a bus: not to an API destination whose connection has no credentials any more.
+pub(super) fn is_active(model: &Model, bus: &Bus, arn: &str) -> bool {
+    let Some((name, end)) = named_by(arn) else {
+        return true;
+    };
+    let copied: Option<String> = record::get(&bus.spec.annotations, COPY, name);
+    let homes = [Some(&bus.name), copied.as_ref()].into_iter().flatten();
+    let mut found = homes.filter_map(|home| {
+        let home = model.buses.get(home)?;
+        let kept = get(home, name).ok()?;
+        kept.is_meant(&home.name, name, end).then(|| kept.activity(home))
+    });
+    found.next().is_none_or(|activity| activity == Activity::Active)
 }
 
 /// An API destination that uses a connection.
 pub(super) fn user_of_connection(bus: &Bus, connection: &str) -> Option<String> {
-    let all = record::all::<ApiDestination>(&bus.spec.annotations, API_DESTINATION);
-    all.into_iter()
-        .find(|(_, kept)| kept.connection == connection)
-        .map(|(name, _)| name)
+    of_connection(bus, connection).into_iter().next().map(|(name, _)| name)
 }
 
 /// `DeleteApiDestination`: not while a target uses it.
 pub(in super::super) async fn delete(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     let (bus, name, _) = named(asked, &input, Scope::Manage)?;
-    for other in copies(asked, &bus.name, name) {
-        change(
-            asked,
-            ResourceKind::Connection,
-            (&other, name),
-            Action::Delete,
-            Precondition::Any,
-        )
-        .await?;
-        annotate(asked, &other, |annotations| {
-            record::remove(annotations, COPY, name);
-            Ok(())
-        })
-        .await?;
-    }
-    change(
-        asked,
-        ResourceKind::Connection,
-        (&bus.name, name),
-        Action::Delete,
-        Precondition::Any,
-    )
-    .await?;
-    annotate(asked, &bus.name, |annotations| {
-        record::remove(annotations, API_DESTINATION, name);
+    together(asked, |changes| {
+        let model = Arc::clone(&changes.model);
+        for other in with_copies(&model, model.bus(&bus.name)?, name) {
+            changes.remove_connection((&other.name, name))?;
+            let kind = match other.name == bus.name {
+                true => API_DESTINATION,
+                false => COPY,
+            };
+            record::remove(changes.annotations(&other.name)?, kind, name);
+        }
         Ok(())
     })
     .await?;
@@ -324,23 +354,32 @@ impl ApiDestination {
     fn is_meant(&self, home: &str, name: &str, end: Option<&str>) -> bool {
         end.is_none_or(|end| end == record::unique(API_DESTINATION, home, name, self.created))
     }
+
+    /// Whether it is invoked, by what its own bus says of its connection.
+    fn activity(&self, home: &Bus) -> Activity {
+        match connections::is_authorized(home, &self.connection) {
+            true => Activity::Active,
+            false => Activity::Inactive,
+        }
+    }
 }
 
 /// What a target of a bus needs to reach its API destination: the connection there, copied if it lives on another bus.
-pub(super) async fn reach(asked: &Asked, bus: &str, arn: &str) -> Result<Reached, Fault> {
+pub(super) fn reach(asked: &Asked, changes: &mut Together<'_>, bus: &Bus, arn: &str) -> Result<Reached, Fault> {
     let (name, end) = named_by(arn).ok_or_else(|| {
         let message = format!(
             "Parameter {arn} is not valid. Reason: targets here are API destinations, SQS queues, SNS topics, Kinesis streams, Lambda functions and event buses."
         );
         Fault::validation(message)
     })?;
-    let model = asked.state.core.model();
-    let copied: Option<String> = record::get(&model.bus(bus)?.spec.annotations, COPY, name);
+    let model = Arc::clone(&changes.model);
+    let copied: Option<String> = record::get(&bus.spec.annotations, COPY, name);
     let callers = home::of(asked, Scope::Read).ok().map(|home| home.name.clone());
-    let homes = [Some(bus.to_owned()), copied.clone(), callers].into_iter().flatten();
+    let homes = [Some(bus.name.clone()), copied.clone(), callers].into_iter().flatten();
     let mut found = homes.filter_map(|home| {
-        let kept = get(model.buses.get(&home)?, name).ok()?;
-        kept.is_meant(&home, name, end).then_some((home, kept))
+        let home = model.buses.get(&home)?;
+        let kept = get(home, name).ok()?;
+        kept.is_meant(&home.name, name, end).then_some((home, kept))
     });
     let missing = || {
         Fault::not_found(format!(
@@ -348,23 +387,27 @@ pub(super) async fn reach(asked: &Asked, bus: &str, arn: &str) -> Result<Reached
         ))
     };
     let (home, kept) = found.next().ok_or_else(missing)?;
-    if home != bus && copied.as_ref() != Some(&home) {
-        copy(asked, &home, (bus, name), &kept).await?;
+    if home.name != bus.name && copied.as_ref() != Some(&home.name) {
+        copy(asked, changes, home, (&bus.name, name), &kept)?;
     }
     Ok(Reached {
         connection: name.to_owned(),
         rate: kept.rate,
+        is_active: kept.activity(home) == Activity::Active,
     })
 }
 
 /// Copies an API destination of the bus `home` onto another bus, for who may manage both.
-async fn copy(asked: &Asked, home: &str, (bus, name): (&str, &str), kept: &ApiDestination) -> Result<(), Fault> {
-    asked.require(home, Scope::Manage)?;
+fn copy(
+    asked: &Asked,
+    changes: &mut Together<'_>,
+    home: &Bus,
+    (bus, name): (&str, &str),
+    kept: &ApiDestination,
+) -> Result<(), Fault> {
+    asked.require(&home.name, Scope::Manage)?;
     asked.require(bus, Scope::Manage)?;
-    put(asked, home, (bus, name), kept, Precondition::Absent).await?;
-    annotate(asked, bus, |annotations| {
-        record::put(annotations, COPY, name, &home);
-        Ok(())
-    })
-    .await
+    put(changes, &home.name, (bus, name), kept, Precondition::Absent);
+    record::put(changes.annotations(bus)?, COPY, name, &home.name);
+    Ok(())
 }

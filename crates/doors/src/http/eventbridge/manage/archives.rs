@@ -2,14 +2,14 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names},
-    changing::{annotate, change},
+    changing::{Together, annotate, together},
     page::{self, Paging},
     record::{self, ARCHIVE},
     rules::check_pattern,
     target::named_in,
 };
 use control::{
-    Action, Bus, Model, Precondition,
+    Bus, Model, Precondition,
     limits::OPERATIONAL_TOPIC,
     resources::{EventTypeSpec, ResourceKind, Scope},
 };
@@ -101,15 +101,19 @@ pub(in super::super) async fn create(asked: &Asked) -> Result<Value, Fault> {
         days: input.retention_days.unwrap_or(0),
         created: record::now(asked),
     };
-    retain(asked, &bus.name, archive.days).await?;
-    keep(asked, &bus.name, name, &archive).await?;
+    together(asked, |changes| {
+        retain(changes, &bus.name, archive.days)?;
+        record::put(changes.annotations(&bus.name)?, ARCHIVE, name, &archive);
+        Ok(())
+    })
+    .await?;
     Ok(happened(asked, name, &archive))
 }
 
 /// The topics of a bus keep their events for as long as the archive does, unless they keep them longer already.
-async fn retain(asked: &Asked, bus: &str, days: i64) -> Result<(), Fault> {
+fn retain(changes: &mut Together<'_>, bus: &str, days: i64) -> Result<(), Fault> {
     let wanted = u32::try_from(days).ok().filter(|days| *days > 0).map(|days| DAY * days);
-    let model = asked.state.core.model();
+    let model = Arc::clone(&changes.model);
     for topic in model
         .bus(bus)?
         .topics
@@ -124,17 +128,9 @@ async fn retain(asked: &Asked, bus: &str, days: i64) -> Result<(), Fault> {
         spec.retention.age = wanted;
         let body = serde_json::to_value(&spec).expect("plain data with string keys");
         let place = (bus, topic.name.as_str());
-        change(asked, ResourceKind::Topic, place, Action::Put(body), Precondition::Any).await?;
+        changes.put(ResourceKind::Topic, place, body, Precondition::Version(topic.version));
     }
     Ok(())
-}
-
-async fn keep(asked: &Asked, bus: &str, name: &str, archive: &Archive) -> Result<(), Fault> {
-    annotate(asked, bus, |annotations| {
-        record::put(annotations, ARCHIVE, name, archive);
-        Ok(())
-    })
-    .await
 }
 
 fn happened(asked: &Asked, name: &str, archive: &Archive) -> Value {
@@ -226,11 +222,15 @@ pub(in super::super) async fn update(asked: &Asked) -> Result<Value, Fault> {
     }
     archive.pattern = input.event_pattern.clone().or(archive.pattern);
     archive.description = input.description.clone().or(archive.description);
-    if let Some(days) = input.retention_days {
-        archive.days = days;
-        retain(asked, &bus.name, days).await?;
-    }
-    keep(asked, &bus.name, name, &archive).await?;
+    archive.days = input.retention_days.unwrap_or(archive.days);
+    together(asked, |changes| {
+        if let Some(days) = input.retention_days {
+            retain(changes, &bus.name, days)?;
+        }
+        record::put(changes.annotations(&bus.name)?, ARCHIVE, name, &archive);
+        Ok(())
+    })
+    .await?;
     Ok(happened(asked, name, &archive))
 }
 

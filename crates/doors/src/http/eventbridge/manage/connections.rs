@@ -3,18 +3,14 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names},
-    api_destinations,
-    changing::{annotate, change},
+    api_destinations::{self, Activity},
+    changing::{Together, together},
     home,
     page::{self, Paging},
     record::{self, CONNECTION, NAME_MAX},
     target::named_in,
 };
-use control::{
-    Action, Bus, Precondition,
-    plan::connection::NO_ENDPOINT,
-    resources::{ResourceKind, Scope},
-};
+use control::{Action, Bus, Precondition, plan::connection::NO_ENDPOINT, resources::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -120,34 +116,25 @@ pub(in super::super) async fn create(asked: &Asked) -> Result<Value, Fault> {
         authorized: now,
         is_deauthorized: false,
     };
-    put_credentials(asked, bus, name, config, Precondition::Absent).await?;
-    keep(asked, bus, name, kept).await
-}
-
-async fn put_credentials(
-    asked: &Asked,
-    bus: &Bus,
-    name: &str,
-    mut config: Value,
-    precondition: Precondition,
-) -> Result<(), Fault> {
-    config["url"] = NO_ENDPOINT.into();
-    let body = json!({"provider": "webhook", "config": config});
-    let place = (bus.name.as_str(), stored(name));
-    let place = (place.0, place.1.as_str());
-    change(asked, ResourceKind::Connection, place, Action::Put(body), precondition).await?;
-    Ok(())
-}
-
-/// Remembers a connection, and answers with what happened to it.
-async fn keep(asked: &Asked, bus: &Bus, name: &str, kept: Connection) -> Result<Value, Fault> {
-    annotate(asked, &bus.name, |annotations| {
-        record::put(annotations, CONNECTION, name, &kept);
+    together(asked, |changes| {
+        put_credentials(changes, bus, name, config.clone(), Precondition::Absent);
+        record::put(changes.annotations(&bus.name)?, CONNECTION, name, &kept);
         Ok(())
     })
     .await?;
+    told(asked, bus, name, &kept)
+}
+
+fn put_credentials(changes: &mut Together<'_>, bus: &Bus, name: &str, mut config: Value, precondition: Precondition) {
+    config["url"] = NO_ENDPOINT.into();
+    let body = json!({"provider": "webhook", "config": config});
+    changes.put_connection((&bus.name, &stored(name)), Action::Put(body), precondition);
+}
+
+/// What happened to a connection.
+fn told(asked: &Asked, bus: &Bus, name: &str, kept: &Connection) -> Result<Value, Fault> {
     let model = asked.state.core.model();
-    Ok(happened(asked, model.bus(&bus.name)?, name, &kept))
+    Ok(happened(asked, model.bus(&bus.name)?, name, kept))
 }
 
 fn happened(asked: &Asked, bus: &Bus, name: &str, kept: &Connection) -> Value {
@@ -173,48 +160,68 @@ fn named<'a>(asked: &'a Asked, input: &'a Input, scope: Scope) -> Result<(&'a Ar
     Ok((bus, name, get(bus, name)?))
 }
 
-/// `UpdateConnection`: API destinations that use it have the new credentials with their next request.
+/// `UpdateConnection`: API destinations that use it have the new credentials with their next request. Targets that waited for a
+/// connection without credentials go on.
 pub(in super::super) async fn update(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     input.check()?;
-    let (bus, name, mut kept) = named(asked, &input, Scope::Manage)?;
-    kept.modified = record::now(asked);
-    if input.description.is_some() {
-        kept.description.clone_from(&input.description);
-    }
-    let kind = input
-        .authorization_type
-        .clone()
-        .unwrap_or_else(|| kept.authorization_type.clone());
-    match &input.auth_parameters {
-        Some(parameters) => {
-            let config = parameters.config(&kind)?;
-            kept.authorization_type = kind;
-            kept.parameters = parameters.shown();
-            kept.authorized = kept.modified;
-            kept.is_deauthorized = false;
-            put_credentials(asked, bus, name, config, Precondition::Exists).await?;
-            api_destinations::renew_of_connection(asked, bus, name).await?;
+    let (bus, name, _) = named(asked, &input, Scope::Manage)?;
+    let now = record::now(asked);
+    let kept = together(asked, |changes| {
+        let before = get(changes.model.bus(&bus.name)?, name)?;
+        let mut kept = Connection {
+            modified: now,
+            ..before.clone()
+        };
+        if input.description.is_some() {
+            kept.description.clone_from(&input.description);
         }
-        None if kind != kept.authorization_type => {
-            return Err(Fault::validation(
-                "AuthParameters must be given with another AuthorizationType.",
-            ));
+        let kind = input.authorization_type.as_ref().unwrap_or(&before.authorization_type);
+        match &input.auth_parameters {
+            Some(parameters) => {
+                kept.authorization_type.clone_from(kind);
+                kept.parameters = parameters.shown();
+                (kept.authorized, kept.is_deauthorized) = (now, false);
+                put_credentials(changes, bus, name, parameters.config(kind)?, Precondition::Any);
+                api_destinations::renew_of_connection(changes, &bus.name, name)?;
+            }
+            None if *kind != before.authorization_type => {
+                return Err(Fault::validation(
+                    "AuthParameters must be given with another AuthorizationType.",
+                ));
+            }
+            None => {}
         }
-        None => {}
-    }
-    keep(asked, bus, name, kept).await
+        if before.is_deauthorized && !kept.is_deauthorized {
+            api_destinations::switch_targets(changes, &bus.name, name, Activity::Active)?;
+        }
+        record::put(changes.annotations(&bus.name)?, CONNECTION, name, &kept);
+        Ok(kept)
+    })
+    .await?;
+    told(asked, bus, name, &kept)
 }
 
-/// `DeauthorizeConnection`: its credentials go, everywhere.
+/// `DeauthorizeConnection`: its credentials go, everywhere. Its API destinations are not invoked until it has others: what is for them
+/// waits in the journal.
 pub(in super::super) async fn deauthorize(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
-    let (bus, name, mut kept) = named(asked, &input, Scope::Manage)?;
-    put_credentials(asked, bus, name, json!({}), Precondition::Exists).await?;
-    api_destinations::renew_of_connection(asked, bus, name).await?;
-    kept.modified = record::now(asked);
-    kept.is_deauthorized = true;
-    keep(asked, bus, name, kept).await
+    let (bus, name, _) = named(asked, &input, Scope::Manage)?;
+    let now = record::now(asked);
+    let kept = together(asked, |changes| {
+        let kept = Connection {
+            modified: now,
+            is_deauthorized: true,
+            ..get(changes.model.bus(&bus.name)?, name)?
+        };
+        put_credentials(changes, bus, name, json!({}), Precondition::Any);
+        api_destinations::renew_of_connection(changes, &bus.name, name)?;
+        api_destinations::switch_targets(changes, &bus.name, name, Activity::Inactive)?;
+        record::put(changes.annotations(&bus.name)?, CONNECTION, name, &kept);
+        Ok(kept)
+    })
+    .await?;
+    told(asked, bus, name, &kept)
 }
 
 /// `DescribeConnection`.
@@ -260,25 +267,17 @@ pub(in super::super) async fn list(asked: &Asked) -> Result<Value, Fault> {
 pub(in super::super) async fn delete(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     let (bus, name, mut kept) = named(asked, &input, Scope::Manage)?;
-    if let Some(user) = api_destinations::user_of_connection(bus, name) {
-        return Err(Fault::validation(format!(
-            "Connection {name} is used by API destination {user}."
-        )));
-    }
     kept.modified = record::now(asked);
     let mut answer = happened(asked, bus, name, &kept);
     answer["ConnectionState"] = "DELETING".into();
-    let stored = stored(name);
-    change(
-        asked,
-        ResourceKind::Connection,
-        (&bus.name, &stored),
-        Action::Delete,
-        Precondition::Any,
-    )
-    .await?;
-    annotate(asked, &bus.name, |annotations| {
-        record::remove(annotations, CONNECTION, name);
+    together(asked, |changes| {
+        if let Some(user) = api_destinations::user_of_connection(changes.model.bus(&bus.name)?, name) {
+            return Err(Fault::validation(format!(
+                "Connection {name} is used by API destination {user}."
+            )));
+        }
+        changes.remove_connection((&bus.name, &stored(name)))?;
+        record::remove(changes.annotations(&bus.name)?, CONNECTION, name);
         Ok(())
     })
     .await?;

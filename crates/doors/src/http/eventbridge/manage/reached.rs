@@ -4,15 +4,16 @@
 use super::{
     super::{asked::Asked, fault::Fault, names},
     api_destinations,
-    changing::change,
+    changing::{Together, together},
     serving,
     target::Target,
 };
 use control::{
     Action, Bus, Precondition,
-    resources::{ConnectionSpec, ResourceKind, Scope},
+    resources::{ConnectionSpec, Scope},
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// How long AWS waits for an API destination.
 const TIMEOUT: &str = "5s";
@@ -29,6 +30,8 @@ pub(super) struct Reached {
     pub rate: Option<i64>,
     /// For each attempt.
     pub timeout: Option<&'static str>,
+    /// Whether events may go there now: not to an API destination whose connection has no credentials any more.
+    pub is_active: bool,
     /// Whether a target without an input gets the event's envelope, as all do but buses, which get the event.
     pub takes_envelope: bool,
 }
@@ -61,25 +64,24 @@ fn leads_there(owner: &Bus, other: &str) -> bool {
     connection.is_some_and(|found| matches!(&found.spec, ConnectionSpec::Bus(config) if config.bus == other))
 }
 
-/// Where a target of a bus leads; what it needs on the way there is made.
-pub(super) async fn reach(asked: &Asked, bus: &str, target: &Target) -> Result<Reached, Fault> {
+/// Where a target of a bus leads; what it needs on the way there is made with it.
+pub(super) fn reach(asked: &Asked, changes: &mut Together<'_>, owner: &Bus, target: &Target) -> Result<Reached, Fault> {
     let Some(service) = serving::service(&target.arn) else {
         target.has_only(&["HttpParameters"])?;
-        let reached = api_destinations::reach(asked, bus, &target.arn).await?;
+        let reached = api_destinations::reach(asked, changes, owner, &target.arn)?;
         return Ok(Reached {
             connection: reached.connection,
             target: target.http_target(),
             rate: Some(reached.rate),
             timeout: Some(TIMEOUT),
+            is_active: reached.is_active,
             takes_envelope: true,
         });
     };
-    let model = asked.state.core.model();
-    let owner = model.bus(bus)?;
     match serving::connection(owner, &target.arn) {
         Some(connection) => served(service, connection, target),
         None => match local_bus(asked, owner, &target.arn) {
-            Some(other) => to_bus(asked, owner, &other, target).await,
+            Some(other) => to_bus(asked, changes, (owner, &other), target),
             None => Err(serving::unserved(owner, &target.arn)),
         },
     }
@@ -125,12 +127,18 @@ fn served(service: &str, connection: &str, target: &Target) -> Result<Reached, F
         target: spec,
         rate: None,
         timeout: None,
+        is_active: true,
         takes_envelope,
     })
 }
 
 /// Another bus of this server, through a connection that whoever may publish there makes.
-async fn to_bus(asked: &Asked, owner: &Bus, other: &str, target: &Target) -> Result<Reached, Fault> {
+fn to_bus(
+    asked: &Asked,
+    changes: &mut Together<'_>,
+    (owner, other): (&Bus, &str),
+    target: &Target,
+) -> Result<Reached, Fault> {
     target.has_only(&[])?;
     if owner.name == other {
         return Err(Fault::validation(format!(
@@ -143,36 +151,39 @@ async fn to_bus(asked: &Asked, owner: &Bus, other: &str, target: &Target) -> Res
         asked.require(other, Scope::Publish)?;
         let body = json!({"provider": "bus", "config": {"bus": other}});
         let place = (owner.name.as_str(), connection.as_str());
-        let action = Action::Put(body);
-        change(asked, ResourceKind::Connection, place, action, Precondition::Absent).await?;
+        changes.put_connection(place, Action::Put(body), Precondition::Absent);
     }
     Ok(Reached {
         connection,
         target: json!({}),
         rate: None,
         timeout: None,
+        is_active: true,
         takes_envelope: false,
     })
 }
 
-/// The connections to other buses that targets had made, and that no subscription uses any more, go.
-pub(super) async fn tidy(asked: &Asked, bus: &str) -> Result<(), Fault> {
-    let model = asked.state.core.model();
-    let bus = model.bus(bus)?;
+/// The connections to other buses that targets had made, and that no subscription uses any more, go. One that cannot go now goes with a
+/// later target: it leads nowhere meanwhile.
+pub(super) async fn tidy(asked: &Asked, bus: &str) {
     let is_ours = |name: &str, spec: &ConnectionSpec| matches!(spec, ConnectionSpec::Bus(config) if name == format!("{BUS_CONNECTION}{}", config.bus));
-    let is_used = |name: &str| bus.subscriptions.values().any(|user| user.spec.uses_connection(name));
-    for connection in bus.connections.values() {
-        if is_ours(&connection.name, &connection.spec) && !is_used(&connection.name) {
-            let place = (bus.name.as_str(), connection.name.as_str());
-            change(
-                asked,
-                ResourceKind::Connection,
-                place,
-                Action::Delete,
-                Precondition::Any,
-            )
-            .await?;
+    let tidied = together(asked, |changes| {
+        let model = Arc::clone(&changes.model);
+        let bus = model.bus(bus)?;
+        let is_used = |name: &str| bus.subscriptions.values().any(|user| user.spec.uses_connection(name));
+        for connection in bus.connections.values() {
+            if is_ours(&connection.name, &connection.spec) && !is_used(&connection.name) {
+                changes.remove_connection((&bus.name, &connection.name))?;
+            }
         }
+        Ok(())
+    });
+    if let Err(fault) = tidied.await {
+        let reason = fault.message();
+        tracing::warn!(
+            bus,
+            reason,
+            "failed to remove the connections that no target uses any more"
+        );
     }
-    Ok(())
 }

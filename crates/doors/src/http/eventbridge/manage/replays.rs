@@ -86,6 +86,7 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
         parts: Vec::new(),
         started: record::now(asked),
     };
+    let mut begun = Ok(());
     for (number, subscription) in subscriptions.into_iter().enumerate() {
         let part = format!("{name}.{number}");
         let mut spec = json!({
@@ -96,23 +97,45 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
         if let Some(pattern) = &archive.pattern {
             spec["filter"] = json!({"eventbridge": pattern});
         }
-        asked
-            .state
-            .core
-            .replay(&bus.name, Some(part.clone()), ReplaySpec::read(&spec)?, asked.actor())
-            .await?;
+        begun = begin(asked, bus, &part, &spec).await;
+        if begun.is_err() {
+            break;
+        }
         kept.parts.push(part);
     }
-    annotate(asked, &bus.name, |annotations| {
-        record::put(annotations, REPLAY, name, &kept);
-        Ok(())
-    })
-    .await?;
+    if begun.is_ok() {
+        begun = annotate(asked, &bus.name, |annotations| {
+            record::put(annotations, REPLAY, name, &kept);
+            Ok(())
+        })
+        .await;
+    }
+    if let Err(fault) = begun {
+        abandon(asked, bus, &kept.parts).await;
+        return Err(fault);
+    }
     Ok(json!({
         "ReplayArn": arn(asked, name),
         "State": "STARTING",
         "ReplayStartTime": record::seconds(kept.started),
     }))
+}
+
+async fn begin(asked: &Asked, bus: &Bus, part: &str, spec: &Value) -> Result<(), Fault> {
+    let spec = ReplaySpec::read(spec)?;
+    let core = &asked.state.core;
+    core.replay(&bus.name, Some(part.to_owned()), spec, asked.actor())
+        .await?;
+    Ok(())
+}
+
+/// A replay that came to nothing leaves no parts that run.
+async fn abandon(asked: &Asked, bus: &Bus, parts: &[String]) {
+    for part in parts {
+        if let Err(error) = asked.state.core.cancel_replay(&bus.name, part, asked.actor()).await {
+            tracing::warn!(%error, bus = bus.name, part, "failed to cancel a part of a replay that did not begin");
+        }
+    }
 }
 
 fn arn(asked: &Asked, name: &str) -> String {
@@ -169,7 +192,7 @@ fn subscriptions(bus: &Bus, filter_arns: &[String]) -> Result<Vec<String>, Fault
         }
     }
     let targets = of.iter().flat_map(|rule| target::of_rule(bus, rule));
-    Ok(targets.map(|(subscription, _)| subscription).collect())
+    Ok(targets.map(|(subscription, _)| subscription.name.clone()).collect())
 }
 
 /// A replay and its bus, if the caller may look.

@@ -2,10 +2,11 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names, test_event_pattern::invalid_pattern},
-    changing::annotate,
+    api_destinations,
+    changing::{Together, together},
     page::{self, Paging},
     record::{self, NAME_MAX, RULE, Tag, Tags},
-    target::{self, Target},
+    target,
 };
 use control::{
     Bus,
@@ -78,7 +79,11 @@ pub(in super::super) async fn put(asked: &Asked) -> Result<Value, Fault> {
     record::description(input.description.as_ref())?;
     let pattern = pattern(&input)?;
     let is_enabled = is_enabled(input.state.as_deref())?;
-    let rule = annotate(asked, &bus.name, |annotations| {
+    if is_enabled {
+        pass_over(asked, &bus.name, name).await?;
+    }
+    together(asked, |changes| {
+        let annotations = changes.annotations(&bus.name)?;
         let before: Option<Rule> = record::get(annotations, RULE, name);
         if before.is_none() && record::all::<Value>(annotations, RULE).len() >= RULES_MAX {
             return Err(record::limit());
@@ -94,10 +99,9 @@ pub(in super::super) async fn put(asked: &Asked) -> Result<Value, Fault> {
             },
         };
         record::put(annotations, RULE, name, &rule);
-        Ok(rule)
+        renew_targets(changes, &bus.name, name, &rule)
     })
     .await?;
-    renew_targets(asked, &bus.name, name, &rule).await?;
     Ok(json!({"RuleArn": arn(&asked.region, &bus.name, name)}))
 }
 
@@ -137,12 +141,35 @@ fn is_enabled(state: Option<&str>) -> Result<bool, Fault> {
     }
 }
 
-/// The targets of a rule do what it says now.
-async fn renew_targets(asked: &Asked, bus: &str, name: &str, rule: &Rule) -> Result<(), Fault> {
+/// The targets of a rule do what it says now. What else they are stays: whether they can be reached is nobody's question here.
+fn renew_targets(changes: &mut Together<'_>, bus: &str, name: &str, rule: &Rule) -> Result<(), Fault> {
+    let model = Arc::clone(&changes.model);
+    let bus = model.bus(bus)?;
+    for (subscription, target) in target::of_rule(bus, name) {
+        let is_enabled = rule.is_enabled && api_destinations::is_active(&model, bus, &target.arn);
+        changes.edit(bus, subscription, |body| {
+            body["filter"] = json!({"eventbridge": rule.pattern});
+            body["description"] = rule.description.clone().unwrap_or_default().into();
+            body["enabled"] = is_enabled.into();
+        });
+    }
+    Ok(())
+}
+
+/// What matched while a rule was disabled is passed over when it is enabled, as AWS drops it: counted and recorded. What a target has
+/// because its API destination is inactive stays, as long as the rule is enabled.
+async fn pass_over(asked: &Asked, bus: &str, name: &str) -> Result<(), Fault> {
     let model = asked.state.core.model();
-    let targets: Vec<(String, Target)> = target::of_rule(model.bus(bus)?, name);
-    for (subscription, target) in targets {
-        target::put(asked, (bus, name), rule, &target, &subscription).await?;
+    let bus = model.bus(bus)?;
+    let Some(rule) = record::get::<Rule>(&bus.spec.annotations, RULE, name) else {
+        return Ok(());
+    };
+    for (subscription, target) in target::of_rule(bus, name) {
+        let is_held = !api_destinations::is_active(&model, bus, &target.arn);
+        let is_disabled = !rule.is_enabled || (!subscription.spec.enabled && !is_held);
+        if is_disabled {
+            target::pass_over(asked, bus, subscription).await?;
+        }
     }
     Ok(())
 }
@@ -211,7 +238,7 @@ pub(in super::super) async fn enable(asked: &Asked) -> Result<Value, Fault> {
     switch(asked, true).await
 }
 
-/// `DisableRule`. What matches meanwhile waits, and is delivered when the rule is enabled.
+/// `DisableRule`. What matches meanwhile is passed over when the rule is enabled.
 pub(in super::super) async fn disable(asked: &Asked) -> Result<Value, Fault> {
     switch(asked, false).await
 }
@@ -219,15 +246,18 @@ pub(in super::super) async fn disable(asked: &Asked) -> Result<Value, Fault> {
 async fn switch(asked: &Asked, is_enabled: bool) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     let (bus, name, _) = named(asked, &input, Scope::Subscribe)?;
-    let rule = annotate(asked, &bus.name, |annotations| {
+    if is_enabled {
+        pass_over(asked, &bus.name, name).await?;
+    }
+    together(asked, |changes| {
+        let annotations = changes.annotations(&bus.name)?;
         let missing = || Fault::not_found(format!("Rule {name} does not exist on EventBus {}.", bus.name));
         let before: Rule = record::get(annotations, RULE, name).ok_or_else(missing)?;
         let rule = Rule { is_enabled, ..before };
         record::put(annotations, RULE, name, &rule);
-        Ok(rule)
+        renew_targets(changes, &bus.name, name, &rule)
     })
     .await?;
-    renew_targets(asked, &bus.name, name, &rule).await?;
     Ok(json!({}))
 }
 
@@ -236,11 +266,11 @@ pub(in super::super) async fn delete(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     let bus = asked.bus(input.event_bus_name.as_deref(), Scope::Subscribe)?;
     let name = record::required(input.name.as_ref(), "name")?;
-    if !target::of_rule(bus, name).is_empty() {
-        return Err(Fault::validation("Rule can't be deleted since it has targets."));
-    }
-    annotate(asked, &bus.name, |annotations| {
-        record::remove(annotations, RULE, name);
+    together(asked, |changes| {
+        if !target::of_rule(changes.model.bus(&bus.name)?, name).is_empty() {
+            return Err(Fault::validation("Rule can't be deleted since it has targets."));
+        }
+        record::remove(changes.annotations(&bus.name)?, RULE, name);
         Ok(())
     })
     .await?;

@@ -3,19 +3,19 @@
 
 use super::{
     super::{asked::Asked, fault::Fault, names},
-    changing::change,
-    reached, rules,
-    rules::Rule,
-    serving,
+    api_destinations,
+    changing::{Together, together},
+    reached, rules, serving,
 };
 use control::{
-    Action, Bus, Precondition, Subscription,
+    Bus, Precondition, Subscription,
     resources::{Annotations, ResourceKind},
+    transforms::unknown_placeholder,
 };
 use delivery::{REGION_ANNOTATION, RULE_ANNOTATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The annotation of a subscription that is a target: the target, as JSON.
 const TARGET_ANNOTATION: &str = "eventbridge.target";
@@ -101,6 +101,12 @@ struct HttpParameters {
     header_parameters: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     query_string_parameters: BTreeMap<String, String>,
+}
+
+impl InputTransformer {
+    fn paths(&self) -> BTreeMap<String, String> {
+        self.input_paths_map.clone()
+    }
 }
 
 impl Target {
@@ -231,13 +237,33 @@ impl Target {
         match (&self.input, &self.input_path, &self.input_transformer) {
             (Some(input), _, _) => json!({"input": input}),
             (_, _, Some(transformer)) => json!({"input_transformer": {
-                "paths": transformer.input_paths_map,
+                "paths": transformer.paths(),
                 "template": transformer.input_template,
             }}),
             (_, Some(path), _) => json!({"input_path": path}),
             _ if takes_envelope => json!({"input_path": "$"}),
             _ => json!("raw"),
         }
+    }
+
+    /// What is wrong with it, in AWS's words where AWS has some.
+    fn blamed(&self, fault: Fault) -> Fault {
+        let transformer = self.input_transformer.as_ref().map(|transformer| {
+            let (paths, template) = (transformer.paths(), transformer.input_template.clone());
+            control::resources::InputTransformer { paths, template }
+        });
+        let unknown = transformer.and_then(|transformer| unknown_placeholder(&transformer));
+        Fault::validation(match unknown {
+            Some(name) => format!(
+                "InputTemplate for target {} contains invalid placeholder {name}.",
+                self.id
+            ),
+            None => format!(
+                "Parameter of target {} is not valid. Reason: {}",
+                self.id,
+                fault.message()
+            ),
+        })
     }
 
     /// As an answer has it.
@@ -270,20 +296,20 @@ pub(super) fn of_bus(bus: &Bus) -> Vec<(String, Target)> {
         .collect()
 }
 
-/// The targets of a rule, with the names of their subscriptions.
-pub(super) fn of_rule(bus: &Bus, rule: &str) -> Vec<(String, Target)> {
+/// The targets of a rule, with their subscriptions.
+pub(super) fn of_rule<'b>(bus: &'b Bus, rule: &str) -> Vec<(&'b Subscription, Target)> {
     let targets = bus.subscriptions.values().filter_map(|subscription| {
         let (of_rule, target) = of(subscription)?;
-        (of_rule == rule).then(|| (subscription.name.clone(), target))
+        (of_rule == rule).then_some((&**subscription, target))
     });
     targets.collect()
 }
 
 /// The name of the subscription that a target is or becomes.
-pub(super) fn subscription_name(bus: &Bus, rule: &str, id: &str) -> Result<String, Fault> {
+fn subscription_name(bus: &Bus, rule: &str, id: &str) -> Result<String, Fault> {
     let own = of_rule(bus, rule).into_iter().find(|(_, target)| target.id == id);
-    if let Some((name, _)) = own {
-        return Ok(name);
+    if let Some((subscription, _)) = own {
+        return Ok(subscription.name.clone());
     }
     let first = format!("{rule}.{id}");
     let more = (2..=NAMES_MAX).map(|number| format!("{first}.{number}"));
@@ -292,18 +318,29 @@ pub(super) fn subscription_name(bus: &Bus, rule: &str, id: &str) -> Result<Strin
     free.ok_or_else(|| super::record::exists("Subscription", &first))
 }
 
+/// Puts a target: its subscription, and what it needs on its way.
+pub(super) async fn put(asked: &Asked, place: (&str, &str), target: &Target) -> Result<(), Fault> {
+    resume_from_now(asked, place, &target.id).await?;
+    let put = together(asked, |changes| add(asked, changes, place, target)).await;
+    put.map_err(|fault| match fault.code() {
+        "ValidationException" => target.blamed(fault),
+        _ => fault,
+    })
+}
+
 /// Makes the subscription of a target what rule and target say.
-pub(super) async fn put(
+fn add(
     asked: &Asked,
+    changes: &mut Together<'_>,
     (bus, rule_name): (&str, &str),
-    rule: &Rule,
     target: &Target,
-    subscription: &str,
 ) -> Result<(), Fault> {
-    let reached = reached::reach(asked, bus, target).await?;
-    let model = asked.state.core.model();
+    let model = Arc::clone(&changes.model);
+    let bus = model.bus(bus)?;
+    let rule = rules::get(bus, rule_name)?;
+    let subscription = subscription_name(bus, rule_name, &target.id)?;
+    let reached = reached::reach(asked, changes, bus, target)?;
     let region = asked.region_of_arns();
-    let rule_arn = rules::arn(region, bus, rule_name);
     let annotations: Annotations = [
         (RULE_ANNOTATION, rule_name.to_owned()),
         (REGION_ANNOTATION, region.to_owned()),
@@ -321,58 +358,50 @@ pub(super) async fn put(
         delivery["rate"] = format!("{rate}/s").into();
     }
     let mut body = json!({
-        "description": rule.description.clone().unwrap_or_default(),
+        "description": rule.description.unwrap_or_default(),
         "filter": {"eventbridge": rule.pattern},
         "transform": target.transform(reached.takes_envelope),
         "connection": reached.connection,
         "target": reached.target,
         "delivery": delivery,
         "annotations": annotations,
-        "enabled": rule.is_enabled,
+        "enabled": rule.is_enabled && reached.is_active,
     });
-    if let Some(copies) = target.dead_letter(model.bus(bus)?, &rule_arn)? {
+    if let Some(copies) = target.dead_letter(bus, &rules::arn(region, &bus.name, rule_name))? {
         body["dead_letter"] = copies;
     }
-    resume_from_now(asked, bus, rule, subscription).await?;
-    let place = (bus, subscription);
-    let put = change(
-        asked,
-        ResourceKind::Subscription,
-        place,
-        Action::Put(body),
-        Precondition::Any,
-    )
-    .await;
-    put.map(drop).map_err(|fault| match fault.code() {
-        "ValidationException" => {
-            let message = format!(
-                "Parameter of target {} is not valid. Reason: {}",
-                target.id,
-                fault.message()
-            );
-            Fault::validation(message)
-        }
-        _ => fault,
-    })
+    let place = (bus.name.as_str(), subscription.as_str());
+    changes.put(ResourceKind::Subscription, place, body, Precondition::Any);
+    Ok(())
 }
 
-/// What matched while a rule was disabled is passed over when it is enabled, as AWS drops it: counted and recorded.
-async fn resume_from_now(asked: &Asked, bus: &str, rule: &Rule, subscription: &str) -> Result<(), Fault> {
+/// A target whose subscription somebody has disabled goes on from now when it is put, if its rule is enabled.
+async fn resume_from_now(asked: &Asked, (bus, rule): (&str, &str), id: &str) -> Result<(), Fault> {
     let model = asked.state.core.model();
-    let existing = model.bus(bus)?.subscriptions.get(subscription);
-    match existing {
-        Some(existing) if rule.is_enabled && !existing.spec.enabled => {
-            let skipped = asked.state.core.skip_to_now(bus, subscription, None).await?;
-            tracing::info!(
-                bus,
-                subscription,
-                events = skipped.events,
-                "an enabled rule goes on from now"
-            );
-            Ok(())
-        }
-        _ => Ok(()),
+    let bus = model.bus(bus)?;
+    let own = of_rule(bus, rule).into_iter().find(|(_, target)| target.id == id);
+    let Some((subscription, before)) = own else {
+        return Ok(());
+    };
+    let is_held = !api_destinations::is_active(&model, bus, &before.arn);
+    let resumes = rules::get(bus, rule)?.is_enabled && !subscription.spec.enabled && !is_held;
+    match resumes {
+        true => pass_over(asked, bus, subscription).await,
+        false => Ok(()),
     }
+}
+
+/// What waits for a target is passed over: counted and recorded.
+pub(super) async fn pass_over(asked: &Asked, bus: &Bus, subscription: &Subscription) -> Result<(), Fault> {
+    let (bus, subscription) = (bus.name.as_str(), subscription.name.as_str());
+    let skipped = asked.state.core.skip_to_now(bus, subscription, None).await?;
+    tracing::info!(
+        bus,
+        subscription,
+        events = skipped.events,
+        "an enabled rule goes on from now"
+    );
+    Ok(())
 }
 
 /// The kind and the name in an ARN of this service: `rule/orders` are `rule` and `orders`.

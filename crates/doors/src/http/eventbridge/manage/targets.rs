@@ -34,7 +34,7 @@ pub(in super::super) async fn put(asked: &Asked) -> Result<Value, Fault> {
     let input: Input = asked.input()?;
     let bus = asked.bus(input.event_bus_name.as_deref(), Scope::Subscribe)?;
     let rule_name = record::required(input.rule.as_ref(), "rule")?;
-    let rule = rules::get(bus, rule_name)?;
+    rules::get(bus, rule_name)?;
     let targets = record::required(input.targets.as_ref(), "targets")?;
     if targets.is_empty() {
         let rule = "Member must have length greater than or equal to 1";
@@ -63,15 +63,14 @@ pub(in super::super) async fn put(asked: &Asked) -> Result<Value, Fault> {
             failed.push(failure(&target.id, &fault));
             continue;
         }
-        let model = asked.state.core.model();
-        let name = target::subscription_name(model.bus(&bus.name)?, rule_name, &target.id)?;
-        let put = target::put(asked, (&bus.name, rule_name), &rule, target, &name).await;
-        match put {
+        match target::put(asked, (&bus.name, rule_name), target).await {
             Ok(()) => {}
             Err(fault) if targets.len() == 1 => return Err(fault),
             Err(fault) => failed.push(failure(&target.id, &fault)),
         }
     }
+    // Where one led before may be needed no more.
+    reached::tidy(asked, &bus.name).await;
     Ok(entries(failed))
 }
 
@@ -92,12 +91,12 @@ pub(in super::super) async fn remove(asked: &Asked) -> Result<Value, Fault> {
     let targets = target::of_rule(bus, rule);
     let mut failed = Vec::new();
     for id in record::required(input.ids.as_ref(), "ids")? {
-        let Some((name, _)) = targets.iter().find(|(_, target)| target.id == *id) else {
+        let Some((subscription, _)) = targets.iter().find(|(_, target)| target.id == *id) else {
             let missing = Fault::not_found(format!("Rule {rule} does not have a target with id {id}."));
             failed.push(failure(id, &missing));
             continue;
         };
-        let place = (bus.name.as_str(), name.as_str());
+        let place = (bus.name.as_str(), subscription.name.as_str());
         let gone = change(
             asked,
             ResourceKind::Subscription,
@@ -110,7 +109,7 @@ pub(in super::super) async fn remove(asked: &Asked) -> Result<Value, Fault> {
             failed.push(failure(id, &fault));
         }
     }
-    reached::tidy(asked, &bus.name).await?;
+    reached::tidy(asked, &bus.name).await;
     Ok(entries(failed))
 }
 
