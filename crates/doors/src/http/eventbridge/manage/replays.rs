@@ -100,7 +100,13 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
         asked
             .state
             .core
-            .replay(&bus.name, Some(part.clone()), ReplaySpec::read(&spec)?, asked.actor())
+            .replay_part(
+                &bus.name,
+                part.clone(),
+                name.to_owned(),
+                ReplaySpec::read(&spec)?,
+                asked.actor(),
+            )
             .await?;
         kept.parts.push(part);
     }
