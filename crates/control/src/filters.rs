@@ -43,6 +43,8 @@ pub mod paths {
     pub const AWS_ACCOUNT: &str = "/aws/account";
     /// EventBridge's `region`: the extension `awsregion`; absent there: the bus's constant.
     pub const AWS_REGION: &str = "/aws/region";
+    /// EventBridge's `replay-name`: the replay that the event comes by; absent from all others.
+    pub const AWS_REPLAY_NAME: &str = "/aws/replay-name";
 }
 
 /// Where an EventBridge pattern's top names lie; any other top name is absent.
@@ -57,6 +59,7 @@ static EVENTBRIDGE: LazyLock<Mounts> = LazyLock::new(|| {
         ("resources", paths::AWS_RESOURCES),
         ("account", paths::AWS_ACCOUNT),
         ("region", paths::AWS_REGION),
+        ("replay-name", paths::AWS_REPLAY_NAME),
     ];
     names
         .iter()
@@ -86,6 +89,7 @@ pub fn mount_kind(mount: &str) -> MountKind {
         paths::AWS_SOURCE | paths::AWS_TIME | paths::AWS_VERSION | paths::AWS_ACCOUNT | paths::AWS_REGION => {
             MountKind::RequiredText
         }
+        paths::AWS_REPLAY_NAME => MountKind::Text,
         mount if mount.starts_with(paths::ATTRIBUTES) => MountKind::Text,
         _ => MountKind::Json,
     }

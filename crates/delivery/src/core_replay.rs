@@ -20,8 +20,25 @@ use tokio::sync::oneshot;
 impl Core {
     /// Begins a replay; without a name it gets one by its number. Its entry in the audit trail is written with it.
     pub async fn replay(&self, bus: &str, name: Option<String>, spec: ReplaySpec, by: Actor) -> Result<Replay, Error> {
-        let asked = Box::new(Asked::new(&self.inner, bus, name, spec).await?.asked_by(by));
-        let handle = self.ask(|reply| Request::Replay(asked, reply)).await?;
+        let asked = Asked::new(&self.inner, bus, name, spec).await?;
+        self.begin_replay(asked.asked_by(by)).await
+    }
+
+    /// Begins a replay that is a part of something else, whose name its events carry.
+    pub async fn replay_part(
+        &self,
+        bus: &str,
+        name: String,
+        part_of: String,
+        spec: ReplaySpec,
+        by: Actor,
+    ) -> Result<Replay, Error> {
+        let asked = Asked::new(&self.inner, bus, Some(name), spec).await?;
+        self.begin_replay(asked.part_of(part_of).asked_by(by)).await
+    }
+
+    async fn begin_replay(&self, asked: Asked) -> Result<Replay, Error> {
+        let handle = self.ask(|reply| Request::Replay(Box::new(asked), reply)).await?;
         Ok(self.told(&handle))
     }
 

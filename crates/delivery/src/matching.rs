@@ -137,6 +137,20 @@ impl Sieve {
                 filter.matches_with(document, scratch)
             })
     }
+
+    /// The same of an event that a replay of this name brings, which filters see.
+    pub fn matches_replayed(
+        &mut self,
+        filter: &Filter,
+        event: &EventView<'_>,
+        appended: Millis,
+        replay_name: &str,
+    ) -> bool {
+        filter.is_everything() || {
+            let document = document(event, appended, &mut self.times).text(paths::AWS_REPLAY_NAME, replay_name);
+            filter.matches_with(&document, &mut self.scratch)
+        }
+    }
 }
 
 /// Why a filter does not want an event; `None`: it does.
@@ -156,6 +170,11 @@ pub fn with_document<T>(
     times: &mut Times,
     ask: impl FnOnce(&Document<'_>) -> T,
 ) -> T {
+    ask(&document(event, appended, times))
+}
+
+#[inline]
+fn document<'a>(event: &EventView<'a>, appended: Millis, times: &'a mut Times) -> Document<'a> {
     let time = match event.time() {
         Some(time) => envelope_time(time, &mut times.written),
         None => write_time(appended, &mut times.appended),
@@ -190,7 +209,7 @@ pub fn with_document<T>(
             AttributeKind::Boolean => document.boolean(path, extension.value),
         };
     }
-    ask(&document.data(data(event)))
+    document.data(data(event))
 }
 
 /// JSON that intake has checked is not checked again.

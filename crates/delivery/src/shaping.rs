@@ -22,6 +22,8 @@ pub struct Shaping {
     rule_arn: String,
     /// The rule in its ARN.
     place: String,
+    /// The replay that the events come by.
+    replay_name: Option<String>,
 }
 
 impl Shaping {
@@ -52,6 +54,15 @@ impl Shaping {
             rule_name: rule.to_owned(),
             rule_arn: arn(REGION_DEFAULT, &place),
             place,
+            replay_name: None,
+        }
+    }
+
+    /// The same for events that a replay of this name brings.
+    pub fn of_replay(&self, name: &str) -> Self {
+        Self {
+            replay_name: Some(name.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -68,6 +79,7 @@ impl Shaping {
             accepted: appended,
             rule_name: &self.rule_name,
             rule_arn: &self.rule_arn,
+            replay_name: self.replay_name.as_deref(),
         };
         self.transform.apply(event, &context)
     }

@@ -1,4 +1,4 @@
-//! An event as EventBridge shows it: nine members, of which `detail` is the data. Paths begin at its top, and a target without an
+//! An event as EventBridge shows it: nine members, of which `detail` is the data, and the name of the replay that it comes by. Paths begin at its top, and a target without an
 //! input of its own gets it whole.
 
 use crate::{
@@ -23,6 +23,8 @@ pub struct Context<'a> {
     pub rule_name: &'a str,
     /// Its ARN.
     pub rule_arn: &'a str,
+    /// The replay that the event comes by.
+    pub replay_name: Option<&'a str>,
 }
 
 impl Default for Context<'_> {
@@ -33,6 +35,7 @@ impl Default for Context<'_> {
             accepted: 0,
             rule_name: "",
             rule_arn: "",
+            replay_name: None,
         }
     }
 }
@@ -49,13 +52,16 @@ enum Value<'a> {
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
     members: [(&'static str, Value<'a>); MEMBERS],
+    /// Of an event that a replay brings.
+    replay_name: Option<(&'static str, Value<'a>)>,
     detail: Cow<'a, [u8]>,
 }
 
-/// Members beside `detail`.
+/// Members that every envelope has beside `detail`.
 const MEMBERS: usize = 8;
 pub(crate) const DETAIL: &str = "detail";
 pub(crate) const RESOURCES: &str = "resources";
+const REPLAY_NAME: &str = "replay-name";
 /// What stands around the values, about; a first size for a buffer.
 pub(crate) const OVERHEAD_BYTES: usize = 256;
 
@@ -80,6 +86,7 @@ impl<'a> Envelope<'a> {
                     Value::Json(Cow::Borrowed(if is_list { resources } else { b"[]" })),
                 ),
             ],
+            replay_name: context.replay_name.map(|name| (REPLAY_NAME, text(name))),
             detail: match event.data_json().filter(known) {
                 Some(json) => Cow::Borrowed(json),
                 None => other_detail(event),
@@ -124,8 +131,13 @@ impl<'a> Envelope<'a> {
     }
 
     fn member(&self, name: &str) -> Option<&Value<'a>> {
-        let mut members = self.members.iter();
+        let mut members = self.members();
         members.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// All but `detail`.
+    fn members(&self) -> impl Iterator<Item = &(&'static str, Value<'a>)> {
+        self.members.iter().chain(&self.replay_name)
     }
 
     /// Bytes of it, about.
@@ -135,7 +147,7 @@ impl<'a> Envelope<'a> {
 
     pub(crate) fn write_as(&self, out: &mut Vec<u8>, spelling: Spelling, quotes: Quotes) {
         out.push(b'{');
-        for (index, (name, value)) in self.members.iter().enumerate() {
+        for (index, (name, value)) in self.members().enumerate() {
             if index > 0 {
                 out.push(b',');
             }

@@ -25,6 +25,9 @@ pub struct Document {
     pub bus: BusId,
     /// Its name on that bus.
     pub name: String,
+    /// The name of what it is a part of: a replay to a bus of EventBridge is one of ours for each target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
     /// What was asked for.
     pub spec: ReplaySpec,
     /// Where it goes.
@@ -183,6 +186,7 @@ impl Document {
             number,
             bus,
             name,
+            part_of: None,
             spec,
             into,
             created,
@@ -196,6 +200,11 @@ impl Document {
             reason: None,
             ended: None,
         }
+    }
+
+    /// The name that its events carry.
+    pub fn shown_name(&self) -> &str {
+        self.part_of.as_deref().unwrap_or(&self.name)
     }
 
     /// What it counts, but for what another lane would count once more.
@@ -373,7 +382,14 @@ mod tests {
         earlier.body = golden.replace(r#","newest":900"#, "").into_bytes().into();
         let of_earlier = replay_of(&earlier).unwrap().unwrap();
         assert_eq!((of_earlier.newest, &of_earlier.stretches), (None, &document.stretches));
-        assert_eq!(replay_of(&written), Some(Ok(document)));
+        assert_eq!(replay_of(&written), Some(Ok(document.clone())));
+        assert_eq!(document.shown_name(), "tuesday");
+        document.part_of = Some("again".to_owned());
+        let part = stored(document.put());
+        let golden = golden.replace(r#""tuesday","#, r#""tuesday","part_of":"again","#);
+        assert_eq!(std::str::from_utf8(&part.body).unwrap(), golden);
+        assert_eq!(document.shown_name(), "again");
+        assert_eq!(replay_of(&part), Some(Ok(document)));
     }
 
     #[test]

@@ -345,6 +345,10 @@ fn made(
         Arc::new(Target {
             origin: origin.map_or_else(|| target.origin.clone(), |bus| bus.name.clone()),
             replay: Some(document.name.clone()),
+            shaping: target
+                .shaping
+                .as_ref()
+                .map(|shaping| Arc::new(shaping.of_replay(document.shown_name()))),
             ..Target::clone(&target)
         })
     });

@@ -8,20 +8,23 @@ use pattern::Filter;
 use std::{collections::BTreeSet, sync::Arc};
 use store::Millis;
 
-/// Asks the filters of a replay: its own, and that of the subscription that it goes to.
+/// Asks the filters of a replay: its own, which sees events as they were received, and that of the subscription that it goes to,
+/// which sees that they come by a replay.
 #[derive(Debug)]
 pub struct Picker {
     topics: BTreeSet<u32>,
     filter: Arc<Filter>,
+    replay_name: String,
     sieve: Sieve,
 }
 
 impl Picker {
     /// One for these topics: a copy of an event whose primary record is among them is passed over.
-    pub fn new(topics: BTreeSet<u32>, filter: Arc<Filter>) -> Self {
+    pub fn new(topics: BTreeSet<u32>, filter: Arc<Filter>, replay_name: &str) -> Self {
         Self {
             topics,
             filter,
+            replay_name: replay_name.to_owned(),
             sieve: Sieve::default(),
         }
     }
@@ -35,7 +38,8 @@ impl Picker {
     ) -> Option<EventView<'a>> {
         let event = EventView::from_record(record.headers(), record.value)?;
         let sieve = &mut self.sieve;
-        let belongs = into.is_none_or(|into| sieve.matches_one(&into.filter, &event, appended))
+        let name = self.replay_name.as_str();
+        let belongs = into.is_none_or(|into| sieve.matches_replayed(&into.filter, &event, appended, name))
             && sieve.matches_one(&self.filter, &event, appended)
             && !copy_of(record).is_some_and(|primary| self.topics.contains(&primary));
         belongs.then_some(event)

@@ -169,7 +169,8 @@ impl Runner {
                 .end(State::Failed, Some("its filter does not compile any more"))
                 .await;
         };
-        let picker = Picker::new(self.document.topics.iter().copied().collect(), filter);
+        let topics = self.document.topics.iter().copied().collect();
+        let picker = Picker::new(topics, filter, self.document.shown_name());
         match self.document.into {
             Into::Topic { .. } => {
                 let publisher = Publisher::new(&self.document, picker, self.inner.settings.clock);

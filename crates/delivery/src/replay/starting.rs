@@ -75,11 +75,23 @@ impl Asked {
         Self { by, ..self }
     }
 
+    /// What it is a part of, whose name its events carry.
+    pub fn part_of(mut self, name: String) -> Self {
+        self.document.part_of = Some(name);
+        self
+    }
+
     /// What it would do.
     pub async fn preview(self, inner: &Inner) -> Result<Preview, Error> {
         let filter = self.document.spec.compile()?;
         let topics: BTreeSet<u32> = self.document.topics.iter().copied().collect();
-        preview::preview(inner, &self.document, Picker::new(topics, filter), self.into).await
+        preview::preview(
+            inner,
+            &self.document,
+            Picker::new(topics, filter, self.document.shown_name()),
+            self.into,
+        )
+        .await
     }
 
     /// Begins it. By the task of changes, so that what it goes to does not go meanwhile.

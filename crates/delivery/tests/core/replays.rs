@@ -70,6 +70,46 @@ async fn history(world: &World, count: usize) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn replayed_events_carry_the_name_of_their_replay_for_the_filter_and_the_transform() {
+    let world = World::new().await;
+    let named = json!({"eventbridge": {"replay-name": [{"exists": true}]}});
+    let template = json!({"paths": {"by": "$.replay-name"}, "template": "{\"by\": <by>}"});
+    let replays = json!({"filter": named, "transform": {"input_transformer": template}});
+    world.subscribe("crm", replays).await;
+    let others = json!({"filter": {"eventbridge": {"replay-name": [{"exists": false}]}}});
+    world.subscribe("others", others).await;
+    history(&world, 2).await;
+    world.delivered("others", 2).await;
+    // Its own filter sees events as they were received.
+    let received = json!({"eventbridge": {"replay-name": [{"exists": false}]}});
+    let asked = json!({"from": "earliest", "filter": received, "into": {"subscription": "crm"}});
+    start(&world, "again", asked).await;
+    assert_eq!(completed(&world, "again").await.counts.delivered, 2);
+    let bodies: Vec<_> = replayed(&world, "again").into_iter().map(|one| one.data.0).collect();
+    assert_eq!(bodies, [r#"{"by": "again"}"#; 2]);
+    let received = world.endpoint.received();
+    let mut live = received.iter().filter(|one| one.replay.is_none());
+    assert!(
+        live.all(|one| one.subscription == "others"),
+        "a live event has no replay"
+    );
+    let spec = json!({"from": "earliest", "into": {"subscription": "crm"}});
+    let part = world.core.replay_part(
+        "default",
+        "more.0".to_owned(),
+        "more".to_owned(),
+        self::spec(spec),
+        tester(),
+    );
+    part.await.unwrap();
+    completed(&world, "more.0").await;
+    assert_eq!(replayed(&world, "more.0")[0].data.0, r#"{"by": "more"}"#);
+    let asked = json!({"from": "earliest", "into": {"subscription": "others"}});
+    start(&world, "none", asked).await;
+    assert_eq!(completed(&world, "none").await.counts.matched, 0);
+}
+
 /// Check 33: exactly the matching events of a range, marked, in order, with the message id that they had; live traffic goes on.
 #[tokio::test(start_paused = true)]
 async fn a_replay_delivers_exactly_the_matching_events_of_its_range_marked_and_in_order() {

@@ -8,7 +8,7 @@ const NAME: [&str; 2] = ["Name", "name"];
 const STATE: [&str; 2] = ["State", "state"];
 const FILTERS: &str = "FilterConfiguration.Filters";
 /// The top names of an EventBridge event: an object of these alone is a pattern by itself.
-const EVENT: [&str; 10] = [
+const EVENT: [&str; 11] = [
     "version",
     "id",
     "detail-type",
@@ -17,6 +17,7 @@ const EVENT: [&str; 10] = [
     "time",
     "region",
     "resources",
+    "replay-name",
     "detail",
     "$or",
 ];

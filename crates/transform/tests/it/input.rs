@@ -39,6 +39,26 @@ fn what_an_event_does_not_say_its_envelope_takes_from_where_it_was_accepted() {
 }
 
 #[test]
+fn the_envelope_of_a_replayed_event_names_the_replay() {
+    let replayed = |path: &str| {
+        let context = transform::Context {
+            replay_name: Some("again"),
+            ..context()
+        };
+        let transform = Transform::input_path(path).expect("a path");
+        let output = transform
+            .apply(&order().view(), &context)
+            .map_err(|failure| failure.code)?;
+        Ok(String::from_utf8(output.bytes().to_vec()).expect("it is UTF-8"))
+    };
+    let whole = replayed("$").expect("an envelope");
+    assert!(whole.contains(r#""two"],"replay-name":"again","detail":{"#), "{whole}");
+    assert_eq!(replayed("$.replay-name").as_deref(), Ok(r#""again""#));
+    assert_eq!(replayed("$.replay-name.x"), Err("transform_path_missing"));
+    assert_eq!(at("$.replay-name"), Err("transform_path_missing"));
+}
+
+#[test]
 fn a_path_takes_a_part_as_json() {
     for (path, part) in [
         ("$.detail.customer", r#"{"name":"Ann \"A\" Lee","vip":true}"#),

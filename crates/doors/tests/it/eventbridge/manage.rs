@@ -398,11 +398,14 @@ async fn an_archive_is_replayed_to_the_targets_of_a_rule() {
     let (node, admin, signer) = managed().await;
     let arn = destination(&node, &signer).await;
     let rule_arn = rule(&node, &signer, "default").await;
+    let mut target = target(&arn);
+    target["InputTransformer"] =
+        json!({"InputPathsMap": {"id": "$.id", "replay": "$.replay-name"}, "InputTemplate": "[<id>, <replay>]"});
     done(
         &node,
         &signer,
         "PutTargets",
-        json!({"Rule": "big", "Targets": [target(&arn)]}),
+        json!({"Rule": "big", "Targets": [target]}),
     )
     .await;
     let bus = "arn:aws:events:eu-west-1:000000000000:event-bus/default";
@@ -448,7 +451,16 @@ async fn an_archive_is_replayed_to_the_targets_of_a_rule() {
     let started = done(&node, &signer, "StartReplay", replay("again", early, late, bus)).await;
     assert_eq!(started["State"], "STARTING");
     let both = received(&node, 2).await;
-    assert_eq!(both[0], both[1], "the same event once more");
+    let sent: Vec<[String; 2]> = both
+        .iter()
+        .map(|body| serde_json::from_str(body).expect("JSON"))
+        .collect();
+    assert_eq!(sent[0][0], sent[1][0], "the same event once more");
+    assert_eq!(
+        [&sent[0][1], &sent[1][1]],
+        ["", "again"],
+        "which carries the replay's name, not its part's"
+    );
     let part = v1(&node, &admin, "/v1/buses/default/replays/again.0").await;
     assert_eq!(part["into"]["subscription"], "big.crm");
     for _ in 0..1_000 {

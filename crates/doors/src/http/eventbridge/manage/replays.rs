@@ -97,7 +97,7 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
         if let Some(pattern) = &archive.pattern {
             spec["filter"] = json!({"eventbridge": pattern});
         }
-        begun = begin(asked, bus, &part, &spec).await;
+        begun = begin(asked, bus, (name, &part), &spec).await;
         if begun.is_err() {
             break;
         }
@@ -121,10 +121,10 @@ pub(in super::super) async fn start(asked: &Asked) -> Result<Value, Fault> {
     }))
 }
 
-async fn begin(asked: &Asked, bus: &Bus, part: &str, spec: &Value) -> Result<(), Fault> {
+async fn begin(asked: &Asked, bus: &Bus, (replay, part): (&str, &str), spec: &Value) -> Result<(), Fault> {
     let spec = ReplaySpec::read(spec)?;
     let core = &asked.state.core;
-    core.replay(&bus.name, Some(part.to_owned()), spec, asked.actor())
+    core.replay_part(&bus.name, part.to_owned(), replay.to_owned(), spec, asked.actor())
         .await?;
     Ok(())
 }
