@@ -679,3 +679,20 @@ async fn null_is_what_is_left_out() {
     let remove = json!({"RemoveAllPermissions": null, "StatementId": "none"});
     refused(&node, &signer, "RemovePermission", remove, "ResourceNotFoundException").await;
 }
+
+#[tokio::test]
+async fn a_state_that_does_not_exist_is_refused_where_lists_are_filtered_by_it() {
+    let (node, _, signer) = managed().await;
+    for (operation, member, state) in [
+        ("ListReplays", "State", "RUNNING"),
+        ("ListArchives", "State", "CREATE_FAILED"),
+        ("ListConnections", "ConnectionState", "DEAUTHORIZED"),
+    ] {
+        done(&node, &signer, operation, json!({member: state})).await;
+        let message = refused(&node, &signer, operation, json!({member: "X"}), "ValidationException").await;
+        assert!(
+            message.contains("enum value set") && message.contains(state),
+            "{message}"
+        );
+    }
+}
