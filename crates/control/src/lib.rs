@@ -63,6 +63,7 @@ pub use keys::{
     Denied, EventGridKeys, Grant, KeySecret, LastUse, Principal, Token, authenticate, authorize, authorize_installation,
 };
 pub use model::*;
+pub use parse::read_json;
 pub use plan::*;
 pub use refusal::*;
 pub use rules::Rules;

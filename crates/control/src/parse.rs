@@ -18,6 +18,11 @@ pub(crate) fn parse<T: DeserializeOwned>(value: &Value, at: &str, beside: &[&'st
     T::deserialize(Node(value)).map_err(|fault| fault.refusal(at, beside))
 }
 
+/// Reads a `T` of another protocol's request as resources are read: objects are objects, and faults are told in JSON's words.
+pub fn read_json<T: DeserializeOwned>(value: &Value) -> Result<T, Refusal> {
+    parse(value, "", &[])
+}
+
 /// One reference token of a JSON pointer, escaped.
 pub(crate) fn token(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))

@@ -264,8 +264,13 @@ fn joined(mut pieces: VecDeque<BytesMut>, bytes: usize) -> Bytes {
     whole.freeze()
 }
 
+/// What the decoders say of it is in the words of their libraries, and not the same in any two.
 fn undecodable(error: std::io::Error) -> BodyError {
-    let detail = format!("the body does not decompress as Content-Encoding says: {error}");
+    let why = match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "it ends too early",
+        _ => "its bytes are none that this encoding has",
+    };
+    let detail = format!("the body does not decompress as Content-Encoding says: {why}");
     BodyError::Problem(Problem::new("content_encoding_invalid", detail))
 }
 
@@ -346,6 +351,26 @@ mod tests {
             let mut compressed = compress(encoding, &data).await;
             compressed.truncate(compressed.len() - 1);
             assert!(read_encoded(encoding, compressed, 1 << 20).await.is_err(), "{encoding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_decompress_is_told_in_our_words() {
+        for encoding in ["gzip", "deflate", "br", "zstd"] {
+            let mut compressed = compress(encoding, &[7; 10_000]).await;
+            compressed.truncate(compressed.len() - 1);
+            for body in [compressed, b"{\"not\": \"compressed\"}".to_vec()] {
+                let Err(BodyError::Problem(problem)) = read_encoded(encoding, body, 1 << 20).await else {
+                    panic!("{encoding} was taken")
+                };
+                let why = problem.detail().rsplit_once(": ").map(|(_, why)| why);
+                let ours = ["it ends too early", "its bytes are none that this encoding has"];
+                assert!(
+                    why.is_some_and(|why| ours.contains(&why)),
+                    "{encoding}: {}",
+                    problem.detail()
+                );
+            }
         }
     }
 

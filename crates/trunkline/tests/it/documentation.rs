@@ -79,7 +79,7 @@ fn every_operation_of_eventbridge_is_in_the_page_of_its_compatibility() {
     }
     page.push_str(
         "\n## Everywhere\n\n\
-         - Signatures that are wrong, missing or out of time are answered 403 with AWS's codes; every other refusal of a client is 400.\n\
+         - Signatures that are wrong, missing or out of time are answered 403 with AWS's codes; a body of more than 4 MiB is 413 (`RequestEntityTooLargeException`); every other refusal of a client is 400.\n\
          - A session token is refused: keys of this server have none.\n\
          - An ARN may name any region and any account; answers have account `000000000000` and the region that the client signed for.\n\
          - An operation that is refused answers `UnknownOperationException` with its reason.\n",

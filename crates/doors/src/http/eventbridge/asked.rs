@@ -1,6 +1,6 @@
 //! An operation that is asked for, other than publishing: who asks, its input, and the ways to the model that operations need.
 
-use super::{fault::Fault, identity::Caller, names, operations::Right};
+use super::{fault::Fault, identity::Caller, names, operations::Right, reading};
 use crate::http::{State, auth::Peer};
 use bytes::Bytes;
 use control::{Bus, Model, audit::Actor, resources::Scope};
@@ -39,8 +39,7 @@ impl Asked {
         } else {
             &self.body[..]
         };
-        serde_json::from_slice(body)
-            .map_err(|error| Fault::serialization(format!("The request cannot be read: {error}")))
+        reading::input(body)
     }
 
     /// The region of ARNs that outlive the request: the configured one, or the client's.

@@ -15,6 +15,7 @@ mod manage;
 mod names;
 pub mod operations;
 mod put_events;
+mod reading;
 mod test_event_pattern;
 mod v2;
 

@@ -1,6 +1,6 @@
 //! Checks 41 and 53 on the EventBridge door: whatever is sent, nothing breaks, and no name widens a right.
 
-use super::{ask, entry, fault, signed_node};
+use super::{ask, entry, fault, managed, signed_node};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -57,6 +57,49 @@ async fn check_53_hostile_bodies_are_refused() {
         )
         .await;
     fault(&answer, 400, "SerializationException");
+}
+
+/// Serde would take a list of the members' values for an object.
+#[tokio::test]
+async fn a_list_is_no_object_and_no_fault_names_types_of_this_program() {
+    let (node, _, signer) = managed().await;
+    let rule = r#"{"source":["s"]}"#;
+    for (operation, input) in [
+        (
+            "PutEvents",
+            json!([[{"Source": "s", "DetailType": "t", "Detail": "{}"}], null]),
+        ),
+        (
+            "PutEvents",
+            json!({"Entries": [["s", "t", "{}", null, null, null, null]]}),
+        ),
+        ("PutEvents", json!({"Entries": [5]})),
+        ("PutEvents", json!({"Entries": {}})),
+        ("PutEvents", json!({"Entries": [{"Source": 5}]})),
+        ("PutRule", json!(["r", null, rule, null, null, null, null, []])),
+        (
+            "PutRule",
+            json!({"Name": "r", "EventPattern": rule, "Tags": [["k", "v"]]}),
+        ),
+        ("PutRule", json!({"Name": ["r"], "EventPattern": rule})),
+        ("ListRules", json!([null, null, null])),
+        ("TestEventPattern", json!([rule, "{}"])),
+        (
+            "PutTargets",
+            json!({"Rule": "r", "Targets": [{"Id": "1", "Arn": "a", "InputTransformer": [{}, "{}"]}]}),
+        ),
+        (
+            "CreateConnection",
+            json!({"Name": "c", "AuthorizationType": "BASIC", "AuthParameters": {"BasicAuthParameters": ["u", "p"]}}),
+        ),
+    ] {
+        let answer = ask(&node, &signer, operation, &input).await;
+        let body = fault(&answer, 400, "SerializationException");
+        let message = body["message"].as_str().expect("text");
+        for of_rust in ["struct", "i64", "tuple", "Input with", "unit"] {
+            assert!(!message.contains(of_rust), "{operation} {input}: {message}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -660,3 +660,51 @@ async fn a_key_of_another_bus_has_connections_of_its_own() {
     let targets = json!({"Rule": "s", "EventBusName": "tenant", "Targets": [{"Id": "1", "Arn": arn}]});
     refused(&node, &subscriber, "PutTargets", targets, "AccessDeniedException").await;
 }
+
+/// AWS's SDKs for some languages write `null` for what is left out.
+#[tokio::test]
+async fn null_is_what_is_left_out() {
+    let (node, _, signer) = managed().await;
+    let arn = destination(&node, &signer).await;
+    let rule = json!({"Name": "r", "EventPattern": PATTERN, "Tags": null, "State": null, "ScheduleExpression": null});
+    done(&node, &signer, "PutRule", rule).await;
+    let target = json!({"Id": "1", "Arn": arn, "Input": null, "EcsParameters": null,
+        "InputTransformer": {"InputPathsMap": null, "InputTemplate": "{}"},
+        "HttpParameters": {"PathParameterValues": null, "HeaderParameters": null, "QueryStringParameters": {"q": "v"}},
+        "RetryPolicy": {"MaximumRetryAttempts": null}});
+    let put = json!({"Rule": "r", "Targets": [target], "EventBusName": null});
+    let answer = done(&node, &signer, "PutTargets", put).await;
+    assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    let listed = done(&node, &signer, "ListTargetsByRule", json!({"Rule": "r", "Limit": null})).await;
+    assert_eq!(
+        listed["Targets"],
+        json!([{"Id": "1", "Arn": arn, "InputTransformer": {"InputTemplate": "{}"},
+            "HttpParameters": {"QueryStringParameters": {"q": "v"}}, "RetryPolicy": {}}])
+    );
+    done(&node, &signer, "CreateEventBus", json!({"Name": "b", "Tags": null})).await;
+    let parameter = json!({"Key": "k", "Value": "v", "IsValueSecret": null});
+    let auth = json!({"ApiKeyAuthParameters": {"ApiKeyName": "x-api-key", "ApiKeyValue": "v"},
+        "ConnectivityParameters": null,
+        "InvocationHttpParameters": {"HeaderParameters": [parameter], "QueryStringParameters": null, "BodyParameters": null}});
+    let connection = json!({"Name": "c", "AuthorizationType": "API_KEY", "AuthParameters": auth});
+    done(&node, &signer, "CreateConnection", connection).await;
+    let remove = json!({"RemoveAllPermissions": null, "StatementId": "none"});
+    refused(&node, &signer, "RemovePermission", remove, "ResourceNotFoundException").await;
+}
+
+#[tokio::test]
+async fn a_state_that_does_not_exist_is_refused_where_lists_are_filtered_by_it() {
+    let (node, _, signer) = managed().await;
+    for (operation, member, state) in [
+        ("ListReplays", "State", "RUNNING"),
+        ("ListArchives", "State", "CREATE_FAILED"),
+        ("ListConnections", "ConnectionState", "DEAUTHORIZED"),
+    ] {
+        done(&node, &signer, operation, json!({member: state})).await;
+        let message = refused(&node, &signer, operation, json!({member: "X"}), "ValidationException").await;
+        assert!(
+            message.contains("enum value set") && message.contains(state),
+            "{message}"
+        );
+    }
+}

@@ -65,10 +65,7 @@ struct Input {
 impl Input {
     fn check(&self) -> Result<(), Fault> {
         record::description(self.description.as_ref())?;
-        if let Some(method) = self.http_method.as_deref().filter(|method| !METHODS.contains(method)) {
-            let rule = "Member must satisfy enum value set: [POST, GET, HEAD, OPTIONS, PUT, PATCH, DELETE]";
-            return Err(Fault::constraint(method, "httpMethod", rule));
-        }
+        record::one_of(self.http_method.as_deref(), "httpMethod", &METHODS)?;
         if let Some(rate) = self
             .invocation_rate_limit_per_second
             .filter(|rate| !(1..=RATE_MAX).contains(rate))

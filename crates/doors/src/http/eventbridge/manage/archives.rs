@@ -20,6 +20,17 @@ use std::{sync::Arc, time::Duration};
 
 /// Characters of a name, by the model.
 const NAME_MAX: usize = 48;
+/// States of an archive, by the model.
+const STATES: [&str; 6] = [
+    ENABLED,
+    "DISABLED",
+    "CREATING",
+    "UPDATING",
+    "CREATE_FAILED",
+    "UPDATE_FAILED",
+];
+/// The one that an archive here has.
+const ENABLED: &str = "ENABLED";
 const DAY: Duration = Duration::from_secs(86_400);
 /// Days that an archive can keep events for: a hundred years; 0 is for ever.
 const DAYS_MAX: i64 = 36_500;
@@ -136,7 +147,7 @@ fn retain(changes: &mut Together<'_>, bus: &str, days: i64) -> Result<(), Fault>
 fn happened(asked: &Asked, name: &str, archive: &Archive) -> Value {
     json!({
         "ArchiveArn": arn(&asked.region, name),
-        "State": "ENABLED",
+        "State": ENABLED,
         "CreationTime": record::seconds(archive.created),
     })
 }
@@ -145,7 +156,7 @@ fn shown(asked: &Asked, bus: &Bus, name: &str, archive: &Archive) -> Value {
     let mut shown = json!({
         "ArchiveName": name,
         "EventSourceArn": names::arn(&asked.region, names::EVENT_BUS, &bus.name),
-        "State": "ENABLED",
+        "State": ENABLED,
         "RetentionDays": archive.days,
         "CreationTime": record::seconds(archive.created),
     });
@@ -202,7 +213,8 @@ pub(in super::super) async fn list(asked: &Asked) -> Result<Value, Fault> {
     let of = input.event_source_arn.as_deref();
     let of = of.map(|arn| asked.bus(Some(arn), Scope::Read)).transpose()?;
     let wanted = |bus: &&Arc<Bus>| asked.may(&bus.name, Scope::Read) && of.is_none_or(|of| of.name == bus.name);
-    let is_wanted = input.state.as_deref().is_none_or(|state| state == "ENABLED");
+    record::one_of(input.state.as_deref(), "state", &STATES)?;
+    let is_wanted = input.state.as_deref().is_none_or(|state| state == ENABLED);
     let mut all = Vec::new();
     for bus in asked.model.buses.values().filter(wanted).filter(|_| is_wanted) {
         let archives = record::all::<Archive>(&bus.spec.annotations, ARCHIVE).into_iter();

@@ -19,6 +19,19 @@ mod auth;
 
 use auth::AuthParameters;
 
+/// States of a connection, by the model.
+const STATES: [&str; 9] = [
+    "CREATING",
+    "UPDATING",
+    "DELETING",
+    "AUTHORIZED",
+    "DEAUTHORIZED",
+    "AUTHORIZING",
+    "DEAUTHORIZING",
+    "ACTIVE",
+    "FAILED_CONNECTIVITY",
+];
+
 /// A connection, as it is remembered: everything but its secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Connection {
@@ -246,6 +259,7 @@ pub(in super::super) async fn list(asked: &Asked) -> Result<Value, Fault> {
         connection_state: Option<String>,
     }
     let (wanted, paging): (Wanted, Paging) = (asked.input()?, asked.input()?);
+    record::one_of(wanted.connection_state.as_deref(), "connectionState", &STATES)?;
     let bus = home::of(asked, Scope::Read)?;
     let all = record::all::<Connection>(&bus.spec.annotations, CONNECTION).into_iter();
     let all = all.filter(|(_, kept)| {

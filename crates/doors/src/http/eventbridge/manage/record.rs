@@ -106,6 +106,17 @@ pub(super) fn required<'a, T>(given: Option<&'a T>, member: &str) -> Result<&'a 
     given.ok_or_else(|| Fault::constraint("null", member, "Member must not be null"))
 }
 
+/// A word of an enumeration of the model, if one is given.
+pub(super) fn one_of(given: Option<&str>, member: &str, words: &[&str]) -> Result<(), Fault> {
+    match given.filter(|word| !words.contains(word)) {
+        None => Ok(()),
+        Some(word) => {
+            let rule = format!("Member must satisfy enum value set: [{}]", words.join(", "));
+            Err(Fault::constraint(word, member, &rule))
+        }
+    }
+}
+
 /// A description within its bound.
 pub(super) fn description(given: Option<&String>) -> Result<(), Fault> {
     match given.filter(|text| text.chars().count() > DESCRIPTION_MAX) {

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 use std::sync::Arc;
 
+/// States of a replay, by the model.
+const STATES: [&str; 6] = ["STARTING", "RUNNING", "CANCELLING", "COMPLETED", "CANCELLED", "FAILED"];
+
 /// A replay, as it is remembered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Replay {
@@ -275,6 +278,7 @@ pub(in super::super) async fn describe(asked: &Asked) -> Result<Value, Fault> {
 /// `ListReplays`.
 pub(in super::super) async fn list(asked: &Asked) -> Result<Value, Fault> {
     let (input, paging): (Input, Paging) = (asked.input()?, asked.input()?);
+    record::one_of(input.state.as_deref(), "state", &STATES)?;
     let of = input.event_source_arn.as_deref().and_then(archives::of_arn);
     let mut all = Vec::new();
     for bus in asked

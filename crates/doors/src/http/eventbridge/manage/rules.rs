@@ -130,15 +130,8 @@ pub(super) fn check_pattern(pattern: &str) -> Result<(), Fault> {
 }
 
 fn is_enabled(state: Option<&str>) -> Result<bool, Fault> {
-    match state {
-        None | Some(ENABLED) => Ok(true),
-        Some(DISABLED) => Ok(false),
-        Some(other) => Err(Fault::constraint(
-            other,
-            "state",
-            "Member must satisfy enum value set: [ENABLED, DISABLED]",
-        )),
-    }
+    record::one_of(state, "state", &[ENABLED, DISABLED])?;
+    Ok(state != Some(DISABLED))
 }
 
 /// The targets of a rule do what it says now. What else they are stays: whether they can be reached is nobody's question here.

@@ -1,7 +1,11 @@
 //! The request as it is written: read once, texts borrowed where they have no escapes, lists bounded while they are read. Constraints
 //! of the model that AWS holds against the whole request are held here.
 
-use crate::http::eventbridge::{fault::Fault, names::BUS_NAME_BYTES_MAX};
+use crate::http::eventbridge::{
+    fault::Fault,
+    names::BUS_NAME_BYTES_MAX,
+    reading::{Object, unreadable},
+};
 use serde::{
     Deserialize,
     de::{Deserializer, IgnoredAny, SeqAccess, Visitor},
@@ -52,7 +56,7 @@ pub(super) struct Entry<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Input<'a> {
     #[serde(borrow)]
-    entries: Option<Bounded<Entry<'a>, ENTRIES_MAX>>,
+    entries: Option<Bounded<Object<Entry<'a>>, ENTRIES_MAX>>,
     #[serde(borrow)]
     endpoint_id: Option<Text<'a>>,
 }
@@ -60,9 +64,7 @@ struct Input<'a> {
 impl<'a> Request<'a> {
     /// Reads a request and holds it against the constraints of the model.
     pub(super) fn read(body: &'a [u8]) -> Result<Request<'a>, Fault> {
-        let unreadable =
-            |error: serde_json::Error| Fault::serialization(format!("The request cannot be read: {error}"));
-        let Input { entries, endpoint_id } = serde_json::from_slice(body).map_err(unreadable)?;
+        let Object(Input { entries, endpoint_id }) = serde_json::from_slice(body).map_err(unreadable)?;
         if endpoint_id.is_some() {
             return Err(Fault::validation(
                 "EndpointId is not supported: this server has no global endpoints. Leave it out.",
@@ -82,6 +84,7 @@ impl<'a> Request<'a> {
         if entries.is_empty() {
             return wrong("[]", "Member must have length greater than or equal to 1");
         }
+        let entries: Vec<Entry<'a>> = entries.into_iter().map(|Object(entry)| entry).collect();
         for (at, entry) in entries.iter().enumerate() {
             entry.check(at + 1)?;
         }
