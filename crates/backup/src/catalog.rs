@@ -60,7 +60,12 @@ pub fn list(root: &Path) -> Result<Vec<Listed>, Error> {
 pub(crate) fn load(root: &Path, name: &Name) -> Result<Manifest, Error> {
     let path = root.join(name.as_str()).join(MANIFEST);
     let file = match fs::File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Error::NotFound(name.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(match root.join(name.as_str()).is_dir() {
+                true => Error::damaged(&path, "is missing"),
+                false => Error::NotFound(name.to_string()),
+            });
+        }
         file => file.named("open", &path)?,
     };
     let mut bytes = Vec::new();

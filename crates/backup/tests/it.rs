@@ -292,6 +292,8 @@ async fn every_file_of_a_backup_is_missed_when_flipped_cut_or_gone_and_nothing_h
             let said = refused.to_string();
             let named = said.contains(&file.display().to_string()) || said.contains(name.as_str());
             assert!(named, "{}: {said}", file.display());
+            let is_damage = matches!(&refused, Error::Damaged { file: of, .. } if of == file);
+            assert!(is_damage || bad.is_some(), "{}: {said}", file.display());
             assert!(!target.exists(), "{}", file.display());
             let verified = verify(&root, &name, &Identities::default(), &Progress::default());
             assert!(verified.is_err(), "{}", file.display());

@@ -51,6 +51,9 @@ pub(super) fn create(planning: &Planning<'_>, body: Map<String, Value>, token: &
     }
     put::room("keys", planning.model.keys.len(), limits::KEYS_MAX)?;
     let spec = spec(planning, body)?;
+    if keys::end_of(&spec).is_some_and(|end| end < planning.now) {
+        return Err(Refusal::invalid("/not_after", "the key would have expired already"));
+    }
     let secret = secret(planning, token, &spec)?;
     // A key of this id may have been used before.
     let forget = documents::forget_last_use_operation(&id);

@@ -88,6 +88,17 @@ fn a_key_ends_at_its_time() {
     )
     .unwrap()
     .expose();
+    assert_eq!(
+        told(
+            create(
+                &mut installation,
+                "late",
+                json!({"scopes": ["publish"], "not_after": "2001-01-01T00:00:00Z"})
+            )
+            .map(|_| Effect::Other)
+        ),
+        "resource_invalid /not_after: the key would have expired already"
+    );
     assert!(authenticate(&installation.model, &token, NOW).is_ok());
     assert_eq!(
         authenticate(&installation.model, &token, NOW + 1).unwrap_err().code,

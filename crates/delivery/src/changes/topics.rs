@@ -97,6 +97,7 @@ impl Changes {
             let model = Arc::new(plan.finish.at(*revision));
             self.inner.model.store(Arc::clone(&model));
             self.announce_partitions(&model).await?;
+            self.inner.replays.lose_topics(&gone);
         }
         for subscription in losers {
             let (rules, cursors) = (None, BTreeMap::new());

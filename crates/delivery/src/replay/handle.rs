@@ -28,7 +28,7 @@ pub enum Command {
     Resume(Actor, oneshot::Sender<Result<(), Error>>),
     /// End it: what it has parked goes.
     Cancel(Actor, oneshot::Sender<Result<(), Error>>),
-    /// The subscription that it goes to, or its connection, changed.
+    /// The subscription that it goes to, or its connection, changed; or the topic is gone.
     Reconfigure,
     /// What it goes to is about to be deleted: it comes to rest and fails.
     Abandon(oneshot::Sender<()>),

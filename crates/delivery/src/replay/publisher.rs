@@ -155,6 +155,8 @@ impl Publisher {
         let Some((index, next)) = self.reading else {
             return Ok(());
         };
+        // Before anything is waited for.
+        target(&inner.model.load(), document.into).ok_or(Hindrance::TopicGone)?;
         let mut count = 0;
         while count < self.queue.len().min(self.most) {
             match self.bucket.take(self.clock.now()) {

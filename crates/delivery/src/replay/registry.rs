@@ -8,6 +8,7 @@ use super::{
 use crate::{Error, backoff::millis, told::not_found};
 use control::{Refusal, refusal::Class};
 use futures_util::future::join_all;
+use journal::TopicId;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -129,6 +130,17 @@ impl Registry {
     /// Has those into a subscription take up what changed about it.
     pub fn reconfigure(&self, subscription: SubscriptionId) {
         for replay in self.bound_for(subscription) {
+            replay.send(Command::Reconfigure);
+        }
+    }
+
+    /// Has those into topics that are gone notice it now, whatever they wait for.
+    pub fn lose_topics(&self, gone: &[TopicId]) {
+        let goes_there = |replay: &&Arc<Handle>| match replay.into {
+            Into::Topic { bus, id } => gone.contains(&TopicId { bus, topic: id }) && !replay.is_over(),
+            Into::Subscription { .. } => false,
+        };
+        for replay in self.read().values().filter(goes_there) {
             replay.send(Command::Reconfigure);
         }
     }

@@ -269,8 +269,10 @@ impl Runner {
 
     fn reconfigure(&mut self) {
         let found = self.subscription();
-        if let (Way::Deliver(feeder), Some((bus, into))) = (&mut self.way, found) {
-            feeder.reconfigure(&self.inner, &self.document, bus, into);
+        match (&mut self.way, found) {
+            (Way::Deliver(feeder), Some((bus, into))) => feeder.reconfigure(&self.inner, &self.document, bus, into),
+            (Way::Publish(publisher), _) => publisher.not_before = None,
+            _ => {}
         }
         self.look_soon();
     }

@@ -624,6 +624,27 @@ async fn a_replay_into_a_topic_keeps_to_the_quotas_of_its_bus() {
     assert_eq!((bus.replayed, bus.replays), (1_200, 0));
 }
 
+/// It went on waiting for its turn, and said so, until that came.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_waits_ends_at_once_with_the_topic_that_it_goes_to() {
+    let world = World::new().await;
+    one_partition(&world).await;
+    world.put(ResourceKind::Topic, "again", json!({"partitions": 1})).await;
+    for id in 0..3 {
+        world.publish(&id.to_string()).await;
+    }
+    let into = json!({"from": "earliest", "topics": ["orders"], "into": {"topic": "again"}, "rate": "1/h"});
+    start(&world, "waiting", into).await;
+    world
+        .until("the first", |world| replay(world, "waiting").counts.published == 1)
+        .await;
+    world.delete(ResourceKind::Topic, "again").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let ended = replay(&world, "waiting");
+    assert_eq!(ended.state, ReplayState::Failed);
+    assert_eq!(ended.reason.as_deref(), Some("the topic that it goes to was deleted"));
+}
+
 /// What went back is read again under the filter as it is then: it is neither waited for nor counted if that does not want it
 /// any more.
 #[tokio::test(start_paused = true)]

@@ -198,7 +198,9 @@ async fn a_key_is_shown_itself_and_two_of_them_are_good_while_a_rotation_overlap
     refused(&answer, 401, "unauthenticated");
     let reader = grid_key(&node, "reader", json!({"scopes": ["read"]}), &admin).await;
     refused(&shown(path, &reader, json!([])).await, 403, "scope_missing");
-    let ended = grid_key(&node, "ended", json!({"not_after": "2020-01-01T00:00:00Z"}), &admin).await;
+    let ended = grid_key(&node, "ended", json!({}), &admin).await;
+    let spec = json!({"scopes": ["publish"], "signing": "eventgrid"});
+    crate::keys::expire(&node, "ended", spec, &admin).await;
     refused(&shown(path, &ended, json!([])).await, 401, "key_expired");
 }
 

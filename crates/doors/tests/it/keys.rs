@@ -10,6 +10,13 @@ pub async fn create(node: &Node, id: &str, spec: serde_json::Value, token: Optio
     answer.json()["token"].as_str().expect("it is shown once").to_owned()
 }
 
+/// Ends a key that is there: none is made that has ended already.
+pub async fn expire(node: &Node, id: &str, mut spec: serde_json::Value, token: &str) {
+    spec["not_after"] = "2020-01-01T00:00:00Z".into();
+    let ended = with(node, "PUT", &format!("/v1/keys/{id}"), Some(token), &spec.to_string()).await;
+    assert_eq!(ended.status, 200, "{ended}");
+}
+
 pub async fn with(node: &Node, method: &str, path: &str, token: Option<&str>, body: &str) -> Answer {
     let authorization = token.map(|token| format!("authorization: Bearer {token}"));
     let headers: Vec<&str> = authorization
@@ -147,6 +154,32 @@ async fn check_44_a_key_publishes_only_the_types_and_sources_it_is_for() {
         (partial.status, partial.json()["events"].as_array().map(Vec::len)),
         (200, Some(1))
     );
+}
+
+#[tokio::test]
+async fn a_key_that_would_never_work_is_not_made_and_an_expired_one_that_is_rotated_says_so() {
+    let node = start().await;
+    let admin = create(&node, "admin", json!({"scopes": ["administer"]}), None).await;
+    let put = async |id: &str, body: serde_json::Value| {
+        with(&node, "PUT", &format!("/v1/keys/{id}"), Some(&admin), &body.to_string()).await
+    };
+    let past = json!({"scopes": ["read"], "not_after": "2001-01-01T00:00:00Z"});
+    let refused = put("late", past).await.problem(422, "resource_invalid");
+    assert_eq!(refused["pointer"], "/not_after", "{refused}");
+    create(&node, "early", json!({"scopes": ["read"]}), Some(&admin)).await;
+    let rotate = async || {
+        with(
+            &node,
+            "POST",
+            "/v1/keys/early:rotate",
+            Some(&admin),
+            r#"{"overlap": "0s"}"#,
+        )
+        .await
+    };
+    assert!(rotate().await.json()["expired"].is_null());
+    expire(&node, "early", json!({"scopes": ["read"]}), &admin).await;
+    assert_eq!(rotate().await.json()["expired"], true);
 }
 
 #[tokio::test]

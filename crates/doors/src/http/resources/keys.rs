@@ -86,6 +86,10 @@ async fn rotate(call: Call, body: Body) -> json::Result {
         .await?;
     let mut value = read::shown(&call, &changed.model, &target)?;
     show_once(&mut value, &changed.model, &token);
+    let end = changed.model.keys.get(target.name).and_then(|key| key.not_after);
+    if end.is_some_and(|end| end < call.state.journal.now()) {
+        value["expired"] = true.into();
+    }
     Ok(json::with_etag(
         json::ok(&value)?,
         read::version(&changed.model, &target),

@@ -83,8 +83,9 @@ async fn check_37_every_operation_asks_for_its_right() {
         let spec = serde_json::from_str(spec).expect("JSON");
         signers.push((*id, *scopes, *all_buses, signing_key(&node, &admin, id, spec).await));
     }
-    let gone = json!({"scopes": ["publish", "manage"], "not_after": "2020-01-01T00:00:00Z"});
-    let expired = signing_key(&node, &admin, "expired", gone).await;
+    let gone = json!({"scopes": ["publish", "manage"], "signing": "aws"});
+    let expired = signing_key(&node, &admin, "expired", gone.clone()).await;
+    crate::keys::expire(&node, "expired", gone, &admin).await;
     for operation in OPERATIONS {
         let input = input(operation);
         let body = input.to_string();
