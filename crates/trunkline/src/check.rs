@@ -43,8 +43,13 @@ pub fn check_values(config: &Config) -> Result<(), String> {
     if let Some(files) = server_settings(config).tls {
         files.check().map_err(|error| format!("tls: failed to {error}"))?;
     }
-    let backups = backup_settings(config)?;
-    match backups.directory {
+    backup_settings(config).map(drop)
+}
+
+/// Whether backups have a place. A check and a reload refuse one that cannot be made; a start says so and goes on: a bus without
+/// the volume of its backups is better than none.
+pub fn check_backups(config: &Config) -> Result<(), String> {
+    match backup_settings(config)?.directory {
         Some(directory) => can_be_made(&directory)
             .map_err(|error| format!("backup.directory: cannot make {}: {error}", directory.display())),
         None => Ok(()),

@@ -2,7 +2,7 @@
 //! or everything stays; what only a start can change is named and waits for one.
 
 use crate::{
-    check::check_values,
+    check::{check_backups, check_values},
     config::{Config, Current, Fresh},
     diagnostics::Level,
     serve::refuse_exposure,
@@ -121,9 +121,10 @@ pub fn hung_up() -> Act {
     }
 }
 
-/// Everything that a start would refuse.
+/// Everything that a start would refuse, or say to be of no use.
 fn check(config: &Config, has_keys: bool) -> Result<Settings, String> {
     check_values(config)?;
+    check_backups(config)?;
     refuse_exposure(config, has_keys).map_err(|failure| failure.message)?;
     backup_settings(config)
 }

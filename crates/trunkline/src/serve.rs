@@ -1,7 +1,7 @@
 //! `trunkline serve`: the rules of a start, what is said to the person who started it, signals, and the end.
 
 use crate::{
-    check::check_values,
+    check::{check_backups, check_values},
     cli::Serve,
     config::{self, AllowNetworks, Config, Current},
     diagnostics,
@@ -28,6 +28,9 @@ pub async fn run(arguments: Serve) -> Result<(), Failure> {
     let config = current.get();
     check_values(&config).map_err(usage)?;
     let level = diagnostics::start(&config.log)?;
+    if let Err(reason) = check_backups(&config) {
+        tracing::error!(reason, "no backup can be made until this is mended");
+    }
     raise_file_limit();
     let mut signals = Signals::new()?;
     let running = wiring::start(&config, Reloader::new(current, level)).await?;

@@ -1,7 +1,7 @@
 //! `trunkline config`: looks at a configuration before a server does, and has a running server read its own again.
 
 use crate::{
-    check::check_values,
+    check::{check_backups, check_values},
     client::Client,
     config::{self, Overrides},
     exit::{Code, Failure},
@@ -35,7 +35,7 @@ impl Config {
                     ..Overrides::default()
                 };
                 let loaded = config::load(&overrides);
-                let checked = loaded.and_then(|config| check_values(&config));
+                let checked = loaded.and_then(|config| check_values(&config).and_then(|()| check_backups(&config)));
                 checked.map_err(|message| Failure::new(Code::Usage, message))?;
                 output.print(&json!({"usable": true}), &["usable"], [vec!["yes".into()]]);
                 Ok(())

@@ -148,9 +148,6 @@ const UNUSABLE: &[(&str, &str, &str)] = &[
     ("audit.keep", "\"0s\"", "at least 1m"),
     ("otlp.endpoint", "\"ftp://x\"", "http or https"),
     ("otlp.headers", "\"nothing\"", "name=value"),
-    ("backup.directory", "\"/dev/null\"", "cannot make /dev/null"),
-    ("backup.directory", "\"/dev/null/x\"", "cannot make /dev/null/x"),
-    ("backup.directory", "\"/proc/nope\"", "cannot make /proc/nope"),
     ("backup.recipients", "[\"age1x\"]", "age1x"),
 ];
 
@@ -220,6 +217,24 @@ async fn what_a_start_refuses_is_refused_by_a_check_and_a_reload_with_the_same_w
         assert!(code == Some(2) && checked.contains(said), "{variable}: {checked}");
     }
     assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test]
+async fn a_place_where_no_backup_can_be_is_refused_by_a_check_and_a_reload_and_keeps_no_bus_from_starting() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("trunkline.toml");
+    let shown = file.display().to_string();
+    for place in ["/dev/null", "/dev/null/x", "/proc/nope"] {
+        fs::write(&file, setting("backup.directory", &format!("{place:?}"))).expect("written");
+        let said = format!("backup.directory: cannot make {place}");
+        let (code, checked) = told(&check(&file, &[]));
+        assert!(code == Some(2) && checked.contains(&said), "{checked}");
+        let server = Server::start_with(&directory.path().join("data"), &["--config", &shown], &[]);
+        assert!(server.log().contains("no backup can be made"), "{}", server.log());
+        let (code, reloaded) = told(&server.command(&["config", "reload"]));
+        assert!(code == Some(4) && reloaded.contains(&said), "{reloaded}");
+        assert_eq!(server.stop(), Some(0));
+    }
 }
 
 #[test]
