@@ -164,7 +164,11 @@ pub static OPERATIONS: &[Operation] = &[
     built("RemovePermission", Right::Bus(control::resources::Scope::Manage), |asked| Box::pin(manage::policies::remove(asked))),
     built("RemoveTargets", Right::Bus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::targets::remove(asked))),
     built("StartReplay", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::replays::start(asked)))
-    .differing("Events come in their order, as a Trunkline replay for each target."),
+    .differing(
+        "Events come in their order, as a Trunkline replay for each target. They carry `replay-name`, for patterns of rules, transformers \
+         and envelopes; the archive's pattern, path and header parameters, and an event bus as target do not see it, and a dead letter \
+         that is redriven has lost it.",
+    ),
     built("TagResource", Right::SomeBus(control::resources::Scope::Subscribe), |asked| Box::pin(manage::tags::tag(asked)))
     .differing("Rules and event buses have tags."),
     built("TestEventPattern", Right::AnyKey, |asked| {
