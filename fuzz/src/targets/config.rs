@@ -30,7 +30,7 @@ fn run(input: &[u8]) -> u64 {
     };
     let pairs = environment.lines().filter_map(|line| line.split_once('='));
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let loaded = read::load(&overrides, pairs);
+    let loaded = read::load_from(&overrides, pairs);
     if let Ok(config) = &loaded {
         assert!(!config.listen.is_empty());
         assert_eq!(config.tls.certificate.is_empty(), config.tls.key.is_empty());
